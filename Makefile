@@ -1,0 +1,65 @@
+# `make demo` and `make test` need Python 3.11 or newer with pip, and nothing else: they set up .venv themselves.
+
+PYTHON ?= python3.11 python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: help venv demo test test-slow lint bench clean distclean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       reconstruct a chest-CT slice and a measured sinogram; pictures in build/"
+	@echo "make test       all tests but the slow ones: on NumPy, then on the stand-in for CuPy"
+	@echo "make test-slow  all tests"
+	@echo "make lint       ruff"
+	@echo "make bench      ipbox against its peers, in an environment of their own; build/bench.json"
+	@echo "make clean      remove build/ and caches; make distclean: the environments too"
+
+venv: $(READY)
+
+# The stamp comes last: an interrupted installation starts again from an empty environment.
+$(READY): setup.cfg pyproject.toml
+	@set -e; python=; \
+	for p in $(PYTHON); do \
+	    if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$p; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "ipbox needs Python 3.11 or newer; tried: $(PYTHON). Name yours with: make PYTHON=/path/to/python" >&2; \
+	    exit 1; \
+	fi; \
+	if [ ! -f $@ ] || ! $(PY) -c pass 2>/dev/null; then \
+	    rm -f $@; echo "setting up $(VENV) (once, about a minute)"; $$python -m venv --clear $(VENV); \
+	else \
+	    echo "bringing $(VENV) up to date"; \
+	fi
+	@$(PY) -m pip install --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	@mkdir -p build
+	$(PY) -m ipbox demo ct
+	$(PY) -m ipbox demo tomography-measured
+
+test: $(READY)
+	$(PY) -m pytest
+	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest --device=standin tests
+
+test-slow: $(READY)
+	$(PY) -m pytest -m ""
+	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -m "" --device=standin tests
+
+lint: $(READY)
+	$(PY) -m ruff check .
+
+bench: $(READY)
+	@mkdir -p build
+	PYTHON=$(PY) sh tests/bench/setup_peers.sh .venv-peers
+	$(PY) -m tests.bench
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	find ipbox tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) .venv-peers ipbox.egg-info

@@ -1,0 +1,223 @@
+"""The only file that knows which array library an array belongs to.
+
+An array is a NumPy or a CuPy array.  Everything above this layer asks here for the library of an array, for
+inner products, in-place updates, FFTs, random numbers and the current stream, and names no library itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
+
+_REAL = {"f": np.float32, "d": np.float64, "F": np.float32, "D": np.float64}
+_COMPLEX = {"f": np.complex64, "d": np.complex128, "F": np.complex64, "D": np.complex128}
+
+
+def _cupy() -> ModuleType:
+    """CuPy, imported on first use; ImportError names the extra that brings it."""
+    try:
+        import cupy
+    except ImportError as err:
+        raise ImportError("CuPy is not installed: pip install 'ipbox[gpu]' brings it") from err
+    return cupy
+
+
+def as_module(name: str) -> ModuleType:
+    """The array library called ``name``: ``"numpy"`` or ``"cupy"``."""
+    if name == "numpy":
+        return np
+    if name == "cupy":
+        return _cupy()
+    raise ValueError(f"xp is {name!r}; expected 'numpy' or 'cupy'")
+
+
+def is_device(x: Array) -> bool:
+    """Whether ``x`` is a CuPy array (CuPy is not imported to find out)."""
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(x, cupy.ndarray)
+
+
+def is_array(x: Any) -> bool:
+    """Whether ``x`` is a NumPy or CuPy array."""
+    return isinstance(x, np.ndarray) or is_device(x)
+
+
+def array_module(*arrays: Array) -> ModuleType:
+    """The library all ``arrays`` belong to.
+
+    Raises
+    ------
+    TypeError
+        if one of them is not an array, or host and device arrays are mixed.
+    """
+    kinds = set()
+    for x in arrays:
+        if not is_array(x):
+            raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}")
+        kinds.add(is_device(x))
+    if len(kinds) > 1:
+        raise TypeError("NumPy and CuPy arrays are mixed; expected all on the host or all on the device")
+    return _cupy() if True in kinds else np
+
+
+def to_host(x: Array) -> np.ndarray:
+    """``x`` as a NumPy array: a device array is copied, a host array is returned as it is."""
+    return x.get() if is_device(x) else np.asarray(x)
+
+
+def to_device(x: Array, xp: str | ModuleType) -> Array:
+    """``x`` in the library ``xp`` (``"numpy"``, ``"cupy"`` or the module); copied only where it has to move."""
+    module = as_module(xp) if isinstance(xp, str) else xp
+    return to_host(x) if module is np else module.asarray(x)
+
+
+# ---------------------------------------------------------------- dtypes
+
+
+def real_dtype(dtype: Any) -> np.dtype:
+    """float32 or float64: the real counterpart of a floating dtype (no other is accepted)."""
+    return np.dtype(_lookup(_REAL, dtype))
+
+
+def complex_dtype(dtype: Any) -> np.dtype:
+    """complex64 or complex128: the complex counterpart of a floating dtype (no other is accepted)."""
+    return np.dtype(_lookup(_COMPLEX, dtype))
+
+
+def _lookup(table: dict[str, Any], dtype: Any) -> Any:
+    char = np.dtype(dtype).char
+    if char not in table:
+        raise TypeError(f"dtype is {np.dtype(dtype)}; expected float32, float64, complex64 or complex128")
+    return table[char]
+
+
+# ---------------------------------------------------------------- linear algebra on whole arrays
+
+
+def dot(x: Array, y: Array) -> float:
+    """Real inner product Re<x, y> of two arrays of one shape, as a Python float."""
+    value = array_module(x, y).vdot(x, y)
+    return float(value.real)
+
+
+def norm(x: Array) -> float:
+    """Euclidean norm ||x|| of the whole array, as a Python float."""
+    return float(np.sqrt(dot(x, x)))
+
+
+def sum_squares(x: Array, batch: bool = False) -> Any:
+    """||x||²: a float, or for ``batch`` a NumPy float64 array with one entry per sample of the first axis."""
+    if not batch:
+        return dot(x, x)
+    return np.array([dot(sample, sample) for sample in x])
+
+
+def reduce_sum(values: Array, batch: bool = False) -> Any:
+    """Sum in float64: a float, or for ``batch`` a NumPy float64 array with one entry per sample."""
+    xp = array_module(values)
+    if not batch:
+        return float(xp.sum(values, dtype=np.float64))
+    return to_host(xp.sum(values.reshape(values.shape[0], -1), axis=1, dtype=np.float64))
+
+
+def axpy(a: Any, x: Array, y: Array) -> None:
+    """y += a x, in place (no temporary on the host for contiguous arrays); ``a`` may have one entry per sample."""
+    if np.ndim(a):
+        y += per_sample(a, x) * x
+    elif array_module(x, y) is np and x.dtype == y.dtype and x.flags.c_contiguous and y.flags.c_contiguous:
+        from scipy.linalg.blas import get_blas_funcs
+
+        get_blas_funcs("axpy", (x, y))(x.reshape(-1), y.reshape(-1), a=a)
+    else:
+        y += a * x
+
+
+def per_sample(a: Any, x: Array) -> Any:
+    """A coefficient ready to multiply ``x``: a Python float, or one number per sample along the first axis."""
+    if np.ndim(a) == 0:
+        return float(a)
+    shape = (-1,) + (1,) * (x.ndim - 1)
+    return array_module(x).asarray(np.asarray(a, dtype=real_dtype(x.dtype))).reshape(shape)
+
+
+# ---------------------------------------------------------------- FFT, random numbers, stream, kernels
+
+
+def fft_module(x: Array) -> ModuleType:
+    """``scipy.fft`` or ``cupyx.scipy.fft``: both keep float32."""
+    if is_device(x):
+        import cupyx.scipy.fft as module
+    else:
+        import scipy.fft as module
+    return module
+
+
+def generator(seed: int, like: Array | ModuleType | None = None) -> Any:
+    """A seeded random generator of the library of ``like`` (NumPy's where nothing is given)."""
+    module = like if isinstance(like, ModuleType) else (np if like is None else array_module(like))
+    return module.random.default_rng(seed)
+
+
+def current_stream(x: Array) -> int:
+    """Pointer of CuPy's current stream, 0 for host arrays."""
+    return int(_cupy().cuda.get_current_stream().ptr) if is_device(x) else 0
+
+
+def kernel_view(x: Array) -> Any:
+    """What a ``numba.cuda`` kernel takes for the device array ``x``: the same memory, nothing copied or waited for."""
+    if hasattr(x, "__ipbox_kernel_view__"):
+        return x.__ipbox_kernel_view__()
+    from numba import cuda
+
+    return cuda.as_cuda_array(x, sync=False)
+
+
+def nufft_plan(
+    like: Array,
+    kind: int,
+    modes: tuple[int, ...],
+    n_trans: int,
+    eps: float,
+    isign: int,
+    threads: int,
+    points: int,
+) -> Any:
+    """A FINUFFT plan (type ``kind``) for host arrays, or a cuFINUFFT plan on the current stream for device arrays.
+
+    ``like`` tells the device and the precision.  On the host: ``fftw=64`` is FFTW_ESTIMATE, so that no plan search
+    makes results depend on timing; the upsampling factor 1.25 is several times faster than 2 at image sizes; and one
+    spreading subproblem per thread, so that two threads' parts are added in the same way every time.
+    """
+    dtype = complex_dtype(like.dtype).name
+    if is_device(like):
+        import cufinufft
+
+        return cufinufft.Plan(kind, modes, n_trans, eps, isign, dtype=dtype, gpu_stream=current_stream(like))
+    import finufft
+
+    options = dict(nthreads=threads, upsampfac=1.25 if eps >= 1e-9 else 2.0, fftw=64, spread_max_sp_size=points)
+    return finufft.Plan(kind, modes, n_trans, eps, isign, dtype=dtype, **options)
+
+
+# ---------------------------------------------------------------- threads
+
+
+_MAIN_PID = os.getpid()
+
+
+def cpu_threads() -> int:
+    """Threads a CPU kernel may use here: 2 in the main thread of the main process, else 1.
+
+    Worker threads and forked children get 1: OpenMP regions started in a forked child hang or are killed, and solves
+    that already run in threads gain nothing from more.  Never more than 2, because FINUFFT's spreading adds the
+    threads' parts in the order in which they finish, which only for two parts gives the same sum every time.
+    """
+    main = threading.current_thread() is threading.main_thread() and os.getpid() == _MAIN_PID
+    return min(2, os.cpu_count() or 1) if main else 1

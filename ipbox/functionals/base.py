@@ -1,0 +1,409 @@
+"""The base class of every functional: value, gradient, prox, conjugate, and an algebra that means what it says."""
+
+from __future__ import annotations
+
+import copy
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+import pyproximal
+
+from ipbox import backend
+from ipbox.backend import Array
+
+Work = dict[str, Any] | None  # scratch and warm starts, owned by a solver's state
+
+
+class Functional(pyproximal.ProxOperator):
+    """A functional f = weight·g on N-D arrays; a `pyproximal.ProxOperator`.
+
+    Immutable: warm starts and scratch live in the ``work`` dictionary of whoever calls; without it a call starts cold.
+    A subclass gives what it has of ``_value``, ``_grad``, ``_prox`` and ``_conj`` for g, and says so in ``has_grad``
+    and ``has_prox``.
+
+    Attributes
+    ----------
+    weight : float
+        Factor λ > 0 (negative only where f is smooth).
+    dims : tuple of int or None
+        Image shape where the functional is tied to one.
+    L, mu : float
+        Lipschitz constant of the gradient (inf where non-smooth), modulus of strong convexity.
+    has_grad, has_prox : bool
+    explicit : bool
+        Whether `value` exists (False for implicit priors such as denoisers).
+    finite_conj : bool
+        Whether f* is finite everywhere, as a duality gap of the primal functional needs.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> f = 2 * ip.L1() + ip.Box(0, 1)
+    >>> f.value(np.array([0.5, 0.25]))
+    1.5
+    """
+
+    __array_ufunc__ = None  # np.float64(2) * f must come to us
+    has_grad = False
+    has_prox = False
+    explicit = True
+    finite_conj = False
+
+    def __init__(self, dims: tuple[int, ...] | None = None) -> None:
+        super().__init__(None, self.has_grad)
+        self.dims = dims
+        self.weight = 1.0
+
+    # ------------------------------------------------------------ to be given by a subclass, for g
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        raise TypeError(f"{self.name} has no value")
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        raise TypeError(f"{self.name} has no gradient")
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        """out <- prox_{t g}(x); ``out`` may be ``x``; t is a float or has one entry per sample."""
+        raise TypeError(f"{self.name} has no prox")
+
+    def _conj(self, y: Array, weight: float, batch: bool) -> Any:
+        """(weight·g)*(y)."""
+        raise TypeError(f"{self.name} has no conjugate")
+
+    _L = math.inf
+    _mu = 0.0
+
+    # ------------------------------------------------------------ public
+
+    @property
+    def name(self) -> str:
+        """The class's name, with its weight."""
+        return type(self).__name__ if self.weight == 1.0 else f"{self.weight:g}·{type(self).__name__}"
+
+    @property
+    def L(self) -> float:
+        return abs(self.weight) * self._L
+
+    @property
+    def mu(self) -> float:
+        return self.weight * self._mu if self.weight > 0 else 0.0
+
+    @property
+    def is_convex(self) -> bool:
+        return self.weight >= 0
+
+    def __call__(self, x: Array) -> float:
+        return self.value(x)
+
+    def value(self, x: Array, batch: bool = False) -> Any:
+        """f(x): a float, or with ``batch`` one float64 per sample of the first axis."""
+        return self.weight * self._value(self._enter(x), batch)
+
+    def grad(self, x: Array, out: Array | None = None, work: Work = None) -> Array:
+        """∇f(x), written to ``out`` where given.
+
+        Raises
+        ------
+        TypeError
+            where f is not differentiable (never a Moreau envelope instead).
+        """
+        z = self._enter(x)
+        g = backend.array_module(z).empty_like(z) if out is None else out.reshape(z.shape)
+        self._grad(z, g, work)
+        if self.weight != 1.0:
+            g *= self.weight
+        return g.reshape(x.shape)
+
+    def prox(self, x: Array, tau: Any, out: Array | None = None, work: Work = None) -> Array:
+        """prox_{τf}(x) = argmin_u f(u) + ‖u - x‖²/(2τ), in the shape of ``x`` (the image's, or flat)."""
+        if self.weight < 0:
+            raise ValueError(f"{self.name} has a negative weight, so no prox; expected a convex functional")
+        z = self._enter(x)
+        p = backend.array_module(z).empty_like(z) if out is None else out.reshape(z.shape)
+        self._prox(z, check_step(tau, "tau") * self.weight, p, work)
+        return p.reshape(x.shape)
+
+    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+        """prox_{σf*}(y) = y - σ prox_{f/σ}(y/σ) (Moreau)."""
+        sigma = check_step(sigma, "sigma")
+        scale = backend.per_sample(sigma, y)
+        p = self.prox(y / scale, 1.0 / sigma, work=work)
+        p *= scale
+        return backend.array_module(y).subtract(y, p, out=out)
+
+    def proxdual(self, x: Array, tau: Any, **kwargs: Any) -> Array:
+        """PyProximal's name of `prox_conj`."""
+        return self.prox_conj(x, tau, **kwargs)
+
+    def conj(self, y: Array, batch: bool = False) -> Any:
+        """f*(y) = sup_u <u, y> - f(u)."""
+        return self._conj(self._enter(y), self.weight, batch)
+
+    def take(self, index: np.ndarray) -> Functional:
+        """The functional of a part of the samples of a batch (itself, unless it holds data of each sample)."""
+        return self
+
+    # ------------------------------------------------------------ roles (see solvers.core.Problem)
+
+    def as_dual(self, like: Any) -> Any:
+        """This functional as g∘K for a primal-dual method, or None where it has no prox."""
+        from ipbox.functionals.composition import Composition
+        from ipbox.operators import Identity
+
+        return Composition(self, Identity(like.dims, like.dtype)) if self.has_prox else None
+
+    def merge(self, other: Functional) -> Functional | None:
+        """One functional with a prox that is worth self + other, or None."""
+        return None
+
+    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
+        """x⁺ = prox_{τf}(x - τd), x̄ = x⁺ + θ(x⁺ - x), in place on ``x`` and ``x_bar``."""
+        z = buffer(work, "z", x)
+        z[...] = d
+        z *= -tau
+        z += x
+        self.prox(z, tau, out=z, work=work)
+        x_bar[...] = z
+        x_bar -= x
+        x_bar *= theta
+        x_bar += z
+        x[...] = z
+
+    # ------------------------------------------------------------ algebra
+
+    def scaled(self, c: float) -> Functional:
+        """c·f."""
+        if not math.isfinite(c):
+            raise ValueError(f"weight is {c}; expected a finite number")
+        if c < 0 and not self.has_grad:
+            raise ValueError(f"weight {c:g} of {self.name} is negative; expected a non-negative one (f is not smooth)")
+        if c == 0:
+            return Zero(self.dims)
+        f = copy.copy(self)
+        f.weight = self.weight * c
+        return f
+
+    def __mul__(self, c: Any) -> Functional:
+        if not isinstance(c, numbers.Real):
+            return NotImplemented
+        return self.scaled(float(c))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Functional:
+        return self.scaled(-1.0)
+
+    def __add__(self, other: Any) -> Functional:
+        if backend.is_array(other) or isinstance(other, numbers.Number):
+            raise TypeError(f"f + {type(other).__name__} is not defined; expected a functional")
+        return Sum([*terms_of(self), *terms_of(as_functional(other))])
+
+    def __radd__(self, other: Any) -> Functional:
+        return as_functional(other) + self
+
+    def __sub__(self, other: Any) -> Functional:
+        return self + as_functional(other).scaled(-1.0)
+
+    def __matmul__(self, K: Any) -> Functional:
+        """g @ K is g∘K."""
+        from ipbox.functionals.composition import Composition
+        from ipbox.operators import as_operator
+
+        return Composition(self, as_operator(K))
+
+    # ------------------------------------------------------------ helpers
+
+    def _enter(self, x: Array) -> Array:
+        """``x`` in the image's shape: PyProximal's solvers hand over flat vectors."""
+        backend.array_module(x)
+        if self.dims is None:
+            return x
+        nd = len(self.dims)
+        if x.shape[max(x.ndim - nd, 0) :] == self.dims:
+            return x
+        if x.ndim == 1 and x.size == math.prod(self.dims):
+            return x.reshape(self.dims)
+        raise ValueError(f"x has shape {x.shape}; {type(self).__name__} expects {self.dims}, or the same flattened")
+
+
+class Zero(Functional):
+    """f = 0.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.Zero().value(np.ones(3))
+    0.0
+    """
+
+    has_grad = True
+    has_prox = True
+    _L = 0.0
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        return np.zeros(x.shape[0]) if batch else 0.0
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        out[...] = 0
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        out[...] = x
+
+    def merge(self, other: Functional) -> Functional | None:
+        return other
+
+    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
+        from ipbox import kernels
+
+        if x.dtype.kind == "c":
+            return super().descend(x, d, tau, theta, x_bar, work)
+        kernels.primal_step(x, d, tau, theta, x_bar)
+        return None
+
+
+class Sum(Functional):
+    """f_1 + ... + f_n; smooth where every term is, without a prox."""
+
+    def __init__(self, terms: list[Functional]) -> None:
+        self.terms = list(terms)
+        self.has_grad = all(f.has_grad for f in self.terms)
+        dims = next((f.dims for f in self.terms if f.dims is not None), None)
+        for f in self.terms:
+            if f.dims not in (None, dims):
+                raise ValueError(f"the sum's terms act on {dims} and {f.dims}; expected one image shape")
+        super().__init__(dims)
+
+    @property
+    def name(self) -> str:
+        return " + ".join(f.name for f in self.terms)
+
+    @property
+    def L(self) -> float:
+        return sum(f.L for f in self.terms)
+
+    @property
+    def mu(self) -> float:
+        return sum(f.mu for f in self.terms)
+
+    @property
+    def is_convex(self) -> bool:
+        return all(f.is_convex for f in self.terms)
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        return sum(f.value(x, batch) for f in self.terms)
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        if not self.has_grad:
+            rough = next(f.name for f in self.terms if not f.has_grad)
+            raise TypeError(f"{self.name} has no gradient because {rough} has none")
+        first, *rest = self.terms
+        first.grad(x, out=out, work=child(work, "0"))
+        for i, f in enumerate(rest, 1):
+            out += f.grad(x, out=buffer(work, "grad", x), work=child(work, str(i)))
+
+    def scaled(self, c: float) -> Functional:
+        return Sum([f.scaled(c) for f in self.terms])
+
+    def take(self, index: np.ndarray) -> Functional:
+        return Sum([f.take(index) for f in self.terms])
+
+
+class PyProximalFunctional(Functional):
+    """A foreign `pyproximal.ProxOperator`: flattened for it, guarded against those that overwrite their input.
+
+    An indicator's bool becomes 0 or inf; results come back in the dtype of the input.
+    """
+
+    has_prox = True
+
+    def __init__(self, op: pyproximal.ProxOperator) -> None:
+        self.op = op
+        # PyProximal says hasgrad of TV too, whose grad is the Moreau envelope's: only L2 is differentiable
+        self.has_grad = isinstance(op, pyproximal.L2 | pyproximal.L2Convolve)
+        super().__init__(None)
+
+    @property
+    def name(self) -> str:
+        return f"pyproximal.{type(self.op).__name__}"
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        if batch:
+            return np.array([self._value(s, False) for s in x])
+        value = self.op(x.reshape(-1).copy())
+        if isinstance(value, bool | np.bool_):
+            return 0.0 if value else math.inf
+        return float(value)
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        if not self.has_grad:
+            raise TypeError(f"{self.name} has no gradient")
+        out[...] = self._back(self.op.grad(x.reshape(-1).copy()), x)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        if np.ndim(t):
+            for xi, ti, oi in zip(x, t, out, strict=True):
+                self._prox(xi, float(ti), oi, None)
+        else:
+            out[...] = self._back(self.op.prox(x.reshape(-1).copy(), float(t)), x)
+
+    @staticmethod
+    def _back(value: Array, x: Array) -> Array:
+        value = value.real if x.dtype.kind != "c" else value
+        return value.reshape(x.shape).astype(x.dtype, copy=False)
+
+
+def as_functional(f: Any) -> Functional:
+    """``f`` as a `Functional`: one of ours as it is, a PyProximal operator adapted.
+
+    Raises
+    ------
+    TypeError
+        for anything else.
+
+    Examples
+    --------
+    >>> import numpy as np, pyproximal, ipbox as ip
+    >>> ip.as_functional(pyproximal.Box(0, 1)).value(np.array([2.0]))
+    inf
+    """
+    if isinstance(f, Functional):
+        return f
+    if isinstance(f, pyproximal.ProxOperator):
+        return PyProximalFunctional(f)
+    raise TypeError(f"f is {type(f).__name__}; expected a functional of ipbox or PyProximal")
+
+
+def terms_of(f: Functional) -> list[Functional]:
+    """The terms of a sum, or the functional alone."""
+    return f.terms if isinstance(f, Sum) else [f]
+
+
+def buffer(work: Work, key: str, like: Array, shape: tuple[int, ...] | None = None, dtype: Any = None) -> Array:
+    """The array ``work[key]``, allocated at the first call (a fresh one where there is no ``work``)."""
+    shape = like.shape if shape is None else shape
+    if work is not None and key in work and work[key].shape == shape:
+        return work[key]
+    a = backend.array_module(like).empty(shape, dtype=like.dtype if dtype is None else dtype)
+    if work is not None:
+        work[key] = a
+    return a
+
+
+def child(work: Work, key: str) -> Work:
+    """The dictionary ``work[key]`` of a part of the functional."""
+    return None if work is None else work.setdefault(key, {})
+
+
+def check_step(tau: Any, name: str) -> Any:
+    """A positive step size: a float, or a float64 vector with one entry per sample."""
+    if np.ndim(tau) == 0:
+        tau = float(tau)
+        if not (tau > 0 and math.isfinite(tau)):
+            raise ValueError(f"{name} is {tau:g}; expected a positive number")
+        return tau
+    tau = np.asarray(tau, dtype=np.float64)
+    if tau.ndim != 1 or not (tau > 0).all() or not np.isfinite(tau).all():
+        raise ValueError(f"{name} has shape {tau.shape}; expected positive numbers, one per sample")
+    return tau

@@ -1,0 +1,137 @@
+"""g∘K: a functional after a linear operator, the dual term of a primal-dual method."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals.base import Functional, Work, buffer, child
+from ipbox.operators import Operator
+
+
+class DualTerm:
+    """What PDHG asks of a term g∘K with dual variable y.
+
+    ``aux`` lists the shapes of extra primal blocks (none here; v of TGV).  ``x_bar`` and ``out`` are lists of
+    blocks: the image first, then the term's own.
+    """
+
+    K: Operator
+    aux: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def dual_dims(self) -> tuple[int, ...]:
+        """Shape of y."""
+        return tuple(self.K.dimsd)
+
+    def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
+        """y <- prox_{σg*}(y + σ K x̄), in place."""
+        raise NotImplementedError("abstract")
+
+    def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
+        """out <- K*y, or out += K*y with ``add``."""
+        raise NotImplementedError("abstract")
+
+    def term_norm(self) -> float:
+        """||K||."""
+        return self.K.norm()
+
+    def term_value(self, x: list[Array], batch: bool) -> Any:
+        """g(Kx) at all blocks."""
+        raise NotImplementedError("abstract")
+
+    def dual_value(self, y: Array, batch: bool) -> Any:
+        """g*(y)."""
+        raise NotImplementedError("abstract")
+
+
+class Composition(Functional, DualTerm):
+    """g∘K for a functional g and an operator K; write it ``g @ K``.
+
+    Smooth where g is, with Lipschitz constant L(g)‖K‖².
+
+    Parameters
+    ----------
+    g : Functional
+        On the data space of K.
+    K : Operator
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> f = ip.L1() @ ip.Gradient((2, 2), dtype="float64")
+    >>> f.value(np.array([[0.0, 1.0], [0.0, 1.0]]))
+    2.0
+    """
+
+    def __init__(self, g: Functional, K: Operator) -> None:
+        self.g, self.K = g, K
+        self.has_grad, self.explicit = g.has_grad, g.explicit
+        super().__init__(tuple(K.dims))
+
+    @property
+    def name(self) -> str:
+        return f"{self.g.name}∘{self.K.name}"
+
+    @property
+    def L(self) -> float:
+        return self.g.L * self.K.norm() ** 2 if self.g.L < math.inf else math.inf
+
+    mu = 0.0
+
+    @property
+    def is_convex(self) -> bool:
+        return self.g.is_convex
+
+    def scaled(self, c: float) -> Functional:
+        return Composition(self.g.scaled(c), self.K)
+
+    def take(self, index: np.ndarray) -> Functional:
+        return Composition(self.g.take(index), self.K)
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        return self.g.value(self.K.apply(x), batch)
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        y = self.K.apply(x, out=self._data_buffer(x, work))
+        self.g.grad(y, out=y, work=child(work, "g"))
+        self.K.apply_adjoint(y, out=out)
+
+    def as_dual(self, like: Any) -> Any:
+        return self if self.g.has_prox else None
+
+    def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
+        v = self.K.apply(x_bar[0], out=buffer(work, "Kx", y))
+        v *= sigma
+        v += y
+        self.g.prox_conj(v, sigma, out=y, work=child(work, "g"))
+
+    def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
+        if add:
+            out[0] += self.K.apply_adjoint(y, out=buffer(work, "K*y", out[0]))
+        else:
+            self.K.apply_adjoint(y, out=out[0])
+
+    def term_value(self, x: list[Array], batch: bool) -> Any:
+        return self.value(x[0], batch)
+
+    def dual_value(self, y: Array, batch: bool) -> Any:
+        return self.g.conj(y, batch)
+
+    def _data_buffer(self, x: Array, work: Work) -> Array:
+        batch = x.shape[: x.ndim - len(self.K.dims)]
+        return buffer(work, "Kx", x, batch + tuple(self.K.dimsd), self.K.dtype_out)
+
+
+def check_data(b: Array, name: str = "b") -> Array:
+    """Measured data: a floating-point array without NaN or Inf."""
+    xp = backend.array_module(b)
+    if b.dtype.kind not in "fc" or b.dtype.char not in "fdFD":
+        raise TypeError(f"{name} has dtype {b.dtype}; expected float32, float64, complex64 or complex128")
+    if not bool(xp.isfinite(b).all()):
+        raise ValueError(f"{name} has NaN or infinite entries; expected finite data")
+    return b

@@ -1,0 +1,279 @@
+"""CPU kernels (Numba): finite differences and the steps of primal-dual TV, one pass over memory each.
+
+Arrays here are x (batch, n0, n1, n) and y (batch, c, n0, n1, n).  c = 3 components belong to the axes n0,
+n1, n; c = 2 (images) to n1, n, and then n0 = 1.  Work is dealt out row by row, a row being contiguous along
+n.  A row is touched by several short loops (few pointers each, so that they vectorise) while it sits in the
+first-level cache. Along n a difference is one of two shifted views of a row, which leaves no branch in an
+inner loop.
+
+Scalars come in the dtype of x, so that float32 stays float32.  Only cpu.py is hashed for Numba's cache:
+everything a kernel calls must live in this file.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numba import prange
+
+from ipbox.kernels.compile import OPTIONS, twins
+
+inline = numba.njit(**OPTIONS)  # helpers, compiled into the kernels that call them
+
+
+# ---------------------------------------------------------------- rows
+
+
+@inline
+def _fill(y, value):
+    for j in range(y.shape[0]):
+        y[j] = value
+
+
+@inline
+def _difference(y, a, b):
+    for j in range(y.shape[0]):
+        y[j] = a[j] - b[j]
+
+
+@inline
+def _add_difference(y, a, b):
+    for j in range(y.shape[0]):
+        y[j] += a[j] - b[j]
+
+
+@inline
+def _add_scaled_difference(y, a, b, sigma):
+    for j in range(y.shape[0]):
+        y[j] += sigma * (a[j] - b[j])
+
+
+@inline
+def _add(y, a):
+    for j in range(y.shape[0]):
+        y[j] += a[j]
+
+
+@inline
+def _subtract(y, a):
+    for j in range(y.shape[0]):
+        y[j] -= a[j]
+
+
+@inline
+def _clip(y, radius):
+    # Comparisons are false for NaN, which therefore stays.
+    for j in range(y.shape[0]):
+        v = radius if y[j] > radius else y[j]
+        y[j] = -radius if v < -radius else v
+
+
+@inline
+def _project2(y0, y1, radius, one):
+    for j in range(y0.shape[0]):
+        length = math.sqrt(y0[j] * y0[j] + y1[j] * y1[j])
+        scale = one if length <= radius else radius / length
+        y0[j] *= scale
+        y1[j] *= scale
+
+
+@inline
+def _project3(y0, y1, y2, radius, one):
+    for j in range(y0.shape[0]):
+        length = math.sqrt(y0[j] * y0[j] + y1[j] * y1[j] + y2[j] * y2[j])
+        scale = one if length <= radius else radius / length
+        y0[j] *= scale
+        y1[j] *= scale
+        y2[j] *= scale
+
+
+@inline
+def _axis_adjoint(out, y, i, size, stride_back):
+    """out += the part of ∇*y of one of the outer axes: y[i-1] - y[i], without what lies outside."""
+    if 0 < i < size - 1:
+        _add_difference(out, stride_back, y)
+    elif i > 0:
+        _add(out, stride_back)
+    elif size > 1:
+        _subtract(out, y)
+
+
+@inline
+def _row_adjoint(out, y, add):
+    """out (+)= the part of ∇*y along the row."""
+    n = out.shape[0]
+    if not add:
+        _fill(out, out.dtype.type(0))
+    if n > 1:
+        out[0] -= y[0]
+        _add_difference(out[1:-1], y[:-2], y[1:-1])
+        out[n - 1] += y[n - 2]
+
+
+@inline
+def _adjoint(out, y, i0, i1, add):
+    """One row of ∇*y from the vector field y (c, n0, n1, n) of one sample."""
+    c, n0, n1 = y.shape[0], y.shape[1], y.shape[2]
+    _row_adjoint(out, y[c - 1, i0, i1], add)
+    _axis_adjoint(out, y[c - 2, i0, i1], i1, n1, y[c - 2, i0, max(i1 - 1, 0)])
+    if c == 3:
+        _axis_adjoint(out, y[0, i0, i1], i0, n0, y[0, max(i0 - 1, 0), i1])
+
+
+@inline
+def _descend(x, x_bar, tau, theta, lo, hi):
+    """The primal step on a row; x_bar holds d on entry (one pointer less, and no scratch)."""
+    for j in range(x.shape[0]):
+        z = x[j] - tau * x_bar[j]
+        z = lo if z < lo else z
+        z = hi if z > hi else z
+        x_bar[j] = z + theta * (z - x[j])
+        x[j] = z
+
+
+@inline
+def _descend_l2(x, x_bar, tau, theta, lo, hi, b, tau_w, one_tau_w):
+    """The same with the data term w/2 ||x - b||^2."""
+    for j in range(x.shape[0]):
+        z = (x[j] - tau * x_bar[j] + tau_w * b[j]) / one_tau_w
+        z = lo if z < lo else z
+        z = hi if z > hi else z
+        x_bar[j] = z + theta * (z - x[j])
+        x[j] = z
+
+
+# ---------------------------------------------------------------- kernels
+
+
+@twins
+def gradient(x, y):
+    batch, n0, n1, _ = x.shape
+    c = y.shape[1]
+    zero = x.dtype.type(0)
+    for k in prange(batch * n0 * n1):
+        s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
+        row = x[s, i0, i1]
+        last = y[s, c - 1, i0, i1]
+        _difference(last[:-1], row[1:], row[:-1])
+        last[last.shape[0] - 1] = zero
+        if i1 < n1 - 1:
+            _difference(y[s, c - 2, i0, i1], x[s, i0, i1 + 1], row)
+        else:
+            _fill(y[s, c - 2, i0, i1], zero)
+        if c == 3:
+            if i0 < n0 - 1:
+                _difference(y[s, 0, i0, i1], x[s, i0 + 1, i1], row)
+            else:
+                _fill(y[s, 0, i0, i1], zero)
+
+
+@twins
+def gradient_adjoint(y, x, add):
+    batch, n0, n1, _ = x.shape
+    for k in prange(batch * n0 * n1):
+        s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
+        _adjoint(x[s, i0, i1], y[s], i0, i1, add)
+
+
+@twins
+def tv_dual_step(y, x, sigma, radius, isotropic):
+    batch, n0, n1, _ = x.shape
+    c = y.shape[1]
+    one = x.dtype.type(1)
+    for k in prange(batch * n0 * n1):
+        s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
+        row = x[s, i0, i1]
+        y1, y2 = y[s, c - 2, i0, i1], y[s, c - 1, i0, i1]
+        _add_scaled_difference(y2[:-1], row[1:], row[:-1], sigma)
+        if i1 < n1 - 1:
+            _add_scaled_difference(y1, x[s, i0, i1 + 1], row, sigma)
+        if c == 3 and i0 < n0 - 1:
+            _add_scaled_difference(y[s, 0, i0, i1], x[s, i0 + 1, i1], row, sigma)
+        if not isotropic:
+            for a in range(c):
+                _clip(y[s, a, i0, i1], radius)
+        elif c == 3:
+            _project3(y[s, 0, i0, i1], y1, y2, radius, one)
+        else:
+            _project2(y1, y2, radius, one)
+
+
+@twins
+def tv_primal_step(x, y, tau, theta, x_bar, lo, hi, b, has_b, tau_w, one_tau_w):
+    batch, n0, n1, _ = x.shape
+    for k in prange(batch * n0 * n1):
+        s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
+        _adjoint(x_bar[s, i0, i1], y[s], i0, i1, False)
+        if has_b:
+            _descend_l2(x[s, i0, i1], x_bar[s, i0, i1], tau, theta, lo, hi, b[s, i0, i1], tau_w, one_tau_w)
+        else:
+            _descend(x[s, i0, i1], x_bar[s, i0, i1], tau, theta, lo, hi)
+
+
+BLOCK = 2048  # pixels of a flat image treated as one row: three to four blocks fit the first-level cache
+
+
+@twins
+def primal_step(x, d, tau, theta, x_bar, lo, hi, b, has_b, tau_w, one_tau_w):
+    for k in prange((x.shape[0] + BLOCK - 1) // BLOCK):
+        start, stop = k * BLOCK, min((k + 1) * BLOCK, x.shape[0])
+        x_bar[start:stop] = d[start:stop]
+        if has_b:
+            _descend_l2(x[start:stop], x_bar[start:stop], tau, theta, lo, hi, b[start:stop], tau_w, one_tau_w)
+        else:
+            _descend(x[start:stop], x_bar[start:stop], tau, theta, lo, hi)
+
+
+# ---------------------------------------------------------------- value
+
+
+@inline
+def _add_size(g, a, b, isotropic):
+    # In float64 whatever the dtype of the image: the value then does not feel the rounding of float32.
+    if isotropic:
+        for j in range(g.shape[0]):
+            d = np.float64(a[j]) - np.float64(b[j])
+            g[j] += d * d
+    else:
+        for j in range(g.shape[0]):
+            g[j] += abs(np.float64(a[j]) - np.float64(b[j]))
+
+
+@inline
+def _sum(g):
+    """The sum in a fixed order, over four strands so that additions need not wait for one another."""
+    n = g.shape[0] // 4 * 4
+    s0 = s1 = s2 = s3 = 0.0
+    for j in range(0, n, 4):
+        s0 += g[j]
+        s1 += g[j + 1]
+        s2 += g[j + 2]
+        s3 += g[j + 3]
+    for j in range(n, g.shape[0]):
+        s0 += g[j]
+    return (s0 + s1) + (s2 + s3)
+
+
+@twins
+def tv_value(x, c, isotropic):
+    batch, n0, n1, n = x.shape
+    rows = np.empty(batch * n0 * n1)
+    for k in prange(batch * n0 * n1):
+        s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
+        row = x[s, i0, i1]
+        g = np.zeros(n)
+        _add_size(g[:-1], row[1:], row[:-1], isotropic)
+        if i1 < n1 - 1:
+            _add_size(g, x[s, i0, i1 + 1], row, isotropic)
+        if c == 3 and i0 < n0 - 1:
+            _add_size(g, x[s, i0 + 1, i1], row, isotropic)
+        if isotropic:
+            for j in range(n):
+                g[j] = math.sqrt(g[j])
+        rows[k] = _sum(g)
+    values = np.empty(batch)
+    for s in range(batch):
+        values[s] = _sum(rows[s * n0 * n1 : (s + 1) * n0 * n1])
+    return values

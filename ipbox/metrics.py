@@ -1,0 +1,153 @@
+"""How good is a reconstruction: PSNR, SSIM, NRMSE, relative residual.  All return Python floats."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ipbox import backend
+from ipbox.backend import Array
+
+
+def psnr(x: Array, x_true: Array, peak: float | None = None) -> float:
+    r"""Peak signal-to-noise ratio in dB.
+
+    .. math:: 10 \log_{10} \frac{\text{peak}^2\, n}{\|x - x_{true}\|^2}
+
+    Parameters
+    ----------
+    x, x_true : array
+        Reconstruction and truth, of one shape with n entries, on one device.
+    peak : float, optional
+        By default max(x_true).
+
+    Returns
+    -------
+    float
+        inf where x equals x_true.
+
+    Raises
+    ------
+    ValueError
+        for shapes that differ, or a peak that is not positive.
+    TypeError
+        for something else than arrays, or arrays on different devices.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> round(ip.psnr(np.full((8, 8), 0.9), np.ones((8, 8))), 6)
+    20.0
+    """
+    _check(x, x_true)
+    peak = _peak(x_true, peak)
+    error = backend.norm(x - x_true)
+    if error == 0:
+        return math.inf
+    return 20.0 * math.log10(peak * math.sqrt(x_true.size) / error)
+
+
+def ssim(x: Array, x_true: Array, peak: float | None = None) -> float:
+    """Mean structural similarity, by scikit-image with its default 7 x 7 window and ``data_range=peak``.
+
+    Computed on the host: device arrays are copied there.
+
+    Parameters
+    ----------
+    x, x_true : array
+        Reconstruction and truth: real images of one shape, at least 7 wide, on one device.
+    peak : float, optional
+        By default max(x_true).
+
+    Raises
+    ------
+    ValueError
+        for shapes that differ or are smaller than the window, or a peak that is not positive.
+    TypeError
+        for something else than arrays, arrays on different devices, or complex ones.
+
+    References
+    ----------
+    Wang, Bovik, Sheikh and Simoncelli, Image quality assessment: from error visibility to structural similarity, IEEE
+    Trans. Image Process. 13 (2004).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> u = np.eye(16)
+    >>> ip.ssim(u, u)
+    1.0
+    """
+    _check(x, x_true)
+    for name, u in (("x", x), ("x_true", x_true)):
+        if u.dtype.kind == "c":
+            raise TypeError(f"{name} has dtype {u.dtype}; expected a real image")
+    if min(x_true.shape, default=0) < 7:
+        raise ValueError(f"x_true has shape {x_true.shape}; expected an image at least 7 pixels wide")
+    from skimage.metrics import structural_similarity
+
+    return float(structural_similarity(backend.to_host(x_true), backend.to_host(x), data_range=_peak(x_true, peak)))
+
+
+def nrmse(x: Array, x_true: Array) -> float:
+    """Relative error ‖x - x_true‖/‖x_true‖.
+
+    Raises
+    ------
+    ValueError
+        for shapes that differ, or a truth that is zero.
+    TypeError
+        for something else than arrays, or arrays on different devices.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> round(ip.nrmse(np.array([3.0, 4.5]), np.array([3.0, 4.0])), 6)
+    0.1
+    """
+    _check(x, x_true)
+    size = backend.norm(x_true)
+    if size == 0:
+        raise ValueError("x_true is zero everywhere; the relative error expects something else")
+    return backend.norm(x - x_true) / size
+
+
+def relative_residual(A: Any, x: Array, b: Array) -> float:
+    """‖A x - b‖/‖b‖ for an ipbox operator, or anything with ``A @ x``.
+
+    Raises
+    ------
+    ValueError
+        where A x and b differ in shape, or b is zero.
+    TypeError
+        for something else than arrays, or arrays on different devices.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.Identity((2,), dtype="float64")
+    >>> round(ip.relative_residual(A, np.array([3.0, 4.5]), np.array([3.0, 4.0])), 6)
+    0.1
+    """
+    backend.array_module(x, b)
+    Ax = A.apply(x) if hasattr(A, "apply") else A @ x
+    if Ax.shape != b.shape:
+        raise ValueError(f"b has shape {b.shape}; A x has {Ax.shape}, expected the same")
+    size = backend.norm(b)
+    if size == 0:
+        raise ValueError("b is zero everywhere; the relative residual expects something else")
+    return backend.norm(Ax - b) / size
+
+
+def _check(x: Array, x_true: Array) -> None:
+    backend.array_module(x, x_true)
+    if x.shape != x_true.shape:
+        raise ValueError(f"x has shape {x.shape}; expected {x_true.shape}, the shape of x_true")
+
+
+def _peak(x_true: Array, peak: float | None) -> float:
+    if peak is None:
+        peak = float(abs(x_true).max()) if x_true.dtype.kind == "c" else float(x_true.max())
+    if not (math.isfinite(peak) and peak > 0):
+        raise ValueError(f"peak is {peak}; expected a positive number (by default max(x_true))")
+    return float(peak)

@@ -1,0 +1,125 @@
+"""Test problems: ``problem(name, ...)`` gives an operator A, data b, the truth x and what is known about them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ipbox.backend import Array
+
+__all__ = ["ProblemInfo", "names", "problem"]
+
+# name -> module:function; the modules are imported when a problem is asked for
+_PROBLEMS = {
+    "ct": "ipbox.problems.ct:ct",
+    "tomography-measured": "ipbox.problems.ct:measured",
+}
+
+
+@dataclass(frozen=True)
+class ProblemInfo:
+    """What is known about a test problem.
+
+    Attributes
+    ----------
+    name : str
+        Name of the problem.
+    noise_level : float or None
+        Expected norm of the noise, σ√m for m data; None where it is unknown (measured data).
+    model_error : float or None
+        ‖A x - b_clean‖: what simulating the data on a finer grid or with another projector adds to the noise.
+    pixel_size : float
+        Width of a pixel of x, in the length unit of ``units``.
+    units : str
+        Units of x and of the pixel size.
+    angles : numpy.ndarray
+        Projection angles in radians, on the host.
+    peak : float or None
+        max(x), the peak for PSNR.
+    mask : array
+        Where x can be non-zero (bool, on x's device).
+    source, licence : str
+        Where the data come from, and on which terms.
+    seed : int or None
+        Seed of the noise.
+    extra : dict
+        Anything else the problem has to tell.
+    """
+
+    name: str
+    noise_level: float | None
+    model_error: float | None
+    pixel_size: float
+    units: str
+    angles: np.ndarray
+    peak: float | None
+    mask: Array
+    source: str
+    licence: str
+    seed: int | None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def names() -> tuple[str, ...]:
+    """The names `problem` knows.
+
+    Examples
+    --------
+    >>> from ipbox.problems import names
+    >>> names()
+    ('ct', 'tomography-measured')
+    """
+    return tuple(_PROBLEMS)
+
+
+def problem(name: str, **options: Any) -> tuple[Any, Array, Array | None, ProblemInfo]:
+    """A test problem ``A x = b``.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    **options
+        Options of that problem: those of `ipbox.problems.ct.ct` or `ipbox.problems.ct.measured`.
+
+    Returns
+    -------
+    A : Operator
+    b : array
+        Data, noise included.
+    x : array or None
+        The truth; None for measured data.
+    info : ProblemInfo
+
+    Raises
+    ------
+    ValueError
+        for an unknown name, or an option's bad value.
+    TypeError
+        for an option the problem does not have.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x, info = ip.problem("ct", size=64, views=20, noise=0.01, seed=0)
+    >>> b.shape == A.dimsd, x.shape
+    (True, (64, 64))
+    """
+    function = _find(name)
+    known = inspect.signature(function).parameters
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{option!r} is not an option of problem {name!r}; expected one of {', '.join(known)}")
+    return function(**options)
+
+
+def _find(name: str) -> Callable[..., Any]:
+    if not isinstance(name, str) or name not in _PROBLEMS:
+        raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, _PROBLEMS))}")
+    module, function = _PROBLEMS[name].split(":")
+    return getattr(import_module(module), function)

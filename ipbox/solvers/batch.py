@@ -1,0 +1,75 @@
+"""Batches: many samples of one problem at once; samples that are done freeze and cost nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ipbox.backend import Array
+from ipbox.solvers.problem import Problem
+from ipbox.solvers.state import State
+from ipbox.solvers.stopping import StopRule
+
+if TYPE_CHECKING:
+    from ipbox.solvers.core import Run, Solution, Solver
+
+
+def solve_batch(
+    problem: Problem,
+    solver: Solver,
+    x0: Array | None,
+    state: State | None,
+    stop: StopRule | None,
+    callbacks: Sequence[Callable[[Run], Any]],
+) -> Solution:
+    """The loop over a batch.
+
+    Whenever samples are done, their part of the state is kept and the others go on alone as a smaller batch.
+    """
+    from ipbox.solvers import core
+
+    batch, whole, k0 = problem.batch, state, 0
+    stops: list[str | None] = [None] * batch
+    steps: list[int] = [0] * batch
+    if state is not None:
+        k0 = state.k
+        if None in state.loop.get("stops", []):  # a checkpoint of an interrupted run
+            stops, steps, k0 = state.loop["stops"], state.loop["steps"], state.loop["k0"]
+    active = np.array([i for i in range(batch) if stops[i] is None])
+    part_state = None if whole is None else whole.take(active, batch)
+    run = None
+
+    def collect() -> State:
+        """The state of the whole batch: what is frozen, and what is still running."""
+        if run.state is not whole:
+            whole.put(active, run.state, batch)
+        whole.loop.update(stops=stops, steps=steps, k0=k0)
+        return whole
+
+    try:
+        while len(active):
+            part = problem if len(active) == batch else problem.take(active)
+            if part_state is not None:
+                part_state.loop["k0"] = k0
+            for run in core.iterate(part, solver, x0=x0 if whole is None else None, state=part_state, stop=stop):
+                whole = run.state if whole is None else whole
+                run.whole_state = collect
+                for call in callbacks:
+                    call(run)
+                done = np.array([name is not None for name in run.stop])
+                if done.any():
+                    break
+            for i in np.flatnonzero(done):
+                stops[active[i]], steps[active[i]] = run.stop[i], run.k
+            collect()
+            part_state = run.state.take(np.flatnonzero(~done), len(active))
+            active = active[~done]
+    finally:
+        core.finish(callbacks, run)
+    run.problem, run.state, run.stop, run.parts = problem, whole, stops, solver.prepare(problem)
+    core.check_finite(run)
+    result = core.solution(run)
+    result.extra["niter_per_sample"] = steps
+    return result

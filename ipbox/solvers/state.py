@@ -1,0 +1,157 @@
+"""A solver's state: every buffer it owns, and numbers; saved atomically without pickle, restored bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+
+
+class State:
+    """Arrays, numbers and nested dictionaries or lists of them, as attributes.
+
+    ``x`` is the image, ``k`` the number of steps taken; the rest is the solver's own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.solvers import State
+    >>> s = State(x=np.zeros(4, "float32"), tau=0.5)
+    >>> s.nbytes
+    16
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        self.k = 0
+        self.loop: dict[str, Any] = {}  # what stop rules remember, and the seconds spent
+        self.work: dict[str, Any] = {}  # scratch and warm starts of the functionals
+        self.__dict__.update(fields)
+
+    def arrays(self) -> dict[str, Array]:
+        """Every array by its path, e.g. ``y/0``."""
+        return {path: v for path, v in _leaves(self.__dict__, "") if backend.is_array(v)}
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays, each counted once."""
+        return sum({id(a): a.nbytes for a in self.arrays().values()}.values())
+
+    # ------------------------------------------------------------ batches
+
+    def take(self, index: np.ndarray, batch: int) -> State:
+        """The state of the samples ``index`` of a batch: of every array whose first axis is the batch's."""
+        return _with(State(), {k: _take(v, index, batch) for k, v in self.__dict__.items()})
+
+    def put(self, index: np.ndarray, part: State, batch: int) -> None:
+        """Write the samples ``index``, held by ``part``, back into this state."""
+        _put(self.__dict__, part.__dict__, index, batch)
+
+    # ------------------------------------------------------------ checkpoints
+
+    def save(self, path: str | Path) -> None:
+        """Write to ``path`` (.npz) atomically: a crash leaves the old file or the new one, never half of one."""
+        path = Path(path)
+        arrays: dict[str, np.ndarray] = {}
+        tree = _pack(self.__dict__, "", arrays)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with open(temporary, "wb") as f:
+            np.savez(f, __tree__=np.array(json.dumps(tree)), **arrays)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: str | Path, xp: str = "numpy") -> State:
+        """Read what `save` wrote; ``xp`` says where the arrays go.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            where the file is missing, or is not a checkpoint.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"path is {path}; there is no such checkpoint")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                tree = json.loads(str(data["__tree__"]))
+                fields = _unpack(tree, data, xp)
+        except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError) as err:
+            raise ValueError(
+                f"path is {path}, which is not a complete checkpoint ({err}); expected one of State.save"
+            ) from err
+        return _with(cls(), fields)
+
+
+def _with(state: State, fields: dict[str, Any]) -> State:
+    state.__dict__.update(fields)
+    return state
+
+
+def _leaves(node: Any, path: str) -> Any:
+    if isinstance(node, dict):
+        items = node.items()
+    elif isinstance(node, list):
+        items = enumerate(node)
+    else:
+        yield path, node
+        return
+    for key, value in items:
+        yield from _leaves(value, f"{path}/{key}" if path else str(key))
+
+
+def _pack(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """JSON for the structure and the numbers; arrays go to ``arrays`` under their paths."""
+    if isinstance(node, dict):
+        return {"dict": {k: _pack(v, f"{path}/{k}" if path else k, arrays) for k, v in node.items()}}
+    if isinstance(node, list):
+        return {"list": [_pack(v, f"{path}/{i}", arrays) for i, v in enumerate(node)]}
+    if backend.is_array(node):
+        arrays[path] = backend.to_host(node)
+        return {"array": path, "device": backend.is_device(node)}
+    if isinstance(node, np.generic):
+        node = node.item()
+    if node is None or isinstance(node, bool | int | float | str):
+        return {"value": node}  # Python writes floats so that reading gives the same bits
+    raise TypeError(f"state field {path} is {type(node).__name__}; expected arrays, numbers, strings, dicts or lists")
+
+
+def _unpack(tree: Any, data: Any, xp: str) -> Any:
+    if "dict" in tree:
+        return {k: _unpack(v, data, xp) for k, v in tree["dict"].items()}
+    if "list" in tree:
+        return [_unpack(v, data, xp) for v in tree["list"]]
+    if "array" in tree:
+        return backend.to_device(data[tree["array"]], xp if tree["device"] else "numpy")
+    return tree["value"]
+
+
+def _batched(v: Any, batch: int) -> bool:
+    return backend.is_array(v) and v.ndim > 0 and v.shape[0] == batch
+
+
+def _take(v: Any, index: np.ndarray, batch: int) -> Any:
+    if isinstance(v, dict):
+        return {k: _take(w, index, batch) for k, w in v.items()}
+    if isinstance(v, list):
+        return [_take(w, index, batch) for w in v]
+    return v[index] if _batched(v, batch) else v
+
+
+def _put(whole: Any, part: Any, index: np.ndarray, batch: int) -> None:
+    keys = list(part) if isinstance(part, dict) else range(len(part))
+    for key in keys:
+        w, p = whole.get(key) if isinstance(whole, dict) else whole[key], part[key]
+        if isinstance(p, dict | list) and w is not None:
+            _put(w, p, index, batch)
+        elif _batched(w, batch) and backend.is_array(p):
+            w[index] = p
+        else:
+            whole[key] = p

@@ -1,0 +1,98 @@
+"""Which device the tests run on, which of them run there, and the fixtures they share.
+
+A test that takes the fixture ``xp`` runs on NumPy in a normal run and on device arrays in a device run:
+``--device=standin`` (the strict stand-in for CuPy and Numba's CUDA simulator) or ``--device=cupy`` (a GPU).
+A device run selects only such tests and those marked ``device``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from types import ModuleType
+
+import hypothesis
+import numpy as np
+import pytest
+
+hypothesis.settings.register_profile("ipbox", deadline=None, derandomize=True, max_examples=40)
+hypothesis.settings.load_profile("ipbox")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        choices=["none", "standin", "cupy"],
+        default="none",
+        help="run the device tests on the stand-in for CuPy, or on CuPy itself",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    device = config.getoption("device")
+    if device == "standin":
+        _install_standin()
+    elif device == "cupy":
+        _require_gpu()
+
+
+def _install_standin() -> None:
+    """The stand-in and the simulator, before anything that looks for CuPy or CUDA once, at its import."""
+    if "numba" in sys.modules and os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
+        raise pytest.UsageError(
+            "numba is already imported: run with NUMBA_ENABLE_CUDASIM=1 in the environment"
+        )
+    os.environ |= {"NUMBA_ENABLE_CUDASIM": "1", "CUPY_PYLOPS": "1"}
+    import standin
+
+    standin.install()
+
+
+def _require_gpu() -> None:
+    try:
+        import cupy
+    except ImportError as err:
+        raise pytest.UsageError("--device=cupy needs CuPy: pip install 'ipbox[gpu]'") from err
+    if not cupy.is_available():
+        raise pytest.UsageError("--device=cupy needs a GPU, and CuPy finds none")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    device = config.getoption("device")
+    kept = [item for item in items if _belongs(item, device)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def _belongs(item: pytest.Item, device: str) -> bool:
+    """Whether ``item`` runs in a run on ``device``."""
+    if item.get_closest_marker("gpu"):
+        return device == "cupy"
+    if item.get_closest_marker("device"):
+        return device != "none"
+    return device == "none" or "xp" in getattr(item, "fixturenames", ())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "xp" in metafunc.fixturenames:
+        name = "numpy" if metafunc.config.getoption("device") == "none" else "cupy"
+        metafunc.parametrize("xp", [name], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def xp(request: pytest.FixtureRequest) -> ModuleType:
+    """The array library of this run; its ``__name__`` is what ``xp=`` arguments take."""
+    return import_module(request.param)
+
+
+@pytest.fixture(scope="session", params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype:
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator on the host, with the same seed in every test."""
+    return np.random.default_rng(20240229)
