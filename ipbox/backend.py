@@ -220,4 +220,7 @@ def cpu_threads() -> int:
     threads' parts in the order in which they finish, which only for two parts gives the same sum every time.
     """
     main = threading.current_thread() is threading.main_thread() and os.getpid() == _MAIN_PID
-    return min(2, os.cpu_count() or 1) if main else 1
+    if not main:
+        return 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(2, len(os.sched_getaffinity(0)), int(allowed) if allowed.isdigit() else 2)

@@ -1,6 +1,7 @@
 """Functionals: data fidelities D(Au, b) and regularisers R(u)."""
 
-from ipbox.functionals.base import Functional, PyProximalFunctional, Sum, Zero, as_functional, terms_of
+from ipbox.functionals.adapters import PyProximalFunctional, as_functional
+from ipbox.functionals.base import Functional, Sum, Zero, terms_of
 from ipbox.functionals.composition import Composition, DualTerm
 from ipbox.functionals.constraints import Box, L2Box, NonNegative
 from ipbox.functionals.fidelity import L2

@@ -118,8 +118,7 @@ class Functional(pyproximal.ProxOperator):
 
     def prox(self, x: Array, tau: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{τf}(x) = argmin_u f(u) + ‖u - x‖²/(2τ), in the shape of ``x`` (the image's, or flat)."""
-        if self.weight < 0:
-            raise ValueError(f"{self.name} has a negative weight, so no prox; expected a convex functional")
+        self._check_convex("prox")
         z = self._enter(x)
         p = backend.array_module(z).empty_like(z) if out is None else out.reshape(z.shape)
         self._prox(z, check_step(tau, "tau") * self.weight, p, work)
@@ -139,6 +138,7 @@ class Functional(pyproximal.ProxOperator):
 
     def conj(self, y: Array, batch: bool = False) -> Any:
         """f*(y) = sup_u <u, y> - f(u)."""
+        self._check_convex("conjugate")
         return self._conj(self._enter(y), self.weight, batch)
 
     def take(self, index: np.ndarray) -> Functional:
@@ -198,12 +198,18 @@ class Functional(pyproximal.ProxOperator):
     def __add__(self, other: Any) -> Functional:
         if backend.is_array(other) or isinstance(other, numbers.Number):
             raise TypeError(f"f + {type(other).__name__} is not defined; expected a functional")
+        from ipbox.functionals.adapters import as_functional
+
         return Sum([*terms_of(self), *terms_of(as_functional(other))])
 
     def __radd__(self, other: Any) -> Functional:
+        from ipbox.functionals.adapters import as_functional
+
         return as_functional(other) + self
 
     def __sub__(self, other: Any) -> Functional:
+        from ipbox.functionals.adapters import as_functional
+
         return self + as_functional(other).scaled(-1.0)
 
     def __matmul__(self, K: Any) -> Functional:
@@ -215,9 +221,15 @@ class Functional(pyproximal.ProxOperator):
 
     # ------------------------------------------------------------ helpers
 
+    def _check_convex(self, what: str) -> None:
+        if self.weight < 0:
+            raise ValueError(f"{self.name} has a negative weight, so no {what}; expected a convex functional")
+
     def _enter(self, x: Array) -> Array:
         """``x`` in the image's shape: PyProximal's solvers hand over flat vectors."""
         backend.array_module(x)
+        if x.dtype.char not in "fdFD":
+            raise TypeError(f"x has dtype {x.dtype}; expected float32, float64, complex64 or complex128")
         if self.dims is None:
             return x
         nd = len(self.dims)
@@ -285,7 +297,7 @@ class Sum(Functional):
 
     @property
     def mu(self) -> float:
-        return sum(f.mu for f in self.terms)
+        return sum(f.mu for f in self.terms) if self.is_convex else 0.0
 
     @property
     def is_convex(self) -> bool:
@@ -308,71 +320,6 @@ class Sum(Functional):
 
     def take(self, index: np.ndarray) -> Functional:
         return Sum([f.take(index) for f in self.terms])
-
-
-class PyProximalFunctional(Functional):
-    """A foreign `pyproximal.ProxOperator`: flattened for it, guarded against those that overwrite their input.
-
-    An indicator's bool becomes 0 or inf; results come back in the dtype of the input.
-    """
-
-    has_prox = True
-
-    def __init__(self, op: pyproximal.ProxOperator) -> None:
-        self.op = op
-        # PyProximal says hasgrad of TV too, whose grad is the Moreau envelope's: only L2 is differentiable
-        self.has_grad = isinstance(op, pyproximal.L2 | pyproximal.L2Convolve)
-        super().__init__(None)
-
-    @property
-    def name(self) -> str:
-        return f"pyproximal.{type(self.op).__name__}"
-
-    def _value(self, x: Array, batch: bool) -> Any:
-        if batch:
-            return np.array([self._value(s, False) for s in x])
-        value = self.op(x.reshape(-1).copy())
-        if isinstance(value, bool | np.bool_):
-            return 0.0 if value else math.inf
-        return float(value)
-
-    def _grad(self, x: Array, out: Array, work: Work) -> None:
-        if not self.has_grad:
-            raise TypeError(f"{self.name} has no gradient")
-        out[...] = self._back(self.op.grad(x.reshape(-1).copy()), x)
-
-    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
-        if np.ndim(t):
-            for xi, ti, oi in zip(x, t, out, strict=True):
-                self._prox(xi, float(ti), oi, None)
-        else:
-            out[...] = self._back(self.op.prox(x.reshape(-1).copy(), float(t)), x)
-
-    @staticmethod
-    def _back(value: Array, x: Array) -> Array:
-        value = value.real if x.dtype.kind != "c" else value
-        return value.reshape(x.shape).astype(x.dtype, copy=False)
-
-
-def as_functional(f: Any) -> Functional:
-    """``f`` as a `Functional`: one of ours as it is, a PyProximal operator adapted.
-
-    Raises
-    ------
-    TypeError
-        for anything else.
-
-    Examples
-    --------
-    >>> import numpy as np, pyproximal, ipbox as ip
-    >>> ip.as_functional(pyproximal.Box(0, 1)).value(np.array([2.0]))
-    inf
-    """
-    if isinstance(f, Functional):
-        return f
-    if isinstance(f, pyproximal.ProxOperator):
-        return PyProximalFunctional(f)
-    raise TypeError(f"f is {type(f).__name__}; expected a functional of ipbox or PyProximal")
 
 
 def terms_of(f: Functional) -> list[Functional]:
@@ -399,6 +346,8 @@ def child(work: Work, key: str) -> Work:
 def check_step(tau: Any, name: str) -> Any:
     """A positive step size: a float, or a float64 vector with one entry per sample."""
     if np.ndim(tau) == 0:
+        if not isinstance(tau, numbers.Real):
+            raise TypeError(f"{name} is {tau!r}; expected a positive number")
         tau = float(tau)
         if not (tau > 0 and math.isfinite(tau)):
             raise ValueError(f"{name} is {tau:g}; expected a positive number")

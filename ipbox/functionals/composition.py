@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.base import Functional, Work, buffer, child
+from ipbox.functionals.base import Functional, Sum, Work, buffer, child
 from ipbox.operators import Operator
 
 
@@ -22,6 +22,11 @@ class DualTerm:
 
     K: Operator
     aux: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def g_lipschitz(self) -> float:
+        """Lipschitz constant of ∇g, inf where g is not smooth."""
+        return math.inf
 
     @property
     def dual_dims(self) -> tuple[int, ...]:
@@ -78,6 +83,10 @@ class Composition(Functional, DualTerm):
         return f"{self.g.name}∘{self.K.name}"
 
     @property
+    def g_lipschitz(self) -> float:
+        return self.g.L
+
+    @property
     def L(self) -> float:
         return self.g.L * self.K.norm() ** 2 if self.g.L < math.inf else math.inf
 
@@ -98,8 +107,9 @@ class Composition(Functional, DualTerm):
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:
         y = self.K.apply(x, out=self._data_buffer(x, work))
-        self.g.grad(y, out=y, work=child(work, "g"))
-        self.K.apply_adjoint(y, out=out)
+        # a sum reads y once for each term, so its gradient cannot take y's place
+        g = buffer(work, "g'", y) if isinstance(self.g, Sum) else y
+        self.K.apply_adjoint(self.g.grad(y, out=g, work=child(work, "g")), out=out)
 
     def as_dual(self, like: Any) -> Any:
         return self if self.g.has_prox else None

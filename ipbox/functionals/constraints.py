@@ -67,10 +67,13 @@ class Box(Functional):
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
         xp = backend.array_module(y)
-        # a bound of inf times 0 would be NaN
-        up = xp.where(y > 0, self.hi * y, 0) if self.hi != 0 else xp.zeros_like(y)
-        down = xp.where(y < 0, self.lo * y, 0) if self.lo != 0 else xp.zeros_like(y)
-        return backend.reduce_sum(up + down, batch)
+        total = xp.zeros_like(y)
+        for bound, part in ((self.hi, xp.maximum(y, 0)), (self.lo, xp.minimum(y, 0))):
+            if math.isfinite(bound):
+                total += bound * part
+            else:
+                total[part != 0] = math.inf  # inf times 0 would be NaN
+        return backend.reduce_sum(total, batch)
 
     def merge(self, other: Functional) -> Functional | None:
         if isinstance(other, Box):

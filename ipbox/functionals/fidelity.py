@@ -101,6 +101,7 @@ class L2(Functional):
         """prox_{σf*}(y) = (y - σb)/(1 + σ/λ)."""
         if self.A is not None:
             raise TypeError(f"the conjugate's prox of {self.name} is not known; use f.as_dual")
+        self._check_convex("prox of the conjugate")
         sigma = backend.per_sample(check_step(sigma, "sigma"), y)
         z = backend.array_module(y).empty_like(y) if out is None else out
         z[...] = y if self.b is None else y - sigma * self._data(y)

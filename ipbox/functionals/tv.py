@@ -95,8 +95,9 @@ class TV(Functional, DualTerm):
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
         z = self._real(x).reshape((-1,) + self.dims)
         t = np.broadcast_to(np.asarray(t, dtype=np.float64), z.shape[:1])
-        warm = work is not None and "y" in work
-        y = buffer(work, "y", z, z.shape[:1] + self.dual_dims)
+        shape = z.shape[:1] + self.dual_dims
+        warm = work is not None and "y" in work and work["y"].shape == shape
+        y = buffer(work, "y", z, shape)
         if not warm:
             y[...] = 0
         bounds = np.zeros(len(z))
@@ -120,7 +121,7 @@ class TV(Functional, DualTerm):
                 p = z - d
                 gap = t * float(kernels.tv_value(p, ndim=nd, isotropic=self.isotropic)) - backend.dot(p, d)
                 bound = math.sqrt(2 * max(gap, 0.0))
-                if bound <= accuracy * size:
+                if bound <= accuracy * size or math.isnan(bound):
                     return p, bound
                 if k == 0:
                     u[...] = u_bar[...] = p

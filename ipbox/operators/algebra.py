@@ -130,7 +130,8 @@ class VStack(Operator):
         for op in self.ops[1:]:
             if tuple(op.dims) != tuple(a.dims) or (op.dtype_in, op.dtype_out) != (a.dtype_in, a.dtype_out):
                 raise ValueError(
-                    f"ops take {tuple(a.dims)} {a.dtype_in} and {tuple(op.dims)} {op.dtype_in}; expected one shape and dtype"
+                    f"ops take {tuple(a.dims)} {a.dtype_in} and {tuple(op.dims)} {op.dtype_in}; "
+                    f"expected one shape and dtype"
                 )
         self._sizes = [op.shape[0] for op in self.ops]
         super().__init__(a.dims, (sum(self._sizes),), a.dtype_in, a.dtype_out, name="VStack")

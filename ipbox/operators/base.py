@@ -102,7 +102,7 @@ class Operator(pylops.LinearOperator):
         return self._norm_cache[1]
 
     def _call(self, work, x, out, dims, dtype, dims_to, dtype_to, name):
-        xp = backend.array_module(x)
+        xp = backend.array_module(x) if out is None else backend.array_module(x, out)
         check_array(x, dims, dtype, name, self.name)
         batch = x.shape[: x.ndim - len(dims)]
         if out is None:
@@ -112,6 +112,8 @@ class Operator(pylops.LinearOperator):
                 f"out has shape {out.shape} and dtype {out.dtype}; expected a C-contiguous array of shape "
                 f"{batch + dims_to} and dtype {dtype_to}"
             )
+        elif xp.may_share_memory(x, out):  # sums and stacks write out before they have read all of x
+            raise ValueError(f"out shares memory with {name}; expected an array of its own")
         work(xp.ascontiguousarray(x).reshape((-1,) + dims), out.reshape((-1,) + dims_to))
         return out
 
@@ -219,7 +221,7 @@ def check_dims(dims: Any, name: str) -> tuple[int, ...]:
     """``dims`` as a tuple of positive Python ints."""
     if isinstance(dims, numbers.Integral):
         dims = (dims,)
-    dims = tuple(dims)
+    dims = tuple(dims) if np.iterable(dims) else (dims,)
     if not dims or not all(isinstance(n, numbers.Integral) and n > 0 for n in dims):
         raise ValueError(f"{name} is {dims}; expected positive integers")
     return tuple(int(n) for n in dims)

@@ -92,8 +92,9 @@ class RayTransform(Operator):
         self.pixel_size = h = check_positive(pixel_size, "pixel_size")
         self.det_spacing = ds = h if det_spacing is None else check_positive(det_spacing, "det_spacing")
         self.det_shift = check_finite(det_shift, "det_shift")
+        eps = None if eps is None else check_positive(eps, "eps")
         reach = 0.5 * h * math.hypot(*dims)  # the image lies in |s| <= reach
-        self.n_det = math.ceil(2 * reach / ds) if n_det is None else check_dims(n_det, "n_det")[0]
+        self.n_det = math.ceil(2 * reach / ds) if n_det is None else check_count(n_det, "n_det")
         super().__init__(dims, (self.angles.size, self.n_det), dtype, name="RayTransform")
         if self.dtype_in.kind == "c":
             raise TypeError(f"dtype is {self.dtype_in}; RayTransform expects float32 or float64")
@@ -209,6 +210,13 @@ def check_angles(angles: Any) -> np.ndarray:
     if np.abs(a).max() > 4 * np.pi + 1e-6:
         raise ValueError(f"angles reach {np.abs(a).max():g}, which looks like degrees; expected radians (np.deg2rad)")
     return a
+
+
+def check_count(value: Any, name: str) -> int:
+    """A positive integer."""
+    if not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{name} is {value!r}; expected a positive integer")
+    return int(value)
 
 
 def check_positive(value: Any, name: str) -> float:

@@ -87,7 +87,7 @@ def fbp(A: RayTransform, b: Array, filter: str = "ramp") -> tuple[Array, Analyti
 
 def ramp(n: int, ds: float, filter: str) -> np.ndarray:
     """The filter's frequency response on rfft's n//2 + 1 frequencies: |ω|/2π sampled in space, times the window."""
-    k = np.fft.fftfreq(n, 1 / n)
+    k = np.rint(np.fft.fftfreq(n, 1 / n)).astype(int)  # 0, 1, ..., -1
     odd = k % 2 == 1
     h = np.zeros(n)
     h[odd] = -1 / (np.pi * k[odd] * ds) ** 2

@@ -141,8 +141,7 @@ def tv(
     problem = Problem(objective, batch=None if A is None else batch_of(A, b))
     finite = problem.assign(PDHG.takes).prox.finite_conj
     stop = stopping.gap(tol) if finite else stopping.residual(tol)
-    balance = 1.0 if A is None else _balance(A, b, lam)
-    info = solve(problem, PDHG(balance=balance), x0=x0, stop=stop | stopping.niter(niter), **options)
+    info = solve(problem, PDHG(), x0=x0, stop=stop | stopping.niter(niter), **options)
     return info.x, info
 
 
@@ -151,8 +150,3 @@ def check_lam(lam: Any) -> float:
     if not isinstance(lam, numbers.Real) or not (lam > 0 and math.isfinite(lam)):
         raise ValueError(f"lam is {lam!r}; expected a positive number")
     return float(lam)
-
-
-def _balance(A: Any, b: Array, lam: float) -> float:
-    """About ‖u*‖/‖y*‖, by which primal and dual steps are balanced."""
-    return 1.0

@@ -26,15 +26,16 @@ class PDHG(Solver):
     Parameters
     ----------
     tau : float, optional
-        Primal step size; by default balance/‖K‖ for one term and balance/√(n Σ‖K_i‖²) for n; 20 balance/μ where
-        accelerated, so that the start is forgotten at once.
+        Primal step size.  By default 20/μ where accelerated, so that the start is forgotten at once; 8/(L_g ‖K‖²)
+        where there is a smooth data term g∘K, which measured best on CT over sizes, views and noise; else
+        1/√(n Σ‖K_i‖²).
     sigma : float or sequence, optional
         Dual step sizes, one per term (one number is used for all); by default 1/(n τ ‖K_i‖²), so that a term with a
         large norm does not slow the others.
     theta : float
         Extrapolation in [0, 1].
     balance : float
-        Factor by which τ is raised and σ lowered: about ‖u*‖/‖y*‖.
+        Factor by which the default τ is raised and the σ_i are lowered.
     accelerate : bool, optional
         θ = 1/√(1 + 2γτ), τ ← θτ, σ ← σ/θ, for μ-strongly convex f; by default where μ > 0 and no step size is given.
         γ = μ/2: the theory asks for γ <= μ, and half of it is faster on images.
@@ -109,8 +110,7 @@ class PDHG(Solver):
         n = max(len(norms), 1)
         tau = self.tau
         if tau is None and self.sigma is None:
-            plain = self.balance / math.sqrt(n * sum(k**2 for k in norms)) if norms else 1.0
-            tau = 20 * self.balance / p.prox.mu if self._accelerates(p) else plain
+            tau = self.balance * self._default_tau(p, norms)
         if tau is None:
             tau = 1 / sum(s * k**2 for s, k in zip(self._sigmas(n), norms, strict=True))
         sigma = [1 / (n * tau * k**2) for k in norms] if self.sigma is None else self._sigmas(len(norms))
@@ -122,6 +122,14 @@ class PDHG(Solver):
                 f"tau is {tau:g} and sigma {sigma}, with tau Σ sigma_i ‖K_i‖² = {product:g}; expected at most 1"
             )
         return float(tau), [float(s) for s in sigma]
+
+    def _default_tau(self, p: Parts, norms: list[float]) -> float:
+        data = [t.g_lipschitz * k**2 for t, k in zip(p.dual, norms, strict=True) if t.g_lipschitz < math.inf]
+        if self._accelerates(p):
+            return 20 / p.prox.mu
+        if data:
+            return 8 / max(data)
+        return 1 / math.sqrt(len(norms) * sum(k**2 for k in norms)) if norms else 1.0
 
     def _sigmas(self, n: int) -> list[float]:
         sigma = [float(self.sigma)] * n if np.ndim(self.sigma) == 0 else [float(s) for s in self.sigma]

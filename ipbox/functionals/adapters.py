@@ -1,0 +1,77 @@
+"""PyProximal's operators among our functionals."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyproximal
+
+from ipbox.backend import Array
+from ipbox.functionals.base import Functional, Work
+
+
+class PyProximalFunctional(Functional):
+    """A foreign `pyproximal.ProxOperator`: flattened for it, guarded against those that overwrite their input.
+
+    An indicator's bool becomes 0 or inf; results come back in the dtype of the input.
+    """
+
+    has_prox = True
+
+    def __init__(self, op: pyproximal.ProxOperator) -> None:
+        self.op = op
+        # PyProximal says hasgrad of TV too, whose grad is the Moreau envelope's: only L2 is differentiable
+        self.has_grad = isinstance(op, pyproximal.L2 | pyproximal.L2Convolve)
+        super().__init__(None)
+
+    @property
+    def name(self) -> str:
+        return f"pyproximal.{type(self.op).__name__}"
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        if batch:
+            return np.array([self._value(s, False) for s in x])
+        value = self.op(x.reshape(-1).copy())
+        if isinstance(value, bool | np.bool_):
+            return 0.0 if value else math.inf
+        return float(value)
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        if not self.has_grad:
+            raise TypeError(f"{self.name} has no gradient")
+        out[...] = self._back(self.op.grad(x.reshape(-1).copy()), x)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        if np.ndim(t):
+            for xi, ti, oi in zip(x, t, out, strict=True):
+                self._prox(xi, float(ti), oi, None)
+        else:
+            out[...] = self._back(self.op.prox(x.reshape(-1).copy(), float(t)), x)
+
+    @staticmethod
+    def _back(value: Array, x: Array) -> Array:
+        value = value.real if x.dtype.kind != "c" else value
+        return value.reshape(x.shape).astype(x.dtype, copy=False)
+
+
+def as_functional(f: Any) -> Functional:
+    """``f`` as a `Functional`: one of ours as it is, a PyProximal operator adapted.
+
+    Raises
+    ------
+    TypeError
+        for anything else.
+
+    Examples
+    --------
+    >>> import numpy as np, pyproximal, ipbox as ip
+    >>> ip.as_functional(pyproximal.Box(0, 1)).value(np.array([2.0]))
+    inf
+    """
+    if isinstance(f, Functional):
+        return f
+    if isinstance(f, pyproximal.ProxOperator):
+        return PyProximalFunctional(f)
+    raise TypeError(f"f is {type(f).__name__}; expected a functional of ipbox or PyProximal")
