@@ -6,9 +6,11 @@ inner products, in-place updates, FFTs, random numbers and the current stream, a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -200,7 +202,8 @@ def nufft_plan(
         import cufinufft
 
         return cufinufft.Plan(kind, modes, n_trans, eps, isign, dtype=dtype, gpu_stream=current_stream(like))
-    import finufft
+    with short_spins():
+        import finufft
 
     options = dict(nthreads=threads, upsampfac=1.25 if eps >= 1e-9 else 2.0, fftw=64, spread_max_sp_size=points)
     return finufft.Plan(kind, modes, n_trans, eps, isign, dtype=dtype, **options)
@@ -209,18 +212,42 @@ def nufft_plan(
 # ---------------------------------------------------------------- threads
 
 
+# A thread of GNU OpenMP that waits spins for milliseconds by default.  Where another process, or another OpenMP pool of
+# this one (Numba's, FINUFFT's, torch's), wants the core, that makes a step of 0.1 ms last 6 ms.  This many rounds (a
+# fraction of a millisecond) still bridge the gap between two steps of a solver.
+_SPIN_COUNT = "10000"
 _MAIN_PID = os.getpid()
 
 
-def cpu_threads() -> int:
-    """Threads a CPU kernel may use here: 2 in the main thread of the main process, else 1.
+@contextlib.contextmanager
+def short_spins() -> Iterator[None]:
+    """While a library that brings GNU OpenMP is loaded: let its threads wait asleep.  The user's settings win."""
+    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT  # read once, when the library is loaded
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
-    Worker threads and forked children get 1: OpenMP regions started in a forked child hang or are killed, and solves
-    that already run in threads gain nothing from more.  Never more than 2, because FINUFFT's spreading adds the
-    threads' parts in the order in which they finish, which only for two parts gives the same sum every time.
+
+def parallel_is_safe() -> bool:
+    """Whether threads may be started here: in the main thread of a process that was not forked.
+
+    OpenMP regions started in a forked child hang or are killed, Numba's ``workqueue`` aborts when two threads launch
+    parallel code at once, and solves that already run in threads gain nothing from more.
     """
-    main = threading.current_thread() is threading.main_thread() and os.getpid() == _MAIN_PID
-    if not main:
+    return threading.current_thread() is threading.main_thread() and os.getpid() == _MAIN_PID
+
+
+def cpu_threads() -> int:
+    """Threads a CPU library may use here: 1 or 2.
+
+    Never more than 2, because FINUFFT's spreading adds the threads' parts in the order in which they finish, which only
+    for two parts gives the same sum every time.
+    """
+    if not parallel_is_safe():
         return 1
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     return min(2, len(os.sched_getaffinity(0)), int(allowed) if allowed.isdigit() else 2)

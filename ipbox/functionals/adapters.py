@@ -10,6 +10,7 @@ import pyproximal
 
 from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work
+from ipbox.operators import as_operator
 
 
 class PyProximalFunctional(Functional):
@@ -29,6 +30,13 @@ class PyProximalFunctional(Functional):
     @property
     def name(self) -> str:
         return f"pyproximal.{type(self.op).__name__}"
+
+    @property
+    def _L(self) -> float:
+        op = self.op
+        if not isinstance(op, pyproximal.L2):
+            return math.inf
+        return float(op.sigma) * (1.0 if op.Op is None else as_operator(op.Op).norm() ** 2)
 
     def _value(self, x: Array, batch: bool) -> Any:
         if batch:

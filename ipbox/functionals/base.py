@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import numbers
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyproximal
@@ -13,6 +13,8 @@ import pyproximal
 from ipbox import backend
 from ipbox.backend import Array
 
+ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
+REAL_DTYPES = ("float32", "float64")
 Work = dict[str, Any] | None  # scratch and warm starts, owned by a solver's state
 
 
@@ -46,6 +48,9 @@ class Functional(pyproximal.ProxOperator):
     """
 
     __array_ufunc__ = None  # np.float64(2) * f must come to us
+    # What a class declares is what the contracts test and what the README's table says.
+    backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
     has_grad = False
     has_prox = False
     explicit = True

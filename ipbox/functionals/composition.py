@@ -38,7 +38,7 @@ class DualTerm:
         raise NotImplementedError("abstract")
 
     def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
-        """out <- K*y, or out += K*y with ``add``."""
+        """out[0] <- K*y, or += with ``add`` (the image is shared); the term's own blocks are always overwritten."""
         raise NotImplementedError("abstract")
 
     def term_norm(self) -> float:
@@ -139,6 +139,8 @@ class Composition(Functional, DualTerm):
 
 def check_data(b: Array, name: str = "b") -> Array:
     """Measured data: a floating-point array without NaN or Inf."""
+    if not backend.is_array(b):
+        raise TypeError(f"{name} is {type(b).__name__}; expected a NumPy or CuPy array")
     xp = backend.array_module(b)
     if b.dtype.kind not in "fc" or b.dtype.char not in "fdFD":
         raise TypeError(f"{name} has dtype {b.dtype}; expected float32, float64, complex64 or complex128")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend, kernels
 from ipbox.backend import Array
-from ipbox.functionals.base import Functional, Work
+from ipbox.functionals.base import REAL_DTYPES, Functional, Work
 
 
 class Box(Functional):
@@ -39,6 +39,7 @@ class Box(Functional):
     array([0. , 0.5, 1. ])
     """
 
+    dtypes = REAL_DTYPES
     has_prox = True
 
     def __init__(self, lo: float = -math.inf, hi: float = math.inf) -> None:
@@ -66,6 +67,7 @@ class Box(Functional):
         xp.minimum(out, self.hi, out=out)
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
+        self._check_real(y)
         xp = backend.array_module(y)
         total = xp.zeros_like(y)
         for bound, part in ((self.hi, xp.maximum(y, 0)), (self.lo, xp.minimum(y, 0))):
@@ -106,6 +108,7 @@ class NonNegative(Box):
 class L2Box(Functional):
     """λ/2 ‖u - b‖² + the indicator of a box: what `Problem` makes of the two, since their sum has a simple prox."""
 
+    dtypes = REAL_DTYPES
     has_prox = True
     finite_conj = True
     _mu = 1.0

@@ -9,14 +9,12 @@ in forked children.
 from __future__ import annotations
 
 import os
-import threading
 
 import numba
 
-# A thread of GNU OpenMP that waits spins for milliseconds by default.  Where another process, or another
-# OpenMP pool of this one (FINUFFT's, torch's), wants the core, that makes a step of 0.1 ms last 6 ms.  This
-# many rounds (a fraction of a millisecond) still bridge the gap between two steps of a solver.
-SPIN_COUNT = "10000"
+from ipbox.backend import parallel_is_safe, short_spins
+
+__all__ = ["parallel_is_safe"]
 
 
 def _choose_layer() -> None:
@@ -24,31 +22,11 @@ def _choose_layer() -> None:
     if "NUMBA_THREADING_LAYER" in os.environ or "NUMBA_THREADING_LAYER_PRIORITY" in os.environ:
         return
     numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
-    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
-        return
-    os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT  # read once, when the library is loaded
-    try:
-        from numba.np.ufunc import omppool  # noqa: F401
-    except ImportError:
-        pass  # no OpenMP here: Numba takes the next layer of the list
-    finally:
-        del os.environ["GOMP_SPINCOUNT"]
+    with short_spins():
+        try:
+            from numba.np.ufunc import omppool  # noqa: F401
+        except ImportError:
+            pass  # no OpenMP here: Numba takes the next layer of the list
 
 
 _choose_layer()
-
-_in_forked_child = False
-
-
-def _note_fork() -> None:
-    global _in_forked_child
-    _in_forked_child = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
-
-
-def parallel_is_safe() -> bool:
-    """Whether a parallel kernel may be launched here: in the main thread of a process that was not forked."""
-    return not _in_forked_child and threading.get_ident() == threading.main_thread().ident

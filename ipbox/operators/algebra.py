@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.base import Operator, as_operator
+from ipbox.operators.base import ALL_DTYPES, Operator, as_operator
 
 
 class Identity(Operator):
@@ -18,6 +18,8 @@ class Identity(Operator):
     >>> ip.Identity((2, 3)).norm()
     1.0
     """
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, dims: tuple[int, ...], dtype: Any = "float32") -> None:
         super().__init__(dims, dims, dtype, name="Id")
@@ -33,6 +35,8 @@ class Identity(Operator):
 
 class Adjoint(Operator):
     """A*, with Re<A u, v> = Re<u, A* v>."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, op: Operator) -> None:
         self.op = op
@@ -54,6 +58,8 @@ class Adjoint(Operator):
 class Scaled(Operator):
     """c A for a real number c."""
 
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
     def __init__(self, op: Operator, c: float) -> None:
         self.op, self.c = op, c
         super().__init__(op.dims, op.dimsd, op.dtype_in, op.dtype_out, name=f"{c:g} {op.name}")
@@ -73,6 +79,8 @@ class Scaled(Operator):
 class Composition(Operator):
     """A B: first B, then A."""
 
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
     def __init__(self, a: Operator, b: Operator) -> None:
         if tuple(a.dims) != tuple(b.dimsd) or a.dtype_in != b.dtype_out:
             raise ValueError(
@@ -91,6 +99,8 @@ class Composition(Operator):
 
 class Sum(Operator):
     """A + B."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, a: Operator, b: Operator) -> None:
         same = tuple(a.dims) == tuple(b.dims) and tuple(a.dimsd) == tuple(b.dimsd)
@@ -121,6 +131,8 @@ class VStack(Operator):
     >>> tuple(ip.VStack([ip.Identity((4, 5)), D]).dimsd)
     (60,)
     """
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, ops: list[Any]) -> None:
         if not ops:

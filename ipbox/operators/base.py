@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pylops
 
 from ipbox import backend
 from ipbox.backend import Array
+
+ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
 class Operator(pylops.LinearOperator):
@@ -35,6 +37,10 @@ class Operator(pylops.LinearOperator):
     >>> D.apply(np.ones((4, 5))).shape
     (2, 4, 5)
     """
+
+    # What a class declares is what the contracts test and what the README's table says.
+    backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
 
     def __init__(
         self,
@@ -174,6 +180,8 @@ class Operator(pylops.LinearOperator):
 
 class PyLopsOperator(Operator):
     """A foreign `pylops.LinearOperator` with N-D `apply`; its results are brought back to its declared dtype."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, op: pylops.LinearOperator) -> None:
         self.op = op

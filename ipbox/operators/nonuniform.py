@@ -11,6 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 
 EPS = {np.dtype("float32"): 5e-5, np.dtype("float64"): 1e-9}  # FINUFFT's tolerance; float32 warns below 2e-5
+PARALLEL_POINTS = 10_000  # starting threads takes as long as this many points
 
 
 class NonuniformFFT:
@@ -63,7 +64,9 @@ class NonuniformFFT:
 
     def _plan(self, kind: int, like: Array) -> Any:
         # a plan made by a parent must not be used by its forked child (OpenMP), nor on another CUDA stream
-        threads = backend.cpu_threads()
+        # Type 1 adds its threads' overlapping parts in the order in which they finish, and where the periodic grid wraps
+        # a part onto itself three numbers meet: only one thread gives the same sum every time.
+        threads = 1 if kind == 1 or self.size < PARALLEL_POINTS else backend.cpu_threads()
         key = (kind, threads, backend.is_device(like), backend.current_stream(like))
         plans = self._local.__dict__.setdefault("plans", {})
         if key not in plans:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pylops
 
 from ipbox import backend
 from ipbox.operators.base import Operator
@@ -11,8 +14,8 @@ from ipbox.operators.base import Operator
 def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0) -> float:
     """Largest singular value of the bidiagonal matrix of Golub and Kahan's process: ||A|| from below.
 
-    alpha_k u_k = A v_k - beta_{k-1} u_{k-1},  beta_k v_{k+1} = A* u_k - alpha_k v_k, from a seeded v_1 on the host,
-    stopped when the value has risen by less than ``rtol`` in 5 steps.
+    alpha_k u_k = A v_k - beta_{k-1} u_{k-1},  beta_k v_{k+1} = A* u_k - alpha_k v_k, from a seeded v_1 (on the device
+    where the operator holds device arrays, else on the host), stopped when the value has risen by less than ``rtol`` in 5 steps.
 
     Examples
     --------
@@ -25,6 +28,7 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
     v = rng.standard_normal(tuple(op.dims)).astype(op.dtype_in)
     if op.dtype_in.kind == "c":
         v += 1j * rng.standard_normal(tuple(op.dims)).astype(v.real.dtype)
+    v = backend.to_device(v, library(op))
     v /= backend.norm(v)
     u = op.apply(v)
     alphas, betas, values = [], [], []
@@ -48,6 +52,14 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
         backend.axpy(-beta, u, w)
         u = w
     return values[-1] if values else 0.0
+
+
+def library(op: Any) -> str:
+    """``"cupy"`` where ``op`` or an operator it is made of holds device arrays (a wrapped matrix does), else ``"numpy"``."""
+    held = [w for v in vars(op).values() for w in (v if isinstance(v, list | tuple) else [v])]
+    device = any(backend.is_device(v) for v in held)
+    parts = (v for v in held if isinstance(v, pylops.LinearOperator))
+    return "cupy" if device or any(library(v) == "cupy" for v in parts) else "numpy"
 
 
 def _bidiagonal_norm(alphas: list[float], betas: list[float]) -> float:

@@ -87,7 +87,7 @@ class RayNormal(Operator):
         super().__init__(ray.dims, ray.dims, ray.dtype_in, name="RayTransform* RayTransform")
         import scipy.fft as fft
 
-        self._shape = tuple(2 * n for n in ray.dims)
+        self._doubled = tuple(2 * n for n in ray.dims)
         self._ray = ray
         spectrum = fft.rfft2(ray_kernel(ray)).real  # the kernel is even, so its spectrum is real
         self._spectra = {False: spectrum.astype(self.dtype_in)}
@@ -98,9 +98,9 @@ class RayNormal(Operator):
             self._spectra[key] = backend.array_module(x).asarray(self._spectra[False])
         ny, nx = self.dims
         for u, v in zip(x, out, strict=True):
-            transform = fft.rfft2(u, s=self._shape)
+            transform = fft.rfft2(u, s=self._doubled)
             transform *= self._spectra[key]
-            v[...] = fft.irfft2(transform, s=self._shape)[:ny, :nx]
+            v[...] = fft.irfft2(transform, s=self._doubled)[:ny, :nx]
 
     _apply_adjoint = _apply
 

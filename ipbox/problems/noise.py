@@ -34,7 +34,7 @@ def gaussian(b: Array, level: float, seed: int = 0) -> tuple[Array, float]:
     Raises
     ------
     ValueError, TypeError
-        for a negative level or seed, or data that are not floating.
+        for a negative level or seed, or data that are not floating or not finite.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def gaussian(b: Array, level: float, seed: int = 0) -> tuple[Array, float]:
     >>> round(delta, 6), bool(abs(np.linalg.norm(b - 1) - delta) < 0.1)
     (5.0, True)
     """
-    xp = _check(b, seed)
+    xp = _check(b, "b", seed)
     check_level(level, "level")
     noise_level = float(level) * backend.norm(b)
     rng, real = backend.generator(seed, like=b), backend.real_dtype(b.dtype)
@@ -92,7 +92,7 @@ def poisson_counts(line_integrals: Array, photons: float, seed: int = 0) -> tupl
     (0.86, True)
     """
     p = line_integrals
-    xp = _check(p, seed)
+    xp = _check(p, "line_integrals", seed)
     if p.dtype.kind == "c":
         raise TypeError(f"line_integrals has dtype {p.dtype}; expected float32 or float64")
     if not (isinstance(photons, numbers.Real) and math.isfinite(photons) and photons > 0):
@@ -120,8 +120,10 @@ def check_seed(seed: int) -> None:
         raise ValueError(f"seed is {seed!r}; expected a non-negative integer")
 
 
-def _check(b: Array, seed: int) -> Any:
+def _check(b: Array, name: str, seed: int) -> Any:
     xp = backend.array_module(b)
     backend.real_dtype(b.dtype)  # refuses what is not floating
     check_seed(seed)
+    if not bool(xp.isfinite(b).all()):
+        raise ValueError(f"{name} has NaN or infinite entries; expected finite values")
     return xp

@@ -108,7 +108,7 @@ def angle_weights(angles: np.ndarray) -> np.ndarray:
     a = np.mod(angles, np.pi)[order]
     gaps = np.diff(a, append=a[0] + np.pi)  # to the next one
     if len(a) > 2:
-        gaps = np.minimum(gaps, 2 * np.median(gaps))
+        gaps = np.minimum(gaps, 2 * np.median(gaps[gaps > 1e-9]))  # angles may be repeated
     weights = np.empty_like(a)
     weights[order] = 0.5 * (gaps + np.roll(gaps, 1))
     return weights

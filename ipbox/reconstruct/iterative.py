@@ -6,6 +6,7 @@ from typing import Any
 
 from ipbox.backend import Array
 from ipbox.functionals import L2
+from ipbox.functionals.composition import check_data
 from ipbox.operators import as_operator
 from ipbox.solvers import CGLS, GradientDescent, Problem, Solution, Solver, solve, stopping
 
@@ -116,4 +117,4 @@ def _iterate(
 
 def batch_of(A: Any, b: Array) -> int | None:
     """Number of samples where ``b`` has a batch axis."""
-    return b.shape[0] if b.ndim > len(A.dimsd) else None
+    return b.shape[0] if check_data(b).ndim > len(A.dimsd) else None

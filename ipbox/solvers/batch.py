@@ -31,33 +31,37 @@ def solve_batch(
     from ipbox.solvers import core
 
     batch, whole, k0 = problem.batch, state, 0
+    if isinstance(stop, StopRule):
+        stop.check_applies(solver, solver.prepare(problem))
     stops: list[str | None] = [None] * batch
     steps: list[int] = [0] * batch
     if state is not None:
+        core.check_state(problem, solver, state)
         k0 = state.k
         if None in state.loop.get("stops", []):  # a checkpoint of an interrupted run
-            stops, steps, k0 = state.loop["stops"], state.loop["steps"], state.loop["k0"]
+            stops, steps, k0 = list(state.loop["stops"]), list(state.loop["steps"]), state.loop["k0"]
     active = np.array([i for i in range(batch) if stops[i] is None])
     part_state = None if whole is None else whole.take(active, batch)
-    run = None
+    run, seen, history = None, -1, []
 
     def collect() -> State:
         """The state of the whole batch: what is frozen, and what is still running."""
         if run.state is not whole:
-            whole.put(active, run.state, batch)
-        whole.loop.update(stops=stops, steps=steps, k0=k0)
+            whole.put(run.samples, run.state, batch)
+        whole.loop.update(stops=list(stops), steps=list(steps), k0=k0)
         return whole
 
     try:
         while len(active):
-            part = problem if len(active) == batch else problem.take(active)
+            part, rule = (problem, stop) if len(active) == batch else (problem.take(active), stop and stop.take(active))
             if part_state is not None:
                 part_state.loop["k0"] = k0
-            for run in core.iterate(part, solver, x0=x0 if whole is None else None, state=part_state, stop=stop):
+            for run in core.iterate(part, solver, x0=x0 if whole is None else None, state=part_state, stop=rule):
                 whole = run.state if whole is None else whole
-                run.whole_state = collect
-                for call in callbacks:
+                run.whole_state, run.samples, run.history = collect, active, history
+                for call in callbacks if run.k != seen else ():  # a part begins where the one before it ended
                     call(run)
+                seen = run.k
                 done = np.array([name is not None for name in run.stop])
                 if done.any():
                     break

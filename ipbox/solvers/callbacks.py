@@ -67,8 +67,8 @@ class History:
         self._wanted = {"objective": objective, "data_residual": data_residual, "gap": gap}
 
     def __call__(self, run: Run) -> None:
-        if run.k % self.every == 0 or run.stop is not None:
-            record = {"k": run.k, "seconds": run.seconds}
+        if _due(run, self.every):
+            record = _record(run)
             record.update({name: getattr(run, name)() for name, on in self._wanted.items() if on})
             run.history.append(record)
 
@@ -96,9 +96,14 @@ class Metrics:
         self.metrics = {"psnr": shelf.psnr, "nrmse": shelf.nrmse} if metrics is None else metrics
 
     def __call__(self, run: Run) -> None:
-        if run.k % self.every == 0 or run.stop is not None:
-            values = {name: f(run.x, self.x_true) for name, f in self.metrics.items()}
-            run.history.append({"k": run.k, "seconds": run.seconds, **values})
+        if _due(run, self.every):
+            run.history.append({**_record(run), **{name: self._values(f, run) for name, f in self.metrics.items()}})
+
+    def _values(self, f: Callable[[Array, Array], float], run: Run) -> Any:
+        if run.batch is None:
+            return f(run.x, self.x_true)
+        samples = range(run.batch) if run.samples is None else run.samples
+        return np.array([f(x, self.x_true[i]) for x, i in zip(run.x, samples, strict=True)])
 
 
 class Checkpoint:
@@ -122,6 +127,8 @@ class Checkpoint:
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"path is {path}; its folder does not exist")
         self.every = None if every is None else _every(every)
+        if seconds is not None and not 0 < seconds < np.inf:
+            raise ValueError(f"seconds is {seconds}; expected a positive number")
         self.interval = 60.0 if every is None and seconds is None else seconds
         self._last = time.monotonic()
 
@@ -133,8 +140,21 @@ class Checkpoint:
             self._last = time.monotonic()
 
     def finish(self, run: Run) -> None:
-        """Save the last state, also after an interruption."""
-        run.whole_state().save(self.path)
+        """Save the last state, also after an interruption (unless it came in the middle of a step)."""
+        if not run.in_step:
+            run.whole_state().save(self.path)
+
+
+def _due(run: Run, every: int) -> bool:
+    """Every so often, and where the run (or a sample of a batch) stops."""
+    stops = run.stop if isinstance(run.stop, list) else [run.stop]
+    return run.k % every == 0 or any(name is not None for name in stops)
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """What every record has; of a batch also the samples it is about."""
+    record = {"k": run.k, "seconds": run.seconds}
+    return record if run.samples is None else {**record, "samples": run.samples.tolist()}
 
 
 def _every(every: int) -> int:

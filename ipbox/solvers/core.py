@@ -45,6 +45,9 @@ class Solver:
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
+    # What a class declares is what the contracts test and what the README's table says.
+    backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "complex64", "complex128")
 
     def prepare(self, problem: Problem) -> Parts:
         """The problem in this solver's roles, step sizes checked."""
@@ -79,10 +82,9 @@ class Solver:
     def is_provably_convergent(self, problem: Problem) -> Verdict:
         """The theorem that applies to this solver on ``problem``, or the condition that is missing."""
         try:
-            p = self.prepare(problem)
-        except ValueError as err:
+            return self._theorem(self.prepare(problem))
+        except ValueError as err:  # no role for a term, or a step size beyond its bound
             return Verdict(False, str(err))
-        return self._theorem(p)
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(False, "no theorem is recorded for this solver")
@@ -122,6 +124,8 @@ class Run:
         self.k0 = state.k
         self.history: list[dict[str, Any]] = []
         self.stop: Any = None
+        self.samples: np.ndarray | None = None  # of a batch: those that are still running
+        self.in_step = False  # then the state is neither the last nor the next one
         self._clock = time.perf_counter() - state.loop.get("seconds", 0.0)
         self._cache: dict[str, Any] = {}
 
@@ -165,8 +169,10 @@ class Run:
 
     def advance(self) -> None:
         """One step; what was computed for the last one is forgotten."""
+        self.in_step = True
         self.solver.step(self.parts, self.state)
         self.state.k += 1
+        self.in_step = False
         self._cache.clear()
 
 
@@ -194,9 +200,11 @@ def iterate(
     if not isinstance(rule, StopRule):
         raise TypeError(f"stop is {type(stop).__name__}; expected a rule such as ip.stop.niter(100)")
     rule.check_applies(solver, parts)
-    run = Run(problem, solver, parts, solver.init(parts, problem.start(x0)) if state is None else state)
-    if run.x.shape != problem.shape:
-        raise ValueError(f"state holds an image of shape {run.x.shape}; the problem's is {problem.shape}")
+    if state is None:
+        state = solver.init(parts, problem.start(x0))
+        state.loop["solver"] = type(solver).__name__
+    check_state(problem, solver, state)
+    run = Run(problem, solver, parts, state)
     while True:
         run.stop = _verdict(rule.fired(run), problem.batch)
         run.state.loop["seconds"] = run.seconds
@@ -266,6 +274,20 @@ def solve(
         finish(callbacks, run)
     check_finite(run)
     return solution(run)
+
+
+def check_state(problem: Problem, solver: Solver, state: State) -> None:
+    """Refuse to go on from the state of another solver or another problem."""
+    made_by, name = state.loop.get("solver"), type(solver).__name__
+    if made_by not in (None, name):
+        raise ValueError(f"state was made by {made_by}; expected one of {name}")
+    if backend.array_module(state.x) is not problem.xp or state.x.dtype != problem.dtype:
+        raise TypeError(
+            f"state holds an image of {backend.array_module(state.x).__name__} and {state.x.dtype}; "
+            f"the problem's is of {problem.xp.__name__} and {problem.dtype}"
+        )
+    if state.x.shape != problem.shape:
+        raise ValueError(f"state holds an image of shape {state.x.shape}; the problem's is {problem.shape}")
 
 
 def finish(callbacks: Sequence[Any], run: Run | None) -> None:

@@ -82,6 +82,8 @@ class Problem:
                     f"roles has {i}: {role!r}; expected an index below {len(self.terms)} and one of {ROLES}"
                 )
         data = [f for f in self.terms if isinstance(f, L2) and f.b is not None]
+        for f in data:
+            self._check_batch(f)
         self.fidelity: L2 | None = next((f for f in data if f.A is not None), data[0] if data else None)
         self.dims = check_dims(self._find("dims", dims, data), "dims")
         self.dtype = np.dtype(self._find("dtype", dtype, data))
@@ -93,7 +95,7 @@ class Problem:
         found = [given] if given is not None else []
         if what == "dims":
             found += [f.dims for f in self.terms if f.dims is not None]
-            found += [f.b.shape[1:] if self.batch and f.b.ndim > 1 else f.b.shape for f in data if f.A is None]
+            found += [f.b.shape[1:] if self.batch else f.b.shape for f in data if f.A is None]
         else:
             found += [f.A.dtype_in for f in self.terms if isinstance(f, L2) and f.A is not None]
             found += [f.K.dtype_in for f in self.terms if isinstance(f, DualTerm) and hasattr(f, "K")]
@@ -103,6 +105,12 @@ class Problem:
         if any(v != found[0] for v in found[1:]):
             raise ValueError(f"{what} of the terms are {', '.join(str(v) for v in found)}; expected one for all")
         return found[0]
+
+    def _check_batch(self, f: L2) -> None:
+        """Data with a batch axis must have one entry per sample; without an operator they must have that axis."""
+        has_axis = self.batch is not None if f.A is None else f.b.ndim > len(f.A.dimsd)
+        if has_axis and (self.batch is None or f.b.ndim < 2 or f.b.shape[0] != self.batch):
+            raise ValueError(f"b has shape {f.b.shape}, and batch is {self.batch}; expected batch as its first axis")
 
     # ------------------------------------------------------------ values
 
@@ -165,11 +173,11 @@ class Problem:
         prox: Functional = Zero()
         dual: list[Any] = []
         for i, f in enumerate(self.terms):
-            if not f.is_convex and "smooth" not in takes:
-                raise ValueError(f"{f.name} is not convex; {who} expects convex terms")
             wanted = (self.roles[i],) if i in self.roles else takes
             if i in self.roles and self.roles[i] not in takes:
                 raise ValueError(f"roles has {i}: {self.roles[i]!r}; {who} has only the roles {takes}")
+            if not f.is_convex and "smooth" not in wanted:
+                raise ValueError(f"{f.name} is not convex; {who} expects convex terms")
             merged = (prox.merge(f) or f.merge(prox)) if "prox" in wanted and f.has_prox else None
             if "dual" in wanted and isinstance(f, DualTerm) and f.as_dual(self) is not None:
                 dual.append(f.as_dual(self))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core import Parts, Solver, State, Verdict
+from ipbox.solvers.core import Certificate, Parts, Solver, State, Verdict
 from ipbox.solvers.smooth import step_size
 
 
@@ -39,7 +39,10 @@ class ForwardBackward(Solver):
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox")
 
     def init(self, p: Parts, x0: Array) -> State:
-        return State(x=x0, grad=p.xp.empty_like(x0), tau=step_size(self.tau, p), f={}, g={})
+        return State(x=x0, grad=p.xp.empty_like(x0), tau=self._step_size(p), f={}, g={})
+
+    def _step_size(self, p: Parts) -> float:
+        return step_size(self.tau, p)
 
     def step(self, p: Parts, s: State) -> None:
         p.smooth.grad(s.x, out=s.grad, work=s.f)
@@ -47,19 +50,30 @@ class ForwardBackward(Solver):
         p.prox.prox(s.x, s.tau, out=s.x, work=s.g)
 
     def residual(self, p: Parts, s: State) -> Any:
-        """‖u - prox_{τg}(u - τ∇f(u))‖ relative to ‖u‖."""
-        z = s.x - s.tau * p.smooth.grad(s.x)
-        r = s.x - p.prox.prox(z, s.tau)
-        batched = p.batch is not None
-        size = np.sqrt(backend.sum_squares(s.x, batched))
-        return np.sqrt(backend.sum_squares(r, batched)) / np.maximum(size, np.finfo(s.x.dtype).tiny)
+        """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, u⁺ = prox_{τg}(u - τ∇f(u))."""
+        x_new = self._forward_backward(p, s)
+        sizes = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, x_new, x_new - s.x)]
+        return sizes[2] / np.maximum(np.maximum(sizes[0], sizes[1]), np.finfo(np.float32).tiny)
+
+    @staticmethod
+    def _forward_backward(p: Parts, s: State) -> Array:
+        """u⁺ from a cold start: nothing in the state changes."""
+        return p.prox.prox(s.x - s.tau * p.smooth.grad(s.x), s.tau)
+
+    def certificate(self, p: Parts, s: State) -> Certificate:
+        mu = p.smooth.mu + p.prox.mu
+        if mu <= 0:
+            return super().certificate(p, s)
+        # (u - u⁺)/τ + ∇f(u⁺) - ∇f(u) is a subgradient at u⁺, so ‖u⁺ - u*‖ <= (1/τ + L)/μ ‖u - u⁺‖
+        r = np.sqrt(backend.sum_squares(s.x - self._forward_backward(p, s), p.batch is not None))
+        return Certificate("(1 + (1/τ + L)/μ) ‖u - u⁺‖", (1 + (1 / s.tau + p.smooth.L) / mu) * r)
 
     def _theorem(self, p: Parts) -> Verdict:
         if not p.smooth.is_convex:
             return Verdict(False, "the smooth part is not convex")
         if not p.prox.explicit:
             return Verdict(False, f"{p.prox.name} is implicit: it may be no proximal operator of a convex functional")
-        step_size(self.tau, p)
+        self._step_size(p)
         return Verdict(True, "f, g convex, ∇f L-Lipschitz, τ < 2/L (Combettes and Wajs 2005, theorem 3.4)")
 
 
@@ -91,18 +105,17 @@ class FISTA(ForwardBackward):
     array([2., 0.])
     """
 
-    def prepare(self, problem: Any) -> Parts:
-        p = super().prepare(problem)
-        if self.tau is not None and self.tau * p.smooth.L > 1 + 1e-9:
-            raise ValueError(
-                f"tau is {self.tau:g}; FISTA expects a step size in (0, 1/L] with 1/L = {1 / p.smooth.L:g}"
-            )
-        return p
-
     def init(self, p: Parts, x0: Array) -> State:
-        # FISTA's bound is 1/L; without a smooth part any step will do
-        tau = self.tau or (1 / p.smooth.L if p.smooth.L > 0 else 1.0)
-        return State(x=x0, z=x0.copy(), grad=p.xp.empty_like(x0), t=0.0, tau=tau, f={}, g={})
+        return State(x=x0, z=x0.copy(), grad=p.xp.empty_like(x0), t=1.0, tau=self._step_size(p), f={}, g={})
+
+    def _step_size(self, p: Parts) -> float:
+        if self.tau is None:
+            step_size(None, p)  # refuses a smooth part with no Lipschitz gradient
+            return 1 / p.smooth.L if p.smooth.L > 0 else 1.0
+        if not self.tau > 0 or not self.tau * p.smooth.L <= 1 + 1e-9:
+            bound = 1 / p.smooth.L if p.smooth.L else math.inf
+            raise ValueError(f"tau is {self.tau:g}; FISTA expects a step size in (0, 1/L] with 1/L = {bound:g}")
+        return float(self.tau)
 
     def step(self, p: Parts, s: State) -> None:
         p.smooth.grad(s.z, out=s.grad, work=s.f)

@@ -49,7 +49,7 @@ class GradientDescent(Solver):
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖∇f(u)‖ relative to its value at the start."""
-        return _norms(s.grad, p) / s.grad0
+        return _norms(s.grad, p) / np.where(s.grad0 > 0, s.grad0, 1.0)
 
     def data_residual(self, p: Parts, s: State) -> Any:
         r = s.work.get("residual")  # A u - b at the current u, left there by the gradient

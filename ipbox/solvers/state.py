@@ -61,11 +61,14 @@ class State:
         arrays: dict[str, np.ndarray] = {}
         tree = _pack(self.__dict__, "", arrays)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with open(temporary, "wb") as f:
-            np.savez(f, __tree__=np.array(json.dumps(tree)), **arrays)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
+        try:
+            with open(temporary, "wb") as f:
+                np.savez(f, __tree__=np.array(json.dumps(tree)), **arrays)
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)  # there only where something failed
 
     @classmethod
     def load(cls, path: str | Path, xp: str = "numpy") -> State:
@@ -80,14 +83,13 @@ class State:
         if not path.is_file():
             raise FileNotFoundError(f"path is {path}; there is no such checkpoint")
         try:
-            with np.load(path, allow_pickle=False) as data:
-                tree = json.loads(str(data["__tree__"]))
-                fields = _unpack(tree, data, xp)
-        except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError) as err:
-            raise ValueError(
-                f"path is {path}, which is not a complete checkpoint ({err}); expected one of State.save"
-            ) from err
-        return _with(cls(), fields)
+            with open(path, "rb") as f, np.load(f, allow_pickle=False) as data:
+                fields = _unpack(json.loads(str(data["__tree__"])), data, xp)
+                if not isinstance(fields, dict) or "x" not in fields:
+                    raise ValueError("there is no image x in it")
+                return _with(cls(), fields)
+        except (zipfile.BadZipFile, KeyError, EOFError, OSError, TypeError, ValueError) as err:
+            raise ValueError(f"path is {path}, which is not a complete checkpoint; expected one of State.save") from err
 
 
 def _with(state: State, fields: dict[str, Any]) -> State:
@@ -110,17 +112,20 @@ def _leaves(node: Any, path: str) -> Any:
 def _pack(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     """JSON for the structure and the numbers; arrays go to ``arrays`` under their paths."""
     if isinstance(node, dict):
-        return {"dict": {k: _pack(v, f"{path}/{k}" if path else k, arrays) for k, v in node.items()}}
+        for key in node:
+            if not isinstance(key, str) or "/" in key:
+                raise TypeError(f"state field {path[1:] or 'state'} has the key {key!r}; expected strings without '/'")
+        return {"dict": {k: _pack(v, f"{path}/{k}", arrays) for k, v in node.items()}}
     if isinstance(node, list):
         return {"list": [_pack(v, f"{path}/{i}", arrays) for i, v in enumerate(node)]}
-    if backend.is_array(node):
+    if backend.is_array(node) and node.dtype.kind != "O":  # an array of objects would be pickled
         arrays[path] = backend.to_host(node)
         return {"array": path, "device": backend.is_device(node)}
     if isinstance(node, np.generic):
         node = node.item()
     if node is None or isinstance(node, bool | int | float | str):
         return {"value": node}  # Python writes floats so that reading gives the same bits
-    raise TypeError(f"state field {path} is {type(node).__name__}; expected arrays, numbers, strings, dicts or lists")
+    raise TypeError(f"state field {path[1:]} is {type(node).__name__}; expected arrays, numbers, strings, dicts or lists")
 
 
 def _unpack(tree: Any, data: Any, xp: str) -> Any:
@@ -149,9 +154,13 @@ def _put(whole: Any, part: Any, index: np.ndarray, batch: int) -> None:
     keys = list(part) if isinstance(part, dict) else range(len(part))
     for key in keys:
         w, p = whole.get(key) if isinstance(whole, dict) else whole[key], part[key]
-        if isinstance(p, dict | list) and w is not None:
+        if isinstance(p, dict | list) and not (w is None and isinstance(p, list)):
+            whole[key] = w = {} if w is None else w
             _put(w, p, index, batch)
         elif _batched(w, batch) and backend.is_array(p):
             w[index] = p
+        elif w is None and _batched(p, len(index)):  # made after the first samples were done
+            whole[key] = backend.array_module(p).zeros((batch,) + p.shape[1:], dtype=p.dtype)
+            whole[key][index] = p
         else:
             whole[key] = p

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,10 @@ class StopRule:
         met = np.atleast_1d(self.met(run))
         return np.where(met, np.array(self.name, dtype=object), None)
 
+    def take(self, index: np.ndarray) -> StopRule:
+        """The rule for a part of the samples of a batch."""
+        return self
+
     def __or__(self, other: StopRule) -> StopRule:
         return Either(self, _rule(other))
 
@@ -64,6 +68,9 @@ class Either(StopRule):
         a, b = np.broadcast_arrays(self.a.fired(run), self.b.fired(run))
         return np.where(a != None, a, b)  # noqa: E711  (elementwise)
 
+    def take(self, index: np.ndarray) -> StopRule:
+        return Either(self.a.take(index), self.b.take(index))
+
 
 @dataclass(frozen=True)
 class Both(StopRule):
@@ -79,6 +86,9 @@ class Both(StopRule):
     def fired(self, run: Run) -> np.ndarray:
         pairs = zip(*np.broadcast_arrays(self.a.fired(run), self.b.fired(run)), strict=True)
         return np.array([f"{a} & {b}" if a and b else None for a, b in pairs], dtype=object)
+
+    def take(self, index: np.ndarray) -> StopRule:
+        return Both(self.a.take(index), self.b.take(index))
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,9 @@ class Discrepancy(StopRule):
 
     def met(self, run: Run) -> Any:
         return run.data_residual() <= self.safety * np.asarray(self.noise_level)
+
+    def take(self, index: np.ndarray) -> StopRule:
+        return replace(self, noise_level=self.noise_level[index]) if np.ndim(self.noise_level) else self
 
 
 @dataclass(frozen=True)
@@ -159,11 +172,14 @@ class RelativeChange(StopRule):
         batched, memory = run.batch is not None, run.state.loop
         old = memory.get("x_old")
         if old is None:
-            memory["x_old"] = run.x.copy()
-            return False
-        change = np.sqrt(backend.sum_squares(run.x - old, batched))
-        old[...] = run.x
-        return change <= self.tol * np.sqrt(backend.sum_squares(run.x, batched))
+            memory.update(x_old=run.x.copy(), x_old_k=run.k, change=np.full(run.batch or 1, np.inf))
+        elif memory["x_old_k"] != run.k:  # a resumed run is asked again where the last one ended
+            size = np.sqrt(backend.sum_squares(run.x, batched))
+            change = np.sqrt(backend.sum_squares(run.x - old, batched))
+            memory["change"] = np.atleast_1d(np.where(change > 0, change / np.where(size > 0, size, 1), 0))
+            memory["x_old_k"] = run.k
+            old[...] = run.x
+        return memory["change"] <= self.tol
 
 
 @dataclass(frozen=True)
@@ -190,7 +206,7 @@ def niter(n: int, total: bool = False) -> StopRule:
     >>> rule = ip.stop.gap(1e-4) | ip.stop.niter(2000)
     """
     if not isinstance(n, numbers.Integral) or n < 0:
-        raise ValueError(f"n is {n!r}; expected a non-negative integer")
+        raise ValueError(f"niter is {n!r}; expected a non-negative integer")
     return Niter(int(n), total)
 
 
@@ -199,7 +215,10 @@ def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopR
 
     ``noise_level`` is a number, or one per sample of a batch.
     """
-    level = np.asarray(noise_level, dtype=np.float64)
+    level = np.asarray(noise_level)
+    if level.dtype.kind not in "fiu":
+        raise TypeError(f"noise_level is {noise_level!r}; expected a number, or one per sample")
+    level = level.astype(np.float64)
     if not (level >= 0).all() or not np.isfinite(level).all():
         raise ValueError(f"noise_level is {noise_level}; expected a non-negative number")
     return Discrepancy(float(level) if level.ndim == 0 else level, _positive(safety, "safety"), _every(every))

@@ -1,0 +1,234 @@
+"""Several reconstruction maps Φ on one problem: a table and a picture."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend, metrics, plot
+from ipbox.backend import Array
+
+Method = Callable[[Any, Array], tuple[Array, Any]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one method reached; None where it is unknown.
+
+    ``residual`` is ‖Ax - b‖/‖b‖, ``held_out`` the same on data that the method did not see; ``seconds`` is the time
+    of the call.
+    """
+
+    method: str
+    psnr: float | None
+    ssim: float | None
+    residual: float
+    held_out: float | None
+    niter: int | None
+    stop: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes
+    ----------
+    rows : list of Row
+    images : dict
+        Name of a method -> its reconstruction.
+    infos : dict
+        Name of a method -> what it returned beside the image.
+    x_true : array or None
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> result = ip.compare(ip.problem("ct", size=64, views=30), {"fbp": ip.fbp})
+    >>> print(result.table().splitlines()[0])
+    method  PSNR  SSIM  residual  iterations  stopped by  seconds
+    """
+
+    rows: list[Row]
+    images: dict[str, Array]
+    infos: dict[str, Any]
+    x_true: Array | None = None
+
+    def __getitem__(self, method: str) -> Row:
+        """The row of ``method``."""
+        for row in self.rows:
+            if row.method == method:
+                return row
+        raise KeyError(f"method is {method!r}; expected one of {', '.join(row.method for row in self.rows)}")
+
+    def table(self) -> str:
+        """The rows as text; columns of which nothing is known are left out."""
+        columns = {
+            "method": [row.method for row in self.rows],
+            "PSNR": [_number(row.psnr, ".2f") for row in self.rows],
+            "SSIM": [_number(row.ssim, ".3f") for row in self.rows],
+            "residual": [_number(row.residual, ".4f") for row in self.rows],
+            "held out": [_number(row.held_out, ".4f") for row in self.rows],
+            "iterations": [_number(row.niter or None, "d") for row in self.rows],
+            "stopped by": [row.stop or "" for row in self.rows],
+            "seconds": [_number(row.seconds, ".2f") for row in self.rows],
+        }
+        known = {"method", "residual", "iterations", "seconds"}
+        columns = {name: cells for name, cells in columns.items() if name in known or any(cells)}
+        lines = [list(columns), *([c or "-" for c in line] for line in zip(*columns.values(), strict=True))]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join("  ".join(_pad(line, widths)).rstrip() for line in lines)
+
+    def show(
+        self,
+        path: str | os.PathLike | None = None,
+        transform: Callable[[np.ndarray], np.ndarray] | None = None,
+        **options: Any,
+    ) -> Any:
+        """The truth, where there is one, and the reconstructions on one grey scale; titles give the PSNR or residual.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            Where to save the figure; without it a window opens where there is a screen.
+        transform : callable, optional
+            From an image (on the host) to what is shown, e.g. to Hounsfield units.
+        **options
+            ``vmin``, ``vmax``, ``cmap`` of `ipbox.show`.  The scale is by default that of the truth; without one it
+            goes from the 1st to the 99.8th percentile of the last image.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        images = ([] if self.x_true is None else [self.x_true]) + list(self.images.values())
+        images = [backend.to_host(u) for u in images]
+        images = images if transform is None else [transform(u) for u in images]
+        titles = ([] if self.x_true is None else ["truth"]) + [_title(row) for row in self.rows]
+        if self.x_true is None:
+            low, high = np.percentile(images[-1], [1.0, 99.8])
+            options = {"vmin": float(low), "vmax": float(high)} | options
+        return plot.show(*images, titles=titles, path=path, **options)
+
+
+def compare(
+    problem: tuple[Any, ...],
+    methods: Mapping[str, Method],
+    path: str | os.PathLike | None = None,
+    progress: bool = False,
+    held_out: tuple[Any, Array] | None = None,
+) -> Comparison:
+    """Run several methods on one problem.
+
+    Parameters
+    ----------
+    problem : tuple
+        ``(A, b)``, ``(A, b, x_true)`` or ``(A, b, x_true, info)`` as `ipbox.problem` gives it; ``x_true`` may be None.
+    methods : dict
+        Name -> function ``(A, b) -> (x, info)``, such as `ipbox.fbp`; bind options with a lambda.  Of ``info``,
+        ``niter`` and ``stop`` are shown where it has them.
+    path : str or path, optional
+        Where to save a figure; `Comparison.show` makes others.
+    progress : bool
+        Show a progress bar over the methods.
+    held_out : (A, b), optional
+        Operator and data for the residual on data that no method sees.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError, TypeError
+        for a problem or methods not as above, a method that returns something else, or an image that is not finite.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> problem = ip.problem("ct", size=64, views=30, noise=0.02, seed=0)
+    >>> delta = problem[3].noise_level
+    >>> methods = {"fbp": ip.fbp, "cgls": lambda A, b: ip.cgls(A, b, noise_level=delta)}
+    >>> result = ip.compare(problem, methods)
+    >>> result["cgls"].psnr > result["fbp"].psnr, result["cgls"].stop
+    (True, 'discrepancy')
+    """
+    A, b, x_true = _unpack(problem)
+    _check(methods)
+    rows, images, infos = [], {}, {}
+    for name in _bar(methods, progress):
+        start = time.perf_counter()
+        x, info = _call(name, methods[name], A, b)
+        size = backend.norm(x)  # also waits for the device
+        seconds = time.perf_counter() - start
+        if not np.isfinite(size):
+            raise ValueError(f"method {name!r} returned an image with NaN or infinite entries; expected finite values")
+        images[name], infos[name] = x, info
+        rows.append(
+            Row(
+                method=name,
+                psnr=None if x_true is None else metrics.psnr(x, x_true),
+                ssim=None if x_true is None else metrics.ssim(x, x_true),
+                residual=metrics.relative_residual(A, x, b),
+                held_out=None if held_out is None else metrics.relative_residual(held_out[0], x, held_out[1]),
+                niter=getattr(info, "niter", None),
+                stop=getattr(info, "stop", None),
+                seconds=seconds,
+            )
+        )
+    result = Comparison(rows, images, infos, x_true)
+    if path is not None:
+        result.show(path)
+    return result
+
+
+def _unpack(problem: tuple[Any, ...]) -> tuple[Any, Array, Array | None]:
+    if not isinstance(problem, tuple | list) or len(problem) not in (2, 3, 4):
+        raise TypeError("problem is not a tuple of 2 to 4; expected (A, b), (A, b, x_true) or (A, b, x_true, info)")
+    A, b = problem[:2]
+    return A, b, problem[2] if len(problem) > 2 else None
+
+
+def _check(methods: Mapping[str, Method]) -> None:
+    if not isinstance(methods, Mapping) or not methods:
+        raise TypeError(f"methods is {methods!r}; expected a dictionary from names to functions (A, b) -> (x, info)")
+    for name, method in methods.items():
+        if not isinstance(name, str) or not callable(method):
+            raise TypeError(f"methods has {name!r}: {method!r}; expected a name and a function (A, b) -> (x, info)")
+
+
+def _call(name: str, method: Method, A: Any, b: Array) -> tuple[Array, Any]:
+    result = method(A, b)
+    if not isinstance(result, tuple) or len(result) != 2 or not backend.is_array(result[0]):
+        raise TypeError(f"method {name!r} returned {type(result).__name__}; expected a tuple (x, info) with an array x")
+    return result
+
+
+def _bar(methods: Mapping[str, Method], progress: bool) -> Any:
+    if not progress:
+        return methods
+    from tqdm.auto import tqdm
+
+    return tqdm(methods, desc="compare", unit="method")
+
+
+def _number(value: Any, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _pad(line: list[str], widths: list[int]) -> list[str]:
+    """Names to the left, numbers to the right."""
+    return [cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))]
+
+
+def _title(row: Row) -> str:
+    if row.psnr is not None:
+        return f"{row.method}: {row.psnr:.1f} dB"
+    value = row.residual if row.held_out is None else row.held_out
+    return f"{row.method}: {'residual' if row.held_out is None else 'held out'} {value:.4f}"

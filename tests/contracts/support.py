@@ -1,0 +1,66 @@
+"""What the contracts share: arrays on the device of the run, comparisons on the host, the classes to be listed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+
+
+def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any, xp: ModuleType) -> Any:
+    """Standard normal numbers on the device; complex ones for a complex dtype."""
+    x = rng.standard_normal(shape)
+    if np.dtype(dtype).kind == "c":
+        x = x + 1j * rng.standard_normal(shape)
+    return xp.asarray(x.astype(dtype))
+
+
+def host(x: Any) -> np.ndarray:
+    return backend.to_host(x)
+
+
+def real_dot(x: Any, y: Any) -> float:
+    """Re<x, y> in float64."""
+    return float(np.vdot(host(x).astype(np.complex128), host(y).astype(np.complex128)).real)
+
+
+def eps(x: Any) -> float:
+    return float(np.finfo(x.dtype).eps)
+
+
+def assert_close(actual: Any, expected: Any, factor: float = 64) -> None:
+    """Equal to ``factor`` roundings of the largest entry, with equal shape, dtype and device."""
+    assert type(actual) is type(expected)
+    assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype)
+    scale = float(np.abs(host(expected)).max(initial=0.0))
+    np.testing.assert_allclose(host(actual), host(expected), rtol=0, atol=factor * eps(expected) * scale)
+
+
+def freeze(x: Any) -> bytes:
+    """The bytes of ``x``, which from now on refuses to be written to where it is a NumPy array."""
+    if isinstance(x, np.ndarray):
+        x.flags.writeable = False
+    return host(x).tobytes()
+
+
+def public_classes(module: ModuleType, base: type) -> set[type]:
+    """The classes derived from ``base`` that ``module`` exports, without ``base`` itself."""
+    exported = {getattr(module, name) for name in module.__all__}
+    return {c for c in exported if isinstance(c, type) and issubclass(c, base)} - {base}
+
+
+@contextmanager
+def stays_on_device() -> Iterator[None]:
+    """Nothing is copied between host and device meanwhile; only the stand-in for CuPy keeps a record."""
+    log = sys.modules.get("standin.transfers")
+    if log is not None:
+        log.clear_transfers()
+    yield
+    moved = [] if log is None else log.transfers("D2H") + log.transfers("H2D")
+    assert not moved, moved

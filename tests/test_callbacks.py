@@ -1,0 +1,197 @@
+"""Callbacks: what they see, when they are called, and that they end with the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ipbox as ip
+from contracts.registry_solvers import RIDGE, STEP
+from ipbox.backend import to_host
+from ipbox.solvers import State
+
+
+def ridge(xp: ModuleType = np) -> ip.Problem:
+    return RIDGE.problem(RIDGE.draw(xp, "float64"), xp, "float64")
+
+
+def solve(n: int, *callbacks: Any, problem: ip.Problem | None = None, **options: Any) -> ip.solvers.Solution:
+    stop = ip.stop.niter(n)
+    return ip.solve(problem or ridge(), ip.GradientDescent(), stop=stop, callbacks=callbacks, **options)
+
+
+def test_called_before_the_first_step_and_after_every_one(xp: ModuleType) -> None:
+    seen: list[tuple[int, float]] = []
+    problem = ridge(xp)
+    solve(3, lambda run: seen.append((run.k, run.objective())), problem=problem)
+    xs = [problem.objective(run.x) for run in ip.iterate(problem, ip.GradientDescent(), stop=ip.stop.niter(3))]
+    assert seen == list(enumerate(xs))
+
+
+def test_a_quantity_is_computed_once_in_a_step_and_only_when_asked() -> None:
+    calls = []
+    problem = ridge()
+    evaluate = problem.objective
+    problem.objective = lambda x: calls.append(1) or evaluate(x)
+    solve(5, problem=problem)
+    assert calls == []
+    solve(4, lambda run: run.objective(), lambda run: run.objective(), problem=problem)
+    assert len(calls) == 5
+
+
+# ---------------------------------------------------------------- history and metrics
+
+
+def test_history(xp: ModuleType) -> None:
+    problem = ridge(xp)
+    sol = solve(7, ip.callbacks.History(every=3, data_residual=True), problem=problem)
+    assert [set(r) for r in sol.history] == [{"k", "seconds", "objective", "data_residual"}] * 4
+    assert [r["k"] for r in sol.history] == [0, 3, 6, 7]
+    assert sol.history[-1]["objective"] == problem.objective(sol.x)
+    assert np.isclose(sol.history[-1]["data_residual"], problem.residual_norm(sol.x))
+    assert (np.diff([r["seconds"] for r in sol.history]) > 0).all()
+
+
+def test_history_of_the_gap() -> None:
+    problem = STEP.problem(STEP.draw(np, "float64"), np, "float64")
+    history = ip.callbacks.History(every=10, objective=False, gap=True)
+    sol = ip.solve(problem, ip.PDHG(), stop=ip.stop.niter(40), callbacks=[history])
+    gaps = [r["gap"] for r in sol.history]
+    assert [set(r) for r in sol.history] == [{"k", "seconds", "gap"}] * 5
+    assert gaps[-1] < 1e-3 * gaps[0]
+
+
+def test_history_of_a_resumed_run_begins_where_that_begins() -> None:
+    first = solve(4)
+    sol = solve(4, ip.callbacks.History(every=2), state=first.state)
+    assert [r["k"] for r in sol.history] == [4, 6, 8]
+
+
+def test_metrics_against_a_known_truth() -> None:
+    x_true = np.add.outer(np.arange(8.0), np.arange(8.0)) / 14
+    problem = ip.Problem(ip.L2(b=x_true))
+    sol = ip.solve(
+        problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(6), callbacks=[ip.callbacks.Metrics(x_true, every=2)]
+    )
+    assert [r["k"] for r in sol.history] == [0, 2, 4, 6]
+    assert np.allclose([r["nrmse"] for r in sol.history], [ip.nrmse(x_true * (1 - 0.5**k), x_true) for k in (0, 2, 4, 6)])
+    assert (np.diff([r["psnr"] for r in sol.history]) > 0).all()
+
+
+@pytest.mark.parametrize("make", [ip.callbacks.History, lambda every: ip.callbacks.Metrics(np.ones(2), every)])
+@pytest.mark.parametrize("every", [0, -1, 2.5, "3"])
+def test_bad_interval(make: Any, every: Any) -> None:
+    with pytest.raises(ValueError, match="^every is .*; expected a positive integer"):
+        make(every)
+
+
+# ---------------------------------------------------------------- progress
+
+
+def test_progress_names_the_solver_and_the_rule_that_fired(capsys: pytest.CaptureFixture) -> None:
+    sol = solve(5, progress=True)
+    shown = capsys.readouterr().err
+    assert "GradientDescent" in shown and "stop: niter" in shown and "5it" in shown
+    solve(2, ip.callbacks.Progress("my solve"), state=sol.state)
+    assert "my solve" in capsys.readouterr().err
+
+
+def test_progress_of_a_batch(capsys: pytest.CaptureFixture) -> None:
+    b = RIDGE.draw(np, "float64", batch=2)
+    ip.solve(RIDGE.problem(b, np, "float64"), ip.CGLS(), stop=ip.stop.niter(3), progress=True)
+    assert "3it" in capsys.readouterr().err
+
+
+def test_the_bar_is_closed_after_an_error(capsys: pytest.CaptureFixture) -> None:
+    bar = ip.callbacks.Progress()
+
+    def fail(run: Any) -> None:
+        if run.k == 2:
+            raise RuntimeError("stop here")
+
+    with pytest.raises(RuntimeError, match="stop here"):
+        solve(5, bar, fail)
+    assert bar._bar is None
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def test_checkpoint_every_few_iterations(tmp_path: Path) -> None:
+    path, saved = tmp_path / "run.npz", []
+    solve(7, ip.callbacks.Checkpoint(path, every=3), lambda run: saved.append(State.load(path).k))
+    assert saved == [0, 0, 0, 3, 3, 3, 6, 6]
+    assert State.load(path).k == 7  # and at the end
+
+
+def test_checkpoint_after_some_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    solve(2, ip.callbacks.Checkpoint(path, seconds=3600), lambda run: path.exists() and pytest.fail("too early"))
+    assert State.load(path).k == 2
+    saved = []
+    solve(2, ip.callbacks.Checkpoint(path, seconds=1e-9), lambda run: saved.append(State.load(path).k))
+    assert saved == [0, 1, 2]
+
+
+def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, xp: ModuleType) -> None:
+    path, problem = tmp_path / "run.npz", ridge(xp)
+
+    def interrupt(run: Any) -> None:
+        if run.k == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        solve(9, ip.callbacks.Checkpoint(path, every=100), interrupt, problem=problem)
+    assert State.load(path, xp.__name__).k == 5
+    assert to_host(solve(4, state=path, problem=problem).x).tobytes() == to_host(solve(9, problem=problem).x).tobytes()
+
+
+def test_an_interrupt_within_a_step_leaves_the_last_whole_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """x is already new and the residual still old: this state must not be saved."""
+    path, problem = tmp_path / "run.npz", ridge()
+    normal_residual = ip.CGLS._normal_residual
+
+    def interrupt(p: Any, s: State) -> None:
+        if s.k == 4:
+            raise KeyboardInterrupt
+        normal_residual(p, s)
+
+    monkeypatch.setattr(ip.CGLS, "_normal_residual", staticmethod(interrupt))
+    stop, save = ip.stop.niter(9), ip.callbacks.Checkpoint(path, every=1)
+    with pytest.raises(KeyboardInterrupt):
+        ip.solve(problem, ip.CGLS(), stop=stop, callbacks=[save])
+    monkeypatch.undo()
+    assert State.load(path).k == 4
+    resumed = ip.solve(problem, ip.CGLS(), state=path, stop=ip.stop.niter(9, total=True))
+    assert resumed.x.tobytes() == ip.solve(problem, ip.CGLS(), stop=stop).x.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "error", "message"),
+    [
+        ("run.h5", {}, ValueError, r"^path is .*run\.h5; expected a file that ends in \.npz"),
+        ("nowhere/run.npz", {}, FileNotFoundError, "^path is .*; its folder does not exist"),
+        ("run.npz", {"every": 0}, ValueError, "^every is 0"),
+        ("run.npz", {"seconds": -1.0}, ValueError, "^seconds is -1.0; expected a positive number"),
+        ("run.npz", {"seconds": float("nan")}, ValueError, "^seconds is nan"),
+    ],
+)
+def test_bad_checkpoint(path: str, options: dict, error: type, message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=message):
+        ip.callbacks.Checkpoint(tmp_path / path, **options)
+
+
+# ---------------------------------------------------------------- divergence
+
+
+def test_divergence_is_an_error_that_names_what_to_check() -> None:
+    """A step size that passes the check because the operator's norm is wrong."""
+    problem = ridge()
+    matrix = problem.terms[0].A.matrix
+    matrix *= 1e5
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="GradientDescent diverged.*after 100 .*step"):
+        ip.solve(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(1000))

@@ -1,0 +1,47 @@
+"""The table of what runs where is the README's, and what a class does not declare it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ipbox as ip
+from ipbox import functionals
+from ipbox.capabilities import capabilities, markdown
+
+README = Path(__file__).parents[1] / "README.md"
+SAMPLES = {
+    "TV": lambda: ip.TV((3, 4)),
+    "Box": lambda: ip.Box(0, 1),
+    "NonNegative": lambda: ip.NonNegative(),
+    "L2Box": lambda: functionals.L2Box(ip.L2(b=np.zeros((3, 4), np.float32)), ip.Box(0, 1)),
+}
+OPERATORS = {
+    "Gradient": lambda dtype: ip.Gradient((3, 4), dtype),
+    "RayTransform": lambda dtype: ip.RayTransform((3, 4), [0.0, 1.0], dtype=dtype),
+    "RayNormal": lambda dtype: ip.RayTransform((3, 4), [0.0, 1.0], dtype=dtype).normal(),
+}
+
+
+def test_the_readme_holds_the_generated_table() -> None:
+    assert markdown() in README.read_text(encoding="utf-8")
+
+
+def _real_only(kind: str) -> list[str]:
+    return [name for k, name, _, dtypes in capabilities() if k == kind and "complex64" not in dtypes]
+
+
+@pytest.mark.parametrize("name", _real_only("functional"))
+def test_a_real_functional_refuses_complex_images(name: str) -> None:
+    f, x = SAMPLES[name](), np.zeros((3, 4), np.complex64)
+    for call in (lambda: f.value(x), lambda: f.prox(x, 1.0)):
+        with pytest.raises(TypeError, match="complex64"):
+            call()
+
+
+@pytest.mark.parametrize("name", _real_only("operator"))
+def test_a_real_operator_refuses_complex_images(name: str) -> None:
+    with pytest.raises(TypeError, match="complex64"):
+        OPERATORS[name]("complex64")
