@@ -75,7 +75,7 @@ def show(
         if titles is not None:
             ax.set_title(titles[k], fontsize=10)
     if path is not None:
-        figure.savefig(path, dpi=150)
+        figure.savefig(path, dpi=150, bbox_inches="tight", pad_inches=0.1)
     return figure
 
 

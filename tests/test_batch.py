@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contracts.registry_solvers import LASSO, NONNEG, RIDGE, STEP, Family
 
 import ipbox as ip
-from contracts.registry_solvers import LASSO, NONNEG, RIDGE, STEP, Family
 from ipbox.backend import to_host
 from ipbox.solvers import State
 
@@ -57,7 +57,11 @@ class StopAt:
 @every_solver
 @pytest.mark.parametrize(
     "rule",
-    [RULE, ip.stop.relative_change(3e-2) | ip.stop.niter(60), ip.stop.relative_change(3e-2, every=3) & ip.stop.niter(5)],
+    [
+        RULE,
+        ip.stop.relative_change(3e-2) | ip.stop.niter(60),
+        ip.stop.relative_change(3e-2, every=3) & ip.stop.niter(5),
+    ],
     ids=["residual", "change", "change & niter"],
 )
 def test_each_sample_stops_where_it_stops_alone(solver: Any, family: Family, rule: Any, xp: ModuleType) -> None:
@@ -91,7 +95,10 @@ def test_done_samples_keep_their_values(solver: Any, family: Family, xp: ModuleT
 def test_done_samples_cost_nothing(solver: Any, family: Family) -> None:
     sizes = []
     ip.solve(
-        family.problem(samples(family), np, np.float64), solver, stop=RULE, callbacks=[lambda run: sizes.append(len(run.x))]
+        family.problem(samples(family), np, np.float64),
+        solver,
+        stop=RULE,
+        callbacks=[lambda run: sizes.append(len(run.x))],
     )
     assert sizes[0] == 4 and sizes[-1] <= 3
     assert sizes == sorted(sizes, reverse=True)

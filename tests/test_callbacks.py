@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contracts.registry_solvers import RIDGE, STEP
 
 import ipbox as ip
-from contracts.registry_solvers import RIDGE, STEP
 from ipbox.backend import to_host
 from ipbox.solvers import State
 
@@ -78,7 +78,9 @@ def test_metrics_against_a_known_truth() -> None:
         problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(6), callbacks=[ip.callbacks.Metrics(x_true, every=2)]
     )
     assert [r["k"] for r in sol.history] == [0, 2, 4, 6]
-    assert np.allclose([r["nrmse"] for r in sol.history], [ip.nrmse(x_true * (1 - 0.5**k), x_true) for k in (0, 2, 4, 6)])
+    assert np.allclose(
+        [r["nrmse"] for r in sol.history], [ip.nrmse(x_true * (1 - 0.5**k), x_true) for k in (0, 2, 4, 6)]
+    )
     assert (np.diff([r["psnr"] for r in sol.history]) > 0).all()
 
 
@@ -150,7 +152,9 @@ def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, xp: ModuleType) -> N
     assert to_host(solve(4, state=path, problem=problem).x).tobytes() == to_host(solve(9, problem=problem).x).tobytes()
 
 
-def test_an_interrupt_within_a_step_leaves_the_last_whole_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_within_a_step_leaves_the_last_whole_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """x is already new and the residual still old: this state must not be saved."""
     path, problem = tmp_path / "run.npz", ridge()
     normal_residual = ip.CGLS._normal_residual
@@ -193,5 +197,5 @@ def test_divergence_is_an_error_that_names_what_to_check() -> None:
     problem = ridge()
     matrix = problem.terms[0].A.matrix
     matrix *= 1e5
-    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="GradientDescent diverged.*after 100 .*step"):
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="GradientDescent diverged.*100 iter"):
         ip.solve(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(1000))

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contracts.registry_solvers import DIMS, operator
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ipbox as ip
-from contracts.registry_solvers import DIMS, operator
 
 IMAGE = (6, 4)
 
@@ -67,7 +67,9 @@ def test_roles_can_be_overridden() -> None:
     objective = ip.L2(b=data(*IMAGE)) + 0.1 * ip.TV(IMAGE) + ip.L1()
     assert splitting(ip.PDHG(), objective) == "prox: L2; dual: 0.1·TV, L1∘Id"
     assert splitting(ip.PDHG(), objective, roles={0: "dual"}) == "prox: L1; dual: L2∘Id, 0.1·TV"
-    assert splitting(ip.PDHG(), objective, roles={0: "dual", 1: "prox", 2: "dual"}) == "prox: 0.1·TV; dual: L2∘Id, L1∘Id"
+    assert (
+        splitting(ip.PDHG(), objective, roles={0: "dual", 1: "prox", 2: "dual"}) == "prox: 0.1·TV; dual: L2∘Id, L1∘Id"
+    )
     assert splitting(ip.FISTA(), ip.L2(matrix(), data(5)) + ip.L2(b=data(*IMAGE)), roles={1: "prox"}) == (
         "smooth: L2(Matrix); prox: L2"
     )
@@ -81,17 +83,21 @@ def test_overridden_roles_have_the_same_solution() -> None:
     assert np.abs(x - y).max() < 1e-6 and np.abs(x - z).max() < 1e-6
 
 
+DATA = ip.L2(matrix(), data(5))
+DENOISING = ip.L2(b=data(*IMAGE)) + 0.1 * ip.TV(IMAGE)
+
+
 @pytest.mark.parametrize(
     ("solver", "objective", "roles", "reason"),
     [
-        (ip.GradientDescent(), ip.L2(b=data(*IMAGE)) + 0.1 * ip.TV(IMAGE), {}, r"0\.1·TV fits no role of GradientDescent \(smooth\): it has no gradient"),
-        (ip.GradientDescent(), ip.L2(matrix(), data(5)) + ip.Box(0, 1), {}, "Box fits no role.*no gradient"),
-        (ip.CGLS(), ip.L2(matrix(), data(5)) + ip.L1(), {}, r"L1 fits no role of CGLS: it expects terms L2\(A, b\)"),
-        (ip.CGLS(), ip.L2(matrix(), data(5)) - ip.L2(), {}, "CGLS.*positive weights"),
-        (ip.FISTA(), ip.L2(matrix(), data(5)) + ip.L1() + ip.TV(IMAGE), {}, "TV fits no role of FISTA.*no common prox with L1"),
+        (ip.GradientDescent(), DENOISING, {}, r"TV fits no role of GradientDescent \(smooth\): it has no gradient"),
+        (ip.GradientDescent(), DATA + ip.Box(0, 1), {}, "Box fits no role.*no gradient"),
+        (ip.CGLS(), DATA + ip.L1(), {}, r"L1 fits no role of CGLS: it expects terms L2\(A, b\)"),
+        (ip.CGLS(), DATA - ip.L2(), {}, "CGLS.*positive weights"),
+        (ip.FISTA(), DATA + ip.L1() + ip.TV(IMAGE), {}, "TV fits no role of FISTA.*no common prox with L1"),
         (ip.PDHG(), -ip.L2(b=data(*IMAGE)) + ip.TV(IMAGE), {}, "-1·L2 is not convex; PDHG expects convex terms"),
-        (ip.PDHG(), ip.L2(matrix(), data(5)), {0: "prox"}, r"L2\(Matrix\) fits no role of PDHG \(prox\): it has no prox"),
-        (ip.PDHG(), ip.L2(matrix(), data(5)), {0: "smooth"}, "roles has 0: 'smooth'; PDHG has only the roles"),
+        (ip.PDHG(), DATA, {0: "prox"}, r"L2\(Matrix\) fits no role of PDHG \(prox\): it has no prox"),
+        (ip.PDHG(), DATA, {0: "smooth"}, "roles has 0: 'smooth'; PDHG has only the roles"),
         (ip.FISTA(), ip.L2(b=data(*IMAGE)) - ip.L2(b=data(*IMAGE)), {1: "prox"}, "-1·L2.*convex"),
     ],
 )  # fmt: skip

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.transform
+from contracts.registry_solvers import LAM, STEP, Matrix, dense, operator
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ipbox as ip
-from contracts.registry_solvers import LAM, STEP, Matrix, dense, operator
 from ipbox.backend import to_host
 from ipbox.problems.phantoms import SHEPP_LOGAN, ellipses_image, ellipses_sinogram
-from ipbox.reconstruct.analytic import FILTERS, angle_weights
+from ipbox.reconstruct.analytic import angle_weights
 
 DIMS = (3, 4)
 
@@ -66,8 +66,10 @@ def test_fbp_is_skimages_iradon_but_for_interpolation(filter: str, near: float) 
 
 @pytest.mark.parametrize("options", [{}, {"pixel_size": 0.5}, {"det_spacing": 0.5}, {"det_shift": 0.3}])
 @pytest.mark.parametrize("shape", [(40, 40), (41, 36)])
-def test_fbp_of_a_gaussian_is_the_gaussian(shape: tuple[int, int], options: dict, dtype: np.dtype, xp: ModuleType) -> None:
-    """ρ exp(-|x - c|²/2w²) has the projections ρ √(2π) w exp(-(s - c·θ)²/2w²): smooth, so every unit and offset shows."""
+def test_fbp_of_a_gaussian_is_the_gaussian(
+    shape: tuple[int, int], options: dict, dtype: np.dtype, xp: ModuleType
+) -> None:
+    """exp(-|x - c|²/2w²) has the projections √(2π) w exp(-(s - c·θ)²/2w²): every unit and offset shows."""
     A = ip.RayTransform(shape, views(60), dtype=dtype, **options)
     h, c, w = A.pixel_size, np.array([3.0, -2.0]), 3.0
     y = ((shape[0] - 1) / 2 - np.arange(shape[0]))[:, None]
@@ -218,7 +220,11 @@ def test_tv_prefers_what_is_isotropic_where_asked() -> None:
 
 @pytest.mark.parametrize(
     ("options", "stop", "lo", "hi"),
-    [({}, "residual", -math.inf, math.inf), ({"nonneg": True}, "residual", 0, math.inf), ({"box": (0, 0.9)}, "gap", 0, 0.9)],
+    [
+        ({}, "residual", -math.inf, math.inf),
+        ({"nonneg": True}, "residual", 0, math.inf),
+        ({"box": (0, 0.9)}, "gap", 0, 0.9),
+    ],
     ids=["free", "nonneg", "box"],
 )
 def test_tv_of_projections_is_optimal(options: dict, stop: str, lo: float, hi: float, small: Any) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contracts.registry_solvers import RIDGE, STEP, operator
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ipbox as ip
-from contracts.registry_solvers import RIDGE, STEP, operator
 from ipbox.solvers.stopping import StopRule
 
 stop = ip.stop
@@ -65,7 +65,9 @@ def test_a_thousand_iterations_where_nothing_is_said() -> None:
     assert (sol.stop, sol.niter) == ("niter", 1000)
 
 
-@pytest.mark.parametrize("solver", [ip.GradientDescent(), ip.CGLS(), ip.FISTA(), ip.PDHG()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "solver", [ip.GradientDescent(), ip.CGLS(), ip.FISTA(), ip.PDHG()], ids=lambda s: type(s).__name__
+)
 @pytest.mark.parametrize("safety", [1.0, 1.2])
 def test_discrepancy_stops_at_the_first_iterate_below(solver: ip.solvers.Solver, safety: float) -> None:
     b = RIDGE.draw(np, "float64")
@@ -112,13 +114,19 @@ def test_gap_is_refused_where_the_dual_value_is_infinite(nonneg: Any) -> None:
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("solver", [ip.GradientDescent(), ip.CGLS(), ip.FISTA(), ip.ForwardBackward()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "solver", [ip.GradientDescent(), ip.CGLS(), ip.FISTA(), ip.ForwardBackward()], ids=lambda s: type(s).__name__
+)
 def test_gap_is_refused_by_solvers_without_a_dual(solver: ip.solvers.Solver) -> None:
     with pytest.raises(ValueError, match=f"{type(solver).__name__} has no duality gap; use stop.residual or PDHG"):
         ip.solve(ridge(), solver, stop=stop.gap(1e-3))
 
 
-@pytest.mark.parametrize("solver", [ip.GradientDescent(), ip.CGLS(), ip.FISTA(), ip.ForwardBackward(), ip.PDHG()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "solver",
+    [ip.GradientDescent(), ip.CGLS(), ip.FISTA(), ip.ForwardBackward(), ip.PDHG()],
+    ids=lambda s: type(s).__name__,
+)
 def test_residual(solver: ip.solvers.Solver, xp: ModuleType) -> None:
     sol = ip.solve(ridge(xp), solver, stop=stop.residual(1e-5, every=5) | stop.niter(500))
     assert sol.stop == "residual" and sol.niter % 5 == 0

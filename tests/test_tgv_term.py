@@ -7,11 +7,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from contracts.registry_solvers import operator
+from tgv_term import TGV
 
 import ipbox as ip
-from contracts.registry_solvers import operator
 from ipbox.backend import dot, to_host
-from tgv_term import TGV
 
 ALPHA1, ALPHA0 = 0.2, 0.4
 
@@ -69,8 +69,7 @@ def plain_chambolle_pock(b: np.ndarray, tau: float, niter: int) -> tuple[np.ndar
 def test_adjoint(xp: ModuleType, batch: tuple[int, ...], rng: np.random.Generator) -> None:
     term = TGV((5, 7), ALPHA1, ALPHA0)
     u, v, y, out0, out1 = (
-        xp.asarray(rng.standard_normal(batch + shape))
-        for shape in ((5, 7), (2, 5, 7), (5, 5, 7), (5, 7), (2, 5, 7))
+        xp.asarray(rng.standard_normal(batch + shape)) for shape in ((5, 7), (2, 5, 7), (5, 5, 7), (5, 7), (2, 5, 7))
     )
     forward = dot(term.forward(u, v, None), y)
     term.adjoint(y, [out0, out1], False, None)
@@ -166,9 +165,10 @@ def test_batch_equals_the_loop(xp: ModuleType) -> None:
 
 def test_what_is_strongly_convex_in_u_alone_is_not_accelerated() -> None:
     """f does not depend on v: the theorem on O(1/k²) does not apply, and τ must not go to 0."""
-    sol = ip.solve(problem(noisy((4, 5))), ip.PDHG(), stop=ip.stop.niter(5))
-    assert sol.state.theta == 1.0 and sol.state.tau == ip.PDHG().step_sizes(ip.PDHG().prepare(problem(noisy((4, 5)))))[0]
-    assert not ip.PDHG(accelerate=True).is_provably_convergent(problem(noisy((4, 5))))
+    p = problem(noisy((4, 5)))
+    sol = ip.solve(p, ip.PDHG(), stop=ip.stop.niter(5))
+    assert sol.state.theta == 1.0 and sol.state.tau == ip.PDHG().step_sizes(ip.PDHG().prepare(p))[0]
+    assert not ip.PDHG(accelerate=True).is_provably_convergent(p)
 
 
 def test_gap_is_refused_and_no_certificate_is_invented() -> None:
@@ -176,3 +176,17 @@ def test_gap_is_refused_and_no_certificate_is_invented() -> None:
     with pytest.raises(ValueError, match="TGV has primal blocks of its own"):
         ip.solve(p, ip.PDHG(), stop=ip.stop.gap(1e-3))
     assert ip.solve(p, ip.PDHG(), stop=ip.stop.niter(2)).certificate.bound is None
+
+
+def test_history_evaluates_the_objective_at_the_terms_own_blocks() -> None:
+    """`Problem.objective` knows u alone; the solver knows v, at which the value falls to the optimum's."""
+    b = noisy((9, 7))
+    history = [ip.callbacks.History(every=50)]
+    solution = ip.solve(problem(b), ip.PDHG(), stop=ip.stop.niter(2000), callbacks=history)
+    u, v = plain_chambolle_pock(b, 0.2, 4000)
+    g = differences(u) - v
+    g[0, -1], g[1, :, -1] = 0, 0
+    j0, j1 = (differences(c) for c in v)
+    e = np.sqrt(j0[0] ** 2 + j1[1] ** 2 + 0.5 * (j0[1] + j1[0]) ** 2)
+    optimum = 0.5 * np.sum((u - b) ** 2) + ALPHA1 * np.sqrt((g**2).sum(0)).sum() + ALPHA0 * e.sum()
+    assert solution.history[-1]["objective"] == pytest.approx(optimum, rel=1e-6)

@@ -50,7 +50,7 @@ class Box(Functional):
         super().__init__()
 
     def scaled(self, c: float) -> Functional:
-        return self if c > 0 else super().scaled(c)
+        return self if 0 < c < math.inf else super().scaled(c)
 
     def _value(self, x: Array, batch: bool) -> Any:
         self._check_real(x)
@@ -124,6 +124,9 @@ class L2Box(Functional):
     @property
     def mu(self) -> float:
         return self.l2.mu
+
+    def scaled(self, c: float) -> Functional:
+        return L2Box(self.l2.scaled(c), self.box) if 0 < c < math.inf else super().scaled(c)
 
     def _value(self, x: Array, batch: bool) -> Any:
         return self.l2.value(x, batch) + self.box.value(x, batch)

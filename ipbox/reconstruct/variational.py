@@ -8,6 +8,7 @@ from typing import Any
 
 from ipbox.backend import Array
 from ipbox.functionals import L2, TV, Box
+from ipbox.functionals.composition import check_data
 from ipbox.operators import Gradient, as_operator
 from ipbox.reconstruct.iterative import batch_of
 from ipbox.solvers import CGLS, PDHG, Problem, Solution, solve, stopping
@@ -134,7 +135,7 @@ def tv(
     if nonneg and box is not None:
         raise ValueError("nonneg and box are both given; expected one of them")
     A = None if A is None else as_operator(A)
-    dims = b.shape if A is None else tuple(A.dims)
+    dims = check_data(b).shape if A is None else tuple(A.dims)
     objective = L2(A, b) + check_lam(lam) * TV(dims, isotropic)
     if nonneg or box is not None:
         objective = objective + (Box(0.0, math.inf) if nonneg else Box(*box))

@@ -59,6 +59,10 @@ class Solver:
     def step(self, p: Parts, s: State) -> None:
         raise NotImplementedError("abstract")
 
+    def objective(self, p: Parts, s: State) -> Any:
+        """The objective at the state; None where a term is implicit and so has no value."""
+        return p.problem.objective(s.x)
+
     def residual(self, p: Parts, s: State) -> Any:
         """How far the state is from a fixed point, relative; a float or one per sample."""
         raise ValueError(f"{type(self).__name__} has no residual; use another stop rule")
@@ -151,7 +155,7 @@ class Run:
         return time.perf_counter() - self._clock
 
     def objective(self) -> Any:
-        return self._once("objective", lambda: self.problem.objective(self.x))
+        return self._once("objective", lambda: self.solver.objective(self.parts, self.state))
 
     def data_residual(self) -> Any:
         return self._once("data residual", lambda: self.solver.data_residual(self.parts, self.state))

@@ -106,16 +106,20 @@ class PDHG(Solver):
         """τ and the σ_i, checked against τ Σ σ_i ‖K_i‖² <= 1."""
         if not 0 <= self.theta <= 1 or not (self.balance > 0 and math.isfinite(self.balance)):
             raise ValueError(f"theta is {self.theta} and balance {self.balance}; expected 0 <= theta <= 1, balance > 0")
+        if self.accelerate and not self._accelerates(p):
+            raise ValueError("accelerate is True; expected a primal term that is strongly convex in all primal blocks")
+        if self.tau is not None and not 0 < self.tau < math.inf:
+            raise ValueError(f"tau is {self.tau}; expected a positive step size")
+        if self.sigma is not None and not all(0 < s < math.inf for s in np.atleast_1d(self.sigma)):
+            raise ValueError(f"sigma is {self.sigma}; expected positive step sizes")
         norms = [t.term_norm() or 1.0 for t in p.dual]
         n = max(len(norms), 1)
         tau = self.tau
         if tau is None and self.sigma is None:
             tau = self.balance * self._default_tau(p, norms)
         if tau is None:
-            tau = 1 / sum(s * k**2 for s, k in zip(self._sigmas(n), norms, strict=True))
+            tau = 1 / (sum(s * k**2 for s, k in zip(self._sigmas(len(norms)), norms, strict=True)) or 1.0)
         sigma = [1 / (n * tau * k**2) for k in norms] if self.sigma is None else self._sigmas(len(norms))
-        if not tau > 0 or not all(s > 0 for s in sigma):
-            raise ValueError(f"tau is {tau} and sigma {sigma}; expected positive step sizes")
         product = tau * sum(s * k**2 for s, k in zip(sigma, norms, strict=True))
         if product > 1 + 1e-6:
             raise ValueError(
@@ -139,9 +143,18 @@ class PDHG(Solver):
 
     def _accelerates(self, p: Parts) -> bool:
         given = self.tau is not None or self.sigma is not None
-        return p.prox.mu > 0 and (not given if self.accelerate is None else self.accelerate)
+        convex = p.prox.mu > 0 and not any(t.aux for t in p.dual)  # f does not depend on the terms' own blocks
+        return convex and (not given if self.accelerate is None else self.accelerate)
 
     # ------------------------------------------------------------ accuracy
+
+    def objective(self, p: Parts, s: State) -> Any:
+        """The objective, at the terms' own blocks too (v of TGV)."""
+        if not any(t.aux for t in p.dual):
+            return super().objective(p, s)
+        batched = p.batch is not None
+        terms = zip(p.dual, s.aux, strict=True)
+        return p.prox.value(s.x, batched) + sum(t.term_value([s.x, *aux], batched) for t, aux in terms)
 
     def check_gap(self, p: Parts) -> None:
         blocks = [t.name for t in p.dual if t.aux]
@@ -183,12 +196,14 @@ class PDHG(Solver):
             y = s.y[i].copy()
             term.ascend(y, [s.x, *s.aux[i]], s.sigma[i], None)
             parts.append(relative(y, s.y[i]))
+            parts += [relative(v - s.tau * d, v) for v, d in zip(s.aux[i], s.aux_d[i], strict=True)]
         return np.max(np.stack([np.asarray(r) for r in parts]), axis=0)
 
     def certificate(self, p: Parts, s: State) -> Certificate:
         if p.prox.mu > 0 and p.prox.finite_conj and not any(t.aux for t in p.dual):
-            gap = self._primal_and_gap(p, s)[1]
-            return Certificate("√(2 gap/μ)", np.sqrt(2 * np.maximum(gap, 0.0) / p.prox.mu))
+            primal, gap = self._primal_and_gap(p, s)
+            rounding = 4 * np.finfo(s.x.dtype).eps * np.abs(primal)  # of P and D, whose difference the gap is
+            return Certificate("√(2 gap/μ)", np.sqrt(2 * (np.maximum(gap, 0.0) + rounding) / p.prox.mu))
         return Certificate("none: f is not strongly convex, or the dual value is not finite")
 
     def _theorem(self, p: Parts) -> Verdict:

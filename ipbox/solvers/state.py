@@ -89,7 +89,7 @@ class State:
                     raise ValueError("there is no image x in it")
                 return _with(cls(), fields)
         except (zipfile.BadZipFile, KeyError, EOFError, OSError, TypeError, ValueError) as err:
-            raise ValueError(f"path is {path}, which is not a complete checkpoint; expected one of State.save") from err
+            raise ValueError(f"path is {path}, which is no complete checkpoint; expected one of State.save") from err
 
 
 def _with(state: State, fields: dict[str, Any]) -> State:
@@ -114,7 +114,7 @@ def _pack(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(node, dict):
         for key in node:
             if not isinstance(key, str) or "/" in key:
-                raise TypeError(f"state field {path[1:] or 'state'} has the key {key!r}; expected strings without '/'")
+                raise TypeError(f"state field {path[1:] or 'state'} has key {key!r}; expected strings without '/'")
         return {"dict": {k: _pack(v, f"{path}/{k}", arrays) for k, v in node.items()}}
     if isinstance(node, list):
         return {"list": [_pack(v, f"{path}/{i}", arrays) for i, v in enumerate(node)]}
@@ -125,7 +125,7 @@ def _pack(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         node = node.item()
     if node is None or isinstance(node, bool | int | float | str):
         return {"value": node}  # Python writes floats so that reading gives the same bits
-    raise TypeError(f"state field {path[1:]} is {type(node).__name__}; expected arrays, numbers, strings, dicts or lists")
+    raise TypeError(f"state field {path[1:]} is {type(node).__name__}; expected arrays, numbers, text, dicts or lists")
 
 
 def _unpack(tree: Any, data: Any, xp: str) -> Any:

@@ -66,7 +66,7 @@ def accuracy(dtype: np.dtype) -> float:
 
 def tv(name: str, dims: tuple[int, ...] = DIMS, **options: Any) -> FunctionalCase:
     def make(dtype: np.dtype, xp: ModuleType) -> Functional:
-        return 0.3 * TV(dims, accuracy=accuracy(dtype), **options)
+        return 0.3 * TV(dims, accuracy=accuracy(dtype), niter=20_000, **options)
 
     return FunctionalCase(f"TV {name}", TV, make, dims, lacking("grad", "conj", "complex"), accuracy)
 
@@ -149,7 +149,7 @@ CASES = [
     ),
     foreign("L1", lambda dtype, xp: pyproximal.L1(sigma=0.7), "grad"),
     foreign("L2", lambda dtype, xp: pyproximal.L2(b=array(dtype, xp).reshape(-1), sigma=1.5)),
-    foreign("box", lambda dtype, xp: pyproximal.Box(-0.25, 0.75), "grad", "complex"),
+    foreign("box", lambda dtype, xp: pyproximal.Box(-0.25, 0.75), "grad"),
     foreign("L21", lambda dtype, xp: pyproximal.L21(ndim=2, sigma=0.7), "grad"),
     foreign("Euclidean ball", lambda dtype, xp: pyproximal.EuclideanBall(0.0, 0.9), "grad"),
 ]

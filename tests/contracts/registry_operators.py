@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.backend import complex_dtype
 from ipbox.operators import (
     Adjoint,
     Composition,
@@ -61,7 +62,13 @@ def matrix(dtype: Any, xp: ModuleType, shape: tuple[int, int] = (11, 15)) -> Any
 
 
 def complex_matrix(dtype: np.dtype, xp: ModuleType) -> Operator:
-    return as_operator(matrix(np.complex64 if dtype == np.float32 else np.complex128, xp))
+    return as_operator(matrix(complex_dtype(dtype), xp))
+
+
+def complex_case(cls: type[Operator], change: Callable[[Operator], Operator]) -> OperatorCase:
+    """A case of ``cls`` made from a complex matrix."""
+    name = f"complex {cls.__name__.lower()}"
+    return OperatorCase(name, cls, lambda dtype, xp: change(complex_matrix(dtype, xp)), "estimate")
 
 
 def stack(dtype: np.dtype, xp: ModuleType) -> Operator:
@@ -86,7 +93,13 @@ CASES = [
     ),
     OperatorCase("stack", VStack, stack, "estimate"),
     OperatorCase("matrix", PyLopsOperator, lambda dtype, xp: as_operator(matrix(dtype, xp)), "estimate"),
-    OperatorCase("complex matrix", PyLopsOperator, complex_matrix, "estimate"),
+    OperatorCase("complex identity", Identity, lambda dtype, xp: Identity(DIMS, complex_dtype(dtype)), "exact"),
+    complex_case(PyLopsOperator, lambda M: M),
+    complex_case(Adjoint, lambda M: M.H),
+    complex_case(Scaled, lambda M: -0.5 * M),
+    complex_case(Composition, lambda M: M.H @ M),
+    complex_case(Sum, lambda M: M + 2 * M),
+    complex_case(VStack, lambda M: VStack([M, 2 * M])),
     OperatorCase(
         "stack of matrices",
         VStack,

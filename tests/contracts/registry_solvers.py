@@ -98,16 +98,12 @@ def _flattened(b: np.ndarray, dtype: Any) -> np.ndarray:
     return x
 
 
-RIDGE = Family(
-    "ridge", (17,), lambda b, xp, dtype: ip.L2(operator(dense(), xp, dtype), b) + LAM * ip.L2(), _ridge
-)
+RIDGE = Family("ridge", (17,), lambda b, xp, dtype: ip.L2(operator(dense(), xp, dtype), b) + LAM * ip.L2(), _ridge)
 NONNEG = Family(
     "nonneg", (17,), lambda b, xp, dtype: ip.L2(operator(dense(), xp, dtype), b) + ip.NonNegative(), _nonneg
 )
 # (1/2)|Id u - b|^2 with the identity as a matrix: a smooth term that is not recognised as a denoising one
-LASSO = Family(
-    "lasso", (12,), lambda b, xp, dtype: ip.L2(operator(np.eye(12), xp, dtype), b) + LAM * ip.L1(), _lasso
-)
+LASSO = Family("lasso", (12,), lambda b, xp, dtype: ip.L2(operator(np.eye(12), xp, dtype), b) + LAM * ip.L1(), _lasso)
 STEP = Family("step", (6, 4), lambda b, xp, dtype: ip.L2(b=b) + LAM * ip.TV((6, 4)), _flattened, _step_image)
 
 

@@ -45,8 +45,14 @@ def test_every_class_is_listed() -> None:
     assert public_classes(operators, Operator) == {case.cls for case in CASES}
 
 
-def test_the_case_makes_what_it_says(case: OperatorCase, A: Operator) -> None:
-    assert type(A) is case.cls
+def test_the_case_makes_what_it_says(case: OperatorCase, A: Operator, xp: ModuleType) -> None:
+    assert type(A) is case.cls and xp.__name__ in case.cls.backends
+
+
+@pytest.mark.parametrize("cls", sorted({case.cls for case in CASES}, key=repr), ids=lambda cls: cls.__name__)
+def test_every_declared_dtype_has_a_case(cls: type[Operator]) -> None:
+    made = [make(case, dtype, np) for case in CASES if case.cls is cls for dtype in map(np.dtype, DOT_TEST)]
+    assert {A.dtype_in.name for A in made} | {A.dtype_out.name for A in made} == set(cls.dtypes)
 
 
 # ---------------------------------------------------------------- the adjoint and linearity

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from contracts.registry_solvers import operator
 
 import ipbox as ip
-from contracts.registry_solvers import operator
 
 N = 60
 
@@ -62,7 +62,7 @@ def test_fista_is_beck_and_teboulles(rng: np.random.Generator) -> None:
 
 
 def test_fista_is_linear_where_strongly_convex(rng: np.random.Generator) -> None:
-    """F(u_k) - F* <= (1 + √q)(1 - √q)^k (F(u_0) - F* + μ/2 ‖u_0 - u*‖²), q = τμ/(1 + τμ_g) (Chambolle and Pock 2016)."""
+    """F(u_k) - F* <= (1 + √q)(1 - √q)^k (F(u_0) - F* + μ/2 ‖u_0 - u*‖²), q = μ/L (Chambolle and Pock 2016)."""
     mu = 0.02
     A = operator(np.eye(N) - np.eye(N, k=-1), np, np.float64, (N,))
     b = rng.standard_normal(N)

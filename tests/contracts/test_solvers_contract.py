@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contracts.registry_solvers import CASES, LAM, NONNEG, ONE_EACH, RIDGE, Case, Family, operator
 
 import ipbox as ip
 import ipbox.solvers
-from contracts.registry_solvers import CASES, LAM, NONNEG, ONE_EACH, RIDGE, Case, Family, operator
 from ipbox.backend import to_host
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -226,8 +226,9 @@ def test_a_step_allocates_no_array(case: Case) -> None:
 @every_case
 def test_no_image_leaves_the_device(case: Case) -> None:
     """The stand-in's log of transfers: nothing but numbers, and those only where a step needs them."""
-    standin = pytest.importorskip("standin")
     import cupy
+
+    import standin
 
     problem, _, _ = posed(case, cupy, np.float32)
     state = run(case, problem, 2).state
