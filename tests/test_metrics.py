@@ -1,0 +1,90 @@
+"""PSNR, SSIM, NRMSE and relative residual: by their formulas, against scikit-image, on host and device."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+
+import numpy as np
+import pytest
+import skimage.metrics
+
+import ipbox as ip
+from ipbox.metrics import nrmse, psnr, relative_residual, ssim
+
+
+@pytest.fixture
+def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    truth = rng.uniform(0, 3, (31, 20))
+    return truth + 0.1 * rng.standard_normal(truth.shape), truth
+
+
+def test_psnr(pair, xp: ModuleType, dtype: np.dtype) -> None:
+    x, truth = (u.astype(dtype) for u in pair)
+    value = psnr(xp.asarray(x), xp.asarray(truth))
+    assert isinstance(value, float)
+    expected = skimage.metrics.peak_signal_noise_ratio(truth, x, data_range=truth.max())
+    assert value == pytest.approx(expected, abs=1e-4)
+    assert psnr(xp.asarray(x), xp.asarray(truth), peak=1.0) == pytest.approx(
+        value - 20 * math.log10(truth.max()), abs=1e-4
+    )
+
+
+def test_psnr_of_the_truth_is_infinite(pair) -> None:
+    assert psnr(pair[1], pair[1]) == math.inf
+
+
+def test_ssim(pair, xp: ModuleType) -> None:
+    x, truth = pair
+    value = ssim(xp.asarray(x), xp.asarray(truth))
+    expected = skimage.metrics.structural_similarity(truth, x, data_range=truth.max())
+    assert isinstance(value, float) and value == pytest.approx(expected, abs=1e-12)
+    assert ssim(xp.asarray(truth), xp.asarray(truth), peak=2.0) == pytest.approx(1, abs=1e-12)
+
+
+def test_nrmse(xp: ModuleType, dtype: np.dtype) -> None:
+    truth = xp.asarray(np.array([[3.0, 0.0], [0.0, 4.0]], dtype=dtype))
+    x = xp.asarray(np.array([[3.0, 0.5], [0.0, 4.0]], dtype=dtype))
+    assert nrmse(x, truth) == pytest.approx(0.1, rel=1e-6)
+    assert nrmse(2.0 * truth, truth) == pytest.approx(1, rel=1e-6)
+    assert nrmse(truth, truth) == 0
+
+
+def test_complex_images(rng: np.random.Generator) -> None:
+    truth = rng.standard_normal((9, 8)) + 1j * rng.standard_normal((9, 8))
+    x = truth * np.exp(0.01j)
+    assert nrmse(x, truth) == pytest.approx(abs(np.exp(0.01j) - 1), rel=1e-12)
+    mse = (np.abs(x - truth) ** 2).mean()
+    assert psnr(x, truth) == pytest.approx(10 * math.log10(np.abs(truth).max() ** 2 / mse), rel=1e-12)
+
+
+def test_relative_residual(xp: ModuleType, dtype: np.dtype) -> None:
+    A = ip.Gradient((3, 4), dtype=dtype)
+    x = xp.asarray(np.arange(12, dtype=dtype).reshape(3, 4) ** 2)
+    b = A.apply(x)
+    assert relative_residual(A, x, b) == 0
+    assert relative_residual(A, x, 2.0 * b) == pytest.approx(0.5, rel=1e-6)
+
+
+def test_relative_residual_of_a_matrix() -> None:
+    A = np.array([[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]])
+    assert relative_residual(A, np.array([1.0, 1.0]), np.array([3.0, 1.0, 2.0])) == pytest.approx(1 / math.sqrt(14))
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda u: psnr(u[1:], u), ValueError, r"x has shape \(8, 8\); expected \(9, 8\), the shape of x_true"),
+        (lambda u: psnr(u, u, peak=0.0), ValueError, "peak is 0.0; expected a positive number"),
+        (lambda u: psnr(u, -u), ValueError, "peak is -1.0"),
+        (lambda u: psnr([1.0], u), TypeError, "expected a NumPy or CuPy array, got list"),
+        (lambda u: ssim(u[:6], u[:6]), ValueError, r"x_true has shape \(6, 8\); expected an image at least 7"),
+        (lambda u: ssim(u + 1j, u), TypeError, "x has dtype complex128; expected a real image"),
+        (lambda u: nrmse(u, 0 * u), ValueError, "x_true is zero everywhere"),
+        (lambda u: relative_residual(np.eye(9), u, u[:, 0]), ValueError, r"b has shape \(9,\); A x has \(9, 8\)"),
+        (lambda u: relative_residual(np.eye(9), u, 0 * u), ValueError, "b is zero everywhere"),
+    ],
+)
+def test_refusals(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call(np.ones((9, 8)))

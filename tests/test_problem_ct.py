@@ -1,0 +1,224 @@
+"""The test problems: what their data are made of, what their info says, what they refuse."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import ipbox as ip
+from ipbox import backend
+from ipbox.problems import datasets, names, phantoms
+
+
+def residual(A, x, b) -> float:
+    return backend.norm(A.apply(x) - b)
+
+
+def bump(ny: int, nx: int) -> np.ndarray:
+    """A smooth blob to the upper right, longer than wide."""
+    y, x = np.ogrid[:ny, :nx]
+    return np.exp(-((x - 0.6 * nx) ** 2) / 30 - (y - 0.4 * ny) ** 2 / 60)
+
+
+# ---------------------------------------------------------------- simulated CT
+
+
+@pytest.mark.parametrize(
+    "options, model_error",
+    [
+        (dict(size=128, views=40), 0.003),  # from the 512 x 512 slice
+        (dict(size=64, views=40, slice=9), 0.006),  # from the 256 x 256 slice
+        (dict(size=100, views=40, slice=2), 0.006),  # no whole multiple: twice as fine
+        (dict(size=128, views=40, patient="train", slice=20), 0.006),
+        (dict(size=128, views=40, image="shepp-logan"), 0.01),
+        (dict(size=128, views=40, detectors=101), 0.003),  # truncated
+        (dict(views=40, image=bump(48, 59)), 0.004),  # mirrored, it would be 0.7
+    ],
+)
+def test_no_inverse_crime_and_one_geometry(options: dict, model_error: float) -> None:
+    """Without noise A x differs from the data, by little: two independent projectors agree on the geometry."""
+    A, b, x, info = ip.problem("ct", noise=0.0, dtype="float64", **options)
+    assert info.noise_level == 0
+    assert info.model_error == pytest.approx(residual(A, x, b), rel=1e-12)
+    assert 1e-5 < info.model_error / np.linalg.norm(b) < model_error
+    assert info.peak == x.max() and not x[~info.mask].any()
+    assert x.shape == A.dims == info.mask.shape and b.shape == A.dimsd == (40, options.get("detectors", A.n_det))
+    assert A.pixel_size == A.det_spacing == info.pixel_size
+    assert np.array_equal(A.angles, info.angles)
+
+
+def test_lung_truth_and_units() -> None:
+    _, _, x, info = ip.problem("ct", size=128, views=4, dtype="float64", slice=3)
+    u, h = datasets.lung_slice(3, 128)
+    assert np.array_equal(x, u * datasets.field_of_view((128, 128)))
+    assert info.pixel_size == h and info.units == "x in 1/mm, lengths in mm"
+    assert "pyradiomics" in info.source and info.licence.startswith("BSD-3")
+    assert info.extra == {"image": "lung", "slice": 3, "patient": "test"}
+    assert 0.03 < info.peak < 0.06  # bone
+
+
+def test_shepp_logan_data_are_exact() -> None:
+    A, b, x, _ = ip.problem("ct", image="shepp-logan", size=64, views=7, noise=0.0, dtype="float64")
+    s = (np.arange(A.n_det) - (A.n_det - 1) / 2) * A.det_spacing
+    assert np.array_equal(b, phantoms.ellipses_sinogram(phantoms.SHEPP_LOGAN, A.angles, s, A.det_spacing))
+    assert np.array_equal(x, phantoms.shepp_logan(64))
+
+
+def test_noise_and_seed() -> None:
+    A, clean, _, _ = ip.problem("ct", size=64, views=60, noise=0.0, dtype="float64")
+    runs = [ip.problem("ct", size=64, views=60, noise=0.03, seed=s, dtype="float64") for s in (7, 7, 8)]
+    (_, first, _, info), (_, again, _, _), (_, other, _, _) = runs
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert info.seed == 7 and info.noise_level == pytest.approx(0.03 * np.linalg.norm(clean), rel=1e-12)
+    assert np.linalg.norm(first - clean) == pytest.approx(info.noise_level, rel=0.05)
+    assert ip.problem("ct", size=64, views=60)[3].noise_level == pytest.approx(info.noise_level / 3, rel=1e-5)
+
+
+def test_photons() -> None:
+    A, clean, x, _ = ip.problem("ct", size=64, views=60, noise=0.0, dtype="float64")
+    _, b, _, info = ip.problem("ct", size=64, views=60, photons=1e4, dtype="float64")
+    assert np.linalg.norm(b - clean) == pytest.approx(info.noise_level, rel=0.05)
+
+
+def test_arc_and_defaults() -> None:
+    A, _, x, info = ip.problem("ct", views=3, arc=math.pi / 2)
+    assert x.shape == (256, 256) and A.covers
+    assert np.allclose(info.angles, [0, math.pi / 6, math.pi / 3], rtol=1e-15)
+
+
+def test_own_image_is_left_alone(dtype: np.dtype) -> None:
+    u = np.linspace(0, 1, 20 * 30).reshape(20, 30)
+    kept = u.copy()
+    A, b, x, info = ip.problem("ct", image=u, views=5, dtype=dtype)
+    assert np.array_equal(x, u.astype(dtype)) and x.dtype == b.dtype == dtype
+    assert info.mask.all() and info.pixel_size == 1
+    assert np.array_equal(u, kept) and not np.shares_memory(x, u)
+
+
+def test_where_the_arrays_live(xp: ModuleType, dtype: np.dtype) -> None:
+    """The same data on every device: simulated on the host, moved once."""
+    options = dict(size=32, views=8, seed=4, dtype=dtype)
+    A, b, x, info = ip.problem("ct", xp=xp.__name__, **options)
+    _, on_host, _, _ = ip.problem("ct", **options)
+    assert all(backend.array_module(u) is xp for u in (b, x, info.mask))
+    assert b.dtype == x.dtype == dtype
+    assert np.array_equal(backend.to_host(b), on_host)
+    assert residual(A, x, b) < 2 * (info.noise_level + info.model_error)
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (dict(size=0), ValueError, "size is 0; expected a positive integer"),
+        (dict(size=64.0), ValueError, "size is 64.0; expected a positive integer"),
+        (dict(size=1024), ValueError, "size is 1024; expected an integer from 1 to 512"),
+        (dict(slice=99), ValueError, "slice is 99; patient 'test' has slices 0 to 60"),
+        (dict(patient="other"), ValueError, "patient is 'other'"),
+        (dict(views=0), ValueError, "views is 0; expected a positive integer"),
+        (dict(noise=-0.1), ValueError, "noise is -0.1; expected zero or a positive number"),
+        (dict(noise=0.1, photons=1e5), ValueError, "noise is 0.1 and photons is 100000.0; expected at most one"),
+        (dict(photons=-1), ValueError, "photons is -1; expected a positive number"),
+        (dict(seed=-1), ValueError, "seed is -1; expected a non-negative integer"),
+        (dict(arc=180), ValueError, "arc is 180; expected radians"),
+        (dict(detectors=0), ValueError, "n_det is"),
+        (dict(rays_per_bin=0), ValueError, "rays_per_bin is 0"),
+        (dict(dtype="float16"), TypeError, "dtype is float16; expected"),
+        (dict(dtype="complex64"), TypeError, "dtype is complex64; RayTransform expects float32 or float64"),
+        (dict(xp="torch"), ValueError, "xp is 'torch'; expected 'numpy' or 'cupy'"),
+        (dict(image="brain"), ValueError, "image is 'brain'; expected 'lung', 'shepp-logan' or an image"),
+        (dict(image=np.ones((4, 4), int)), TypeError, "image has dtype int64; expected float32 or float64"),
+        (dict(image=np.ones(4)), ValueError, r"image has shape \(4,\); expected \(ny, nx\)"),
+        (dict(image=np.full((4, 4), np.nan)), ValueError, "image has NaN or infinite entries"),
+        (dict(image=np.ones((4, 4)), size=5), ValueError, r"size is 5; .*image, which has shape \(4, 4\)"),
+        (dict(image=[[1.0]]), TypeError, "got list"),
+    ],
+)
+def test_ct_refuses(options: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        ip.problem("ct", **({"size": 16, "views": 4} if "image" not in options else {"views": 4}) | options)
+
+
+# ---------------------------------------------------------------- measured tilt series
+
+
+def test_measured(xp: ModuleType, dtype: np.dtype) -> None:
+    A, b, x, info = ip.problem("tomography-measured", slice=4, xp=xp.__name__, dtype=dtype)
+    data = datasets.load("tomo_haadf")
+    assert x is None and info.noise_level is info.model_error is info.peak is info.seed is None
+    assert backend.array_module(b) is xp and b.dtype == dtype and b.shape == A.dimsd == (77, 256)
+    assert np.array_equal(backend.to_host(b), data["projections"][4].astype(dtype))
+    assert np.allclose(np.rad2deg(info.angles), data["angles_deg"], rtol=0, atol=1e-5)
+    assert info.pixel_size == 3.36 and "NIST" in info.licence
+
+
+def misfit(angles: np.ndarray, centroid: np.ndarray) -> tuple[float, float]:
+    """Offset, and root mean square misfit, of the best m_x cos θ + m_y sin θ + offset."""
+    model = np.stack([np.cos(angles), np.sin(angles), np.ones_like(angles)], axis=1)
+    fit, squares, _, _ = np.linalg.lstsq(model, centroid)
+    return float(fit[2]), math.sqrt(squares[0] / angles.size)
+
+
+@pytest.mark.parametrize("slice", range(11))
+def test_tilt_axis_and_angles_belong_to_the_data(slice: int) -> None:
+    """Helgason and Ludwig: the centroid of the projection at θ is m_x cos θ + m_y sin θ, with no offset where the tilt
+    axis is at s = 0.  To a pixel, that holds for the angles as they are and not for others."""
+    _, b, _, info = ip.problem("tomography-measured", slice=slice, dtype="float64")
+    centroid = b @ (np.arange(256) - 127.5) / b.sum(axis=1)
+    offset, error = misfit(info.angles, centroid)
+    assert abs(offset) < 1 and error < 0.25
+    if slice == 3:  # furthest off the axis
+        assert misfit(np.roll(info.angles, 20), centroid)[1] > 4 * error
+
+
+def test_cgls_fits_the_measurement() -> None:
+    A, b, _, _ = ip.problem("tomography-measured")
+    x, _ = ip.cgls(A, b, niter=50)
+    assert ip.relative_residual(A, x, b) < 0.009
+
+
+def test_subsets_of_the_angles() -> None:
+    everything = ip.problem("tomography-measured")[1]
+    A, b, _, info = ip.problem("tomography-measured", angles=5)
+    assert np.array_equal(info.extra["indices"], np.arange(0, 77, 5)) and np.array_equal(b, everything[::5])
+    rest = np.setdiff1d(np.arange(77), info.extra["indices"])
+    A, b, _, info = ip.problem("tomography-measured", angles=rest)
+    assert np.array_equal(b, everything[rest]) and A.angles.size == 61
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (dict(slice=11), ValueError, "slice is 11; expected 0 to 10"),
+        (dict(angles=0), ValueError, "angles is 0; expected a step from 1 to 77, or a list of indices"),
+        (dict(angles=[]), ValueError, r"angles is \[\]; expected a step, or a list of indices from 0 to 76"),
+        (dict(angles=[0.5]), ValueError, r"angles is \[0.5\]; expected"),
+        (dict(angles=[0, 77]), ValueError, "angles has indices that repeat or are not in 0 to 76"),
+        (dict(angles=[3, 3]), ValueError, "angles has indices that repeat"),
+        (dict(xp="jax"), ValueError, "xp is 'jax'"),
+    ],
+)
+def test_measured_refuses(options: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        ip.problem("tomography-measured", **options)
+
+
+# ---------------------------------------------------------------- problem()
+
+
+def test_unknown_problem_and_option() -> None:
+    assert names() == ("ct", "tomography-measured")
+    with pytest.raises(ValueError, match="name is 'mri'; expected one of 'ct', 'tomography-measured'"):
+        ip.problem("mri")
+    with pytest.raises(ValueError, match="name is None"):
+        ip.problem(None)
+    with pytest.raises(TypeError, match="'view' is not an option of problem 'ct'; expected one of size, views"):
+        ip.problem("ct", view=20)
+
+
+def test_info_is_frozen() -> None:
+    info = ip.problem("ct", size=16, views=3)[3]
+    with pytest.raises(AttributeError):
+        info.noise_level = 0.0
