@@ -7,14 +7,18 @@ inner products, in-place updates, FFTs, random numbers and the current stream, a
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 
@@ -181,21 +185,12 @@ def kernel_view(x: Array) -> Any:
     return cuda.as_cuda_array(x, sync=False)
 
 
-def nufft_plan(
-    like: Array,
-    kind: int,
-    modes: tuple[int, ...],
-    n_trans: int,
-    eps: float,
-    isign: int,
-    threads: int,
-    points: int,
-) -> Any:
+def nufft_plan(like: Array, kind: int, modes: tuple[int, ...], n_trans: int, eps: float, isign: int) -> Any:
     """A FINUFFT plan (type ``kind``) for host arrays, or a cuFINUFFT plan on the current stream for device arrays.
 
-    ``like`` tells the device and the precision.  On the host: ``fftw=64`` is FFTW_ESTIMATE, so that no plan search
-    makes results depend on timing; the upsampling factor 1.25 is several times faster than 2 at image sizes; and one
-    spreading subproblem per thread, so that two threads' parts are added in the same way every time.
+    ``like`` tells the device and the precision.  On the host: ``fftw=64`` is FFTW_ESTIMATE, so that no plan search makes
+    results depend on timing; the upsampling factor 1.25 is several times faster than 2 at image sizes; and one thread,
+    because with more type 1 adds the threads' overlapping parts in the order in which they finish.
     """
     dtype = complex_dtype(like.dtype).name
     if is_device(like):
@@ -205,7 +200,7 @@ def nufft_plan(
     with short_spins():
         import finufft
 
-    options = dict(nthreads=threads, upsampfac=1.25 if eps >= 1e-9 else 2.0, fftw=64, spread_max_sp_size=points)
+    options = dict(nthreads=1, upsampfac=1.25 if eps >= 1e-9 else 2.0, fftw=64)
     return finufft.Plan(kind, modes, n_trans, eps, isign, dtype=dtype, **options)
 
 
@@ -242,12 +237,27 @@ def parallel_is_safe() -> bool:
 
 
 def cpu_threads() -> int:
-    """Threads a CPU library may use here: 1 or 2.
-
-    Never more than 2, because FINUFFT's spreading adds the threads' parts in the order in which they finish, which only
-    for two parts gives the same sum every time.
-    """
+    """Threads a CPU library may use here: 1 or 2."""
     if not parallel_is_safe():
         return 1
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     return min(2, len(os.sched_getaffinity(0)), int(allowed) if allowed.isdigit() else 2)
+
+
+def run_both(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run one or two tasks that release Python's lock: at once where two threads may be used, else in turn."""
+    if len(tasks) < 2 or cpu_threads() < 2:
+        for task in tasks:
+            task()
+        return
+    first, second = tasks
+    other = _helper().submit(second)
+    first()
+    other.result()
+
+
+@functools.cache
+def _helper() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(1, thread_name_prefix="ipbox")

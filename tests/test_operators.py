@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 import pylops
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import ipbox as ip
-from ipbox.operators import Composition, Identity, Operator, Sum, as_operator
+from ipbox.operators import Operator, as_operator
 from ipbox.operators.norms import golub_kahan
 from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_sinogram
 
@@ -84,11 +82,13 @@ def test_ray_transform_of_ellipses_on_other_detectors(geometry: dict[str, float]
 
 
 @pytest.mark.parametrize(("dtype", "allowed"), [("float32", 2e-4), ("float64", 1e-7)])
-@pytest.mark.parametrize("dims", [(41, 50), (40, 51), (48, 48), (33, 33)])
+@pytest.mark.parametrize("dims", [(41, 50), (40, 51), (48, 48), (47, 47)])
 def test_ray_transform_of_a_gaussian(dims: tuple[int, int], dtype: str, allowed: float) -> None:
     """Exact for what is band-limited, on every parity of the grid: the Gaussian's projection is one too."""
     h, width, x0, y0 = 0.7, 1.9, 2.1, -3.3
-    A = ip.RayTransform(dims, [0.0, 0.3, 1.2, math.pi / 2, 2.5, -0.9], det_shift=0.2, pixel_size=h, dtype=dtype)
+    A = ip.RayTransform(
+        dims, [0.0, 0.3, 1.2, math.pi / 2, 2.5, -0.9], det_shift=0.2, pixel_size=h, dtype=dtype
+    )
     s = detector(A)[None, :] - x0 * np.cos(A.angles)[:, None] - y0 * np.sin(A.angles)[:, None]
     exact = width * math.sqrt(2 * math.pi) * np.exp(-(s**2) / (2 * width**2))
     assert relative(A.apply(blob(dims, x0, y0, width, h).astype(dtype)), exact) <= allowed
@@ -130,7 +130,10 @@ def test_pixel_size_is_a_unit_of_length(rng: np.random.Generator) -> None:
 def test_eps_is_the_tolerance(rng: np.random.Generator) -> None:
     u = rng.standard_normal((20, 20))
     exact = ip.RayTransform(u.shape, views(9), dtype="float64", eps=1e-13).apply(u)
-    errors = [relative(ip.RayTransform(u.shape, views(9), dtype="float64", eps=e).apply(u), exact) for e in (1e-9, 1e-5)]
+    errors = [
+        relative(ip.RayTransform(u.shape, views(9), dtype="float64", eps=e).apply(u), exact)
+        for e in (1e-9, 1e-5)
+    ]
     assert errors[0] <= 1e-8 < errors[1] <= 1e-4
 
 
@@ -144,16 +147,23 @@ def test_default_detector_covers_the_image() -> None:
 # ---------------------------------------------------------------- A*A and norms
 
 
-@pytest.mark.parametrize("geometry", [{}, {"det_spacing": 0.5}, {"det_spacing": 2.0, "pixel_size": 0.8}], ids=str)
-def test_toeplitz_normal_operator(geometry: dict[str, float], rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("geometry", "allowed"),
+    # detector pixels wider than the image's cut the spectrum, which makes tails
+    [({}, 1e-8), ({"det_spacing": 0.5}, 1e-8), ({"det_spacing": 2.0, "pixel_size": 0.8}, 1e-5)],
+    ids=str,
+)
+def test_toeplitz_normal_operator(
+    geometry: dict[str, float], allowed: float, rng: np.random.Generator
+) -> None:
     dims = (24, 31)
     wide = dict(geometry, n_det=401)
     u = rng.standard_normal(dims)
     A = ip.RayTransform(dims, views(13), dtype="float64", **wide)
     T = A.normal()
     assert relative(T.apply(u), A.apply_adjoint(A.apply(u))) <= 1e-3  # the detector cuts off tails like 1/s
-    smooth = blob(dims, 1.0, -2.0, 2.0) * u.mean()
-    assert relative(T.apply(smooth), A.apply_adjoint(A.apply(smooth))) <= 1e-7
+    smooth = blob(dims, 1.0, -2.0, 2.0)
+    assert relative(T.apply(smooth), A.apply_adjoint(A.apply(smooth))) <= allowed
     assert T.norm_kind == "bound" and T.norm() == pytest.approx(A.norm() ** 2)
 
 
@@ -203,7 +213,7 @@ def test_four_threads_share_an_operator() -> None:
     for t in threads:
         t.join()
     for found, wanted in zip(results, expected, strict=True):
-        assert len(found) == 5 and all(relative(x, wanted) <= 1e-12 for x in found)
+        assert len(found) == 5 and all(x.tobytes() == wanted.tobytes() for x in found)
 
 
 FORK = """
@@ -232,7 +242,10 @@ def test_forked_child_after_threads_in_the_parent() -> None:
 def test_repeats_are_bit_identical() -> None:
     expected = _projections()
     assert all(_projections() == expected for _ in range(5))
-    A, y = ip.RayTransform((64, 64), views(30), dtype="float64"), np.random.default_rng(1).standard_normal((30, 91))
+    A, y = (
+        ip.RayTransform((64, 64), views(30), dtype="float64"),
+        np.random.default_rng(1).standard_normal((30, 91)),
+    )
     assert len({A.apply_adjoint(y).tobytes() for _ in range(30)}) == 1
 
 
@@ -268,114 +281,3 @@ def test_stack_splits_what_it_gives(rng: np.random.Generator) -> None:
     K, u = ip.VStack([D, A]), rng.standard_normal((3, 6, 5))
     for part, expected in zip(K.split(K.apply(u)), (D.apply(u), A.apply(u)), strict=True):
         assert part.tobytes() == expected.tobytes()
-
-
-COMPLEX = as_operator(np.eye(3) * 1j)
-RAY = ip.RayTransform((5, 7), views(3))
-U = np.ones((5, 7), np.float32)
-
-
-def ray(**changes: object) -> ip.RayTransform:
-    return ip.RayTransform(**{"dims": (5, 7), "angles": [0.0, 1.0], **changes})
-
-
-BAD = {
-    "no angles": (lambda: ray(angles=[]), ValueError, "^angles has shape"),
-    "degrees": (lambda: ray(angles=np.arange(0, 180, 3)), ValueError, "^angles reach 177, .* degrees"),
-    "NaN angles": (lambda: ray(angles=[0.0, math.nan]), ValueError, "^angles has NaN"),
-    "infinite angles": (lambda: ray(angles=[math.inf]), ValueError, "^angles has NaN or inf"),
-    "complex angles": (lambda: ray(angles=[1j]), TypeError, "^angles has dtype complex128"),
-    "text as angles": (lambda: ray(angles="pi"), TypeError, "^angles has dtype"),
-    "angles of two axes": (lambda: ray(angles=np.zeros((2, 2))), ValueError, "^angles has shape"),
-    "3-D": (lambda: ray(dims=(5, 7, 2)), ValueError, "^dims is"),
-    "no size": (lambda: ray(dims=(5, 0)), ValueError, "^dims is"),
-    "negative size": (lambda: ray(dims=(-5, 7)), ValueError, "^dims is"),
-    "fractional size": (lambda: ray(dims=(5.0, 7.5)), ValueError, "^dims is"),
-    "a number as size": (lambda: ray(dims=5.5), ValueError, "^dims is"),
-    "no detector": (lambda: ray(n_det=0), ValueError, "^n_det is 0"),
-    "fractional detector": (lambda: ray(n_det=2.5), ValueError, "^n_det is 2.5"),
-    "two detectors": (lambda: ray(n_det=(3, 4)), ValueError, "^n_det is"),
-    "spacing": (lambda: ray(det_spacing=0.0), ValueError, "^det_spacing is 0"),
-    "negative spacing": (lambda: ray(det_spacing=-1.0), ValueError, "^det_spacing is -1"),
-    "shift": (lambda: ray(det_shift=math.nan), ValueError, "^det_shift is nan"),
-    "pixel size": (lambda: ray(pixel_size="1"), ValueError, "^pixel_size is '1'"),
-    "eps": (lambda: ray(eps=0.0), ValueError, "^eps is 0"),
-    "integer dtype": (lambda: ray(dtype=int), TypeError, "^dtype is int64"),
-    "half dtype": (lambda: ray(dtype="float16"), TypeError, "^dtype is float16"),
-    "complex dtype": (lambda: ray(dtype="complex64"), TypeError, "^dtype is complex64"),
-    "gradient of a line": (lambda: ip.Gradient((5,)), ValueError, "^dims is"),
-    "complex gradient": (lambda: ip.Gradient((5, 7), "complex64"), TypeError, "^dtype is complex64"),
-    "shape": (lambda: RAY.apply(U.T), ValueError, r"^x has shape \(7, 5\); .* expects \(5, 7\)"),
-    "flat": (lambda: RAY.apply(U.ravel()), ValueError, r"^x has shape \(35,\)"),
-    "data shape": (lambda: RAY.apply_adjoint(U), ValueError, r"^y has shape \(5, 7\)"),
-    "precision": (lambda: RAY.apply(U.astype(float)), TypeError, "^x has dtype float64; .* expects float32"),
-    "integers": (lambda: RAY.apply(U.astype(int)), TypeError, "^x has dtype int64"),
-    "complex": (lambda: RAY.apply(U + 1j), TypeError, "^x has dtype complex64"),
-    "complex for PyLops": (lambda: RAY.matvec(U.ravel() + 1j), TypeError, "^x is complex64"),
-    "list": (lambda: RAY.apply(U.tolist()), TypeError, "got list"),
-    "out is a list": (lambda: RAY.apply(U, out=[1.0]), TypeError, "got list"),
-    "strided out": (lambda: RAY.apply(U, out=np.empty((3, 18), np.float32)[:, ::2]), ValueError, "^out has shape"),
-    "truncated normal": (lambda: ray(n_det=3).normal(), ValueError, "^A has a truncated detector"),
-    "composition": (lambda: RAY @ RAY, ValueError, "^A B needs"),
-    "mixed composition": (lambda: Composition(RAY, Identity((5, 7), "float64")), ValueError, "^A B needs"),
-    "sum": (lambda: RAY + Identity((5, 7)), ValueError, r"^A \+ B needs"),
-    "mixed sum": (lambda: Sum(Identity((2,)), Identity((2,), "float64")), ValueError, r"^A \+ B needs"),
-    "empty stack": (lambda: ip.VStack([]), ValueError, "^ops is empty"),
-    "stack": (lambda: ip.VStack([RAY, Identity((7, 5))]), ValueError, "^ops take"),
-    "complex transpose": (lambda: COMPLEX.T, TypeError, "^A.T of the complex"),
-    "no operator": (lambda: as_operator("A"), TypeError, "^A is str"),
-    "3-D matrix": (lambda: as_operator(np.zeros((2, 2, 2))), TypeError, "^A is ndarray"),
-    "integer matrix": (lambda: as_operator(np.eye(2, dtype=int)), TypeError, "^dtype is int64"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_refused_in_one_line(case: str) -> None:
-    call, error, message = BAD[case]
-    with pytest.raises(error, match=message) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-
-
-# ---------------------------------------------------------------- any shape, layout and precision
-
-sizes = st.integers(1, 9)
-dtypes = st.sampled_from(["float32", "float64"])
-layouts = st.sampled_from(["C", "F", "strided", "reversed", "read-only", "broadcast"])
-makers = {
-    "identity": lambda dims, dtype: Identity(dims, dtype),
-    "gradient": lambda dims, dtype: ip.Gradient(dims, dtype),
-    "stack": lambda dims, dtype: ip.VStack([Identity(dims, dtype), ip.Gradient(dims, dtype)]),
-    "ray": lambda dims, dtype: ip.RayTransform(dims, [0.1, 0.9, 2.0], det_spacing=1.2, dtype=dtype),
-}
-
-
-def arranged(x: np.ndarray, layout: str) -> np.ndarray:
-    """The values of ``x`` in another memory layout."""
-    if layout == "F":
-        return np.asfortranarray(x)
-    if layout == "strided":
-        wide = np.repeat(x, 2, axis=-1)
-        return wide[..., ::2]
-    if layout == "reversed":
-        return np.ascontiguousarray(x[..., ::-1])[..., ::-1]
-    if layout == "broadcast":
-        return np.broadcast_to(x, x.shape)  # read-only, no memory of its own
-    y = x.copy()
-    y.flags.writeable = layout != "read-only"
-    return y
-
-
-@given(st.sampled_from(sorted(makers)), sizes, sizes, st.lists(st.integers(0, 3), max_size=2), dtypes, layouts)
-def test_any_shape_layout_and_precision(
-    kind: str, ny: int, nx: int, batch: list[int], dtype: str, layout: str
-) -> None:
-    A, rng = makers[kind]((ny, nx), dtype), np.random.default_rng(0)
-    u = rng.standard_normal((*batch, ny, nx)).astype(dtype)
-    v = rng.standard_normal((*batch, *A.dimsd)).astype(dtype)
-    Au, Av = A.apply(arranged(u, layout)), A.apply_adjoint(arranged(v, layout))
-    assert Au.shape == v.shape and Av.shape == u.shape and Au.dtype == Av.dtype == dtype
-    assert Au.tobytes() == A.apply(u).tobytes() and Av.tobytes() == A.apply_adjoint(v).tobytes()
-    gap = abs(np.vdot(Au.astype(float), v.astype(float)) - np.vdot(u.astype(float), Av.astype(float)))
-    allowed = 1e-5 if dtype == "float32" else 1e-10
-    assert gap <= allowed * np.linalg.norm(Au) * np.linalg.norm(v)

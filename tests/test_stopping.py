@@ -253,3 +253,14 @@ def test_bad_arguments(make: Any, name: str) -> None:
 def test_a_noise_level_that_is_no_number(value: Any) -> None:
     with pytest.raises(TypeError, match="^noise_level is .*; expected"):
         stop.discrepancy(value)
+
+
+def test_gap_is_refused_where_a_conjugate_is_not_known() -> None:
+    import pyproximal
+
+    b = np.linspace(-1, 2, 12).reshape(3, 4)
+    problem = ip.Problem(ip.L2(b=b) + 0.1 * ip.TV(b.shape) + ip.as_functional(pyproximal.Box(0, 1)))
+    with pytest.raises(ValueError, match=r"conjugate of pyproximal\.Box.* is not known"):
+        ip.solve(problem, ip.PDHG(), stop=ip.stop.gap(1e-4))
+    solution = ip.solve(problem, ip.PDHG(), stop=ip.stop.niter(5))
+    assert solution.certificate.bound is None and "pyproximal.Box" in solution.certificate.kind

@@ -96,6 +96,11 @@ class Functional(pyproximal.ProxOperator):
         return self.weight * self._mu if self.weight > 0 else 0.0
 
     @property
+    def has_conj(self) -> bool:
+        """Whether `conj` is known."""
+        return type(self)._conj is not Functional._conj
+
+    @property
     def is_convex(self) -> bool:
         return self.weight >= 0
 

@@ -24,6 +24,11 @@ class DualTerm:
     aux: tuple[tuple[int, ...], ...] = ()
 
     @property
+    def has_dual_value(self) -> bool:
+        """Whether g* is known, as a duality gap needs."""
+        return True
+
+    @property
     def g_lipschitz(self) -> float:
         """Lipschitz constant of ∇g, inf where g is not smooth."""
         return math.inf
@@ -81,6 +86,10 @@ class Composition(Functional, DualTerm):
     @property
     def name(self) -> str:
         return f"{self.g.name}∘{self.K.name}"
+
+    @property
+    def has_dual_value(self) -> bool:
+        return self.g.has_conj
 
     @property
     def g_lipschitz(self) -> float:

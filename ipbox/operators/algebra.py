@@ -158,7 +158,7 @@ class VStack(Operator):
 
     def _apply(self, x: Array, out: Array) -> None:
         xp = backend.array_module(x)
-        parts = [op.apply(x).reshape(x.shape[0], -1) for op in self.ops]
+        parts = [op.apply(x).reshape(x.shape[0], n) for op, n in zip(self.ops, self._sizes, strict=True)]
         xp.concatenate(parts, axis=1, out=out)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:

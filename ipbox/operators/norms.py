@@ -15,7 +15,8 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
     """Largest singular value of the bidiagonal matrix of Golub and Kahan's process: ||A|| from below.
 
     alpha_k u_k = A v_k - beta_{k-1} u_{k-1},  beta_k v_{k+1} = A* u_k - alpha_k v_k, from a seeded v_1 (on the device
-    where the operator holds device arrays, else on the host), stopped when the value has risen by less than ``rtol`` in 5 steps.
+    where the operator holds device arrays, else on the host), stopped when the value has risen by less than ``rtol``
+    in 5 steps.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
 
 
 def library(op: Any) -> str:
-    """``"cupy"`` where ``op`` or an operator it is made of holds device arrays (a wrapped matrix does), else ``"numpy"``."""
+    """``"cupy"`` where ``op``, or an operator it is made of, holds device arrays; else ``"numpy"``."""
     held = [w for v in vars(op).values() for w in (v if isinstance(v, list | tuple) else [v])]
     device = any(backend.is_device(v) for v in held)
     parts = (v for v in held if isinstance(v, pylops.LinearOperator))

@@ -23,11 +23,9 @@ def ray_kernel(ray: RayTransform, window: np.ndarray | float = 1.0, eps: float =
     band-limited projections' far tails, and cutting cannot raise the norm.  ``window`` multiplies the sum's terms.
     """
     ny, nx = ray.dims
-    counts = np.full(ray.n_freq, 2.0 / ray.period)
-    counts[0] /= 2
-    strengths = (np.abs(ray.weights.astype(np.complex128)) ** 2 * counts * window).ravel().astype(np.complex128)
-    points = [p.astype(np.float64) for p in ray.nufft.points]
-    k = NonuniformFFT((2 * ny, 2 * nx), points, "float64", eps).adjoint(strengths).real
+    strengths = np.broadcast_to(ray.magnitudes() ** 2 * ray.counts() * window, (ray.angles.size, ray.n_freq))
+    points = [p.astype(np.float64) for p in ray.points]
+    k = NonuniformFFT((2 * ny, 2 * nx), points, "float64", eps).adjoint(strengths.ravel().astype(np.complex128)).real
     k = np.fft.ifftshift(k)
     k[ny, :] = k[:, nx] = 0.0  # differences of ±n do not occur
     return k
@@ -42,7 +40,7 @@ def norm_bound(ray: RayTransform) -> float:
     """
     import scipy.fft as fft
 
-    oy, ox = (p.reshape(ray.weights.shape).astype(np.float64) for p in ray.nufft.points)
+    oy, ox = (p.reshape(ray.angles.size, -1).astype(np.float64) for p in ray.points)
     g = np.exp(-(ox**2 + oy**2) / 2)
     rest = float(np.abs(fft.rfft2(ray_kernel(ray, 1 - g), workers=backend.cpu_threads())).max())
     bound = collatz_wielandt(ray_kernel(ray, g), tuple(ray.dims)) + rest

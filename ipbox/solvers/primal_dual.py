@@ -157,17 +157,22 @@ class PDHG(Solver):
         return p.prox.value(s.x, batched) + sum(t.term_value([s.x, *aux], batched) for t, aux in terms)
 
     def check_gap(self, p: Parts) -> None:
-        blocks = [t.name for t in p.dual if t.aux]
-        if not p.prox.finite_conj or blocks:
-            name = (
-                f"{blocks[0]} has primal blocks of its own"
-                if blocks
-                else f"the conjugate of {p.prox.name} is not finite"
-            )
-            raise ValueError(
-                f"stop.gap: the dual value is infinite at finite iterations, since {name}; "
-                f"add Box(lo, hi) with finite bounds, or use stop.residual"
-            )
+        obstacle = self._no_gap(p)
+        if obstacle:
+            raise ValueError(f"stop.gap: {obstacle}; add Box(lo, hi) with finite bounds, or use stop.residual")
+
+    @staticmethod
+    def _no_gap(p: Parts) -> str | None:
+        """Why there is no finite duality gap, or None."""
+        for t in p.dual:
+            if not t.has_dual_value:
+                return f"the conjugate of {t.name} is not known"
+            if t.aux:
+                return f"the dual value is infinite at finite iterations, since {t.name} has primal blocks of its own"
+        if not p.prox.finite_conj:
+            name = p.prox.name
+            return f"the dual value is infinite at finite iterations, since the conjugate of {name} is not finite"
+        return None
 
     def gap(self, p: Parts, s: State) -> Any:
         """(P(u) - D(y))/|P(u)|, with D(y) = -f*(-Σ K_i* y_i) - Σ g_i*(y_i)."""
@@ -200,11 +205,11 @@ class PDHG(Solver):
         return np.max(np.stack([np.asarray(r) for r in parts]), axis=0)
 
     def certificate(self, p: Parts, s: State) -> Certificate:
-        if p.prox.mu > 0 and p.prox.finite_conj and not any(t.aux for t in p.dual):
+        if p.prox.mu > 0 and self._no_gap(p) is None:
             primal, gap = self._primal_and_gap(p, s)
             rounding = 4 * np.finfo(s.x.dtype).eps * np.abs(primal)  # of P and D, whose difference the gap is
             return Certificate("√(2 gap/μ)", np.sqrt(2 * (np.maximum(gap, 0.0) + rounding) / p.prox.mu))
-        return Certificate("none: f is not strongly convex, or the dual value is not finite")
+        return Certificate(f"none: {self._no_gap(p) or 'f is not strongly convex'}")
 
     def _theorem(self, p: Parts) -> Verdict:
         if not (p.prox.explicit and all(t.explicit for t in p.dual)):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +44,9 @@ def describe() -> dict[str, str]:
 
 def measure_quietness(seconds: float = 2.0) -> Quietness:
     """Sleep and see what others use; then spin and see what others take."""
-    before = _busy_seconds()
+    before = busy_seconds()
     time.sleep(seconds)
-    after = _busy_seconds()
+    after = busy_seconds()
     busy = os.getloadavg()[0] if before is None or after is None else (after - before) / seconds
     wall, cpu = time.perf_counter(), time.process_time()
     while time.perf_counter() - wall < 0.5 * seconds:
@@ -63,13 +65,39 @@ def wait_for_quiet(pause: float = 30.0) -> Quietness:
     return state
 
 
-def _busy_seconds() -> float | None:
+def busy_seconds() -> float | None:
     """CPU seconds used so far by everyone and by the hypervisor; None where the system does not say."""
     try:
         user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
     except OSError:
         return None
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds(children: list[int]) -> float:
+    """CPU seconds used so far by this process, its ended children, and the running ones of these ids."""
+    ended, own = resource.getrusage(resource.RUSAGE_CHILDREN), resource.getrusage(resource.RUSAGE_SELF)
+    seconds = own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+    for pid in children:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime
+    return seconds
+
+
+class Watch:
+    """Cores that others kept busy while something was measured: everyone's CPU time less our own."""
+
+    def __init__(self, children: Callable[[], list[int]]) -> None:
+        self._children, self._wall = children, time.perf_counter()
+        self._busy, self._own = busy_seconds(), own_seconds(children()) if busy_seconds() is not None else 0.0
+
+    def others(self) -> float | None:
+        """None where the system does not say."""
+        busy = busy_seconds()
+        if busy is None or self._busy is None:
+            return None
+        own = own_seconds(self._children()) - self._own
+        return max(0.0, busy - self._busy - own) / (time.perf_counter() - self._wall)
 
 
 def _field(path: str, name: str) -> str:

@@ -79,6 +79,14 @@ class Session:
             worker.close()
         self._folder.cleanup()
 
+    def children(self) -> list[int]:
+        """Process ids of the workers."""
+        return [worker.process.pid for worker in self._workers.values()]
+
+    def forget(self) -> None:
+        """Drop what `once` keeps, so that a row can be measured anew."""
+        self._once.clear()
+
     def call(self, side: str, task: str, **args: Any) -> dict[str, Any]:
         """Run a task on one side; its process starts with the first one."""
         if side not in self._workers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyproximal
+import pytest
 
 from ipbox.functionals import (
     L1,
@@ -28,6 +31,7 @@ from ipbox.functionals import (
 from ipbox.operators import Gradient, Identity, as_operator
 
 DIMS = (4, 3)
+FLOAT64 = np.dtype("float64")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,9 @@ def foreign(name: str, op: Callable[[np.dtype, ModuleType], Any], *lacks: str) -
     return FunctionalCase(f"pyproximal {name}", PyProximalFunctional, make, lacks=lacking("conj", *lacks))
 
 
-def simple(name: str, cls: type[Functional], f: Functional, *lacks: str, dims: tuple[int, ...] = DIMS) -> FunctionalCase:
+def simple(
+    name: str, cls: type[Functional], f: Functional, *lacks: str, dims: tuple[int, ...] = DIMS
+) -> FunctionalCase:
     return FunctionalCase(name, cls, lambda dtype, xp: f, dims, lacking(*lacks))
 
 
@@ -118,7 +124,11 @@ CASES = [
         lacking("prox", "prox_conj", "conj", "complex"),
     ),
     FunctionalCase(
-        "L2 of Au", L2, lambda dtype, xp: L2(Gradient(DIMS, dtype)), DIMS, lacking("prox", "prox_conj", "conj", "complex")
+        "L2 of Au",
+        L2,
+        lambda dtype, xp: L2(Gradient(DIMS, dtype)),
+        DIMS,
+        lacking("prox", "prox_conj", "conj", "complex"),
     ),
     FunctionalCase(
         "L2 and box",
@@ -138,7 +148,10 @@ CASES = [
         lacks=lacking("prox", "prox_conj", "conj", "complex"),
     ),
     FunctionalCase(
-        "sum after an operator", Composition, sum_after_operator, lacks=lacking("prox", "prox_conj", "conj", "complex")
+        "sum after an operator",
+        Composition,
+        sum_after_operator,
+        lacks=lacking("prox", "prox_conj", "conj", "complex"),
     ),
     FunctionalCase(
         "L21 after the gradient",
@@ -148,10 +161,30 @@ CASES = [
     ),
     FunctionalCase("smooth sum", Sum, smooth_sum, lacks=lacking("prox", "prox_conj", "conj", "complex")),
     FunctionalCase(
-        "sum", Sum, lambda dtype, xp: 2 * L2(b=array(dtype, xp)) + L1(), lacks=lacking("grad", "prox", "prox_conj", "conj")
+        "sum",
+        Sum,
+        lambda dtype, xp: 2 * L2(b=array(dtype, xp)) + L1(),
+        lacks=lacking("grad", "prox", "prox_conj", "conj"),
     ),
     foreign("L1", lambda dtype, xp: pyproximal.L1(sigma=0.7), "grad"),
     foreign("L2", lambda dtype, xp: pyproximal.L2(b=array(dtype, xp).reshape(-1), sigma=1.5)),
     foreign("box", lambda dtype, xp: pyproximal.Box(-0.25, 0.75), "grad"),
     foreign("L21", lambda dtype, xp: pyproximal.L21(ndim=2, sigma=0.7), "grad"),
 ]
+
+
+@functools.cache
+def make(case: FunctionalCase, dtype: np.dtype, xp: ModuleType) -> Functional:
+    """One functional for all tests of a case: functionals are immutable."""
+    return case.make(dtype, xp)
+
+
+def with_(*abilities: str):
+    """Parametrise over the cases that have all ``abilities``."""
+    cases = [case for case in CASES if all(case.can(a) for a in abilities)]
+    return pytest.mark.parametrize("case", cases, ids=repr)
+
+
+def domain(f: Functional, x: Any) -> Any:
+    """A point where f is finite: x, or its projection."""
+    return x if math.isfinite(f.value(x)) else f.prox(x, 1.0)

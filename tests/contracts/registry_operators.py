@@ -93,7 +93,9 @@ CASES = [
     ),
     OperatorCase("stack", VStack, stack, "estimate"),
     OperatorCase("matrix", PyLopsOperator, lambda dtype, xp: as_operator(matrix(dtype, xp)), "estimate"),
-    OperatorCase("complex identity", Identity, lambda dtype, xp: Identity(DIMS, complex_dtype(dtype)), "exact"),
+    OperatorCase(
+        "complex identity", Identity, lambda dtype, xp: Identity(DIMS, complex_dtype(dtype)), "exact"
+    ),
     complex_case(PyLopsOperator, lambda M: M),
     complex_case(Adjoint, lambda M: M.H),
     complex_case(Scaled, lambda M: -0.5 * M),

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
-from contracts.registry_functionals import CASES, FunctionalCase
+from contracts.registry_functionals import CASES, FLOAT64, FunctionalCase, domain, make, with_
 from contracts.support import assert_close, draw, freeze, host, public_classes, real_dot
 
 from ipbox import functionals
 from ipbox.functionals import Functional
 from ipbox.operators import Identity
-
-FLOAT64 = np.dtype("float64")
-
-
-@functools.cache
-def make(case: FunctionalCase, dtype: np.dtype, xp: ModuleType) -> Functional:
-    """One functional for all tests of a case: functionals are immutable."""
-    return case.make(dtype, xp)
-
-
-def with_(*abilities: str):
-    """Parametrise over the cases that have all ``abilities``."""
-    cases = [case for case in CASES if all(case.can(a) for a in abilities)]
-    return pytest.mark.parametrize("case", cases, ids=repr)
-
-
-def domain(f: Functional, x: Any) -> Any:
-    """A point where f is finite: x, or its projection."""
-    return x if math.isfinite(f.value(x)) else f.prox(x, 1.0)
 
 
 def test_every_class_is_listed() -> None:
@@ -120,7 +99,9 @@ def test_complex_images(
         if case.can(what):
             p = call(z, 0.4)
             assert (p.dtype, p.shape) == (z.dtype, z.shape)
-    if case.can("prox"):  # a phase commutes with what does not know about b, and the prox is a subgradient step
+    if case.can(
+        "prox"
+    ):  # a phase commutes with what does not know about b, and the prox is a subgradient step
         p = f.prox(z, 0.4)
         for _ in range(5):
             u = p + 0.1 * draw(rng, case.dims, z.dtype, xp)
@@ -205,9 +186,7 @@ def test_input_is_untouched(
 
 
 @with_()
-def test_flat_input(
-    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_flat_input(case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     f, x = make(case, dtype, xp), draw(rng, case.dims, dtype, xp)
     flat = x.reshape(-1).copy()
     if case.cls is functionals.L21:
@@ -245,9 +224,7 @@ def test_refused_input(case: FunctionalCase, dtype: np.dtype, xp: ModuleType) ->
 
 
 @with_()
-def test_weights(
-    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_weights(case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     f, x = make(case, dtype, xp), draw(rng, case.dims, dtype, xp)
     value = f.value(x)
     for g in (2 * f, f * 2, 2.0 * f, np.float64(2) * f, f * np.float32(2), np.int64(2) * f, 4 * f * 0.5):
@@ -270,7 +247,7 @@ def test_negative_weights_are_for_smooth_functionals(
     f, x = make(case, dtype, xp), draw(rng, case.dims, dtype, xp)
     if not f.has_grad:
         with pytest.raises(ValueError, match="is negative; expected a non-negative one"):
-            -f
+            _ = -f
         return
     assert (-f).value(x) == -f.value(x) and (-f).mu == 0.0 and (-f).L == f.L
     assert_close((-f).grad(x), -f.grad(x))

@@ -77,7 +77,9 @@ def test_linearity(A: Operator, xp: ModuleType, rng: np.random.Generator) -> Non
 # ---------------------------------------------------------------- dtype, out, batches, inputs
 
 
-def test_dtype_and_device_are_kept(A: Operator, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
+def test_dtype_and_device_are_kept(
+    A: Operator, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
+) -> None:
     assert np.finfo(A.dtype_in).dtype == np.finfo(A.dtype_out).dtype == dtype
     y, x = A.apply(model(A, rng, xp)), A.apply_adjoint(data(A, rng, xp))
     assert isinstance(y, xp.ndarray) and isinstance(x, xp.ndarray)
@@ -166,9 +168,7 @@ def dense(A: Operator, xp: ModuleType) -> np.ndarray:
     return host(A.apply(xp.asarray(basis))).reshape(n, -1).T.astype(np.complex128)
 
 
-def test_norm_is_of_its_kind(
-    case: OperatorCase, A: Operator, xp: ModuleType, record_property
-) -> None:
+def test_norm_is_of_its_kind(case: OperatorCase, A: Operator, xp: ModuleType, record_property) -> None:
     assert A.norm_kind == case.kind
     norm, true = A.norm(), np.linalg.norm(dense(A, xp), 2)
     assert isinstance(norm, float) and A.norm() == norm
@@ -196,7 +196,9 @@ def test_pylops_view(A: Operator, xp: ModuleType, rng: np.random.Generator) -> N
 def test_pylops_dottest(A: Operator, xp: ModuleType, monkeypatch) -> None:
     source = np.random.RandomState(3)  # noqa: NPY002  PyLops draws from the global generator
     for name in ("randn", "normal"):
-        monkeypatch.setattr(xp.random, name, lambda *size, **kw: xp.asarray(source.standard_normal(size)), raising=False)
+        monkeypatch.setattr(
+            xp.random, name, lambda *size, **kw: xp.asarray(source.standard_normal(size)), raising=False
+        )
     complexflag = 2 * (A.dtype_out.kind == "c") + (A.dtype_in.kind == "c")
     rtol = 1e-4 if eps(np.empty(0, A.dtype_in)) > 1e-10 else 1e-9
     assert pylops.utils.dottest(A, complexflag=complexflag, rtol=rtol, backend=xp.__name__)

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts.registry_functionals import FunctionalCase
+from contracts.registry_functionals import FLOAT64, FunctionalCase, domain, make, with_
 from contracts.support import assert_close, draw, host, real_dot
-from contracts.test_functionals_contract import FLOAT64, domain, make, with_
 
 from ipbox import functionals
 
@@ -38,8 +37,9 @@ def test_prox_minimises(
         assert np.linalg.norm(near - p) <= error
         p, g = near, (z - near) / tau
         for scale in (1e-3, 1e-2, 0.1, 1.0, 10.0):
-            for _ in range(10):
-                u = domain(exact, p + scale * rng.standard_normal(case.dims))
+            # random directions, and those in which norms (they are homogeneous) and distances to b are tight
+            for d in (*rng.standard_normal((10, *case.dims)), p, -p, g, -g):
+                u = domain(exact, p + scale * d)
                 distance = np.linalg.norm(u - p)
                 above = exact.value(u) - exact.value(p) - real_dot(g, u - p)
                 # an error of p changes f(p) by at most its Lipschitz constant there, and the slope by 1/τ
