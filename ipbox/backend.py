@@ -188,9 +188,9 @@ def kernel_view(x: Array) -> Any:
 def nufft_plan(like: Array, kind: int, modes: tuple[int, ...], n_trans: int, eps: float, isign: int) -> Any:
     """A FINUFFT plan (type ``kind``) for host arrays, or a cuFINUFFT plan on the current stream for device arrays.
 
-    ``like`` tells the device and the precision.  On the host: ``fftw=64`` is FFTW_ESTIMATE, so that no plan search makes
-    results depend on timing; the upsampling factor 1.25 is several times faster than 2 at image sizes; and one thread,
-    because with more type 1 adds the threads' overlapping parts in the order in which they finish.
+    ``like`` tells the device and the precision.  On the host: ``fftw=64`` is FFTW_ESTIMATE, so that no plan search
+    makes results depend on timing; the upsampling factor 1.25 is several times faster than 2 at image sizes; and one
+    thread, because with more type 1 adds the threads' overlapping parts in the order in which they finish.
     """
     dtype = complex_dtype(like.dtype).name
     if is_device(like):

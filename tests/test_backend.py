@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -208,7 +209,7 @@ def test_nufft_plan_is_the_sum_it_stands_for(
     """Type 2, isign -1: c_m = Σ_k f_k exp(-i k·ξ_m) over the centred index grid."""
     points = rng.uniform(-np.pi, np.pi, (2, 9)).astype(precision)
     f = draw(rng, (6, 5), backend.complex_dtype(precision).name, xp)
-    plan = backend.nufft_plan(f, 2, (6, 5), 1, 1e-5, -1, 1, 9)
+    plan = backend.nufft_plan(f, 2, (6, 5), 1, 1e-5, -1)
     plan.setpts(*(xp.asarray(p) for p in points))
     c = plan.execute(f)
     k0, k1 = np.arange(6) - 3, np.arange(5) - 2
@@ -252,3 +253,15 @@ def test_short_spins_leave_the_environment_alone(monkeypatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")  # the user's settings win
     with backend.short_spins():
         assert "GOMP_SPINCOUNT" not in os.environ
+
+
+def test_two_tasks_are_both_run_and_their_errors_come_back() -> None:
+    def fail() -> None:
+        raise ValueError("task")
+
+    for tasks in (1, 2):
+        done: list[int] = []
+        backend.run_both([functools.partial(done.append, i) for i in range(tasks)])
+        assert sorted(done) == list(range(tasks))
+        with pytest.raises(ValueError, match="^task$"):
+            backend.run_both([*[lambda: None] * (tasks - 1), fail])

@@ -51,10 +51,12 @@ LAYERS = (
     "learned",
     "bilevel",
     "evaluate",
+    "capabilities",
+    "commands",
     "cli",
     "__main__",
 )
-TOP = LAYERS[-2:]  # the command line may use the flat names, as a user does
+TOP = LAYERS[-3:]  # the command line may use the flat names, as a user does
 
 
 def in_package(path: Path) -> str:

@@ -285,7 +285,7 @@ def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:
         from ipbox.kernels import reference
 
         return reference.tv_value(x, ndim, isotropic)
-    values = _cpu().tv_value.twin(x.size)(images(x, ndim), ndim, bool(isotropic))
+    values = _cpu().tv_value.run(x.size, images(x, ndim), ndim, bool(isotropic))
     return values.reshape(x.shape[: x.ndim - ndim])
 
 
@@ -309,7 +309,7 @@ def _run(name: str, x: Array, *args: Any) -> None:
     if is_device(x):
         getattr(_cuda(), name)(*args)
     else:
-        getattr(_cpu(), name).twin(x.size)(*args)
+        getattr(_cpu(), name).run(x.size, *args)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 import tempfile
+import time
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ OPTIONS = {"error_model": "numpy", "nogil": True}
 # Below this many pixels a second thread gains 10 microseconds at best, and costs 200 on a busy machine.
 PARALLEL_SIZE = 1 << 15
 
+# A launch that takes longer, about five times the serial twin, was held up.
+HELD_UP, HELD_UP_PER_PIXEL = 3e-4, 4e-9  # seconds
+FIRST_PAUSE, LONGEST_PAUSE = 50, 1600  # launches
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -34,6 +39,42 @@ class Kernel:
     def twin(self, size: int) -> Callable[..., Any]:
         """The one to call for ``size`` pixels from this thread of this process."""
         return self.parallel if size >= PARALLEL_SIZE and parallel_is_safe() else self.serial
+
+    def run(self, size: int, *args: Any) -> Any:
+        """Call the twin for ``size`` pixels; the serial one for a while after a parallel one was held up."""
+        if self.twin(size) is self.serial or _busy.skip():
+            return self.serial(*args)
+        compiled = len(self.parallel.overloads)
+        start = time.perf_counter()
+        result = self.parallel(*args)
+        if len(self.parallel.overloads) == compiled:  # loading or compiling takes its time
+            _busy.note(time.perf_counter() - start > HELD_UP + HELD_UP_PER_PIXEL * size)
+        return result
+
+
+class _Busy:
+    """Whether other processes take the cores.
+
+    A parallel region ends when its last thread has had its turn: where another process holds a core, that is a time
+    slice of the scheduler, many times the work itself.  The twins agree bit for bit, so changing over is harmless.
+    After each hold-up in a row the serial twin is used twice as long before the parallel one is tried again.
+    """
+
+    def __init__(self) -> None:
+        self.left, self.length = 0, FIRST_PAUSE
+
+    def skip(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+    def note(self, held_up: bool) -> None:
+        if held_up:
+            self.left, self.length = self.length, min(2 * self.length, LONGEST_PAUSE)
+        else:
+            self.left, self.length = 0, FIRST_PAUSE
+
+
+_busy = _Busy()
 
 
 def twins(function: types.FunctionType) -> Kernel:

@@ -15,7 +15,6 @@ from ipbox.backend import Array
 from ipbox.operators.base import Operator, check_dims
 from ipbox.operators.nonuniform import NonuniformFFT
 
-
 SPLIT_FROM = 64  # rows: below, handing half of the work to another thread costs more than it saves
 
 

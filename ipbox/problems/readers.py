@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,7 +17,7 @@ KINDS = (".npy", ".npz", *HDF5)
 
 # what NumPy and h5py raise on files that are cut short, damaged, encrypted or of another kind
 _DAMAGED = (ValueError, OSError, EOFError, KeyError, RuntimeError, NotImplementedError)
-_DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error, SyntaxError)
+_DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError)
 
 
 def read_sinogram(

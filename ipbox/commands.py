@@ -1,0 +1,300 @@
+"""What the commands of the command line do; `ipbox.cli` parses their arguments.
+
+Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ipbox
+
+OUTPUTS = (".npy", ".npz", ".h5", ".png")
+PICTURES = (".png", ".pdf", ".svg")
+HU_WINDOW = (-1000.0, 400.0)  # air, lung and soft tissue; bone is white
+
+
+class UsageError(Exception):
+    """What the user can mend: reported in one line, exit code 2."""
+
+
+@contextlib.contextmanager
+def _input() -> Iterator[None]:
+    """Only what the user gave is checked inside: its errors are usage errors, those of the computation are not."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, ImportError) as err:
+        raise UsageError(err) from err
+
+
+# ---------------------------------------------------------------- demo
+
+
+def demo_ct(args: argparse.Namespace) -> None:
+    with _input():
+        from ipbox.choose import tv_weight
+
+        _writable(args.out, PICTURES, make_folder=True)
+        problem = ipbox.problem(
+            "ct", size=args.size, views=args.views, noise=args.noise, seed=args.seed, slice=args.slice, xp=args.xp
+        )
+        A, b, _, info = problem
+        delta = math.hypot(info.noise_level, info.model_error)
+        lam = tv_weight(A, b, delta) if args.lam == "auto" else args.lam
+    print(
+        f"ct: slice {args.slice} of a chest CT, {A.dims[0]} x {A.dims[1]} pixels of {info.pixel_size:.3g} mm, "
+        f"{args.views} views, noise {100 * args.noise:g} %; the truth's own residual is "
+        f"{delta / ipbox.backend.norm(b):.4f}; TV weight {lam:.3g}"
+    )
+    _warm_up(A, b, lam)
+    methods = {
+        f"fbp ({args.filter})": lambda A, b: ipbox.fbp(A, b, args.filter),
+        "cgls": lambda A, b: ipbox.cgls(A, b, delta, **_bar(args, "cgls")),
+        "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **_bar(args, "tv")),
+    }
+    result = ipbox.compare(problem, methods)
+    print(result.table())
+    low, high = HU_WINDOW
+    result.show(args.out, transform=lambda u: 1000.0 * (u / 0.0192 - 1.0), vmin=low, vmax=high)
+    print(f"picture, Hounsfield units from {low:g} to {high:g}: {args.out}")
+
+
+def demo_measured(args: argparse.Namespace) -> None:
+    with _input():
+        import numpy as np
+
+        from ipbox.choose import tv_weight
+
+        _writable(args.out, PICTURES, make_folder=True)
+        held = np.arange(0, 77, 5)
+        problem = ipbox.problem(
+            "tomography-measured", slice=args.slice, angles=np.setdiff1d(np.arange(77), held), xp=args.xp
+        )
+        H, h, _, _ = ipbox.problem("tomography-measured", slice=args.slice, angles=held, xp=args.xp)
+    A, b, _, info = problem
+    print(
+        f"tomography-measured: slice {args.slice} of a HAADF tilt series, {A.dims[0]} x {A.dims[1]} pixels of "
+        f"{info.pixel_size:g} nm, {len(A.angles)} angles, {len(held)} held out"
+    )
+    # Neither the noise nor the truth is known: the held-out angles say when CGLS begins to fit noise, and its
+    # residual there is taken for the noise level.
+    seen: list[tuple[float, float]] = []
+    ipbox.cgls(A, b, niter=50, callbacks=[lambda run: seen.append((_relative(H, run.x, h), run.data_residual()))])
+    outside = [value for value, _ in seen]
+    best = outside.index(min(outside))
+    print(
+        f"cgls, residual at the held-out angles: least {outside[best]:.4f} at iteration {best}, "
+        f"{outside[-1]:.4f} at iteration {len(seen) - 1} (semi-convergence)"
+    )
+    lam = tv_weight(A, b, seen[best][1]) if args.lam == "auto" else args.lam
+    _warm_up(A, b, lam)
+    methods = {
+        f"fbp ({args.filter})": lambda A, b: ipbox.fbp(A, b, args.filter),
+        f"cgls ({best})": lambda A, b: ipbox.cgls(A, b, niter=best, **_bar(args, "cgls")),
+        "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **_bar(args, "tv")),
+    }
+    result = ipbox.compare(problem, methods, held_out=(H, h))
+    print(result.table())
+    result.show(args.out)
+    print(f"picture: {args.out}")
+
+
+def _relative(A: Any, x: Any, b: Any) -> float:
+    return ipbox.relative_residual(A, x, b)
+
+
+def _warm_up(A: Any, b: Any, lam: float) -> None:
+    """Compile, where this is the first run, before the clock starts."""
+    ipbox.tv(A, b, lam, nonneg=True, niter=1)
+
+
+def _bar(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    return {} if args.quiet else {"callbacks": [ipbox.callbacks.Progress(name)]}
+
+
+# ---------------------------------------------------------------- reconstruct
+
+
+def reconstruct(args: argparse.Namespace) -> None:
+    with _input():
+        from ipbox.problems.readers import read_sinogram
+
+        _writable(args.out, OUTPUTS, make_folder=False)
+        for name, given in (("FILE", args.file), ("--angles", args.angles)):
+            if Path(args.out).exists() and Path(given).exists() and os.path.samefile(args.out, given):
+                raise UsageError(f"--out is {args.out}, which is {name} itself; expected another file")
+        b = read_sinogram(args.file, args.dataset, args.dtype, args.transpose, name="FILE")
+        if not b.any():
+            raise UsageError(f"FILE {args.file} is zero everywhere; expected line integrals of something")
+        angles = _angles(args, b.shape)
+        ds = args.pixel_size if args.det_spacing is None else args.det_spacing
+        size = args.size or [max(1, round(b.shape[1] * ds / args.pixel_size))]
+        if len(size) > 2:
+            raise UsageError(f"--size is {' '.join(map(str, size))}; expected n, or ny nx")
+        A = ipbox.RayTransform(
+            (size[0], size[-1]), angles, b.shape[1], ds, args.det_shift, args.pixel_size, dtype=b.dtype
+        )
+        b = ipbox.backend.to_device(b, args.xp)
+        method = _method(args, A, b)
+    row = (result := ipbox.compare((A, b), {args.method: method})).rows[0]
+    with _input():
+        x = ipbox.backend.to_host(result.images[args.method])
+        _write(Path(args.out), x, {"method": args.method, "pixel_size": args.pixel_size, "residual": row.residual})
+    print(result.table())
+    print(f"{A.dims[0]} x {A.dims[1]} pixels of {args.pixel_size:g}, from {x.min():.4g} to {x.max():.4g}: {args.out}")
+
+
+def _angles(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
+    """--angles in radians: start:stop:n without its end, or a file."""
+    import numpy as np
+
+    from ipbox.operators.tomography import check_angles
+    from ipbox.problems.readers import KINDS, read_array
+
+    parts = args.angles.split(":")
+    hint = "; --transpose reads FILE the other way" if not args.transpose else ""
+    mismatch = f"angles; FILE has shape {shape}, expected one angle for each of its {shape[0]} rows{hint}"
+    if len(parts) == 3 and not Path(args.angles).exists():
+        try:
+            start, stop, n = float(parts[0]), float(parts[1]), int(parts[2])
+        except ValueError:
+            n = 0
+        if n < 1 or not math.isfinite(start) or not math.isfinite(stop):
+            raise UsageError(f"--angles is {args.angles}; expected start:stop:n with numbers and n >= 1")
+        if args.angles_dataset is not None:
+            raise UsageError(f"--angles-dataset is {args.angles_dataset}; expected none, --angles is no file")
+        if n != shape[0]:
+            raise UsageError(f"--angles gives {n} {mismatch}")
+        angles = start + (stop - start) / n * np.arange(n)
+    elif Path(args.angles).suffix.lower() in KINDS:
+        angles = read_array(args.angles, args.angles_dataset, name="--angles").squeeze()
+        if angles.dtype.kind not in "iuf":
+            raise UsageError(f"--angles {args.angles} has dtype {angles.dtype}; expected real numbers")
+        angles = angles.astype(np.float64)
+    else:
+        raise UsageError(f"--angles is {args.angles}; expected start:stop:n or a file ({', '.join(KINDS)})")
+    try:
+        angles = check_angles(np.deg2rad(angles) if args.degrees else angles)
+    except ValueError as err:
+        raise UsageError(f"--angles {args.angles}: {err}{'' if args.degrees else '; or --degrees'}") from err
+    if len(angles) != shape[0]:
+        raise UsageError(f"--angles {args.angles} gives {len(angles)} {mismatch}")
+    return angles
+
+
+def _method(args: argparse.Namespace, A: Any, b: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """The method as a function of (A, b); options it does not take are refused."""
+    from ipbox.choose import tv_weight
+
+    takes = {
+        "fbp": {"filter"},
+        "landweber": {"noise_level", "niter"},
+        "cgls": {"noise_level", "niter"},
+        "tikhonov": {"lam", "niter"},
+        "tv": {"lam", "noise_level", "niter", "nonneg"},
+    }[args.method]
+    given = {name: getattr(args, name) for name in ("filter", "noise_level", "lam", "niter", "nonneg")}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in given.keys() - takes:
+        raise UsageError(f"--{name.replace('_', '-')} is given; {args.method} does not take it")
+    if "lam" in takes and "lam" not in given:
+        raise UsageError(f"--lam is not given; {args.method} expects a positive number")
+    if given.get("lam") == "auto":
+        if args.method != "tv" or "noise_level" not in given:
+            raise UsageError("--lam is auto; expected a number, or --method tv with --noise-level")
+        given["lam"] = tv_weight(A, b, given["noise_level"])
+        print(f"TV weight {given['lam']:.4g}")
+    if args.method == "tv":
+        given.pop("noise_level", None)
+    if args.method != "fbp":
+        given |= _bar(args, args.method)
+    function = getattr(ipbox, args.method)
+    return lambda A, b: function(A, b, **given)
+
+
+def _writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:
+    """Refuse, before the work, a file that cannot be written after it."""
+    out = Path(path)
+    if out.suffix not in suffixes:
+        raise UsageError(f"--out is {path}; expected a file that ends in {', '.join(suffixes)}")
+    if make_folder:
+        with contextlib.suppress(OSError):  # the next check says it better
+            out.parent.mkdir(parents=True, exist_ok=True)
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK) or out.is_dir():
+        raise UsageError(f"--out is {path}; expected a file in a folder that exists and can be written")
+
+
+def _write(path: Path, x: Any, about: dict[str, Any]) -> None:
+    """The image as .npy, .npz (``x``), HDF5 (dataset ``x`` with attributes) or a grey picture; all of it or nothing."""
+    import numpy as np
+
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        if path.suffix == ".npy":
+            np.save(temporary, x, allow_pickle=False)
+        elif path.suffix == ".npz":
+            np.savez_compressed(temporary, x=x, **about)
+        elif path.suffix == ".h5":
+            import h5py
+
+            with h5py.File(temporary, "w") as file:
+                file.create_dataset("x", data=x).attrs.update(about)
+        else:
+            from matplotlib.image import imsave
+
+            low, high = np.percentile(x, [1.0, 99.8])
+            imsave(temporary, x, cmap="gray", vmin=low, vmax=high)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- info
+
+
+def info(args: argparse.Namespace) -> None:
+    from ipbox.problems import datasets
+
+    print(f"ipbox {ipbox.__version__} in {Path(ipbox.__file__).parent}")
+    print(f"Python {sys.version.split()[0]} on {sys.platform}")
+    for name in ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib"):
+        print(f"  {name:13}{_version(name)}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"CPU threads: {ipbox.backend.cpu_threads()} used by the ray transform, {cores} available")
+    print(f"CuPy: {_optional('cupy')}")
+    print(f"torch: {_optional('torch')}")
+    found = [folder for folder in datasets.folders() if folder.is_dir()]
+    print(f"data: {found[0] if found else 'not found'}")
+    print(f"Numba cache: {_kernel_cache()}")
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _optional(name: str) -> str:
+    """The version of a package that is not imported to find out."""
+    from importlib.metadata import packages_distributions
+    from importlib.util import find_spec
+
+    if find_spec(name) is None:
+        return "not installed"
+    return ", ".join(f"{dist} {_version(dist)}" for dist in packages_distributions().get(name, [])) or "installed"
+
+
+def _kernel_cache() -> str:
+    from ipbox.kernels import cpu
+
+    return str(cpu.gradient.parallel.stats.cache_path or "none (compiled once per process)")
