@@ -51,7 +51,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
     """``--angles -76:78:77`` as ``--angles=-76:78:77``: argparse takes a leading minus for an option."""
     argv = list(argv)
     for k, word in enumerate(argv[:-1]):
-        if word == "--angles" and argv[k + 1][:2].lstrip("-")[:1].isdigit():
+        if word == "--angles" and ":" in argv[k + 1]:
             return [*argv[:k], f"--angles={argv[k + 1]}", *argv[k + 2 :]]
     return argv
 

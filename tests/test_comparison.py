@@ -1,0 +1,126 @@
+"""compare: the numbers of the table are those of the metrics, with and without truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+import ipbox as ip
+from ipbox.comparison import Comparison
+
+
+@pytest.fixture(scope="module")
+def problem() -> tuple:
+    return ip.problem("ct", image="shepp-logan", size=48, views=30, noise=0.02)
+
+
+@pytest.fixture(scope="module")
+def methods(problem: tuple) -> dict:
+    delta = problem[3].noise_level
+    return {"fbp": lambda A, b: ip.fbp(A, b, "hann"), "cgls": lambda A, b: ip.cgls(A, b, delta)}
+
+
+@pytest.fixture(scope="module")
+def result(problem: tuple, methods: dict) -> Comparison:
+    return ip.compare(problem, methods)
+
+
+def test_rows_hold_the_metrics_of_each_image(problem: tuple, methods: dict, result: Comparison) -> None:
+    A, b, x_true, _ = problem
+    for name, method in methods.items():
+        x, info = method(A, b)
+        row = result[name]
+        assert np.array_equal(result.images[name], x)
+        assert row.psnr == ip.psnr(x, x_true) and row.ssim == ip.ssim(x, x_true)
+        assert row.residual == ip.relative_residual(A, x, b)
+        assert (row.niter, row.stop) == (info.niter, info.stop)
+        assert 0 < row.seconds < 60 and row.held_out is None
+    assert result["cgls"].stop == "discrepancy" and result.infos["cgls"].niter == result["cgls"].niter
+
+
+def test_table(result: Comparison) -> None:
+    head, fbp, cgls = result.table().splitlines()
+    assert head.split() == ["method", "PSNR", "SSIM", "residual", "iterations", "stopped", "by", "seconds"]
+    assert fbp.split()[:2] == ["fbp", f"{result['fbp'].psnr:.2f}"] and "direct" in fbp
+    assert cgls.split()[4] == str(result["cgls"].niter)
+    assert len(head) == len(fbp) == len(cgls)  # columns are aligned to the right
+
+
+def test_without_truth_and_with_held_out_data(problem: tuple, methods: dict) -> None:
+    A, b, _, _ = problem
+    H = ip.RayTransform(A.dims, A.angles[::5], A.n_det, A.det_spacing, pixel_size=A.pixel_size)
+    result = ip.compare((A, b), methods, held_out=(H, b[::5]))
+    assert result.x_true is None
+    assert result.table().splitlines()[0].split()[:4] == ["method", "residual", "held", "out"]
+    for row in result.rows:
+        assert row.psnr is None and row.ssim is None
+        assert row.held_out == ip.relative_residual(H, result.images[row.method], b[::5])
+
+
+def test_picture(problem: tuple, methods: dict, result: Comparison, tmp_path: Path) -> None:
+    figure = result.show(tmp_path / "a.png", transform=lambda u: 2 * u, vmin=0, vmax=1)
+    titles = ["truth", *(f"{row.method}: {row.psnr:.1f} dB" for row in result.rows)]
+    assert [axes.get_title() for axes in figure.axes] == titles
+    assert np.array_equal(figure.axes[0].images[0].get_array(), 2 * problem[2])
+    assert figure.axes[1].images[0].get_clim() == (0, 1)
+    assert matplotlib.image.imread(tmp_path / "a.png").std() > 0.1
+
+    shown = ip.compare(problem[:2], methods, path=tmp_path / "b.png").show(tmp_path / "c.png")
+    assert [axes.get_title()[:13] for axes in shown.axes] == ["fbp: residual", "cgls: residua"]
+    assert (tmp_path / "b.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_on_any_device(xp: ModuleType, tmp_path: Path) -> None:
+    """Images stay where the data are; numbers and pictures come to the host."""
+    A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=48, views=30, noise=0.02, xp=xp.__name__)
+    result = ip.compare((A, b, x_true, info), {"fbp": ip.fbp}, tmp_path / "a.png", held_out=(A, b))
+    assert isinstance(result.images["fbp"], xp.ndarray)
+    row = result["fbp"]
+    assert row.psnr > 15 and 0 < row.ssim < 1 and row.residual == row.held_out > 0
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_methods_of_ones_own(problem: tuple) -> None:
+    """info may be anything, such as None."""
+    result = ip.compare(problem[:3], {"adjoint": lambda A, b: (A.apply_adjoint(b), None)})
+    assert result["adjoint"].niter is None and result["adjoint"].stop is None
+    assert result.table().splitlines()[1].split()[4] == "-"
+
+
+def test_progress_bar_goes_to_stderr(problem: tuple, methods: dict, capsys: pytest.CaptureFixture) -> None:
+    ip.compare(problem, methods, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == "" and "2/2" in captured.err
+
+
+def test_data_are_not_modified(problem: tuple, methods: dict) -> None:
+    before = [problem[1].copy(), problem[2].copy()]
+    ip.compare(problem, methods)
+    assert np.array_equal(problem[1], before[0]) and np.array_equal(problem[2], before[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({}, TypeError, "methods is {}; expected a dictionary"),
+        ([ip.fbp], TypeError, "methods is .*; expected a dictionary"),
+        ({"fbp": 3}, TypeError, "methods has 'fbp': 3; expected a name and a function"),
+        ({"x": lambda A, b: b}, TypeError, "method 'x' returned ndarray; expected a tuple"),
+        ({"x": lambda A, b: (None, None)}, TypeError, "method 'x' returned tuple; expected a tuple .* with an array"),
+        ({"x": lambda A, b: (A.apply_adjoint(b) * np.nan, None)}, ValueError, "method 'x' returned .* NaN"),
+    ],
+)
+def test_bad_methods(problem: tuple, given: object, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        ip.compare(problem, given)
+
+
+def test_bad_problem_and_unknown_row(problem: tuple, result: Comparison) -> None:
+    with pytest.raises(TypeError, match="problem is not a tuple of 2 to 4"):
+        ip.compare(problem[0], {"fbp": ip.fbp})
+    with pytest.raises(KeyError, match="method is 'tv'; expected one of fbp, cgls"):
+        result["tv"]
