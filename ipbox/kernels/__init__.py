@@ -95,9 +95,7 @@ def gradient_adjoint(y: Array, out: Array, ndim: int, add: bool = False) -> None
     _run("gradient_adjoint", out, fields(y, ndim), images(out, ndim), bool(add))
 
 
-def tv_dual_step(
-    y: Array, x_bar: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True
-) -> None:
+def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True) -> None:
     """Dual step of TV, y ← P(y + σ ∇x̄), with P the projection on |y| ≤ radius in every pixel.
 
     Parameters
@@ -292,9 +290,7 @@ def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:
 # ---------------------------------------------------------------- dispatch
 
 
-def _prox_arguments(
-    x: Array, tau: float, lo: float, hi: float, b: Array, has_b: bool, w: float
-) -> tuple[Any, ...]:
+def _prox_arguments(x: Array, tau: float, lo: float, hi: float, b: Array, has_b: bool, w: float) -> tuple[Any, ...]:
     """lo, hi, b, has_b, τw, 1 + τw for a kernel; without ``has_b`` any ``b`` of the right type will do."""
     if not lo <= hi:
         raise ValueError(f"lo = {lo} and hi = {hi}; expected lo <= hi")

@@ -25,9 +25,7 @@ def check_arrays(written: tuple[str, ...], **arrays: Any) -> None:
         elif x.dtype != dtype:
             raise TypeError(f"{name} has dtype {x.dtype}; expected {dtype}, the dtype of {first}")
         if not x.flags.c_contiguous:
-            raise ValueError(
-                f"{name} has strides {x.strides}; expected a C-contiguous array (nothing is copied)"
-            )
+            raise ValueError(f"{name} has strides {x.strides}; expected a C-contiguous array (nothing is copied)")
         if name in written and isinstance(x, np.ndarray) and not x.flags.writeable:
             raise ValueError(f"{name} is read-only; expected an array that may be written to")
     array_module(*arrays.values())
@@ -45,9 +43,7 @@ def check_field(ndim: int, name: str, y: Array, of: str, x: Array) -> None:
     """``y`` is a vector field over the images ``x``."""
     shape = x.shape[: x.ndim - ndim] + (ndim,) + x.shape[x.ndim - ndim :]
     if y.shape != shape:
-        raise ValueError(
-            f"{name} has shape {y.shape}; expected {shape}, a vector field over {of} of shape {x.shape}"
-        )
+        raise ValueError(f"{name} has shape {y.shape}; expected {shape}, a vector field over {of} of shape {x.shape}")
 
 
 def check_same_shape(of: str, x: Array, **arrays: Array) -> None:

@@ -37,9 +37,7 @@ def gradient_adjoint(y: Array, out: Array, ndim: int, add: bool = False) -> None
         da[..., :-1] -= ya[..., :-1]
 
 
-def tv_dual_step(
-    y: Array, x_bar: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True
-) -> None:
+def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True) -> None:
     xp = array_module(y, x_bar)
     step = xp.empty_like(y)
     gradient(x_bar, step, ndim)

@@ -15,7 +15,7 @@ from ipbox.backend import Array
 from ipbox.operators.base import Operator, check_dims
 from ipbox.operators.nonuniform import NonuniformFFT
 
-SPLIT_FROM = 64  # rows: below, handing half of the work to another thread costs more than it saves
+SPLIT_FROM = 64  # columns: below, handing half of the work to another thread costs more than it saves
 
 
 class RayTransform(Operator):
@@ -151,8 +151,8 @@ class RayTransform(Operator):
         cache = self._local.__dict__.setdefault("strips", {})
         key = backend.is_device(like)
         if key not in cache:
-            ny = self.dims[0]
-            cuts = [0, ny] if key or ny < SPLIT_FROM else [0, ny // 2, ny]
+            nx = self.dims[1]
+            cuts = [0, nx] if key or nx < SPLIT_FROM else [0, nx // 2, nx]
             cache[key] = [
                 _Strip(self, slice(a, b), backend.array_module(like)) for a, b in zip(cuts, cuts[1:], strict=False)
             ]
@@ -188,29 +188,29 @@ class RayTransform(Operator):
 
 
 class _Strip:
-    """Some rows of the image: A is a sum over strips, each with a smaller FFT, so that two threads share the work.
+    """Some columns of the image: A is a sum over strips, each with a smaller FFT, so that two threads share the work.
 
     The sum is the same whether they run at once or in turn.
     """
 
-    def __init__(self, ray: RayTransform, rows: slice, xp: Any) -> None:
-        (ny, nx), m = ray.dims, rows.stop - rows.start
+    def __init__(self, ray: RayTransform, columns: slice, xp: Any) -> None:
+        (ny, nx), m = ray.dims, columns.stop - columns.start
         s0 = ray.det_shift - 0.5 * (ray.n_det - 1) * ray.det_spacing
         ox, oy = ray._phases()
         # FINUFFT counts from index n // 2 of a strip, the geometry from the image's centre
-        phase = ray._omega * s0 + (nx // 2 - (nx - 1) / 2) * -ox + (rows.start + m // 2 - (ny - 1) / 2) * oy
+        phase = ray._omega * s0 - (columns.start + m // 2 - (nx - 1) / 2) * ox + (ny // 2 - (ny - 1) / 2) * oy
         weights = ray.magnitudes() * np.exp(1j * phase)
         dtype = backend.complex_dtype(ray.dtype_in)
-        self.rows = rows
+        self.part = (slice(None), columns)
         self.weights = xp.asarray(weights.astype(dtype))
         self.adjoint_weights = xp.asarray((weights.conj() * ray.counts()).astype(dtype))
-        self.image = xp.empty((m, nx), dtype=dtype)
+        self.image = xp.empty((ny, m), dtype=dtype)
         self.lines = xp.empty(weights.shape, dtype=dtype)
-        self.nufft = NonuniformFFT((m, nx), ray.points, ray.dtype_in, ray.eps)
+        self.nufft = NonuniformFFT((ny, m), ray.points, ray.dtype_in, ray.eps)
 
     def forward(self, u: Array) -> None:
         """lines <- the Fourier transform of the strip of ``u`` on every line."""
-        self.image[...] = u[self.rows]
+        self.image[...] = u[self.part]
         self.nufft.forward(self.image, out=self.lines.reshape(-1))
         self.lines *= self.weights
 
@@ -218,7 +218,7 @@ class _Strip:
         """The strip of ``u`` <- its part of the adjoint of `forward`."""
         backend.array_module(lines).multiply(lines, self.adjoint_weights, out=self.lines)
         self.nufft.adjoint(self.lines.reshape(-1), out=self.image)
-        u[self.rows] = self.image.real
+        u[self.part] = self.image.real
 
 
 def _even_fast_length(length: float) -> int:
