@@ -225,3 +225,17 @@ def test_metrics_of_a_batch() -> None:
 def test_no_stop_rule(stop: Any) -> None:
     with pytest.raises(TypeError, match="^stop is"):
         ip.solve(RIDGE.problem(samples(RIDGE), np, np.float64), ip.CGLS(), stop=stop)
+
+
+def test_a_foreign_functional_in_a_batch_is_taken_sample_by_sample() -> None:
+    """PyProximal's L21 groups the entries of one flat vector: a whole batch at once would be grouped wrongly."""
+    import pyproximal
+
+    dims, b = (2, 3, 4), np.random.default_rng(5).standard_normal((3, 2, 3, 4))
+    foreign = pyproximal.L21(ndim=2, sigma=0.3)
+    with pytest.raises(ValueError, match="as_functional"):
+        ip.Problem(ip.L2(b=b) + ip.as_functional(foreign), batch=3)
+    problem = ip.Problem(ip.L2(b=b) + ip.as_functional(foreign, dims), batch=3)
+    x = ip.solve(problem, ip.FISTA(), stop=ip.stop.niter(3)).x
+    exact = 0.3 * ip.L21()
+    np.testing.assert_allclose(x, [exact.prox(sample, 1.0) for sample in b], atol=1e-12)

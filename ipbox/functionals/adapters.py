@@ -11,21 +11,26 @@ import pyproximal
 from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work
 from ipbox.operators import as_operator
+from ipbox.operators.base import check_dims
 
 
 class PyProximalFunctional(Functional):
     """A foreign `pyproximal.ProxOperator`: flattened for it, guarded against those that overwrite their input.
 
-    An indicator's bool becomes 0 or inf; results come back in the dtype of the input.
+    An indicator's bool becomes 0 or inf; results come back in the dtype of the input.  With ``dims``, the shape of one
+    image, a batch is taken sample by sample.
     """
 
     has_prox = True
 
-    def __init__(self, op: pyproximal.ProxOperator) -> None:
+    def __init__(self, op: pyproximal.ProxOperator, dims: tuple[int, ...] | None = None) -> None:
         self.op = op
         # PyProximal says hasgrad of TV too, whose grad is the Moreau envelope's: only L2 is differentiable
         self.has_grad = isinstance(op, pyproximal.L2 | pyproximal.L2Convolve)
-        super().__init__(None)
+        super().__init__(dims if dims is None else check_dims(dims, "dims"))
+
+    def _is_batch(self, x: Array) -> bool:
+        return self.dims is not None and x.ndim > len(self.dims)
 
     @property
     def name(self) -> str:
@@ -39,8 +44,9 @@ class PyProximalFunctional(Functional):
         return float(op.sigma) * (1.0 if op.Op is None else as_operator(op.Op).norm() ** 2)
 
     def _value(self, x: Array, batch: bool) -> Any:
-        if batch:
-            return np.array([self._value(s, False) for s in x])
+        if batch or self._is_batch(x):
+            values = np.array([self._value(s, False) for s in x])
+            return values if batch else float(values.sum())
         value = self.op(x.reshape(-1).copy())
         if isinstance(value, bool | np.bool_):
             return 0.0 if value else math.inf
@@ -49,11 +55,15 @@ class PyProximalFunctional(Functional):
     def _grad(self, x: Array, out: Array, work: Work) -> None:
         if not self.has_grad:
             raise TypeError(f"{self.name} has no gradient")
+        if self._is_batch(x):
+            for xi, oi in zip(x, out, strict=True):
+                self._grad(xi, oi, None)
+            return
         out[...] = self._back(self.op.grad(x.reshape(-1).copy()), x)
 
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
-        if np.ndim(t):
-            for xi, ti, oi in zip(x, t, out, strict=True):
+        if np.ndim(t) or self._is_batch(x):
+            for xi, ti, oi in zip(x, np.broadcast_to(t, x.shape[:1]), out, strict=True):
                 self._prox(xi, float(ti), oi, None)
         else:
             out[...] = self._back(self.op.prox(x.reshape(-1).copy(), float(t)), x)
@@ -64,8 +74,10 @@ class PyProximalFunctional(Functional):
         return value.reshape(x.shape).astype(x.dtype, copy=False)
 
 
-def as_functional(f: Any) -> Functional:
+def as_functional(f: Any, dims: tuple[int, ...] | None = None) -> Functional:
     """``f`` as a `Functional`: one of ours as it is, a PyProximal operator adapted.
+
+    ``dims``, the shape of one image, is needed for a PyProximal operator in a batch.
 
     Raises
     ------
@@ -81,5 +93,5 @@ def as_functional(f: Any) -> Functional:
     if isinstance(f, Functional):
         return f
     if isinstance(f, pyproximal.ProxOperator):
-        return PyProximalFunctional(f)
+        return PyProximalFunctional(f, dims)
     raise TypeError(f"f is {type(f).__name__}; expected a functional of ipbox or PyProximal")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import L2, DualTerm, Functional, Sum, Zero, as_functional, terms_of
+from ipbox.functionals import L2, DualTerm, Functional, PyProximalFunctional, Sum, Zero, as_functional, terms_of
 from ipbox.operators.base import check_dims
 
 ROLES = ("smooth", "prox", "dual")
@@ -81,6 +81,8 @@ class Problem:
                 raise ValueError(
                     f"roles has {i}: {role!r}; expected an index below {len(self.terms)} and one of {ROLES}"
                 )
+        for f in self.terms:
+            self._check_foreign(f)
         data = [f for f in self.terms if isinstance(f, L2) and f.b is not None]
         for f in data:
             self._check_batch(f)
@@ -105,6 +107,12 @@ class Problem:
         if any(v != found[0] for v in found[1:]):
             raise ValueError(f"{what} of the terms are {', '.join(str(v) for v in found)}; expected one for all")
         return found[0]
+
+    def _check_foreign(self, f: Functional) -> None:
+        """PyProximal takes one flat vector: in a batch the adapter must know where a sample ends."""
+        inner = getattr(f, "g", f)
+        if self.batch is not None and isinstance(inner, PyProximalFunctional) and inner.dims is None:
+            raise ValueError(f"{inner.name} stands in a batch without dims; expected as_functional(f, dims=...)")
 
     def _check_batch(self, f: L2) -> None:
         """Data with a batch axis must have one entry per sample; without an operator they must have that axis."""
