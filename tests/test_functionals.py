@@ -350,3 +350,8 @@ def test_functionals_are_immutable_under_algebra() -> None:
     g = 2 * f + ip.L1()
     assert f.weight == 1.0 and isinstance(g, Sum) and [t.weight for t in g.terms] == [2.0, 1.0]
     assert len((g + g).terms) == 4 and all(isinstance(t, Functional) for t in functionals.terms_of(f))
+
+
+def test_sum_of_a_list() -> None:
+    f = sum([ip.L1(), 2 * ip.L1()])
+    assert f.value(np.array([1.0, -2.0])) == 9.0

@@ -280,3 +280,13 @@ def test_stack_splits_what_it_gives(rng: np.random.Generator) -> None:
     K, u = ip.VStack([D, A]), rng.standard_normal((3, 6, 5))
     for part, expected in zip(K.split(K.apply(u)), (D.apply(u), A.apply(u)), strict=True):
         assert part.tobytes() == expected.tobytes()
+
+
+def test_division_by_a_number_and_refusal_of_complex_factors() -> None:
+    D = ip.Gradient((3, 4), "float32")
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.testing.assert_array_equal((D / 2).apply(x), D.apply(x) / 2)
+    assert (D / 2).apply(x).dtype == np.float32
+    for multiply in (lambda: 2j * D, lambda: D * 2j):
+        with pytest.raises(TypeError, match="real number"):
+            multiply()

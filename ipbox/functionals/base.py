@@ -215,6 +215,8 @@ class Functional(pyproximal.ProxOperator):
     def __radd__(self, other: Any) -> Functional:
         from ipbox.functionals.adapters import as_functional
 
+        if isinstance(other, int) and other == 0:  # where sum([f, g]) starts
+            return self
         return as_functional(other) + self
 
     def __sub__(self, other: Any) -> Functional:

@@ -148,13 +148,19 @@ class Operator(pylops.LinearOperator):
             return algebra.Composition(self, as_operator(x))
         if isinstance(x, numbers.Real):
             return algebra.Scaled(self, float(x))
+        if isinstance(x, numbers.Number):
+            raise TypeError(f"{self.name} is multiplied by {x}; expected a real number")
         nd = len(self.dims)
         if backend.is_array(x) and x.shape[max(x.ndim - nd, 0) :] == tuple(self.dims):
             return self.apply(x)
         return super().dot(x)
 
     def __rmul__(self, x: Any) -> Any:
-        return self.dot(x) if isinstance(x, numbers.Real) else super().__rmul__(x)
+        return self.dot(x) if isinstance(x, numbers.Number) else super().__rmul__(x)
+
+    def __truediv__(self, x: Any) -> Any:
+        """A / c for a number c; PyLops' least-squares solve for an array."""
+        return self.dot(1.0 / float(x)) if isinstance(x, numbers.Real) else super().__truediv__(x)
 
     def __neg__(self) -> Operator:
         return self.dot(-1.0)
