@@ -52,7 +52,8 @@ def is_device(x: Array) -> bool:
 
 def is_array(x: Any) -> bool:
     """Whether ``x`` is a NumPy or CuPy array."""
-    return isinstance(x, np.ndarray) or is_device(x)
+    foreign = np.ma.MaskedArray | np.matrix  # a mask would be lost, a matrix multiplies otherwise
+    return (isinstance(x, np.ndarray) and not isinstance(x, foreign)) or is_device(x)
 
 
 def array_module(*arrays: Array) -> ModuleType:
@@ -99,7 +100,7 @@ def complex_dtype(dtype: Any) -> np.dtype:
 
 def _lookup(table: dict[str, Any], dtype: Any) -> Any:
     char = np.dtype(dtype).char
-    if char not in table:
+    if char not in table or not np.dtype(dtype).isnative:
         raise TypeError(f"dtype is {np.dtype(dtype)}; expected float32, float64, complex64 or complex128")
     return table[char]
 

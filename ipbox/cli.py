@@ -20,7 +20,9 @@ FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 2 for bad usage, 130 where it was interrupted.
+    """Run the command line; returns the exit code.
+
+    0, 1 where numbers overflow or memory ends, 2 for bad usage, 130 where it was interrupted.
 
     Examples
     --------
@@ -34,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as err:
         print(f"ipbox: error: {' '.join(str(err).split())}", file=sys.stderr)
         return 2
+    except (FloatingPointError, MemoryError, OverflowError) as err:  # of the computation, with what was asked for
+        print(f"ipbox: error: {' '.join(str(err).split())}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("ipbox: interrupted", file=sys.stderr)
         return 130

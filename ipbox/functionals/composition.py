@@ -151,7 +151,7 @@ def check_data(b: Array, name: str = "b") -> Array:
     if not backend.is_array(b):
         raise TypeError(f"{name} is {type(b).__name__}; expected a NumPy or CuPy array")
     xp = backend.array_module(b)
-    if b.dtype.kind not in "fc" or b.dtype.char not in "fdFD":
+    if b.dtype.kind not in "fc" or b.dtype.char not in "fdFD" or not b.dtype.isnative:
         raise TypeError(f"{name} has dtype {b.dtype}; expected float32, float64, complex64 or complex128")
     if not bool(xp.isfinite(b).all()):
         raise ValueError(f"{name} has NaN or infinite entries; expected finite data")

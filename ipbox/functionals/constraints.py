@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ class Box(Functional):
     has_prox = True
 
     def __init__(self, lo: float = -math.inf, hi: float = math.inf) -> None:
+        if not isinstance(lo, numbers.Real) or not isinstance(hi, numbers.Real):
+            raise TypeError(f"lo is {lo!r} and hi is {hi!r}; expected real numbers")
         self.lo, self.hi = float(lo), float(hi)
         if not self.lo <= self.hi:
             raise ValueError(f"lo is {lo} and hi is {hi}; expected lo <= hi")

@@ -153,6 +153,11 @@ class Operator(pylops.LinearOperator):
         nd = len(self.dims)
         if backend.is_array(x) and x.shape[max(x.ndim - nd, 0) :] == tuple(self.dims):
             return self.apply(x)
+        if not backend.is_array(x) or x.shape[:1] != self.shape[1:]:
+            what = f"has shape {x.shape}" if backend.is_array(x) else f"is {type(x).__name__}"
+            raise ValueError(
+                f"x {what}; {self.name} expects an array of shape {tuple(self.dims)}, or the same flattened"
+            )
         return super().dot(x)
 
     def __rmul__(self, x: Any) -> Any:

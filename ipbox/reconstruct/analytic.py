@@ -82,6 +82,8 @@ def fbp(A: RayTransform, b: Array, filter: str = "ramp") -> tuple[Array, Analyti
     q *= xp.asarray(angle_weights(A.angles), dtype=b.dtype)[:, None]
     x = A.apply_adjoint(q)
     x *= A.det_spacing / A.pixel_size**2  # the adjoint spreads a reading over h²/ds, back-projection over 1
+    if not np.isfinite(backend.norm(x)):
+        raise FloatingPointError(f"fbp: the image is not finite; b is beyond the range of {b.dtype}")
     return x, AnalyticInfo("fbp", filter, time.perf_counter() - start)
 
 

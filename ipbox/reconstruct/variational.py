@@ -134,6 +134,11 @@ def tv(
     """
     if nonneg and box is not None:
         raise ValueError("nonneg and box are both given; expected one of them")
+    if box is not None and not (isinstance(box, tuple | list) and len(box) == 2):
+        raise TypeError(f"box is {box!r}; expected (lo, hi)")
+    for name, value in (("nonneg", nonneg), ("isotropic", isotropic)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}; expected True or False")
     A = None if A is None else as_operator(A)
     dims = check_data(b).shape if A is None else tuple(A.dims)
     objective = L2(A, b) + check_lam(lam) * TV(dims, isotropic)

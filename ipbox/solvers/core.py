@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +49,11 @@ class Solver:
     # What a class declares is what the contracts test and what the README's table says.
     backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "complex64", "complex128")
+
+    def __post_init__(self) -> None:
+        tau = getattr(self, "tau", None)
+        if tau is not None and not isinstance(tau, numbers.Real):
+            raise TypeError(f"tau is {tau!r}; expected a positive number")
 
     def prepare(self, problem: Problem) -> Parts:
         """The problem in this solver's roles, step sizes checked."""
@@ -197,6 +203,7 @@ def iterate(
     >>> [round(run.objective(), 3) for run in ip.iterate(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(2))]
     [1.0, 0.25, 0.062]
     """
+    check_kinds(problem, solver, state)
     if x0 is not None and state is not None:
         raise ValueError("x0 and state are both given; expected one of them")
     parts = solver.prepare(problem)
@@ -264,6 +271,10 @@ def solve(
     from ipbox.solvers.batch import solve_batch
     from ipbox.solvers.callbacks import Progress
 
+    check_kinds(problem, solver, state if not isinstance(state, str | Path) else None)
+    for call in callbacks:
+        if isinstance(call, type) or not callable(call):
+            raise TypeError(f"callbacks has {call!r}; expected functions of the run, such as ip.callbacks.History()")
     if isinstance(state, str | Path):
         state = State.load(state, problem.xp.__name__)
     callbacks = [*callbacks, *([Progress()] if progress else [])]
@@ -278,6 +289,16 @@ def solve(
         finish(callbacks, run)
     check_finite(run)
     return solution(run)
+
+
+def check_kinds(problem: Any, solver: Any, state: Any) -> None:
+    """Refuse what is no problem, no solver or no state."""
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem is {type(problem).__name__}; expected an ip.Problem")
+    if not isinstance(solver, Solver):
+        raise TypeError(f"solver is {solver!r}; expected a configured solver, such as ip.PDHG()")
+    if state is not None and not (isinstance(state, State) and hasattr(state, "x")):
+        raise TypeError(f"state is {type(state).__name__}; expected a State (solution.state) or the path of one")
 
 
 def check_state(problem: Problem, solver: Solver, state: State) -> None:

@@ -115,5 +115,5 @@ def _sq(x: Array, p: Parts) -> Any:
 def _ratio(a: Any, b: Any) -> Any:
     """a / b, and 0 where b = 0: there the solution is reached."""
     if np.ndim(b) == 0:
-        return a / b if b > 0 else 0.0
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+        return 0.0 if b == 0 else a / b  # NaN goes on, to be refused
+    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
