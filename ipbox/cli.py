@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-        args.run(args)
+        with commands.quietly(args):
+            args.run(args)
     except UsageError as err:
         print(f"ipbox: error: {' '.join(str(err).split())}", file=sys.stderr)
         return 2

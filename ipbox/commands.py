@@ -34,6 +34,18 @@ def _input() -> Iterator[None]:
         raise UsageError(err) from err
 
 
+@contextlib.contextmanager
+def quietly(args: argparse.Namespace) -> Iterator[None]:
+    """With ``--quiet``, kernels are compiled without saying so."""
+    if not getattr(args, "quiet", False):
+        yield
+        return
+    from ipbox.kernels import compile
+
+    with compile.quietly():
+        yield
+
+
 # ---------------------------------------------------------------- demo
 
 

@@ -107,6 +107,13 @@ def test_compiling_is_announced_once_and_then_cached(package):
     assert second.stdout.splitlines()[1] == "True"
 
 
+def test_quietly(package):
+    _, env = package
+    code = "from ipbox.kernels import compile\nwith compile.quietly():\n" + COMPILE.replace("\n", "\n    ")
+    run = _python(code, **env)
+    assert run.returncode == 0 and run.stderr == "" and run.stdout.endswith("False\n"), run.stderr
+
+
 def test_read_only_package_uses_the_user_cache(package):
     folder, env = package
     (folder / "ipbox" / "kernels" / "__pycache__").touch()  # no cache beside the package

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +134,17 @@ def _private_temp_folder() -> str | None:
 # ---------------------------------------------------------------- saying what is compiled
 
 _ours: set[Any] = set()  # the event is global, and other people's kernels are not our business
+_silenced: list[None] = []
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Compile without a word."""
+    _silenced.append(None)
+    try:
+        yield
+    finally:
+        _silenced.pop()
 
 
 class _Announcer(event.Listener):
@@ -140,7 +152,7 @@ class _Announcer(event.Listener):
 
     def on_start(self, event: Any) -> None:
         dispatcher = event.data["dispatcher"]
-        if dispatcher in _ours:
+        if dispatcher in _ours and not _silenced:
             dtype = next(a.dtype for a in event.data["args"] if hasattr(a, "dtype"))
             line = f"ipbox: compiling {dispatcher.__name__} ({dtype}) once, then cached"
             print(line, file=sys.stderr, flush=True)
