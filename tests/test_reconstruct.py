@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.problems.phantoms import SHEPP_LOGAN, ellipses_image, ellipses_sinogram
-from ipbox.reconstruct.analytic import angle_weights
+from ipbox.reconstruct.filtered import angle_weights
 
 DIMS = (3, 4)
 

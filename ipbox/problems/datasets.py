@@ -38,6 +38,14 @@ DATASETS: dict[str, Dataset] = {
     "ct_lung2_full": Dataset(
         {"ct_lung2_full.npz": "892a12e13c00b2ba6fa726b57ee4f250d73f5699a6ac3944c45108c90a3fb685"}, *_PYRADIOMICS
     ),
+    "mni": Dataset(
+        {"mni.npz": "9e7a906edb04c1bd32c943b488bd813326e7753d3eba1518cf722c113898912c"},
+        "MNI ICBM152 2009, cut from nilearn 0.14.1 (https://github.com/nilearn/nilearn)",
+        "ICBM: free use with its notice, see data/README.md",
+    ),
+    "mr_brain": Dataset(
+        {"mr_brain.npz": "d6dcacab08c9312b60174e58237e71a8099e32dd580cd780922715f1841b6250"}, *_PYRADIOMICS
+    ),
     "tomo_haadf": Dataset(
         {"tomo_haadf.npz": "06f048c950454935a9f48f938e2cbf734807faf235abf80d386f7ef2517881c2"},
         "etspy 1.3.0 (https://github.com/usnistgov/etspy)",

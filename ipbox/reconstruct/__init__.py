@@ -1,6 +1,6 @@
 """Reconstruction maps Φ: b -> u, as functions (A, b, ...) -> x, info."""
 
-from ipbox.reconstruct.analytic import fbp
+from ipbox.reconstruct.filtered import fbp
 from ipbox.reconstruct.iterative import cgls, landweber
 from ipbox.reconstruct.variational import tikhonov, tv
 

@@ -8,7 +8,8 @@ from types import ModuleType
 import numpy as np
 import pylops
 import pytest
-from contracts.registry_operators import CASES, OperatorCase
+from contracts.case import OperatorCase
+from contracts.registry_operators import CASES
 from contracts.support import assert_close, draw, eps, freeze, host, public_classes, real_dot, stays_on_device
 
 from ipbox import operators

@@ -1,9 +1,8 @@
-"""Analytical reconstruction: filtered back-projection."""
+"""Filtered back-projection."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,19 +11,9 @@ from ipbox.backend import Array
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.fidelity import check_fits
 from ipbox.operators import RayTransform
+from ipbox.reconstruct.info import AnalyticInfo
 
 FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
-
-
-@dataclass(frozen=True)
-class AnalyticInfo:
-    """What an analytical method reports."""
-
-    method: str
-    filter: str
-    seconds: float
-    niter: int = 0
-    stop: str = "direct"
 
 
 def fbp(A: RayTransform, b: Array, filter: str = "ramp") -> tuple[Array, AnalyticInfo]:
@@ -84,7 +73,7 @@ def fbp(A: RayTransform, b: Array, filter: str = "ramp") -> tuple[Array, Analyti
     x *= A.det_spacing / A.pixel_size**2  # the adjoint spreads a reading over h²/ds, back-projection over 1
     if not np.isfinite(backend.norm(x)):
         raise FloatingPointError(f"fbp: the image is not finite; b is beyond the range of {b.dtype}")
-    return x, AnalyticInfo("fbp", filter, time.perf_counter() - start)
+    return x, AnalyticInfo("fbp", time.perf_counter() - start, filter=filter)
 
 
 def ramp(n: int, ds: float, filter: str) -> np.ndarray:
