@@ -201,8 +201,22 @@ def nufft_plan(like: Array, kind: int, modes: tuple[int, ...], n_trans: int, eps
     with short_spins():
         import finufft
 
-    options = dict(nthreads=1, upsampfac=1.25 if eps >= 1e-9 else 2.0, fftw=64)
+    options = dict(nthreads=1, upsampfac=upsampling(eps), fftw=64)
     return finufft.Plan(kind, modes, n_trans, eps, isign, dtype=dtype, **options)
+
+
+def upsampling(eps: float) -> float:
+    """How much finer than the image's FINUFFT's grid is, for a tolerance: no kernel for 1.25 goes below 1e-9."""
+    return 1.25 if eps >= 1e-9 else 2.0
+
+
+def spreading_plan(kind: int, grid: tuple[int, ...], eps: float, dtype: Any) -> Any:
+    """A plan of FINUFFT's that only spreads (``kind`` 1) or interpolates (2) between a grid and points; host only."""
+    with short_spins():
+        import finufft
+
+    options = dict(nthreads=1, upsampfac=upsampling(eps), fftw=64, spreadinterponly=1)
+    return finufft.Plan(kind, grid, 1, eps, 1, dtype=np.dtype(dtype).name, **options)
 
 
 # ---------------------------------------------------------------- threads

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import numbers
 import threading
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators.base import Operator, check_dims
 from ipbox.operators.nonuniform import NonuniformFFT
-
-SPLIT_FROM = 64  # columns: below, handing half of the work to another thread costs more than it saves
+from ipbox.operators.nonuniform_real import RealNonuniformFFT
 
 
 class RayTransform(Operator):
@@ -109,7 +107,7 @@ class RayTransform(Operator):
         self.n_freq = min(self.period // 2, int(self.period * ds / (2 * h)) + 1)
         self._omega = 2 * np.pi * np.arange(self.n_freq) / (self.period * ds)
         ox, oy = self._phases()
-        self.points = [p.ravel().astype(self.dtype_in) for p in (-oy, ox)]
+        self.points = [p.ravel() for p in (-oy, ox)]
         self.eps = eps
         self._local = threading.local()
 
@@ -132,30 +130,22 @@ class RayTransform(Operator):
     # ------------------------------------------------------------ forward and adjoint
 
     def _apply(self, x: Array, out: Array) -> None:
-        fft, strips = backend.fft_module(x), self._strips(x)
+        fft, fourier = backend.fft_module(x), self._fourier(x)
         for u, p in zip(x, out, strict=True):
-            backend.run_both([partial(strip.forward, u) for strip in strips])
-            lines = strips[0].lines
-            for strip in strips[1:]:
-                lines += strip.lines
+            lines = fourier.forward(u)
             p[...] = fft.irfft(lines, n=self.period, axis=1)[:, : self.n_det]
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
-        fft, strips = backend.fft_module(y), self._strips(y)
+        fft, fourier = backend.fft_module(y), self._fourier(y)
         for p, u in zip(y, out, strict=True):
-            lines = fft.rfft(p, n=self.period, axis=1)[:, : self.n_freq]
-            backend.run_both([partial(strip.adjoint, lines, u) for strip in strips])
+            fourier.adjoint(fft.rfft(p, n=self.period, axis=1)[:, : self.n_freq], u)
 
-    def _strips(self, like: Array) -> list[_Strip]:
-        """The image's halves (the whole on a GPU and for small images), with the buffers of this thread and device."""
-        cache = self._local.__dict__.setdefault("strips", {})
+    def _fourier(self, like: Array) -> _Fourier:
+        """The Fourier transform on every line, with the buffers of this thread and device."""
+        cache = self._local.__dict__.setdefault("fourier", {})
         key = backend.is_device(like)
         if key not in cache:
-            nx = self.dims[1]
-            cuts = [0, nx] if key or nx < SPLIT_FROM else [0, nx // 2, nx]
-            cache[key] = [
-                _Strip(self, slice(a, b), backend.array_module(like)) for a, b in zip(cuts, cuts[1:], strict=False)
-            ]
+            cache[key] = _Fourier(self, backend.array_module(like))
         return cache[key]
 
     # ------------------------------------------------------------ A*A and its norm
@@ -187,38 +177,37 @@ class RayTransform(Operator):
         self.__dict__.update(state, _local=threading.local())
 
 
-class _Strip:
-    """Some columns of the image: A is a sum over strips, each with a smaller FFT, so that two threads share the work.
+class _Fourier:
+    """The image's Fourier transform on the line of every angle, with the phases that put the detector in its place."""
 
-    The sum is the same whether they run at once or in turn.
-    """
-
-    def __init__(self, ray: RayTransform, columns: slice, xp: Any) -> None:
-        (ny, nx), m = ray.dims, columns.stop - columns.start
+    def __init__(self, ray: RayTransform, xp: Any) -> None:
+        ny, nx = ray.dims
         s0 = ray.det_shift - 0.5 * (ray.n_det - 1) * ray.det_spacing
         ox, oy = ray._phases()
-        # FINUFFT counts from index n // 2 of a strip, the geometry from the image's centre
-        phase = ray._omega * s0 - (columns.start + m // 2 - (nx - 1) / 2) * ox + (ny // 2 - (ny - 1) / 2) * oy
+        # the NUFFT counts from index n // 2, the geometry from the image's centre
+        phase = ray._omega * s0 - (nx // 2 - (nx - 1) / 2) * ox + (ny // 2 - (ny - 1) / 2) * oy
         weights = ray.magnitudes() * np.exp(1j * phase)
         dtype = backend.complex_dtype(ray.dtype_in)
-        self.part = (slice(None), columns)
         self.weights = xp.asarray(weights.astype(dtype))
         self.adjoint_weights = xp.asarray((weights.conj() * ray.counts()).astype(dtype))
-        self.image = xp.empty((ny, m), dtype=dtype)
         self.lines = xp.empty(weights.shape, dtype=dtype)
-        self.nufft = NonuniformFFT((ny, m), ray.points, ray.dtype_in, ray.eps)
+        nufft = RealNonuniformFFT if xp is np else NonuniformFFT
+        self.nufft = nufft(ray.dims, ray.points, ray.dtype_in, ray.eps)
+        self.real = xp is np
 
-    def forward(self, u: Array) -> None:
-        """lines <- the Fourier transform of the strip of ``u`` on every line."""
-        self.image[...] = u[self.part]
-        self.nufft.forward(self.image, out=self.lines.reshape(-1))
+    def forward(self, u: Array) -> Array:
+        """The Fourier transform of ``u`` on every line, in a buffer."""
+        self.nufft.forward(u if self.real else u.astype(self.lines.dtype), out=self.lines.reshape(-1))
         self.lines *= self.weights
+        return self.lines
 
     def adjoint(self, lines: Array, u: Array) -> None:
-        """The strip of ``u`` <- its part of the adjoint of `forward`."""
+        """``u`` <- the adjoint of `forward`."""
         backend.array_module(lines).multiply(lines, self.adjoint_weights, out=self.lines)
-        self.nufft.adjoint(self.lines.reshape(-1), out=self.image)
-        u[self.part] = self.image.real
+        if self.real:
+            self.nufft.adjoint(self.lines.reshape(-1), out=u)
+        else:
+            u[...] = self.nufft.adjoint(self.lines.reshape(-1)).real
 
 
 def _even_fast_length(length: float) -> int:
