@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ipbox
-from ipbox import commands
+from ipbox import commands, demos_ct
 from ipbox.commands import UsageError
+from ipbox.demos import DEMOS
+from ipbox.demos import demo as run_demo
 
 METHODS = ("fbp", "landweber", "cgls", "tikhonov", "tv")
 FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
@@ -94,26 +96,57 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+OPTIONS = {
+    "size": "pixels a side",
+    "views": "projection angles",
+    "noise": "relative noise level",
+    "seed": "seed of the noise",
+    "slice": "slice",
+    "counts": "expected counts",
+    "coils": "receiver coils",
+    "acceleration": "undersampling of k-space",
+    "undersampling": "of k-space",
+    "mask": "kind of sampling",
+    "trajectory": "radial or spiral",
+    "image": "which photograph",
+    "kernel": "kind of blur",
+    "factor": "pixels of the truth to one of the data, along each axis",
+}
+
+
 def _add_demo(subparsers: Any) -> None:
-    demo = subparsers.add_parser("demo", help="reconstruct real data by three methods: a table and a picture")
+    demo = subparsers.add_parser("demo", help="reconstruct real images by several methods: a table and a picture")
     demos = demo.add_subparsers(required=True, metavar="problem", title="problems")
     ct = demos.add_parser("ct", help="simulated data of a chest-CT slice")
-    ct.set_defaults(run=commands.demo_ct)
-    ct.add_argument("--size", type=_number(16, kind=int), default=256, help="pixels a side (%(default)s)")
-    ct.add_argument("--views", type=_number(1, kind=int), default=60, help="projection angles (%(default)s)")
-    ct.add_argument("--noise", type=_number(0), default=0.01, help="relative noise level (%(default)s)")
-    ct.add_argument("--seed", type=_number(0, kind=int), default=0, help="seed of the noise (%(default)s)")
-    measured = demos.add_parser("tomography-measured", help="a measured electron-tomography tilt series")
-    measured.set_defaults(run=commands.demo_measured)
+    ct.set_defaults(run=demos_ct.demo_ct)
     # slice 2 of the CT shows heart and lungs
-    for command, out, index in ((ct, "build/ct.png", 2), (measured, "build/tomography-measured.png", 0)):
-        command.add_argument("--slice", type=_number(0, kind=int), default=index, help="slice (%(default)s)")
-        command.add_argument("--lam", type=_weight, default="auto", help="TV weight, or auto: from the noise")
-        command.add_argument("--niter", type=_number(1, kind=int), default=500, help="most TV iterations (%(default)s)")
+    _add_options(ct, {"size": 256, "views": 60, "noise": 0.01, "seed": 0, "slice": 2})
+    measured = demos.add_parser("tomography-measured", help="a measured electron-tomography tilt series")
+    measured.set_defaults(run=demos_ct.demo_measured)
+    _add_options(measured, {"slice": 0})
+    for command in (ct, measured):
         command.add_argument("--filter", choices=FILTERS, default="hann", help="window of fbp (%(default)s)")
+    for name, shown in DEMOS.items():
+        command = demos.add_parser(name, help=shown.help)
+        command.set_defaults(run=run_demo, problem=name)
+        _add_options(command, shown.options)
+    for name, command in demos.choices.items():
+        if name not in DEMOS or "tv" in DEMOS[name].methods:
+            command.add_argument("--lam", type=_weight, default="auto", help="TV weight, or auto: from the noise")
+            command.add_argument("--niter", type=_number(1, kind=int), default=500, help="most TV iterations (500)")
         command.add_argument("--xp", choices=("numpy", "cupy"), default="numpy", help="CPU or GPU (%(default)s)")
+        out = f"build/{name}.png"
         command.add_argument("--out", default=out, help="picture, .png, .pdf or .svg (%(default)s)")
         command.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def _add_options(command: argparse.ArgumentParser, options: dict[str, Any]) -> None:
+    """The options of a problem, each of the kind of its default."""
+    least = {"size": 16, "noise": 0, "seed": 0, "slice": 0}
+    for name, default in options.items():
+        kind = type(default)
+        parse = str if kind is str else _number(least.get(name, 1), kind=kind)
+        command.add_argument(f"--{name}", type=parse, default=default, help=f"{OPTIONS[name]} (%(default)s)")
 
 
 def _add_reconstruct(subparsers: Any) -> None:
@@ -124,12 +157,12 @@ def _add_reconstruct(subparsers: Any) -> None:
     )
     command.set_defaults(run=commands.reconstruct)
     add = command.add_argument
-    add("file", metavar="FILE", help=".npy, .npz or HDF5 (.h5, .hdf5, .hdf, .nxs)")
+    add("file", metavar="FILE", help=".npy, .npz, HDF5 (.h5, .hdf5, .hdf, .nxs), .mat or .nrrd")
     add("--angles", required=True, help="start:stop:n (n angles, stop left out) or a file; radians unless --degrees")
     add("--degrees", action="store_true", help="the angles are in degrees")
     add("--method", choices=METHODS, default="fbp", help="(%(default)s)")
     add("--out", required=True, help="image: .npy, .npz, .h5 or .png")
-    add("--dataset", metavar="NAME", help="array of an .npz file, or HDF5 dataset; needed where there are several")
+    add("--dataset", metavar="NAME", help="array of an .npz or .mat file, or HDF5 dataset, where there are several")
     add("--angles-dataset", metavar="NAME", help="the same for a file of angles")
     add("--dtype", choices=("float32", "float64"), help="convert the sinogram (needed for integers)")
     add("--transpose", action="store_true", help="the file holds (detector pixels, angles)")

@@ -1,4 +1,4 @@
-"""What the commands of the command line do; `ipbox.cli` parses their arguments.
+"""What the commands `reconstruct` and `info` do, and what the demos share with them; `ipbox.cli` parses arguments.
 
 Nothing heavy is imported before a command runs.
 """
@@ -18,7 +18,6 @@ import ipbox
 
 OUTPUTS = (".npy", ".npz", ".h5", ".png")
 PICTURES = (".png", ".pdf", ".svg")
-HU_WINDOW = (-1000.0, 400.0)  # air, lung and soft tissue; bone is white
 
 
 class UsageError(Exception):
@@ -26,7 +25,7 @@ class UsageError(Exception):
 
 
 @contextlib.contextmanager
-def _input() -> Iterator[None]:
+def checked_input() -> Iterator[None]:
     """Only what the user gave is checked inside: its errors are usage errors, those of the computation are not."""
     try:
         yield
@@ -46,88 +45,8 @@ def quietly(args: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-# ---------------------------------------------------------------- demo
-
-
-def demo_ct(args: argparse.Namespace) -> None:
-    with _input():
-        from ipbox.choose import tv_weight
-
-        _writable(args.out, PICTURES, make_folder=True)
-        problem = ipbox.problem(
-            "ct", size=args.size, views=args.views, noise=args.noise, seed=args.seed, slice=args.slice, xp=args.xp
-        )
-        A, b, _, info = problem
-        delta = math.hypot(info.noise_level, info.model_error)
-        lam = tv_weight(A, b, delta) if args.lam == "auto" else args.lam
-    print(
-        f"ct: slice {args.slice} of a chest CT, {A.dims[0]} x {A.dims[1]} pixels of {info.pixel_size:.3g} mm, "
-        f"{args.views} views, noise {100 * args.noise:g} %; the truth's own residual is "
-        f"{delta / ipbox.backend.norm(b):.4f}; TV weight {lam:.3g}"
-    )
-    _warm_up(A, b, lam)
-    methods = {
-        f"fbp ({args.filter})": lambda A, b: ipbox.fbp(A, b, args.filter),
-        "cgls": lambda A, b: ipbox.cgls(A, b, delta, **_bar(args, "cgls")),
-        "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **_bar(args, "tv")),
-    }
-    result = ipbox.compare(problem, methods)
-    print(result.table())
-    low, high = HU_WINDOW
-    result.show(args.out, transform=lambda u: 1000.0 * (u / 0.0192 - 1.0), vmin=low, vmax=high)
-    print(f"picture, Hounsfield units from {low:g} to {high:g}: {args.out}")
-
-
-def demo_measured(args: argparse.Namespace) -> None:
-    with _input():
-        import numpy as np
-
-        from ipbox.choose import tv_weight
-
-        _writable(args.out, PICTURES, make_folder=True)
-        held = np.arange(0, 77, 5)
-        problem = ipbox.problem(
-            "tomography-measured", slice=args.slice, angles=np.setdiff1d(np.arange(77), held), xp=args.xp
-        )
-        H, h, _, _ = ipbox.problem("tomography-measured", slice=args.slice, angles=held, xp=args.xp)
-    A, b, _, info = problem
-    print(
-        f"tomography-measured: slice {args.slice} of a HAADF tilt series, {A.dims[0]} x {A.dims[1]} pixels of "
-        f"{info.pixel_size:g} nm, {len(A.angles)} angles, {len(held)} held out"
-    )
-    # Neither the noise nor the truth is known: the held-out angles say when CGLS begins to fit noise, and its
-    # residual there is taken for the noise level.
-    seen: list[tuple[float, float]] = []
-    ipbox.cgls(A, b, niter=50, callbacks=[lambda run: seen.append((_relative(H, run.x, h), run.data_residual()))])
-    outside = [value for value, _ in seen]
-    best = outside.index(min(outside))
-    print(
-        f"cgls, residual at the held-out angles: least {outside[best]:.4f} at iteration {best}, "
-        f"{outside[-1]:.4f} at iteration {len(seen) - 1} (semi-convergence)"
-    )
-    lam = tv_weight(A, b, seen[best][1]) if args.lam == "auto" else args.lam
-    _warm_up(A, b, lam)
-    methods = {
-        f"fbp ({args.filter})": lambda A, b: ipbox.fbp(A, b, args.filter),
-        f"cgls ({best})": lambda A, b: ipbox.cgls(A, b, niter=best, **_bar(args, "cgls")),
-        "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **_bar(args, "tv")),
-    }
-    result = ipbox.compare(problem, methods, held_out=(H, h))
-    print(result.table())
-    result.show(args.out)
-    print(f"picture: {args.out}")
-
-
-def _relative(A: Any, x: Any, b: Any) -> float:
-    return ipbox.relative_residual(A, x, b)
-
-
-def _warm_up(A: Any, b: Any, lam: float) -> None:
-    """Compile, where this is the first run, before the clock starts."""
-    ipbox.tv(A, b, lam, nonneg=True, niter=1)
-
-
-def _bar(args: argparse.Namespace, name: str) -> dict[str, Any]:
+def bar(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """The option of a method that shows its progress, unless ``--quiet``."""
     return {} if args.quiet else {"callbacks": [ipbox.callbacks.Progress(name)]}
 
 
@@ -135,10 +54,10 @@ def _bar(args: argparse.Namespace, name: str) -> dict[str, Any]:
 
 
 def reconstruct(args: argparse.Namespace) -> None:
-    with _input():
+    with checked_input():
         from ipbox.problems.readers import read_sinogram
 
-        _writable(args.out, OUTPUTS, make_folder=False)
+        writable(args.out, OUTPUTS, make_folder=False)
         for name, given in (("FILE", args.file), ("--angles", args.angles)):
             if Path(args.out).exists() and Path(given).exists() and os.path.samefile(args.out, given):
                 raise UsageError(f"--out is {args.out}, which is {name} itself; expected another file")
@@ -156,7 +75,7 @@ def reconstruct(args: argparse.Namespace) -> None:
         b = ipbox.backend.to_device(b, args.xp)
         method = _method(args, A, b)
     row = (result := ipbox.compare((A, b), {args.method: method})).rows[0]
-    with _input():
+    with checked_input():
         x = ipbox.backend.to_host(result.images[args.method])
         _write(Path(args.out), x, {"method": args.method, "pixel_size": args.pixel_size, "residual": row.residual})
     print(result.table())
@@ -226,12 +145,12 @@ def _method(args: argparse.Namespace, A: Any, b: Any) -> Callable[[Any, Any], tu
     if args.method == "tv":
         given.pop("noise_level", None)
     if args.method != "fbp":
-        given |= _bar(args, args.method)
+        given |= bar(args, args.method)
     function = getattr(ipbox, args.method)
     return lambda A, b: function(A, b, **given)
 
 
-def _writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:
+def writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:
     """Refuse, before the work, a file that cannot be written after it."""
     out = Path(path)
     if out.suffix not in suffixes:

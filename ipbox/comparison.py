@@ -20,14 +20,14 @@ Method = Callable[[Any, Array], tuple[Array, Any]]
 class Row:
     """What one method reached; None where it is unknown.
 
-    ``residual`` is ‖Ax - b‖/‖b‖, ``held_out`` the same on data that the method did not see; ``seconds`` is the time
-    of the call.
+    PSNR and SSIM of complex images are those of their magnitudes.  ``residual`` is ‖Ax - b‖/‖b‖, ``held_out`` the same
+    on data that the method did not see; ``seconds`` is the time of the call.
     """
 
     method: str
     psnr: float | None
     ssim: float | None
-    residual: float
+    residual: float | None
     held_out: float | None
     niter: int | None
     stop: str | None
@@ -98,7 +98,8 @@ class Comparison:
         path : str or path, optional
             Where to save the figure; without it a window opens where there is a screen.
         transform : callable, optional
-            From an image (on the host) to what is shown, e.g. to Hounsfield units.
+            From an image (on the host) to what is shown, e.g. to Hounsfield units.  Of complex images the magnitude
+            is taken first.
         **options
             ``vmin``, ``vmax``, ``cmap`` of `ipbox.show`.  The scale is by default that of the truth; without one it
             goes from the 1st to the 99.8th percentile of the last image.
@@ -108,7 +109,7 @@ class Comparison:
         matplotlib.figure.Figure
         """
         images = ([] if self.x_true is None else [self.x_true]) + list(self.images.values())
-        images = [backend.to_host(u) for u in images]
+        images = [backend.to_host(_magnitude(u)) for u in images]
         images = images if transform is None else [transform(u) for u in images]
         titles = ([] if self.x_true is None else ["truth"]) + [_title(row) for row in self.rows]
         if self.x_true is None:
@@ -173,10 +174,10 @@ def compare(
         rows.append(
             Row(
                 method=name,
-                psnr=None if x_true is None else metrics.psnr(x, x_true),
-                ssim=None if x_true is None else metrics.ssim(x, x_true),
-                residual=metrics.relative_residual(A, x, b),
-                held_out=None if held_out is None else metrics.relative_residual(held_out[0], x, held_out[1]),
+                psnr=None if x_true is None else metrics.psnr(_magnitude(x), _magnitude(x_true)),
+                ssim=None if x_true is None else metrics.ssim(_magnitude(x), _magnitude(x_true)),
+                residual=_residual(A, x, b),
+                held_out=None if held_out is None else _residual(held_out[0], x, held_out[1]),
                 niter=getattr(info, "niter", None),
                 stop=getattr(info, "stop", None),
                 seconds=seconds,
@@ -210,6 +211,16 @@ def _call(name: str, method: Method, A: Any, b: Array) -> tuple[Array, Any]:
     return result
 
 
+def _magnitude(u: Array) -> Array:
+    return abs(u) if u.dtype.kind == "c" else u
+
+
+def _residual(A: Any, x: Array, b: Array) -> float | None:
+    """None for a magnitude image (root-sum-of-squares) of a problem whose images are complex."""
+    wanted = getattr(A, "dtype_in", x.dtype)
+    return None if wanted.kind == "c" and x.dtype.kind != "c" else metrics.relative_residual(A, x, b)
+
+
 def _bar(methods: Mapping[str, Method], progress: bool) -> Any:
     if not progress:
         return methods
@@ -230,5 +241,7 @@ def _pad(line: list[str], widths: list[int]) -> list[str]:
 def _title(row: Row) -> str:
     if row.psnr is not None:
         return f"{row.method}: {row.psnr:.1f} dB"
-    value = row.residual if row.held_out is None else row.held_out
-    return f"{row.method}: {'residual' if row.held_out is None else 'held out'} {value:.4f}"
+    for what, value in (("held out", row.held_out), ("residual", row.residual)):
+        if value is not None:
+            return f"{row.method}: {what} {value:.4f}"
+    return row.method

@@ -18,8 +18,17 @@ SAMPLES = {
     "NonNegative": lambda: ip.NonNegative(),
     "L2Box": lambda: functionals.L2Box(ip.L2(b=np.zeros((3, 4), np.float32)), ip.Box(0, 1)),
 }
+KERNEL = np.full((1, 3), 1 / 3)
 OPERATORS = {
-    "Gradient": lambda dtype: ip.Gradient((3, 4), dtype),
+    "Blur": lambda dtype: ip.Blur((3, 4), KERNEL, dtype=dtype),
+    "GaussianBlur": lambda dtype: ip.GaussianBlur((3, 4), 0.2, dtype=dtype),
+    "VaryingBlur": lambda dtype: ip.VaryingBlur((3, 4), KERNEL[None], np.ones((1, 3, 4)), dtype=dtype),
+    "PET": lambda dtype: ip.PET(ip.JosephTransform((3, 4), [0.0, 1.0], dtype=dtype)),
+    "GaussianMeasurements": lambda dtype: ip.GaussianMeasurements((3, 4), 5, dtype=dtype),
+    "FanBeamTransform": lambda dtype: ip.FanBeamTransform(
+        (3, 4), [0.0, 1.0], source_distance=9.0, detector_distance=1.0, dtype=dtype
+    ),
+    "JosephTransform": lambda dtype: ip.JosephTransform((3, 4), [0.0, 1.0], dtype=dtype),
     "RayTransform": lambda dtype: ip.RayTransform((3, 4), [0.0, 1.0], dtype=dtype),
     "RayNormal": lambda dtype: ip.RayTransform((3, 4), [0.0, 1.0], dtype=dtype).normal(),
 }

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import h5py
 import matplotlib.image
+import nrrd
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 import ipbox as ip
 from ipbox.choose import tv_weight
@@ -128,7 +130,10 @@ def test_inputs(tmp_path: Path, sinogram: np.ndarray, scan: Path) -> None:
         file["entry/b"], file["entry/dark"] = sinogram, np.zeros(3)
     np.savez(tmp_path / "scan.npz", b=sinogram.T)
     np.save(tmp_path / "counts.npy", np.round(1000 * sinogram).astype("int32"))
-    for name, options in (("scan.h5", ["--dataset", "entry/b"]), ("scan.npz", ["--transpose"])):
+    savemat(tmp_path / "scan.mat", {"b": sinogram, "title": "a scan"}, do_compression=True)
+    nrrd.write(str(tmp_path / "scan.nrrd"), sinogram, index_order="C")
+    more = [("scan.mat", []), ("scan.nrrd", [])]
+    for name, options in (("scan.h5", ["--dataset", "entry/b"]), ("scan.npz", ["--transpose"]), *more):
         reconstruct(tmp_path / name, tmp_path / "y.npy", "--angles", IN_RADIANS, *options)
         assert np.array_equal(np.load(tmp_path / "y.npy"), np.load(tmp_path / "x.npy"))
     reconstruct(tmp_path / "counts.npy", tmp_path / "y.npy", "--angles", IN_RADIANS, "--dtype=float64")

@@ -33,6 +33,11 @@ def test_every_file_of_the_folder_is_registered() -> None:
         ("ct_lung1", "hu", (48, 256, 256), np.int16),
         ("ct_lung2", "hu", (61, 256, 256), np.int16),
         ("ct_lung2_full", "hu", (5, 512, 512), np.int16),
+        ("mr_brain", "brain1", (25, 256, 256), np.int16),
+        ("mr_brain", "brain2", (23, 256, 256), np.int16),
+        ("mni", "t1", (15, 233, 197), np.uint8),
+        ("mni", "gm", (15, 233, 197), np.uint8),
+        ("mni", "wm", (15, 233, 197), np.uint8),
         ("tomo_haadf", "projections", (11, 77, 256), np.float32),
     ],
 )
@@ -40,6 +45,40 @@ def test_load(name: str, key: str, shape: tuple[int, ...], dtype: type) -> None:
     values = datasets.load(name)[key]
     assert values.shape == shape and values.dtype == dtype
     assert np.isfinite(values).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "notice"),
+    [
+        ("ct_lung1", "Copyright 2017 Harvard Medical School"),
+        ("ct_lung2", "Copyright 2017 Harvard Medical School"),
+        ("ct_lung2_full", "Copyright 2017 Harvard Medical School"),
+        ("mr_brain", "Copyright 2017 Harvard Medical School"),
+        (
+            "mni",
+            "Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill University. Per",
+        ),
+        ("mni", "Copyright (c) The nilearn developers."),
+        (
+            "tomo_haadf",
+            "This software was developed by employees of the National Institute of Standards and Technology",
+        ),
+    ],
+)
+def test_source_and_licence_are_shipped_with_the_data(name: str, notice: str) -> None:
+    readme = " ".join((DATA / "README.md").read_text().split())
+    assert notice in readme
+    data = datasets.DATASETS[name]
+    package = " ".join(data.source.removeprefix("MNI ICBM152 2009, cut from ").split()[:2])
+    assert package in readme and "see data/README.md" in data.licence
+
+
+def test_values_are_what_they_say() -> None:
+    arrays = datasets.load("mr_brain")
+    assert all(a.min() == 0 and a.max() > 1000 for a in arrays.values())  # magnitudes
+    mni = datasets.load("mni")
+    assert (mni["gm"].astype(int) + mni["wm"] <= 257).all()  # probabilities, rounded
+    assert mni["gm"].max() >= 250 and mni["wm"].max() >= 250
 
 
 def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

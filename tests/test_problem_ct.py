@@ -209,9 +209,9 @@ def test_measured_refuses(options: dict, error: type[Exception], message: str) -
 
 
 def test_unknown_problem_and_option() -> None:
-    assert names() == ("ct", "tomography-measured")
-    with pytest.raises(ValueError, match="name is 'mri'; expected one of 'ct', 'tomography-measured'"):
-        ip.problem("mri")
+    assert {"ct", "tomography-measured"} < set(names()) and list(names()) == sorted(names())
+    with pytest.raises(ValueError, match="name is 'nmr'; expected one of 'blur', .*, 'tomography-measured'"):
+        ip.problem("nmr")
     with pytest.raises(ValueError, match="name is None"):
         ip.problem(None)
     with pytest.raises(TypeError, match="'view' is not an option of problem 'ct'; expected one of size, views"):

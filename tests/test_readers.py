@@ -5,23 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
+import nrrd
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.io import savemat
 
 from ipbox.problems.readers import read_array, read_sinogram
 
 SINOGRAM = np.arange(12, dtype="float32").reshape(3, 4) + 0.5
-SUFFIXES = [".npy", ".npz", ".h5"]
+SUFFIXES = [".npy", ".npz", ".h5", ".mat", ".nrrd"]
 
 
 def save(path: Path, **arrays: np.ndarray) -> Path:
-    """Arrays by name in the format of the suffix (.npy: the only one)."""
+    """Arrays by name in the format of the suffix (.npy and .nrrd: the only one)."""
     if path.suffix == ".npy":
         np.save(path, *arrays.values())
     elif path.suffix == ".npz":
         np.savez(path, **arrays)
+    elif path.suffix == ".mat":
+        savemat(path, arrays)
+    elif path.suffix == ".nrrd":
+        nrrd.write(str(path), *arrays.values(), index_order="C")
     else:
         with h5py.File(path, "w") as file:
             for name, array in arrays.items():

@@ -149,7 +149,7 @@ def test_landweber_is_gradient_descent_from_zero(small: Any) -> None:
 
 def test_cgls_needs_fewer_iterations_than_landweber(small: Any) -> None:
     A, b, delta = small
-    assert 3 * ip.cgls(A, b, delta)[1].niter < ip.landweber(A, b, delta)[1].niter
+    assert 2 * ip.cgls(A, b, delta)[1].niter < ip.landweber(A, b, delta)[1].niter
 
 
 @pytest.mark.parametrize("method", [ip.landweber, ip.cgls])
@@ -338,7 +338,7 @@ def test_bad_values(message: str, call: Any) -> None:
         ("^x0 has dtype float64; expected float32", lambda: ip.landweber(A, GOOD, x0=np.zeros((8, 6)))),
         ("^x0 has dtype int64", lambda: ip.tv(A, GOOD, 1.0, x0=np.zeros((8, 6), int))),
         ("^A is Matrix; fbp expects a RayTransform", lambda: ip.fbp(Matrix(np.eye(3), (3,), 1.0), np.ones(3))),
-        ("^A is list; expected an ipbox or PyLops operator", lambda: ip.cgls([[1.0]], np.ones(1))),
+        ("^A is list; expected an ipbox, PyLops or SciPy operator", lambda: ip.cgls([[1.0]], np.ones(1))),
         ("^A is str", lambda: ip.tv("ct", GOOD, 1.0)),
     ],
 )  # fmt: skip

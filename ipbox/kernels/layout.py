@@ -10,16 +10,19 @@ import numpy as np
 from ipbox.backend import Array, array_module, is_array
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))
 
 
-def check_arrays(written: tuple[str, ...], **arrays: Any) -> None:
-    """Arrays of one library and one real floating dtype, C-contiguous, those in ``written`` not read-only."""
+def check_arrays(written: tuple[str, ...], allow_complex: bool = False, **arrays: Any) -> None:
+    """Arrays of one library and one floating dtype, C-contiguous, those in ``written`` not read-only."""
+    allowed = _FLOATS + _COMPLEX if allow_complex else _FLOATS
+    expected = "float32, float64, complex64 or complex128" if allow_complex else "float32 or float64"
     first = None
     for name, x in arrays.items():
         if not is_array(x):
             raise TypeError(f"{name} is a {type(x).__name__}; expected a NumPy or CuPy array")
-        if x.dtype not in _FLOATS:
-            raise TypeError(f"{name} has dtype {x.dtype}; expected float32 or float64")
+        if x.dtype not in allowed:
+            raise TypeError(f"{name} has dtype {x.dtype}; expected {expected}")
         if first is None:
             first, dtype = name, x.dtype
         elif x.dtype != dtype:

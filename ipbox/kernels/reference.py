@@ -95,3 +95,56 @@ def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Any:
     gradient(x, y, ndim)
     size = xp.sqrt(xp.sum(y * y, axis=len(batch))) if isotropic else xp.sum(xp.abs(y), axis=len(batch))
     return xp.sum(size, axis=tuple(range(len(batch), size.ndim)))
+
+
+# ---------------------------------------------------------------- with voxel sizes (`ipbox.kernels.derivatives`)
+
+
+def _differences(x: Array, a: int, ndim: int, h: float) -> Array:
+    """(x[i + e_a] - x[i]) / h between neighbours, as a view with axis a last."""
+    xa = _along(x, a, ndim)
+    return (xa[..., 1:] - xa[..., :-1]) / h
+
+
+def spaced_gradient(x: Array, out: Array, spacing: tuple[float, ...]) -> None:
+    nd = len(spacing)
+    out[...] = 0
+    for a, h in enumerate(spacing):
+        _along(_component(out, a, nd), a, nd)[..., :-1] = _differences(x, a, nd, h)
+
+
+def spaced_gradient_adjoint(y: Array, out: Array, spacing: tuple[float, ...], add: bool = False) -> None:
+    nd = len(spacing)
+    if not add:
+        out[...] = 0
+    for a, h in enumerate(spacing):
+        ya, da = _along(_component(y, a, nd), a, nd)[..., :-1] / h, _along(out, a, nd)
+        da[..., 1:] += ya
+        da[..., :-1] -= ya
+
+
+def _tensor_components(nd: int) -> list[tuple[int, int, float]]:
+    """(a, b, factor) of every component of a symmetric tensor: q_ab = factor (∂_a v_b + ∂_b v_a)."""
+    diagonal = [(a, a, 0.5) for a in range(nd)]
+    return diagonal + [(a, b, math.sqrt(0.5)) for a in range(nd) for b in range(a + 1, nd)]
+
+
+def symmetrised_gradient(v: Array, out: Array, spacing: tuple[float, ...]) -> None:
+    nd = len(spacing)
+    out[...] = 0
+    for i, (a, b, factor) in enumerate(_tensor_components(nd)):
+        for axis, other in ((a, b), (b, a)):
+            q = _along(_component(out, i, nd), axis, nd)
+            q[..., 1:] += factor * _differences(_component(v, other, nd), axis, nd, spacing[axis])
+
+
+def symmetrised_gradient_adjoint(q: Array, out: Array, spacing: tuple[float, ...], add: bool = False) -> None:
+    nd = len(spacing)
+    if not add:
+        out[...] = 0
+    for i, (a, b, factor) in enumerate(_tensor_components(nd)):
+        for axis, other in ((a, b), (b, a)):
+            qi = _along(_component(q, i, nd), axis, nd)[..., 1:] * (factor / spacing[axis])
+            va = _along(_component(out, other, nd), axis, nd)
+            va[..., 1:] += qi
+            va[..., :-1] -= qi

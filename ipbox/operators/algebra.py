@@ -77,12 +77,13 @@ class Scaled(Operator):
 
 
 class Composition(Operator):
-    """A B: first B, then A."""
+    """A B: first B, then A; where one of them is flat (a matrix), what B gives is reshaped to what A takes."""
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, a: Operator, b: Operator) -> None:
-        if tuple(a.dims) != tuple(b.dimsd) or a.dtype_in != b.dtype_out:
+        flat = 1 in (len(a.dims), len(b.dimsd)) and a.shape[1] == b.shape[0]
+        if not (tuple(a.dims) == tuple(b.dimsd) or flat) or a.dtype_in != b.dtype_out:
             raise ValueError(
                 f"A B needs what B gives to be what A takes; B gives {tuple(b.dimsd)} {b.dtype_out}, "
                 f"A takes {tuple(a.dims)} {a.dtype_in}"
@@ -91,10 +92,16 @@ class Composition(Operator):
         super().__init__(b.dims, a.dimsd, b.dtype_in, a.dtype_out, name=f"{a.name} {b.name}")
 
     def _apply(self, x: Array, out: Array) -> None:
-        self.a._apply(self.b.apply(x), out)
+        self.a._apply(self.b.apply(x).reshape(-1, *self.a.dims), out)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
-        self.b._apply_adjoint(self.a.apply_adjoint(y), out)
+        self.b._apply_adjoint(self.a.apply_adjoint(y).reshape(-1, *self.b.dimsd), out)
+
+    def _compute_norm(self) -> tuple[float, str]:
+        """||A*A|| = ||AA*|| = ||A||², exact where ||A|| is; otherwise an estimate."""
+        a, b = self.a, self.b
+        squared = (isinstance(a, Adjoint) and a.op is b) or (isinstance(b, Adjoint) and b.op is a)
+        return (b.norm() ** 2, "exact") if squared and b.norm_kind == "exact" else super()._compute_norm()
 
 
 class Sum(Operator):

@@ -144,7 +144,7 @@ class Operator(pylops.LinearOperator):
         """A applied to an array (N-D or flat), composed with an operator, or scaled by a number."""
         from ipbox.operators import algebra
 
-        if isinstance(x, pylops.LinearOperator):
+        if is_foreign(x):
             return algebra.Composition(self, as_operator(x))
         if isinstance(x, numbers.Real):
             return algebra.Scaled(self, float(x))
@@ -159,6 +159,13 @@ class Operator(pylops.LinearOperator):
                 f"x {what}; {self.name} expects an array of shape {tuple(self.dims)}, or the same flattened"
             )
         return super().dot(x)
+
+    # so that NumPy leaves ``M @ A`` to the method below
+    __array_ufunc__ = None
+
+    def __rmatmul__(self, x: Any) -> Operator:
+        """M A for a matrix (dense or sparse) M."""
+        return as_operator(x).dot(self)
 
     def __rmul__(self, x: Any) -> Any:
         return self.dot(x) if isinstance(x, numbers.Number) else super().__rmul__(x)
@@ -190,18 +197,27 @@ class Operator(pylops.LinearOperator):
 
 
 class PyLopsOperator(Operator):
-    """A foreign `pylops.LinearOperator` with N-D `apply`; its results are brought back to its declared dtype."""
+    """A foreign `LinearOperator` of PyLops or SciPy with N-D `apply`; results are brought back to its declared dtype.
+
+    SciPy's operators are flat: dims is (n,).
+    """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
-    def __init__(self, op: pylops.LinearOperator) -> None:
+    def __init__(self, op: Any) -> None:
         self.op = op
-        dtype = np.dtype(op.dtype)
-        super().__init__(op.dims, op.dimsd, dtype, name=getattr(op, "name", None) or type(op).__name__)
+        if op.dtype is None or np.dtype(op.dtype).char not in "fdFD":
+            raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
+        m, n = op.shape
+        name = getattr(op, "name", None) or type(op).__name__
+        super().__init__(getattr(op, "dims", n), getattr(op, "dimsd", m), op.dtype, name=name)
 
     def _apply(self, x: Array, out: Array) -> None:
         for xi, oi in zip(x, out, strict=True):
-            oi[...] = self.op.matvec(xi.reshape(-1)).reshape(oi.shape)
+            value = self.op.matvec(xi.reshape(-1)).reshape(oi.shape)
+            if value.dtype.kind == "c" and oi.dtype.kind != "c":
+                raise TypeError(f"{self.name} has dtype {self.dtype_out} and gave {value.dtype}; expected what it says")
+            oi[...] = value
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         for yi, oi in zip(y, out, strict=True):
@@ -210,12 +226,15 @@ class PyLopsOperator(Operator):
 
 
 def as_operator(op: Any) -> Operator:
-    """``op`` as an `Operator`: one of ours as it is, a PyLops operator wrapped, a 2-D (dense or sparse) matrix wrapped.
+    """``op`` as an `Operator`: one of ours as it is; a PyLops or SciPy operator, or a 2-D matrix, wrapped.
+
+    Matrices may be dense or sparse (SciPy's arrays and matrices, or CuPy's); they and SciPy's operators are flat,
+    with dims (n,) and dimsd (m,).
 
     Raises
     ------
     TypeError
-        for anything else.
+        for anything else, and for integers or other dtypes than float32, float64, complex64 and complex128.
 
     Examples
     --------
@@ -225,12 +244,22 @@ def as_operator(op: Any) -> Operator:
     """
     if isinstance(op, Operator):
         return op
-    if isinstance(op, pylops.LinearOperator):
-        return PyLopsOperator(op)
-    matrix = backend.is_array(op) or hasattr(op, "tocsr")
-    if matrix and op.ndim == 2:
+    if (backend.is_array(op) or hasattr(op, "tocsr")) and op.ndim == 2:
+        if np.dtype(op.dtype).char not in "fdFD":
+            raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
+        if getattr(op, "format", "csr") not in ("csr", "csc"):  # products are slow, and PyLops misreads some
+            op = op.tocsr()
         return PyLopsOperator(pylops.MatrixMult(op, dtype=op.dtype))
-    raise TypeError(f"A is {type(op).__name__}; expected an ipbox or PyLops operator, or a 2-D matrix")
+    if is_foreign(op) and not hasattr(op, "tocsr"):
+        return PyLopsOperator(op)
+    raise TypeError(f"A is {type(op).__name__}; expected an ipbox, PyLops or SciPy operator, or a 2-D matrix")
+
+
+def is_foreign(op: Any) -> bool:
+    """Whether ``op`` is a PyLops or SciPy operator, or a sparse matrix: not a dense one, which may as well be data."""
+    from scipy.sparse.linalg import LinearOperator
+
+    return isinstance(op, pylops.LinearOperator | LinearOperator) or hasattr(op, "tocsr")
 
 
 # ---------------------------------------------------------------- checks shared by every operator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
 
     alpha_k u_k = A v_k - beta_{k-1} u_{k-1},  beta_k v_{k+1} = A* u_k - alpha_k v_k, from a seeded v_1 (on the device
     where the operator holds device arrays, else on the host), stopped when the value has risen by less than ``rtol``
-    in 5 steps.
+    in 5 steps, but not before 4 + log(n) of them: a random start in n dimensions holds about 1/√n of a singular vector,
+    and to show one 3 % above a crowd of others, each step multiplies its part by 1.6.
+
+    References
+    ----------
+    Kuczynski and Wozniakowski, Estimating the largest eigenvalue by the power and Lanczos algorithms with a random
+    start, SIAM J. Matrix Anal. Appl. 13 (1992).
 
     Examples
     --------
@@ -34,6 +41,7 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
     u = op.apply(v)
     alphas, betas, values = [], [], []
     tiny = 1e-6 if backend.real_dtype(op.dtype_in) == np.float32 else 1e-13
+    least = 4 + math.log(op.shape[1])
     for _ in range(steps):
         alpha = backend.norm(u)
         alphas.append(alpha)
@@ -44,7 +52,7 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
         backend.axpy(-alpha, v, w)
         beta = backend.norm(w)
         values.append(_bidiagonal_norm(alphas, betas))
-        done = len(values) > 5 and values[-1] <= (1 + rtol) * values[-6]
+        done = len(values) > max(5, least) and values[-1] <= (1 + rtol) * values[-6]
         if done or beta <= tiny * values[-1]:
             break
         betas.append(beta)
@@ -58,7 +66,7 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
 def library(op: Any) -> str:
     """``"cupy"`` where ``op``, or an operator it is made of, holds device arrays; else ``"numpy"``."""
     held = [w for v in vars(op).values() for w in (v if isinstance(v, list | tuple) else [v])]
-    device = any(backend.is_device(v) for v in held)
+    device = any(backend.is_device(v) or backend.is_device(getattr(v, "data", None)) for v in held)  # sparse: .data
     parts = (v for v in held if isinstance(v, pylops.LinearOperator))
     return "cupy" if device or any(library(v) == "cupy" for v in parts) else "numpy"
 

@@ -14,6 +14,9 @@ from ipbox.operators.nonuniform import NonuniformFFT
 if TYPE_CHECKING:
     from ipbox.operators.tomography import RayTransform
 
+DENSE_SIZE = 512  # pixels: an eigenvalue problem of a tenth of a second
+ROUNDING = 1e-7  # room for that of the FFTs and the kernel
+
 
 def ray_kernel(ray: RayTransform, window: np.ndarray | float = 1.0, eps: float = 1e-9) -> np.ndarray:
     """k with (A*A u)_i = Σ_j k(i - j) u_j, on the grid of differences: shape (2 ny, 2 nx), k(0) at [0, 0], float64.
@@ -31,24 +34,46 @@ def ray_kernel(ray: RayTransform, window: np.ndarray | float = 1.0, eps: float =
     return k
 
 
-def norm_bound(ray: RayTransform) -> float:
-    """An upper bound on ||A*A||, a few per cent above it at 30 views or more.
+def normal_norm(ray: RayTransform, within: float) -> tuple[float, str]:
+    """||A*A|| and its kind: a certified bound where it is at most ``within`` times the norm, else an estimate.
+
+    `norm_bound` is within 5 % of ||A|| from about 30 views on.  ||A v||² for a unit vector v is never more than the
+    norm, so a bound close to it is known to be good: the vector of the bound's power iteration shows that for most, and
+    Golub and Kahan's process for the rest.  Small images have the matrix's own largest eigenvalue.
+    """
+    from ipbox.operators.norms import golub_kahan
+
+    bound, v = norm_bound(ray)
+    if bound <= within * backend.sum_squares(ray.apply(v.astype(ray.dtype_in))) / backend.sum_squares(v):
+        return bound, "bound"
+    if v.size <= DENSE_SIZE:
+        return dense_norm(ray_kernel(ray), tuple(ray.dims)) * (1 + ROUNDING), "bound"
+    lower = golub_kahan(ray) ** 2
+    return (bound, "bound") if bound <= within * lower else (1.02**2 * lower, "estimate")
+
+
+def norm_bound(ray: RayTransform) -> tuple[float, np.ndarray]:
+    """An upper bound on ||A*A||, and an image near its first eigenvector.
 
     The kernel is split by g(ω) = exp(-ω²/2) into a low-pass part, whose kernel is almost non-negative and has nearly
     all of the norm, and a rest: ||T|| <= || |T_g| || + ||T_{1-g}||.  The first is bounded by Collatz and Wielandt's
-    quotient, the second by the largest eigenvalue of the circulant matrix that holds T_{1-g} as a block.
+    quotient, the second by the largest eigenvalue of the circulant matrix that holds T_{1-g} as a block.  A single line
+    of the Fourier plane has a large rest, so the bound's root is coarse where there are few views: 3 % above ||A|| at
+    50, 7 % at 20, 70 % at one.
     """
     import scipy.fft as fft
 
     oy, ox = (p.reshape(ray.angles.size, -1).astype(np.float64) for p in ray.points)
     g = np.exp(-(ox**2 + oy**2) / 2)
     rest = float(np.abs(fft.rfft2(ray_kernel(ray, 1 - g), workers=backend.cpu_threads())).max())
-    bound = collatz_wielandt(ray_kernel(ray, g), tuple(ray.dims)) + rest
-    return bound * (1 + 1e-7)  # room for the FFTs' and the kernel's rounding
+    bound, v = collatz_wielandt(ray_kernel(ray, g), tuple(ray.dims))
+    return (bound + rest) * (1 + ROUNDING), v
 
 
-def collatz_wielandt(kernel: np.ndarray, dims: tuple[int, ...], steps: int = 40, rtol: float = 0.003) -> float:
-    """||T|| <= || |T| || <= max_i (|T| v)_i / v_i, for every v > 0, T the Toeplitz matrix of ``kernel``.
+def collatz_wielandt(
+    kernel: np.ndarray, dims: tuple[int, ...], steps: int = 40, rtol: float = 0.003
+) -> tuple[float, np.ndarray]:
+    """||T|| <= || |T| || <= max_i (|T| v)_i / v_i, for every v > 0, T the Toeplitz matrix of ``kernel``; also v.
 
     ``v`` follows the power iteration, whose smallest quotient bounds || |T| || from below: it ends when the two are
     within ``rtol``.
@@ -64,10 +89,16 @@ def collatz_wielandt(kernel: np.ndarray, dims: tuple[int, ...], steps: int = 40,
         w = w[tuple(slice(n) for n in dims)]
         ratio = w / v
         best = min(best, float(ratio.max()))
+        v = w / w.max()
         if best <= (1 + rtol) * ratio.min():
             break
-        v = w / w.max()
-    return best
+    return best, v
+
+
+def dense_norm(kernel: np.ndarray, dims: tuple[int, int]) -> float:
+    """The largest eigenvalue of T as a matrix, T_ij = k(i - j)."""
+    y, x = (index.ravel() for index in np.indices(dims))
+    return float(np.abs(np.linalg.eigvalsh(kernel[y[:, None] - y, x[:, None] - x])).max())
 
 
 class RayNormal(Operator):
@@ -103,4 +134,4 @@ class RayNormal(Operator):
     _apply_adjoint = _apply
 
     def _compute_norm(self) -> tuple[float, str]:
-        return norm_bound(self._ray), "bound"
+        return normal_norm(self._ray, within=1.05)

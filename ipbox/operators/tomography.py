@@ -56,6 +56,8 @@ class RayTransform(Operator):
 
     ``A.apply_adjoint`` is the adjoint to rounding.  `normal` gives A*A by its Toeplitz kernel.
 
+    A stack of slices is a batch, (n_slices, ny, nx): 3-D parallel beam.
+
     Raises
     ------
     ValueError
@@ -162,13 +164,31 @@ class RayTransform(Operator):
 
         return RayNormal(self)
 
+    def subset(self, indices: Any) -> RayTransform:
+        """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
+
+        Parameters
+        ----------
+        indices : slice or array of int
+            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for no angles, an index out of range, or indices that are not integers.
+        """
+        angles = self.angles[check_subset(indices, self.angles.size)]
+        geometry = (self.n_det, self.det_spacing, self.det_shift, self.pixel_size)
+        return RayTransform(tuple(self.dims), angles, *geometry, dtype=self.dtype_in, eps=self.eps)
+
     def _compute_norm(self) -> tuple[float, str]:
-        """A certified bound where the detector covers the image, an estimate where it is truncated."""
+        """A certified bound where the detector covers the image and it is tight; else an estimate."""
         if not self.covers:
             return super()._compute_norm()
-        from ipbox.operators.toeplitz import norm_bound
+        from ipbox.operators.toeplitz import normal_norm
 
-        return math.sqrt(norm_bound(self)), "bound"
+        square, kind = normal_norm(self, within=1.05**2)
+        return math.sqrt(square), kind
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_local"}
@@ -232,6 +252,23 @@ def check_angles(angles: Any) -> np.ndarray:
     if np.abs(a).max() > 4 * np.pi + 1e-6:
         raise ValueError(f"angles reach {np.abs(a).max():g}, which looks like degrees; expected radians (np.deg2rad)")
     return a
+
+
+def check_subset(indices: Any, n: int) -> np.ndarray:
+    """The ``indices`` (a slice or integers) of some of n angles, as a vector."""
+    if isinstance(indices, slice):
+        chosen = np.arange(n)[indices]
+    else:
+        chosen = np.atleast_1d(np.asarray(indices))
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise TypeError(
+                f"indices has shape {chosen.shape} and dtype {chosen.dtype}; expected a slice or a vector of integers"
+            )
+    if chosen.size == 0:
+        raise ValueError(f"indices is {indices!r}, which leaves none of the {n} angles; expected one or more")
+    if chosen.min() < -n or chosen.max() >= n:
+        raise ValueError(f"indices reach from {chosen.min()} to {chosen.max()}; expected those of {n} angles")
+    return chosen
 
 
 def check_count(value: Any, name: str) -> int:

@@ -16,7 +16,17 @@ __all__ = ["ProblemInfo", "names", "problem"]
 
 # name -> module:function; the modules are imported when a problem is asked for
 _PROBLEMS = {
+    "blur": "ipbox.problems.blur:blur",
+    "blur-varying": "ipbox.problems.blur:blur_varying",
+    "compressed-sensing": "ipbox.problems.images:compressed_sensing",
     "ct": "ipbox.problems.ct:ct",
+    "denoise": "ipbox.problems.images:denoise",
+    "fan": "ipbox.problems.fan:fan",
+    "inpaint": "ipbox.problems.images:inpaint",
+    "mri": "ipbox.problems.mri:mri",
+    "mri-radial": "ipbox.problems.mri_radial:mri_radial",
+    "pet": "ipbox.problems.pet:pet",
+    "super-resolution": "ipbox.problems.images:super_resolution",
     "tomography-measured": "ipbox.problems.ct:measured",
 }
 

@@ -45,7 +45,7 @@ def brain_slice(index: int, size: int | None = None, patient: str = "test") -> n
         raise ValueError(f"patient is {patient!r}; expected 'test' or 'train'")
     stored = datasets.load("mr_brain")[_ARRAYS[patient]]
     _check_index(index, len(stored), f"patient {patient!r}")
-    u = stored[index].astype(np.float64)
+    u = stored[index][::-1].astype(np.float64)  # stored with the back of the head first
     return datasets.area_average(u / u.max(), (n := _size(size, u.shape[0]), n))
 
 
@@ -89,7 +89,7 @@ def brain_phantom(index: int = 7, size: int = 256) -> BrainPhantom:
     _check_index(index, len(arrays["t1"]), "the template")
     n = _size(size, 256)
     t1, gm, wm = (arrays[key][index].astype(np.float64) / 255.0 for key in ("t1", "gm", "wm"))
-    tissue = (t1 > 0.0).astype(np.float64)
+    tissue = ((t1 > 0.0) | (gm + wm > 0.0)).astype(np.float64)
     activity, t1, tissue = (datasets.area_average(_padded(u), (n, n)) for u in (4.0 * gm + wm, t1, tissue))
     return BrainPhantom(activity, t1 / t1.max(), 0.0096 * tissue, 256.0 / n)
 

@@ -101,7 +101,7 @@ def ct(
     level = 0.01 if noise is None else noise
     noises.check_level(level, "noise")
 
-    truth, fine, h, about = _truth(image, size, slice, patient)
+    truth, fine, h, about = truth_and_finer(image, size, slice, patient)
     angles = np.arange(views) * (arc / views)
     A = RayTransform(truth.shape, angles, n_det=detectors, pixel_size=h, dtype=dtype)
     if fine is None:
@@ -131,7 +131,7 @@ def ct(
     return A, backend.to_device(b, xp), backend.to_device(x, xp), info
 
 
-def _truth(
+def truth_and_finer(
     image: str | Array, size: int | None, index: int, patient: str
 ) -> tuple[np.ndarray, np.ndarray | None, float, dict[str, Any]]:
     """The truth, the same on a finer grid (None: known exactly), the pixel width, and what to say about it."""

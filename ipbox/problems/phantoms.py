@@ -194,10 +194,29 @@ def ellipses_sinogram(ellipses: Sequence[Ellipse], angles: Any, s: Any, bin_widt
     array([[0.   , 4.   , 3.464]])
     """
     angles = np.asarray(angles, dtype=np.float64)[:, None]
-    s = np.asarray(s, dtype=np.float64)[None, :]
+    return ellipses_line_integrals(ellipses, angles, np.asarray(s, dtype=np.float64)[None, :], bin_width)
+
+
+def ellipses_line_integrals(ellipses: Sequence[Ellipse], angles: Any, s: Any, bin_width: float = 0.0) -> np.ndarray:
+    """`ellipses_sinogram` for single rays: of angle θ and offset s each, in arrays that broadcast (fan beam).
+
+    Raises
+    ------
+    ValueError
+        for a negative ``bin_width``, or shapes that do not broadcast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.problems.phantoms import Ellipse, ellipses_line_integrals
+    >>> disc = Ellipse(1.0, 0.0, 0.0, 2.0, 2.0)
+    >>> ellipses_line_integrals([disc], np.array([0.3, 1.0]), np.array([0.0, 1.0])).round(3)
+    array([4.   , 3.464])
+    """
+    angles, s = np.asarray(angles, dtype=np.float64), np.asarray(s, dtype=np.float64)
     if not (math.isfinite(bin_width) and bin_width >= 0):
         raise ValueError(f"bin_width is {bin_width}; expected zero or a positive number")
-    p = np.zeros((angles.shape[0], s.shape[1]))
+    p = np.zeros(np.broadcast_shapes(angles.shape, s.shape))
     for e in ellipses:
         r = np.hypot(e.a * np.cos(angles - e.phi), e.b * np.sin(angles - e.phi))
         sigma = s - e.x0 * np.cos(angles) - e.y0 * np.sin(angles)

@@ -1,23 +1,20 @@
-"""Reading measured data from files: .npy, .npz and HDF5, without pickle, with errors of one line."""
+"""Arrays from files: .npy, .npz, HDF5, .mat and .nrrd, without pickle, with errors of one line."""
 
 from __future__ import annotations
 
 import os
-import struct
-import tokenize
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
-KINDS = (".npy", ".npz", *HDF5)
+from ipbox.problems.files.checks import Unusable, check_claim, one_sentence, pick, regular_file
+from ipbox.problems.files.mat import read_mat
+from ipbox.problems.files.nrrd import read_nrrd
 
-# what NumPy and h5py raise on files that are cut short, damaged, encrypted or of another kind
-_DAMAGED = (ValueError, OSError, EOFError, KeyError, RuntimeError, NotImplementedError)
-_DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError)
+HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
+KINDS = (".npy", ".npz", *HDF5, ".mat", ".nrrd")
 
 
 def read_sinogram(
@@ -27,13 +24,13 @@ def read_sinogram(
     transpose: bool = False,
     name: str = "path",
 ) -> np.ndarray:
-    """A sinogram from a .npy, .npz or HDF5 file.
+    """A sinogram from a .npy, .npz, HDF5, .mat or .nrrd file.
 
     Parameters
     ----------
     path : str or path
     dataset : str, optional
-        Array of an .npz file, or HDF5 dataset; needed where the file holds several.
+        Array of an .npz or .mat file, or HDF5 dataset; needed where the file holds several.
     dtype : float32 or float64, optional
         Convert to it, integers included; without it the file's float32 or float64 is kept.
     transpose : bool
@@ -87,7 +84,9 @@ def read_sinogram(
 
 
 def read_array(path: str | os.PathLike, dataset: str | None = None, name: str = "path") -> np.ndarray:
-    """An array of any shape and dtype from a .npy, .npz or HDF5 file; the arguments are those of `read_sinogram`.
+    """An array of any shape and dtype from a .npy, .npz, HDF5, .mat or .nrrd file; arguments as for `read_sinogram`.
+
+    Axes of a .mat file are MATLAB's, those of a .nrrd file come from the slowest to the fastest.
 
     Examples
     --------
@@ -99,48 +98,27 @@ def read_array(path: str | os.PathLike, dataset: str | None = None, name: str = 
     ...     read_array(Path(folder) / "scan.npz", "angles").shape
     (30,)
     """
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{name} is {path}, a folder; expected a file that ends in {', '.join(KINDS)}")
-    if not path.is_file():
-        raise FileNotFoundError(f"{name} is {path}; there is no such file")
+    path = regular_file(path, KINDS, name)
     kind = path.suffix.lower()
-    if kind not in KINDS:
-        raise ValueError(f"{name} is {path}; expected a file that ends in {', '.join(KINDS)}")
-    if kind == ".npy":
-        if dataset is not None:
-            raise ValueError(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
-        read = _read_npy
-    else:
-        read = _read_npz if kind == ".npz" else _read_hdf5
-    try:
-        return read(path, dataset)
-    except _Unusable as err:
-        raise ValueError(str(err)) from None
-    except MemoryError as err:
-        raise ValueError(f"{name} {path} asks for more memory than there is ({_one_line(err)})") from err
-    except _DAMAGED as err:
-        what = "HDF5" if kind in HDF5 else kind
-        raise ValueError(
-            f"{name} is {path}, which is not a complete {what} file of numbers ({_one_line(err)})"
-        ) from err
+    read = {".npy": _read_npy, ".npz": _read_npz, ".mat": read_mat, ".nrrd": lambda *of: read_nrrd(*of)[0]}
+    with one_sentence(path, f"{'HDF5' if kind in HDF5 else kind} file of numbers", name):
+        return read.get(kind, _read_hdf5)(path, dataset)
 
 
-class _Unusable(Exception):
-    """The file is sound, but which of its arrays is meant is not."""
-
-
-def _read_npy(path: Path, dataset: None) -> np.ndarray:
+def _read_npy(path: Path, dataset: str | None) -> np.ndarray:
+    if dataset is not None:
+        raise Unusable(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
     with open(path, "rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _read_npz(path: Path, dataset: str | None) -> np.ndarray:
     with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
-        key = _pick(path, dataset, list(arrays.files))
-        if not isinstance(arrays[key], np.ndarray):
-            raise _Unusable(f"dataset is {key!r}; that of {path} is no array")
-        return arrays[key]
+        key = pick(path, dataset, list(arrays.files))
+        array = arrays[key]
+    if not isinstance(array, np.ndarray):
+        raise Unusable(f"dataset is {key!r}; that of {path} is no array")
+    return array
 
 
 def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:
@@ -151,23 +129,8 @@ def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:
         file.visititems(lambda key, node: found.append(key) if isinstance(node, h5py.Dataset) else None)
         node = file.get(dataset) if dataset else None  # follows links, which visititems does not
         if not isinstance(node, h5py.Dataset):
-            node = file[_pick(path, dataset, found)]
+            node = file[pick(path, dataset, found)]
         if node.shape is None or node.dtype.hasobject:
-            raise _Unusable(f"dataset is {node.name!r}; that of {path} holds no array of numbers")
+            raise Unusable(f"dataset is {node.name!r}; that of {path} holds no array of numbers")
+        check_claim(node.size * node.dtype.itemsize, path)
         return np.asarray(node[()])
-
-
-def _pick(path: Path, dataset: str | None, found: list[str]) -> str:
-    """The array that is asked for, or the only one there is."""
-    names = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
-    if dataset is None:
-        if len(found) != 1:
-            raise _Unusable(f"dataset is not given; {path} holds {len(found)} arrays ({names}), expected one's name")
-        return found[0]
-    if dataset not in found:
-        raise _Unusable(f"dataset is {dataset!r}; {path} holds {names or 'no array'}")
-    return dataset
-
-
-def _one_line(err: BaseException) -> str:
-    return " ".join(str(err).split())[:120] or type(err).__name__

@@ -10,20 +10,25 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.fidelity import check_fits
-from ipbox.operators import RayTransform
+from ipbox.operators import FanBeamTransform, JosephTransform, RayTransform
+from ipbox.reconstruct.backprojection import back_projection
+from ipbox.reconstruct.fan import fan_back_projection
 from ipbox.reconstruct.info import AnalyticInfo
 
 FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
 
 
-def fbp(A: RayTransform, b: Array, filter: str = "ramp") -> tuple[Array, AnalyticInfo]:
-    """Filtered back-projection for parallel beam.
+def fbp(
+    A: RayTransform | JosephTransform | FanBeamTransform, b: Array, filter: str = "ramp"
+) -> tuple[Array, AnalyticInfo]:
+    """Filtered back-projection for parallel and fan beam.
 
-    u = Σ_θ Δθ (h * b_θ)(x·θ), where h is the band-limited ramp filter |ω|/2π times a window.
+    u = Σ_θ Δθ (h * b_θ)(x·θ) for parallel beam, where h is the band-limited ramp filter |ω|/2π times a window;
+    u = Σ_β Δβ U⁻² (h * [w cos γ b_β])(a(x)) for fan beam, see `ipbox.reconstruct.fan`.
 
     Parameters
     ----------
-    A : RayTransform
+    A : RayTransform, JosephTransform or FanBeamTransform
     b : array
         Sinogram of shape A.dimsd, or a batch of them.
     filter : str
@@ -40,15 +45,23 @@ def fbp(A: RayTransform, b: Array, filter: str = "ramp") -> tuple[Array, Analyti
     Each angle is weighted by half the distance to its neighbours modulo π, at most twice the median distance, so
     that the rim of a missing wedge is not blown up.  The ramp is sampled in space (Kak and Slaney), which keeps the
     mean; the detector is padded with zeros, so a truncated one gives a bright rim.
+    Parallel projections are interpolated between the detector pixels as `ipbox.reconstruct.backprojection` says.  The
+    readings are taken as averages over detector pixels; for values on rays, "shepp-logan" suits better than "ramp": its
+    window is the average over a pixel that they lack.
+
+    Data of a `JosephTransform` are back-projected by the `RayTransform` of the same geometry.  In fan beam, h acts on
+    the detector scaled to the centre, U is the distance from the source relative to the centre's, and w tells how
+    often a line was measured: one half each on a full circle, else Parker's weights (short scan).
 
     Raises
     ------
     TypeError, ValueError
-        where A is no `RayTransform`, ``filter`` is unknown, or ``b`` does not fit A or is not finite.
+        where A is none of these operators, ``filter`` is unknown, or ``b`` does not fit A or is not finite.
 
     References
     ----------
-    Kak and Slaney, Principles of Computerized Tomographic Imaging, SIAM 2001, chapter 3.
+    Kak and Slaney, Principles of Computerized Tomographic Imaging, SIAM 2001, chapter 3; Parker, Optimal short scan
+    convolution reconstruction for fanbeam CT, Med. Phys. 9 (1982).
 
     Examples
     --------
@@ -58,22 +71,35 @@ def fbp(A: RayTransform, b: Array, filter: str = "ramp") -> tuple[Array, Analyti
     >>> x.shape
     (64, 64)
     """
-    if not isinstance(A, RayTransform):
-        raise TypeError(f"A is {type(A).__name__}; fbp expects a RayTransform")
+    if not isinstance(A, RayTransform | JosephTransform | FanBeamTransform):
+        raise TypeError(f"A is {type(A).__name__}; fbp expects a RayTransform, JosephTransform or FanBeamTransform")
     if filter not in FILTERS:
         raise ValueError(f"filter is {filter!r}; expected one of {', '.join(FILTERS)}")
     check_fits(A, check_data(b))
     start = time.perf_counter()
+    x = _fan(A, b, filter) if isinstance(A, FanBeamTransform) else _parallel(A, b, filter)
+    if not np.isfinite(backend.norm(x)):
+        raise FloatingPointError(f"fbp: the image is not finite; b is beyond the range of {b.dtype}")
+    return x, AnalyticInfo("fbp", time.perf_counter() - start, filter=filter)
+
+
+def _parallel(A: RayTransform | JosephTransform, b: Array, filter: str) -> Array:
     fft, xp = backend.fft_module(b), backend.array_module(b)
+    if isinstance(A, JosephTransform):
+        geometry = (A.n_det, A.det_spacing, A.det_shift, A.pixel_size)
+        A = RayTransform(tuple(A.dims), A.angles, *geometry, dtype=A.dtype_in)
     n = 2 * fft.next_fast_len(A.n_det, real=True)
     response = xp.asarray(ramp(n, A.det_spacing, filter), dtype=b.dtype)
     q = fft.irfft(fft.rfft(b, n=n, axis=-1) * response, n=n, axis=-1)[..., : A.n_det]
     q *= xp.asarray(angle_weights(A.angles), dtype=b.dtype)[:, None]
-    x = A.apply_adjoint(q)
-    x *= A.det_spacing / A.pixel_size**2  # the adjoint spreads a reading over h²/ds, back-projection over 1
-    if not np.isfinite(backend.norm(x)):
-        raise FloatingPointError(f"fbp: the image is not finite; b is beyond the range of {b.dtype}")
-    return x, AnalyticInfo("fbp", time.perf_counter() - start, filter=filter)
+    return back_projection(A, q)
+
+
+def _fan(A: FanBeamTransform, b: Array, filter: str) -> Array:
+    n = 2 * backend.fft_module(b).next_fast_len(A.n_det, real=True)
+    response = ramp(n, A.det_spacing / A.magnification, filter)
+    x = fan_back_projection(A, b.reshape((-1,) + tuple(A.dimsd)), response, n)
+    return x.reshape(b.shape[:-2] + tuple(A.dims))
 
 
 def ramp(n: int, ds: float, filter: str) -> np.ndarray:

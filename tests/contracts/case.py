@@ -13,13 +13,12 @@ from ipbox.operators import Operator
 
 @dataclass(frozen=True)
 class OperatorCase:
-    """A way to make an operator of class ``cls``; its norm is of ``kind`` and at most ``ratio`` times the true one."""
+    """A way to make an operator of class ``cls``; its norm is of ``kind`` and at most 1.05 times the true one."""
 
     name: str
     cls: type[Operator]
     make: Callable[[np.dtype, ModuleType], Operator]
     kind: str
-    ratio: float = 1.05
 
     def __repr__(self) -> str:
         return self.name

@@ -30,6 +30,25 @@ def real_dot(x: Any, y: Any) -> float:
     return float(np.vdot(host(x).astype(np.complex128), host(y).astype(np.complex128)).real)
 
 
+def dot_test(A: Any, rng: np.random.Generator, xp: ModuleType) -> float:
+    """|Re<Au, v> - Re<u, A*v>| / (‖Au‖ ‖v‖) for random u and v; 0 where Au = 0 and the two agree."""
+    u = draw(rng, tuple(A.dims), A.dtype_in, xp)
+    v = draw(rng, tuple(A.dimsd), A.dtype_out, xp)
+    Au = A.apply(u)
+    error = abs(real_dot(Au, v) - real_dot(u, A.apply_adjoint(v)))
+    return error / (np.sqrt(real_dot(Au, Au) * real_dot(v, v)) or 1.0)
+
+
+def dense(A: Any, xp: ModuleType) -> np.ndarray:
+    """The matrix of ``A`` (of its real-linear map where one side is real), in double precision."""
+    basis = np.eye(A.shape[1], dtype=A.dtype_in)
+    if not A.clinear and A.dtype_in.kind == "c":
+        basis = np.concatenate([basis, 1j * basis]).astype(A.dtype_in)
+    images = host(A.apply(xp.asarray(basis.reshape(-1, *A.dims))))
+    matrix = images.reshape(len(basis), -1).T.astype(np.complex128)
+    return matrix if A.clinear else np.concatenate([matrix.real, matrix.imag])
+
+
 def eps(x: Any) -> float:
     return float(np.finfo(x.dtype).eps)
 

@@ -10,7 +10,7 @@ import pylops
 import pytest
 from contracts.case import OperatorCase
 from contracts.registry_operators import CASES
-from contracts.support import assert_close, draw, eps, freeze, host, public_classes, real_dot, stays_on_device
+from contracts.support import assert_close, dense, dot_test, draw, eps, freeze, host, public_classes, stays_on_device
 
 from ipbox import operators
 from ipbox.operators import Operator
@@ -61,10 +61,7 @@ def test_every_declared_dtype_has_a_case(cls: type[Operator]) -> None:
 
 def test_dot_test(A: Operator, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     for _ in range(5):
-        u, v = model(A, rng, xp), data(A, rng, xp)
-        Au, Av = A.apply(u), A.apply_adjoint(v)
-        error = abs(real_dot(Au, v) - real_dot(u, Av))
-        assert error <= DOT_TEST[dtype.name] * np.linalg.norm(host(Au)) * np.linalg.norm(host(v))
+        assert dot_test(A, rng, xp) <= DOT_TEST[dtype.name]
 
 
 def test_linearity(A: Operator, xp: ModuleType, rng: np.random.Generator) -> None:
@@ -162,13 +159,6 @@ def test_host_and_device_are_not_mixed(A: Operator, xp: ModuleType, rng: np.rand
 # ---------------------------------------------------------------- norm
 
 
-def dense(A: Operator, xp: ModuleType) -> np.ndarray:
-    """The matrix of ``A`` (of its real-linear map where one side is real), in double precision."""
-    n = A.shape[1]
-    basis = np.eye(n).reshape((n, *A.dims)).astype(A.dtype_in)
-    return host(A.apply(xp.asarray(basis))).reshape(n, -1).T.astype(np.complex128)
-
-
 def test_norm_is_of_its_kind(case: OperatorCase, A: Operator, xp: ModuleType, record_property) -> None:
     assert A.norm_kind == case.kind
     norm, true = A.norm(), np.linalg.norm(dense(A, xp), 2)
@@ -177,7 +167,7 @@ def test_norm_is_of_its_kind(case: OperatorCase, A: Operator, xp: ModuleType, re
     record_property("norm / true norm", f"{case.name}: {ratio:.4f}")
     rounding = 100 * np.finfo(A.dtype_in).eps
     lowest = {"exact": 1 - rounding, "bound": 1 - rounding, "estimate": 0.99}[case.kind]
-    highest = {"exact": 1 + rounding, "bound": case.ratio, "estimate": case.ratio}[case.kind]
+    highest = 1 + rounding if case.kind == "exact" else 1.05
     assert lowest <= ratio <= highest
 
 
@@ -191,7 +181,8 @@ def test_pylops_view(A: Operator, xp: ModuleType, rng: np.random.Generator) -> N
     assert_close(A.rmatvec(y.reshape(-1)), A.apply_adjoint(y).reshape(-1))
     assert_close(A @ x, A.apply(x))
     assert_close(A.H @ y, A.apply_adjoint(y))
-    assert_close(A @ x.reshape(-1), A.apply(x).reshape(-1))
+    if x.ndim > 1:  # a model with one axis is flat already
+        assert_close(A @ x.reshape(-1), A.apply(x).reshape(-1))
 
 
 def test_pylops_dottest(A: Operator, xp: ModuleType, monkeypatch) -> None:

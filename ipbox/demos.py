@@ -1,0 +1,131 @@
+"""``python -m ipbox demo NAME`` for every simulated problem: what is shown, and by which methods.
+
+Nothing heavy is imported before a demonstration runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ipbox
+from ipbox.commands import PICTURES, bar, checked_input, writable
+
+Method = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demonstration of ``problem(name, **options)``.
+
+    ``options`` are those of the problem that the command line offers, with the demonstration's defaults; ``methods``
+    are names in `_method`; ``data`` says that the data are an image and are shown too.
+    """
+
+    help: str
+    options: dict[str, Any]
+    methods: tuple[str, ...]
+    data: bool = False
+
+
+_IMAGE = {"size": 256, "noise": 0.01, "seed": 0}
+
+DEMOS: dict[str, Demo] = {
+    "fan": Demo("fan-beam CT of a chest slice", {**_IMAGE, "views": 180, "slice": 2}, ("fbp", "cgls", "tv")),
+    "pet": Demo(
+        "PET of a brain: counts, attenuation, randoms and scatter",
+        {"size": 128, "counts": 1e6, "seed": 0, "slice": 7},
+        ("fbp", "fbp uncorrected"),
+    ),
+    "mri": Demo(
+        "multi-coil Cartesian MRI of a head",
+        {**_IMAGE, "slice": 11, "coils": 8, "acceleration": 4.0, "mask": "variable-density"},
+        ("zero-filled", "rss", "sense"),
+    ),
+    "mri-radial": Demo(
+        "multi-coil radial or spiral MRI of a head",
+        {**_IMAGE, "slice": 11, "coils": 8, "undersampling": 2.0, "trajectory": "radial"},
+        ("gridding", "sense"),
+    ),
+    "blur": Demo(
+        "deblurring a photograph",
+        {**_IMAGE, "image": "camera", "kernel": "motion"},
+        ("truncated inverse", "wiener", "cgls", "tv"),
+        data=True,
+    ),
+    "inpaint": Demo(
+        "a photograph with missing pixels", {**_IMAGE, "image": "camera", "mask": "random"}, ("adjoint", "tv"), True
+    ),
+    "denoise": Demo("a noisy photograph", {**_IMAGE, "noise": 0.1, "image": "camera"}, ("data themselves", "tv"), True),
+    "super-resolution": Demo(
+        "a photograph from fewer pixels", {**_IMAGE, "image": "camera", "factor": 4}, ("pseudo-inverse", "tv"), True
+    ),
+    "compressed-sensing": Demo(
+        "a small photograph from random measurements",
+        {**_IMAGE, "size": 64, "image": "camera"},
+        ("pseudo-inverse", "tv"),
+    ),
+}
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Run the demonstration ``args.problem``: a line on the problem, a table and a picture."""
+    shown = DEMOS[args.problem]
+    with checked_input():
+        writable(args.out, PICTURES, make_folder=True)
+        options = {name: getattr(args, name) for name in shown.options}
+        problem = ipbox.problem(args.problem, xp=args.xp, **options)
+        A, b, x_true, info = problem
+        delta = math.hypot(info.noise_level, info.model_error or 0.0)
+        lam = _weight(args, A, b, delta) if "tv" in shown.methods else None
+    told = ", ".join(f"{name} {value}" for name, value in options.items())
+    print(f"{args.problem}: {shown.help} ({told}); {A.shape[1]} unknowns, {b.size} data")
+    print(
+        f"the truth's own residual is {delta / ipbox.backend.norm(b):.4f}" + (f"; TV weight {lam:.3g}" if lam else "")
+    )
+    methods = {name: _method(name, args, delta, lam) for name in shown.methods}
+    for name, method in methods.items():
+        if name != "tv":
+            method(A, b)  # compile and plan, where this is the first run, before the clock starts
+    result = ipbox.compare(problem, methods)
+    print(result.table())
+    _picture(args, result, b if shown.data else None)
+    print(f"picture: {args.out}")
+
+
+def _weight(args: argparse.Namespace, A: Any, b: Any, delta: float) -> float:
+    from ipbox.choose import tv_weight
+
+    return tv_weight(A, b, delta) if args.lam == "auto" else args.lam
+
+
+def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None) -> Method:
+    """The method ``name`` as a function of (A, b); each is what a user would type."""
+    return {
+        "adjoint": ipbox.analytic,
+        "data themselves": ipbox.analytic,
+        "pseudo-inverse": ipbox.pseudo_inverse,
+        "fbp": lambda A, b: ipbox.fbp(A, b, "hann"),
+        "fbp uncorrected": lambda A, b: ipbox.fbp(A.projector, b, "hann"),
+        "zero-filled": ipbox.zero_filled,
+        "rss": ipbox.root_sum_of_squares,
+        "gridding": ipbox.gridding,
+        "sense": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, "sense")),
+        "wiener": lambda A, b: ipbox.wiener(A, b, noise_level=delta),
+        "truncated inverse": lambda A, b: ipbox.truncated_inverse(A, b, noise_level=delta),
+        "cgls": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, "cgls")),
+        "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **bar(args, "tv")),
+    }[name]
+
+
+def _picture(args: argparse.Namespace, result: Any, data: Any) -> None:
+    """The truth, the data where they are an image, and the reconstructions."""
+    if data is None:
+        result.show(args.out)
+        return
+    images = [result.x_true, data, *result.images.values()]
+    titles = ["truth", "data", *(f"{row.method}: {row.psnr:.1f} dB" for row in result.rows)]
+    ipbox.show(*images, titles=titles, path=args.out)

@@ -1,0 +1,59 @@
+"""CPU kernel (Numba) of the distance-weighted back-projection of filtered fan-beam data.
+
+Views are those of lines.py with P' = 0: a source and a flat detector.  Only this file is hashed for Numba's cache.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba import prange
+
+from ipbox.kernels.compile import OPTIONS, twins
+
+inline = numba.njit(**OPTIONS)
+
+
+@inline
+def _samples(n0, n1, d0, d1, scale, last, J, W, V):
+    """For the pixels c of a row: sample j + w = (n0 + c n1) / (d0 + c d1), within [0, last], and the weight 1/U²."""
+    for c in range(J.size):
+        inverse = 1.0 / (d0 + c * d1)
+        f = (n0 + c * n1) * inverse
+        f = 0.0 if f < 0.0 else f
+        f = last if f > last else f
+        j = np.int32(f)
+        J[c], W[c] = j, f - j
+        V[c] = (scale * inverse) * (scale * inverse)
+
+
+@inline
+def _add(row, q, J, W, V):
+    one = row.dtype.type(1)
+    for c in range(row.size):
+        j = np.uint32(J[c])
+        row[c] += V[c] * ((one - W[c]) * q[j] + W[c] * q[j + np.uint32(1)])
+
+
+@twins
+def backproject(q, views, scale, out):
+    """out (batch, ny, nx) <- Σ_k q_k(a) / U² of q (batch, n_views, n), framed by one zero before and two behind.
+
+    a is where the ray through the pixel meets the detector; (X - S) x d' = U scale, U the pixel's distance from the
+    source along the central ray, relative to the centre's.
+    """
+    batch, nx, last = out.shape[0], out.shape[2], float(q.shape[2] - 2)
+    for t in prange(out.shape[1]):
+        r = np.int64(t)
+        J, W, V = np.empty(nx, np.int32), np.empty(nx, q.dtype), np.empty(nx, q.dtype)
+        for b in range(batch):
+            out[b, r] = 0
+        for k in range(views.shape[0]):
+            v = views[k]
+            dr = r - v[0]
+            # (X - S) x (d + m d') = 0 at the detector pixel m, which is m + 1 in the frame
+            n0, n1 = dr * v[5] + v[1] * v[4], -v[4]
+            d0, d1 = -(dr * v[7] + v[1] * v[6]), v[6]
+            _samples(n0 + d0, n1 + d1, d0, d1, scale, last, J, W, V)
+            for b in range(batch):
+                _add(out[b, r], q[b, k], J, W, V)

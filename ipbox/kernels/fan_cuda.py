@@ -1,0 +1,37 @@
+"""GPU twin of fan_cpu.py (numba.cuda): one thread a pixel.  Where a ray meets the detector is sought in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import cuda
+
+from ipbox.kernels.cuda import launch
+
+
+@cuda.jit
+def _backproject(q, views, scale, out, zero, one):
+    batch, ny, nx = out.shape
+    last = q.shape[2] - 2
+    column, row = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for br in range(row, batch * ny, rows):
+        b, r = br // ny, br % ny
+        for c in range(column, nx, columns):
+            total = zero
+            for k in range(views.shape[0]):
+                dr, dc = r - views[k, 0], c - views[k, 1]
+                inverse = 1.0 / (dc * views[k, 6] - dr * views[k, 7])
+                f = (dr * views[k, 5] - dc * views[k, 4]) * inverse + 1.0
+                f = 0.0 if f < 0.0 else f
+                f = last if f > last else f
+                j = int(f)
+                w = q.dtype.type(f - j)
+                weight = q.dtype.type((scale * inverse) * (scale * inverse))
+                total += weight * ((one - w) * q[b, k, j] + w * q[b, k, j + 1])
+            out[b, r, c] = total
+
+
+def backproject(q: Any, views: Any, scale: float, out: Any) -> None:
+    rows = out.shape[0] * out.shape[1]
+    launch(_backproject, (rows, out.shape[2]), q, views, scale, out, q.dtype.type(0), q.dtype.type(1))

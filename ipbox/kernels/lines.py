@@ -1,0 +1,110 @@
+"""Line integrals by Joseph's method and their transpose: the dispatch to the CPU and GPU kernels.
+
+A view of straight lines is 8 numbers, float64, in index coordinates (row, column): point P (2), its step P' (2),
+direction d (2), its step d' (2); line m goes through P + m P' along d + m d'.  Parallel beam has d' = 0, fan beam
+P' = 0.  The lines of a view must not meet inside the image.  `lines_reference` writes out the matrix.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ipbox.backend import Array, array_module, is_device
+
+CHUNK = 1 << 22  # pixels of a batch worked on at a time: the framed copies stay small
+
+
+def project(x: Array, out: Array, views: Array, n_det: int, pixel_size: float) -> None:
+    r"""Write the line integrals of the images ``x`` to ``out``.
+
+    .. math:: p_{km} = \ell_{km} \sum_i (1 - w) u_{i,j} + w u_{i,j+1}, \quad j + w = \text{position in row } i,
+
+    over the rows i of the image (of its transpose, for lines nearer to horizontal); ℓ is the length of a line between
+    two rows.  Every weight is >= 0.
+
+    Parameters
+    ----------
+    x : array, shape (batch, ny, nx)
+        float32 or float64, C-contiguous.
+    out : array, shape (batch, n_views, n_det)
+        Of the dtype of ``x``, overwritten.
+    views : array of float64, shape (n_views, 8)
+        The lines, in the library of ``x``.
+    n_det : int
+        Lines a view.
+    pixel_size : float
+        Width h of a pixel.
+    """
+    if is_device(x):
+        _cuda().project(x, views, float(pixel_size), *_tables(x, views, n_det), out)
+        return
+    cpu, tables = _cpu(), _traced(x, views, n_det, pixel_size)
+    for part in _chunks(x):
+        u, u_t = _framed(x[part]), _framed(x[part].transpose(0, 2, 1))
+        cpu.project.run(_work(x[part], tables), u, u_t, *tables, out[part])
+
+
+def backproject(y: Array, out: Array, views: Array, pixel_size: float) -> None:
+    """Write the transpose of `project` applied to ``y`` (batch, n_views, n_det) to ``out`` (batch, ny, nx).
+
+    On either device each pixel is summed by one thread, in the order of views and lines.
+    """
+    if is_device(y):
+        _cuda().backproject(y, views, float(pixel_size), *_tables(y, views, y.shape[2]), out)
+        return
+    cpu, tables = _cpu(), _traced(y, views, y.shape[2], pixel_size)
+    (ny, nx), dtype = out.shape[1:], out.dtype
+    for part in _chunks(out):
+        batch = out[part].shape[0]
+        u, u_t = np.empty((batch, ny, nx + 3), dtype), np.empty((batch, nx, ny + 3), dtype)
+        cpu.backproject.run(_work(out[part], tables), y[part], *tables, u, u_t)
+        np.add(u[:, :, 1 : nx + 1], u_t[:, :, 1 : ny + 1].transpose(0, 2, 1), out=out[part])
+
+
+def _tables(x: Array, views: Array, n_det: int) -> tuple[Array, Array, Array]:
+    """Room for p, q and L of every line (see `lines_cpu`)."""
+    xp = array_module(x, views)
+    return tuple(xp.empty((views.shape[0], n_det), dtype=x.dtype) for _ in range(3))
+
+
+def _traced(x: Array, views: Array, n_det: int, pixel_size: float) -> tuple[Array, Array, Array]:
+    tables = _tables(x, views, n_det)
+    _cpu().trace.run(views.shape[0] * n_det, *tables, views, float(pixel_size))
+    return tables
+
+
+def _chunks(images: Array) -> list[slice]:
+    batch, ny, nx = images.shape
+    step = max(1, CHUNK // (ny * nx))
+    return [slice(a, a + step) for a in range(0, batch, step)]
+
+
+def _framed(images: Array) -> Array:
+    """One zero before each row and two behind it."""
+    batch, n, width = images.shape
+    framed = np.zeros((batch, n, width + 3), images.dtype)
+    framed[:, :, 1 : width + 1] = images
+    return framed
+
+
+def _work(images: Array, tables: Any) -> int:
+    """Interpolations, which cost about as much as a pixel of the other kernels."""
+    return images.shape[0] * tables[0].size * max(images.shape[1:])
+
+
+@functools.cache
+def _cpu() -> ModuleType:
+    from ipbox.kernels import lines_cpu
+
+    return lines_cpu
+
+
+@functools.cache
+def _cuda() -> ModuleType:
+    from ipbox.kernels import lines_cuda
+
+    return lines_cuda

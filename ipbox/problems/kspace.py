@@ -1,0 +1,44 @@
+"""The grid of k-space: its middle, radii, and how many samples an acceleration leaves."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+
+def centre(dims: tuple[int, ...], width: int | tuple[int, ...]) -> tuple[slice, ...]:
+    """The slices of the ``width`` points about zero frequency along each axis: from n//2 - width//2."""
+    widths = (width,) * len(dims) if isinstance(width, numbers.Integral) else width
+    return tuple(slice(n // 2 - w // 2, n // 2 - w // 2 + w) for n, w in zip(dims, widths, strict=True))
+
+
+def radii(dims: tuple[int, ...]) -> np.ndarray:
+    """|k| in units of half the width of k-space along each axis: 1 at the middle of its edges."""
+    axes = [(np.arange(n) - n // 2) / max(n / 2, 1) for n in dims]
+    return np.sqrt(sum(a**2 for a in np.ix_(*axes)))
+
+
+def check_acceleration(acceleration: Any) -> float:
+    """A finite number, at least 1."""
+    if not (isinstance(acceleration, numbers.Real) and 1 <= acceleration < math.inf):
+        raise ValueError(f"acceleration is {acceleration!r}; expected a number of at least 1")
+    return float(acceleration)
+
+
+def calibrated(grid: tuple[int, ...], acceleration: float, calibration: int) -> tuple[np.ndarray, int]:
+    """The mask of the calibration region, and how many samples ``acceleration`` leaves to add to it."""
+    count = max(round(math.prod(grid) / check_acceleration(acceleration)), 1)
+    if not isinstance(calibration, numbers.Integral) or not 0 <= calibration <= min(grid):
+        raise ValueError(f"calibration is {calibration!r}; expected an integer from 0 to {min(grid)}, k-space's width")
+    mask = np.zeros(grid, dtype=bool)
+    mask[centre(grid, int(calibration))] = True
+    rest = count - int(mask.sum())
+    if rest < 0:
+        raise ValueError(
+            f"calibration is {calibration}, which alone takes {mask.sum()} samples; acceleration {acceleration:g} "
+            f"leaves {count}"
+        )
+    return mask, rest
