@@ -18,9 +18,22 @@ def noisy_camera() -> np.ndarray:
     return (clean + SIGMA * np.random.default_rng(0).standard_normal(clean.shape)).astype(np.float32)
 
 
+def blur_kernel(size: int) -> np.ndarray:
+    """A kernel of ``size`` x ``size`` different weights with sum 1, neither symmetric nor separable."""
+    k = np.random.default_rng(0).random((size, size))
+    return k / k.sum()
+
+
 def parallel_angles(n: int) -> np.ndarray:
     """n angles equally spaced on [0, π)."""
     return np.arange(n) * np.pi / n
+
+
+def inscribed_error(x: np.ndarray, truth: np.ndarray, middle: float) -> float:
+    """Relative error on the disc inscribed in the image about pixel (middle, middle)."""
+    i, j = np.indices(truth.shape) - middle
+    disc = np.hypot(i, j) <= min(middle, truth.shape[0] - 1 - middle)
+    return float(np.linalg.norm((x - truth)[disc]) / np.linalg.norm(truth[disc]))
 
 
 def gradient(x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The ray transform of ipbox: cost, accuracy, adjointness."""
+"""The ray transform of ipbox: cost and accuracy."""
 
 from __future__ import annotations
 
@@ -73,27 +73,3 @@ def accuracy(
         "point": error(ellipses_sinogram(ellipses, angles, s)),
         "n_det": A.dimsd[1],
     }
-
-
-def dot_test(dtype: str) -> dict[str, Any]:
-    """The worst |<Au, v> - <u, A*v>| / (‖Au‖ ‖v‖) over several geometries of RayTransform and Gradient."""
-    rng = np.random.default_rng(0)
-    angles = rng.uniform(-np.pi, np.pi, 23)
-    operators = [
-        ip.RayTransform((63, 50), angles, dtype=dtype),
-        ip.RayTransform((64, 64), angles, n_det=31, dtype=dtype),
-        ip.RayTransform((64, 64), angles, n_det=97, det_spacing=0.5, det_shift=0.3, dtype=dtype),
-        ip.RayTransform((33, 64), angles, det_spacing=2.0, pixel_size=0.7, dtype=dtype),
-        ip.RayTransform((256, 256), parallel_angles(50), dtype=dtype),
-        ip.Gradient((63, 50), dtype=dtype),
-        ip.Gradient((17, 20, 33), dtype=dtype),
-    ]
-    errors = [_adjointness(A, rng, dtype) for A in operators]
-    return {"error": max(errors), "errors": errors}
-
-
-def _adjointness(A: Any, rng: np.random.Generator, dtype: str) -> float:
-    u = rng.standard_normal(A.dims).astype(dtype)
-    v = rng.standard_normal(A.dimsd).astype(dtype)
-    Au, Av = (z.astype(np.float64) for z in (A.apply(u), A.apply_adjoint(v)))
-    return float(abs(np.vdot(Au, v) - np.vdot(u, Av)) / (np.linalg.norm(Au) * np.linalg.norm(v)))

@@ -1,4 +1,4 @@
-"""The ray transform: cost against CT2D, growth with size, accuracy against exact sinograms, adjointness."""
+"""The ray transform: cost against CT2D, growth with size, accuracy against exact sinograms."""
 
 from __future__ import annotations
 
@@ -124,18 +124,3 @@ def accuracy_shifted(session: Session) -> Figure:
 @row("ray-accuracy-256-truncated", required=0.3, compare="max", unit="%")
 def accuracy_truncated(session: Session) -> Figure:
     return _accuracy(session, n=256, n_det=100)
-
-
-def _dot_test(session: Session, dtype: str) -> Figure:
-    result = session.call("ipbox", "ray.dot_test", dtype=dtype)
-    return Figure(result["error"], "worst of five ray transforms and two gradients", {"errors": result["errors"]})
-
-
-@row("dot-test-float32", required=1e-5, compare="max")
-def dot_test_single(session: Session) -> Figure:
-    return _dot_test(session, "float32")
-
-
-@row("dot-test-float64", required=1e-10, compare="max")
-def dot_test_double(session: Session) -> Figure:
-    return _dot_test(session, "float64")
