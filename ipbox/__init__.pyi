@@ -51,7 +51,6 @@ from .reconstruct import (
     cgls,
     estimate_sensitivities,
     fbp,
-    fbp_emission,
     gridding,
     landweber,
     pseudo_inverse,

@@ -38,7 +38,7 @@ DEMOS: dict[str, Demo] = {
     "pet": Demo(
         "PET of a brain: counts, attenuation, randoms and scatter",
         {"size": 128, "counts": 1e6, "seed": 0, "slice": 7},
-        ("fbp", "fbp uncorrected"),
+        ("fbp, attenuation ignored", "fbp", "cgls"),
     ),
     "mri": Demo(
         "multi-coil Cartesian MRI of a head",
@@ -109,16 +109,25 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         "data themselves": ipbox.analytic,
         "pseudo-inverse": ipbox.pseudo_inverse,
         "fbp": lambda A, b: ipbox.fbp(A, b, "hann"),
-        "fbp uncorrected": lambda A, b: ipbox.fbp(A.projector, b, "hann"),
+        "fbp, attenuation ignored": lambda A, b: ipbox.fbp(_without_attenuation(A), b, "hann"),
         "zero-filled": ipbox.zero_filled,
         "rss": ipbox.root_sum_of_squares,
         "gridding": ipbox.gridding,
         "sense": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, "sense")),
         "wiener": lambda A, b: ipbox.wiener(A, b, noise_level=delta),
         "truncated inverse": lambda A, b: ipbox.truncated_inverse(A, b, noise_level=delta),
-        "cgls": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, "cgls")),
+        "cgls": lambda A, b: ipbox.cgls(A, b - _background(A, b), delta, **bar(args, "cgls")),
         "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **bar(args, "tv")),
     }[name]
+
+
+def _without_attenuation(A: Any) -> Any:
+    return ipbox.PET(A.projector, normalisation=A.factors.max(), background=A.background)
+
+
+def _background(A: Any, b: Any) -> Any:
+    """Expected counts from elsewhere, in emission tomography."""
+    return A.background_like(b) if isinstance(A, ipbox.PET) else 0.0
 
 
 def _picture(args: argparse.Namespace, result: Any, data: Any) -> None:

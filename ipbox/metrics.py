@@ -113,7 +113,7 @@ def nrmse(x: Array, x_true: Array) -> float:
 
 
 def relative_residual(A: Any, x: Array, b: Array) -> float:
-    """‖A x - b‖/‖b‖ for an ipbox operator, or anything with ``A @ x``.
+    """‖A x - b‖/‖b‖ for an ipbox operator, or anything with ``A @ x``; ‖A x + r - b‖/‖b‖ for PET with background r.
 
     Raises
     ------
@@ -130,7 +130,10 @@ def relative_residual(A: Any, x: Array, b: Array) -> float:
     0.1
     """
     backend.array_module(x, b)
-    Ax = A.apply(x) if hasattr(A, "apply") else A @ x
+    if hasattr(A, "background_like"):
+        Ax = A.mean(x)
+    else:
+        Ax = A.apply(x) if hasattr(A, "apply") else A @ x
     if Ax.shape != b.shape:
         raise ValueError(f"b has shape {b.shape}; A x has {Ax.shape}, expected the same")
     size = backend.norm(b)

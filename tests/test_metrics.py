@@ -19,6 +19,13 @@ def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return truth + 0.1 * rng.standard_normal(truth.shape), truth
 
 
+def test_residual_of_pet_counts_the_background() -> None:
+    A = ip.PET(ip.JosephTransform((8, 8), [0.0, 1.0], dtype="float64"), background=2.0)
+    x = np.ones((8, 8))
+    assert ip.relative_residual(A, x, A.apply(x) + 2.0) < 1e-15
+    assert ip.relative_residual(A, x, A.apply(x)) > 0.1
+
+
 def test_psnr(pair, xp: ModuleType, dtype: np.dtype) -> None:
     x, truth = (u.astype(dtype) for u in pair)
     value = psnr(xp.asarray(x), xp.asarray(truth))

@@ -43,9 +43,9 @@ assert abs(total - seen) < 1e-6 * total
 
 # %% Analytical: filtered back-projection of (b - r) / (n a)
 # Without the attenuation the middle of the head comes out too dark by far: fewer pairs leave it.
-x_fbp, _ = ip.fbp_emission(A, b)
+x_fbp, _ = ip.fbp(A, b, "hann")
 no_attenuation = ip.PET(A.projector, normalisation=A.factors.max(), background=A.background)
-x_dark, _ = ip.fbp_emission(no_attenuation, b)
+x_dark, _ = ip.fbp(no_attenuation, b, "hann")
 middle = (slice(3 * size // 8, 5 * size // 8),) * 2
 print(f"the middle without correction: {100 * x_dark[middle].mean() / x_true[middle].mean():.0f} % of what is there")
 

@@ -1,4 +1,4 @@
-"""The products round the FFTs of MRI, on the CPU (Numba), one pass each: with a shift, and summed over coils.
+"""The products round the FFTs of MRI, on the CPU (Numba), one pass each: with weights, and summed over coils.
 
 Everything a kernel calls lives in this file, since only it is hashed for Numba's cache.
 """
@@ -15,28 +15,54 @@ from ipbox.kernels.compile import OPTIONS, twins
 inline = numba.njit(fastmath={"contract"}, **OPTIONS)
 
 
-def shift_multiply(x: np.ndarray, weights: np.ndarray, out: np.ndarray, rows: np.ndarray, shift: int) -> None:
-    """Write weights · x shifted cyclically: row i of ``x``, shifted by ``shift`` >= 0, is row rows[i] of ``out``.
+def weigh(x: np.ndarray, weights: np.ndarray, rows: np.ndarray, shift: int, out: np.ndarray) -> None:
+    """Write weights times x, shifted cyclically, for each coil; by this thread alone.
+
+    out[c, rows[i], j + shift] = weights[rows[i], j + shift] x[c, i, j].
 
     Parameters
     ----------
-    x, weights, out : array
-        of one shape and complex dtype, C-contiguous; ``out`` is overwritten.
-    rows : array of int
-        the row of ``out`` for each row of ``x``.
+    x, out : array, (C, R, n)
+        complex, C-contiguous; ``out`` is overwritten.
+    weights : array, (R, n)
+        of the precision of ``x``; real ones are half as much to read.
+    rows : array of int, (R,)
+        where each row goes.
     shift : int
         along the last axis, 0 to n - 1.
 
     Examples
     --------
     >>> import numpy as np
-    >>> x, out = np.array([1j, 2j, 3j]), np.empty(3, complex)
-    >>> shift_multiply(x, np.ones(3, complex), out, np.zeros(1, int), 1)
+    >>> x, out = np.array([[[1j, 2j, 3j]]]), np.empty((1, 1, 3), complex)
+    >>> weigh(x, np.ones((1, 3)), np.zeros(1, int), 1, out)
     >>> out.imag
-    array([3., 1., 2.])
+    array([[[3., 1., 2.]]])
     """
-    n = x.shape[-1]
-    shift_multiply_rows.run(x.size, x.reshape(-1, n), weights.reshape(-1, n), out.reshape(-1, n), rows, shift)
+    kernel = weigh_complex_rows if weights.dtype.kind == "c" else weigh_real_rows
+    kernel.serial(x, weights, rows, shift, out)
+
+
+def weigh_in_place(x: np.ndarray, weights: np.ndarray) -> None:
+    """Multiply each coil with weights, in place; by this thread alone.
+
+    Parameters
+    ----------
+    x : array, (C, R, n)
+        complex, C-contiguous.
+    weights : array, (R, n)
+        of the precision of ``x``, real or complex.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[[1j, 2j, 3j]]])
+    >>> weigh_in_place(x, np.array([[1.0, 0.0, 2.0]]))
+    >>> x.imag
+    array([[[1., 0., 6.]]])
+    """
+    kernel = weigh_complex_in_place if weights.dtype.kind == "c" else weigh_real_in_place
+    kernel.serial(x, weights)
 
 
 def combine_coils(maps: np.ndarray, images: np.ndarray, out: np.ndarray, add: bool) -> None:
@@ -66,9 +92,31 @@ def combine_coils(maps: np.ndarray, images: np.ndarray, out: np.ndarray, add: bo
 
 
 @inline
-def _multiply(y, a, b):
+def _scale(y, x, w):
     for j in range(y.shape[0]):
-        p, q = a[j], b[j]
+        y[j] = complex(x[j].real * w[j], x[j].imag * w[j])
+
+
+@inline
+def _multiply(y, x, w):
+    for j in range(y.shape[0]):
+        p, q = x[j], w[j]
+        y[j] = complex(p.real * q.real - p.imag * q.imag, p.real * q.imag + p.imag * q.real)
+
+
+# One array read and written has functions of its own: with two names for it, the loops would not be vectorised.
+
+
+@inline
+def _scale_in_place(y, w):
+    for j in range(y.shape[0]):
+        y[j] = complex(y[j].real * w[j], y[j].imag * w[j])
+
+
+@inline
+def _multiply_in_place(y, w):
+    for j in range(y.shape[0]):
+        p, q = y[j], w[j]
         y[j] = complex(p.real * q.real - p.imag * q.imag, p.real * q.imag + p.imag * q.real)
 
 
@@ -87,14 +135,41 @@ def _add_conj_multiply(y, a, b):
 
 
 @twins
-def shift_multiply_rows(x, w, out, rows, shift):
-    """out (R, n) from x (R, n): the two parts of every row."""
-    n = x.shape[1]
-    for i in prange(x.shape[0]):
-        k = rows[i]
-        y, z, v = out[k], x[i], w[k]
+def weigh_real_rows(x, w, rows, shift, out):
+    """The two parts of every row of every coil."""
+    coils, height, n = x.shape
+    for k in prange(coils * height):
+        c, i = k // height, k % height
+        y, z, v = out[c, rows[i]], x[c, i], w[rows[i]]
+        _scale(y[shift:], z[: n - shift], v[shift:])
+        _scale(y[:shift], z[n - shift :], v[:shift])
+
+
+@twins
+def weigh_complex_rows(x, w, rows, shift, out):
+    """The two parts of every row of every coil."""
+    coils, height, n = x.shape
+    for k in prange(coils * height):
+        c, i = k // height, k % height
+        y, z, v = out[c, rows[i]], x[c, i], w[rows[i]]
         _multiply(y[shift:], z[: n - shift], v[shift:])
         _multiply(y[:shift], z[n - shift :], v[:shift])
+
+
+@twins
+def weigh_real_in_place(x, w):
+    """Every row of every coil."""
+    coils, height, _ = x.shape
+    for k in prange(coils * height):
+        _scale_in_place(x[k // height, k % height], w[k % height])
+
+
+@twins
+def weigh_complex_in_place(x, w):
+    """Every row of every coil."""
+    coils, height, _ = x.shape
+    for k in prange(coils * height):
+        _multiply_in_place(x[k // height, k % height], w[k % height])
 
 
 @twins

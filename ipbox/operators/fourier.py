@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -71,60 +72,90 @@ class FourierTransform(Operator):
 class WeightedFourier:
     """W F and F* W for real weights W on the frequencies, of images with one batch axis.
 
-    With D the plain transform, (F u)_k = Q_k D_{k - c}: the phase Q goes into the weights and the shift by c into the
-    pass that multiplies with them.  On a device, where a pass costs little, the shift is a phase P of the image.
+    With D the plain transform, (F u)_k = Q_k D_{k - c}: the phase Q and the shift by c go into the pass that multiplies
+    with W.  On a device, where a pass costs little, and for coils, whose maps are multiplied with anyway, the shift is
+    a phase P of the image: F u = Q FFT(P u).
     """
 
     def __init__(self, weights: np.ndarray, dtype: np.dtype) -> None:
         dims = weights.shape
-        inner, outer = phases(dims)
-        self.inner, self.inner_conj = hold_with_conjugate(inner, dtype)
-        self.outer, self.outer_conj = hold_with_conjugate(weights * outer, dtype)
-        middle = tuple(n // 2 for n in dims)
+        self._weights, self._dtype = weights, dtype
+        still, middle = (0,) * len(dims), tuple(n // 2 for n in dims)
         back = tuple((-c) % n for c, n in zip(middle, dims, strict=True))
-        self._shifts = middle[-1], back[-1]
-        self._rows = shifted_rows(dims, middle), shifted_rows(dims, back)
-        self._outer_back = np.roll(self.outer_conj.host, back, axis=tuple(range(len(dims))))
+        p, v = (_compact(a, dtype) for a in (phases(dims)[0], weights * phases(dims)[1]))
+        self._shift_phase = WeighingPass(p, still)
+        self.weigh, self.weigh_conj = WeighingPass(v, still), WeighingPass(v.conj(), still)
+        self._shifting = WeighingPass(v, middle)
+        self._shifting_back = WeighingPass(np.roll(v.conj(), back, axis=tuple(range(len(dims)))), back)
+
+    @functools.cached_property
+    def full(self) -> tuple[HeldArray, ...]:
+        """P, W Q and their conjugates, in full."""
+        inner, outer = phases(self._weights.shape)
+        return tuple(HeldArray(a.astype(self._dtype)) for v in (inner, self._weights * outer) for a in (v, v.conj()))
 
     def forward(self, x: Array, out: Array) -> None:
         """out <- W F x."""
         if backend.is_device(x):
-            weighted("fftn", self.inner.like(x), self.outer.like(x), x, out)
+            P, _, V, _ = (a.like(x) for a in self.full)
+            weighted("fftn", P, V, x, out)
         else:
             each_image(self._forward, x, out)
 
     def adjoint(self, y: Array, out: Array) -> None:
         """out <- F* W y, or its real part where ``out`` is real."""
         if backend.is_device(y):
-            weighted("ifftn", self.outer_conj.like(y), self.inner_conj.like(y), y, out)
+            _, P, _, V = (a.like(y) for a in self.full)
+            weighted("ifftn", V, P, y, out)
         else:
             each_image(self._adjoint, y, out)
 
     def _forward(self, u: np.ndarray, y: np.ndarray) -> None:
-        from ipbox.kernels.fourier import shift_multiply
-
-        plain = backend.fft_module(u).fftn(u, norm="ortho")
-        shift_multiply(plain, self.outer.host, y, self._rows[0], self._shifts[0])
+        if u.dtype.kind == "c":  # in place: there is less to keep in the cache
+            self._shift_phase(u, y)
+            self.weigh.in_place(in_place("fftn", y, y.ndim), y)
+        else:  # half a transform
+            self._shifting(backend.fft_module(u).fftn(u, norm="ortho"), y)
 
     def _adjoint(self, y: np.ndarray, u: np.ndarray) -> None:
-        from ipbox.kernels.fourier import shift_multiply
-
         z = u if u.dtype.kind == "c" else np.empty_like(y)
-        shift_multiply(y, self._outer_back, z, self._rows[1], self._shifts[1])
+        self._shifting_back(y, z)
         image = in_place("ifftn", z, z.ndim)
-        if image is not u:
+        if not np.may_share_memory(image, u):
             u[...] = image if u.dtype.kind == "c" else image.real
 
 
-# ---------------------------------------------------------------- shifts as phases
+def _compact(v: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """``v`` as real numbers where it is real, as for even sizes: half as much to read."""
+    return v.astype(dtype) if v.imag.any() else v.real.astype(backend.real_dtype(dtype))
 
 
-def shifted_rows(dims: tuple[int, ...], shift: tuple[int, ...]) -> np.ndarray:
-    """Where each row of an array of shape ``dims`` goes when the leading axes are shifted cyclically."""
-    rows = np.zeros(1, dtype=np.int64)
-    for n, s in zip(dims[:-1], shift[:-1], strict=True):
-        rows = (rows[:, None] * n + (np.arange(n) + s) % n).reshape(-1)
-    return rows
+class WeighingPass:
+    """x -> v x, shifted cyclically, for host arrays (coils,) + dims; the weights v as the result has them."""
+
+    def __init__(self, v: np.ndarray, shift: tuple[int, ...]) -> None:
+        *height, width = v.shape
+        rows = np.zeros(1, dtype=np.int64)  # where each row goes
+        for n, s in zip(height, shift[:-1], strict=True):
+            rows = (rows[:, None] * n + (np.arange(n) + s) % n).reshape(-1)
+        self._shape = (-1, len(rows), width)
+        self._arguments = np.ascontiguousarray(v).reshape(-1, width), rows, shift[-1]
+
+    def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
+        from ipbox.kernels.fourier import weigh
+
+        weigh(x.reshape(self._shape), *self._arguments, out.reshape(self._shape))
+
+    def in_place(self, x: np.ndarray, out: np.ndarray) -> None:
+        """The pass without a shift, for an ``x`` in the memory of ``out``, or of its own where an FFT took another."""
+        from ipbox.kernels.fourier import weigh_in_place
+
+        if not np.may_share_memory(x, out):
+            out[...] = x
+        weigh_in_place(out.reshape(self._shape), self._arguments[0])
+
+
+# ---------------------------------------------------------------- the shifts' phases
 
 
 def phases(dims: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -143,12 +174,6 @@ def _phase(n: int, shift: int) -> np.ndarray:
 
 def _outer(vectors: list[np.ndarray]) -> np.ndarray:
     return math.prod(np.ix_(*vectors), start=np.ones((), dtype=complex))
-
-
-def hold_with_conjugate(x: np.ndarray, dtype: np.dtype) -> tuple[HeldArray, HeldArray]:
-    """``x`` and its conjugate; one array for both where they are equal, as for even sizes: there is less to read."""
-    held = HeldArray(x.astype(dtype))
-    return held, HeldArray(held.host.conj()) if x.imag.any() else held
 
 
 def weighted(transform: str, inner: Array, outer: Array, x: Array, out: Array) -> None:
@@ -175,7 +200,10 @@ def each_image(work: Callable[[np.ndarray, np.ndarray], None], x: np.ndarray, ou
 
     One transform after the other stays in the cache of its core, which two threads in one transform do not.
     """
-    backend.run_both([partial(_in_turn, work, x[part], out[part]) for part in halves(len(x), x.size)])
+    if len(x) == 1:
+        work(x[0], out[0])
+    else:
+        backend.run_both([partial(_in_turn, work, x[part], out[part]) for part in halves(len(x), x.size)])
 
 
 def halves(count: int, size: int) -> list[slice]:

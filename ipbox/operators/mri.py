@@ -11,7 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators.base import ALL_DTYPES, Operator, check_array, check_dims
-from ipbox.operators.fourier import WeightedFourier, check_complex, halves, in_place, weighted
+from ipbox.operators.fourier import WeightedFourier, check_complex, halves, in_place, phases, weighted
 from ipbox.operators.held import HeldArray
 from ipbox.operators.norms import golub_kahan
 from ipbox.operators.sensitivities import check_sensitivities, sum_of_squares
@@ -82,7 +82,7 @@ class CartesianMRI(Operator):
         self._maps: HeldArray | None = None
         dimsd = dims
         if sensitivities is not None:  # with the phase that F has on the image's side
-            maps = check_sensitivities(sensitivities, dims, dtype) * self._one_coil.inner.host
+            maps = check_sensitivities(sensitivities, dims, dtype) * phases(dims)[0].astype(dtype)
             self._maps, dimsd = HeldArray(maps), maps.shape
         super().__init__(dims, dimsd, backend.real_dtype(dtype) if real_image else dtype, dtype, name="CartesianMRI")
         self._mask = W
@@ -95,7 +95,9 @@ class CartesianMRI(Operator):
     @property
     def sensitivities(self) -> np.ndarray | None:
         """The maps S_c, on the host (a new array), or None."""
-        return None if self._maps is None else self._maps.host * self._one_coil.inner_conj.host
+        return (
+            None if self._maps is None else self._maps.host * phases(tuple(self.dims))[0].conj().astype(self.dtype_out)
+        )
 
     def coil_images(self, b: Array) -> Array:
         """F* W y_c for each coil: the adjoint before the coils are combined.
@@ -122,32 +124,54 @@ class CartesianMRI(Operator):
         if self._maps is None:
             self._one_coil.forward(x, out)
             return
-        S, V = self._maps.like(x), self._one_coil.outer.like(x)
+        S = self._maps.like(x)
         if backend.is_device(x):
-            weighted("fftn", S, V, x[:, None], out)
+            weighted("fftn", S, self._one_coil.full[2].like(x), x[:, None], out)
             return
         parts = halves(len(S), out[0].size)
         for u, y in zip(x, out, strict=True):
-            backend.run_both([partial(_coils_forward, S[part], V, u, y[part]) for part in parts])
+            backend.run_both([partial(self._coils_forward, S[part], u, y[part]) for part in parts])
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         if self._maps is None:
             self._one_coil.adjoint(y, out)
             return
-        S, V = self._maps.like(y), self._one_coil.outer_conj.like(y)
+        S = self._maps.like(y)
         if backend.is_device(y):
             xp = backend.array_module(y)
-            images = in_place("ifftn", y * V, V.ndim)
+            images = in_place("ifftn", y * self._one_coil.full[3].like(y), len(self.dims))
             images *= xp.conj(S)
             xp.sum(images if out.dtype.kind == "c" else images.real, axis=1, out=out)
             return
         parts = halves(len(S), y[0].size)
         for b, u in zip(y, out, strict=True):  # the same sums whether two threads are there or one
             sums = [np.empty_like(S[0]) for _ in parts]
-            backend.run_both([partial(_coils_adjoint, S[p], V, b[p], s) for p, s in zip(parts, sums, strict=True)])
+            backend.run_both([partial(self._coils_adjoint, S[p], b[p], s) for p, s in zip(parts, sums, strict=True)])
             for s in sums[1:]:
                 sums[0] += s
             u[...] = sums[0] if u.dtype.kind == "c" else sums[0].real
+
+    # Two threads share the coils.  Each takes a few at a time, which stay in the cache of its core.
+
+    def _few(self, count: int) -> list[slice]:
+        step = math.ceil(CACHED / math.prod(self.dims))
+        return [slice(i, i + step) for i in range(0, count, step)]
+
+    def _coils_forward(self, S: np.ndarray, u: np.ndarray, y: np.ndarray) -> None:
+        """y_c <- W F S_c u."""
+        for part in self._few(len(S)):
+            z = y[part]
+            np.multiply(S[part], u, out=z)
+            self._one_coil.weigh.in_place(in_place("fftn", z, u.ndim), z)
+
+    def _coils_adjoint(self, S: np.ndarray, y: np.ndarray, u: np.ndarray) -> None:
+        """u <- Σ_c conj(S_c) F* W y_c."""
+        from ipbox.kernels.fourier import combine_coils
+
+        for part in self._few(len(S)):
+            z = np.empty_like(y[part])
+            self._one_coil.weigh_conj(y[part], z)
+            combine_coils(S[part], in_place("ifftn", z, u.ndim), u, add=part.start > 0)
 
     # ------------------------------------------------------------ norm
 
@@ -161,29 +185,6 @@ class CartesianMRI(Operator):
         bound = float(w.max()) * math.sqrt(float(sum_of_squares(self._maps.host).max()))
         below = golub_kahan(self)
         return (bound * (1 + 1e-6), "bound") if bound <= 1.05 * below else (1.02 * below, "estimate")
-
-
-# Two threads share the coils.  Each takes a few at a time, which stay in the cache of its core.
-
-
-def _few(S: np.ndarray) -> list[slice]:
-    step = math.ceil(CACHED / S[0].size)
-    return [slice(i, i + step) for i in range(0, len(S), step)]
-
-
-def _coils_forward(S: np.ndarray, V: np.ndarray, u: np.ndarray, y: np.ndarray) -> None:
-    """y_c <- V FFT(S_c u)."""
-    for part in _few(S):
-        weighted("fftn", S[part], V, u, y[part])
-
-
-def _coils_adjoint(S: np.ndarray, V: np.ndarray, y: np.ndarray, u: np.ndarray) -> None:
-    """u <- Σ_c conj(S_c) FFT*(V y_c), V being conjugated already."""
-    from ipbox.kernels.fourier import combine_coils
-
-    for i, part in enumerate(_few(S)):
-        images = in_place("ifftn", y[part] * V, V.ndim)
-        combine_coils(S[part], images, u, add=i > 0)
 
 
 def check_mask(mask: Array) -> np.ndarray:

@@ -13,7 +13,8 @@ from scipy import fft
 from ipbox import backend
 from ipbox.operators.nonuniform import EPS
 
-SPLIT_FROM = 2000  # points: below, a second thread gains nothing
+SPLIT_FROM = 30_000  # points: below, a second thread gains less than waking it costs
+FFT_SPLIT_FROM = 1 << 18  # pixels: the same for its FFTs
 OVERSAMPLING = 16  # samples a grid cell, of the kernel for the quadrature of its Fourier transform
 
 
@@ -60,35 +61,36 @@ class RealNonuniformFFT:
             (1.0 / _transform(offsets, phi, 2 * np.pi * (np.arange(n) - n // 2) / m)).astype(self.dtype)
             for n, m in zip(self.dims, self.grid, strict=True)
         ]
+        complex_dtype = backend.complex_dtype(self.dtype)
         self.rows = np.zeros((self.dims[0], nx), self.dtype)
-        self.columns = np.zeros((ny, nx // 2 + 1), backend.complex_dtype(self.dtype))
+        self.lines = np.zeros((self.dims[0], nx // 2 + 1), complex_dtype)
         mirrored = np.signbit(points[1])  # of -0.0 too, so that a view is one run
         signs = np.where(mirrored, -1.0, 1.0)
         self.conjugate = _runs(mirrored)
         y, x = signs * points[0], signs * points[1] * (nx / (2 * np.pi))  # x in columns, 0 <= x <= nx / 2
         half = math.ceil(y.size / 2) if y.size >= SPLIT_FROM else y.size
         self.parts = [
-            _Part(slice(a, b), y[a:b], x[a:b], (ny, nx // 2 + 1 + 2 * g), g, self.columns.dtype, eps)
+            _Part(slice(a, b), y[a:b], x[a:b], (ny, nx // 2 + 1 + 2 * g), g, complex_dtype, eps)
             for a, b in ((0, half), (half, y.size))
             if a < b
         ]
 
     def forward(self, u: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """F u."""
-        (qy, qx), g, rows, columns = self.corrections, self.ghosts, self.rows, self.columns
-        out = np.empty(self.parts[-1].points.stop, columns.dtype) if out is None else out
-        workers = backend.cpu_threads()
-        for image, grid in _wrapped(self.dims[1], self.grid[1]):
-            np.multiply(u[:, image], qx[image], out=rows[:, grid])
-        lines = fft.rfft(rows, axis=1, workers=workers)
-        for image, grid in _wrapped(self.dims[0], self.grid[0]):
-            np.multiply(lines[image], qy[image, None], out=columns[grid])
-        half_plane = fft.fft(columns, axis=0, workers=workers)
+        (qy, qx), g, (ny, nx) = self.corrections, self.ghosts, self.dims
         plane = self.parts[0].plane
-        plane[:, g:-g] = half_plane
+        columns = plane[:, g:-g]
+        out = np.empty(self.parts[-1].points.stop, plane.dtype) if out is None else out
+        for image, grid in _wrapped(nx, self.grid[1]):
+            np.multiply(u[:, image], qx[image], out=self.rows[:, grid])
+        lines = fft.rfft(self.rows, axis=1, workers=self.workers)
+        for image, grid in _wrapped(ny, self.grid[0]):
+            np.multiply(lines[image], qy[image, None], out=columns[grid])
+        columns[ny - ny // 2 : self.grid[0] - ny // 2] = 0
+        self._in_place(fft.fft, columns)
         for ghost, source in _mirrors(g, columns.shape[1]):  # û(-ω) is the conjugate of û(ω)
-            np.conjugate(half_plane[0, source], out=plane[0, ghost])
-            np.conjugate(half_plane[:0:-1, source], out=plane[1:, ghost])
+            np.conjugate(columns[0, source], out=plane[0, ghost])
+            np.conjugate(columns[:0:-1, source], out=plane[1:, ghost])
         backend.run_both([partial(part.interpolate, plane, out) for part in self.parts])
         for run in self.conjugate:
             np.conjugate(out[run], out=out[run])
@@ -96,30 +98,37 @@ class RealNonuniformFFT:
 
     def adjoint(self, c: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Re F* c; ``c`` is scratch memory, and changed."""
-        (qy, qx), g, rows, columns = self.corrections, self.ghosts, self.rows, self.columns
+        (qy, qx), g, (ny, nx) = self.corrections, self.ghosts, self.dims
         out = np.empty(self.dims, self.dtype) if out is None else out
-        workers = backend.cpu_threads()
         for run in self.conjugate:
             np.conjugate(c[run], out=c[run])
         backend.run_both([partial(part.spread, c) for part in self.parts])
         plane = self.parts[0].plane
         for part in self.parts[1:]:
             plane += part.plane
-        half_plane = plane[:, g:-g]
+        columns, lines = plane[:, g:-g], self.lines
         for ghost, source in _mirrors(g, columns.shape[1]):
-            half_plane[0, source] += plane[0, ghost].conj()
-            half_plane[:0:-1, source] += plane[1:, ghost].conj()
-        lines = fft.ifft(half_plane, axis=0, norm="forward", workers=workers)
-        # irfft counts every column twice but the first and the last
-        spectrum = np.empty((self.dims[0], columns.shape[1]), columns.dtype)
-        for image, grid in _wrapped(self.dims[0], self.grid[0]):
-            np.multiply(lines[grid], 0.5 * qy[image, None], out=spectrum[image])
-        spectrum[:, 0] *= 2.0
-        spectrum[:, -1] *= 2.0
-        rows = fft.irfft(spectrum, n=self.grid[1], axis=1, norm="forward", workers=workers)
-        for image, grid in _wrapped(self.dims[1], self.grid[1]):
+            columns[0, source] += plane[0, ghost].conj()
+            columns[:0:-1, source] += plane[1:, ghost].conj()
+        self._in_place(partial(fft.ifft, norm="forward"), columns)
+        for image, grid in _wrapped(ny, self.grid[0]):
+            np.multiply(columns[grid], 0.5 * qy[image, None], out=lines[image])
+        lines[:, [0, -1]] *= 2.0  # irfft counts every column twice but the first and the last
+        rows = fft.irfft(lines, n=self.grid[1], axis=1, norm="forward", workers=self.workers)
+        for image, grid in _wrapped(nx, self.grid[1]):
             np.multiply(rows[:, grid], qx[image], out=out[:, image])
         return out
+
+    @property
+    def workers(self) -> int:
+        """Threads of one FFT: a second one has to be worth waking."""
+        return backend.cpu_threads() if self.rows.size >= FFT_SPLIT_FROM else 1
+
+    def _in_place(self, transform: Any, columns: np.ndarray) -> None:
+        """FFT of every column; SciPy may overwrite its input, but does not have to."""
+        result = transform(columns, axis=0, overwrite_x=True, workers=self.workers)
+        if not np.may_share_memory(result, columns):
+            columns[...] = result
 
 
 class _Part:

@@ -2,7 +2,6 @@
 
 from ipbox.reconstruct.analytic import analytic
 from ipbox.reconstruct.deblurring import truncated_inverse, wiener
-from ipbox.reconstruct.emission import fbp_emission
 from ipbox.reconstruct.filtered import fbp
 from ipbox.reconstruct.gridding import gridded_kspace, gridding
 from ipbox.reconstruct.iterative import cgls, landweber
@@ -16,7 +15,6 @@ __all__ = [
     "cgls",
     "estimate_sensitivities",
     "fbp",
-    "fbp_emission",
     "gridded_kspace",
     "gridding",
     "landweber",

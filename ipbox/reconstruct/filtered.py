@@ -10,8 +10,9 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.fidelity import check_fits
-from ipbox.operators import FanBeamTransform, JosephTransform, RayTransform
+from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
 from ipbox.reconstruct.backprojection import back_projection
+from ipbox.reconstruct.emission import line_integrals
 from ipbox.reconstruct.fan import fan_back_projection
 from ipbox.reconstruct.info import AnalyticInfo
 
@@ -19,18 +20,20 @@ FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
 
 
 def fbp(
-    A: RayTransform | JosephTransform | FanBeamTransform, b: Array, filter: str = "ramp"
+    A: RayTransform | JosephTransform | FanBeamTransform | PET, b: Array, filter: str = "ramp"
 ) -> tuple[Array, AnalyticInfo]:
-    """Filtered back-projection for parallel and fan beam.
+    """Filtered back-projection for parallel and fan beam, and for PET.
 
     u = Σ_θ Δθ (h * b_θ)(x·θ) for parallel beam, where h is the band-limited ramp filter |ω|/2π times a window;
     u = Σ_β Δβ U⁻² (h * [w cos γ b_β])(a(x)) for fan beam, see `ipbox.reconstruct.fan`.
 
     Parameters
     ----------
-    A : RayTransform, JosephTransform or FanBeamTransform
+    A : RayTransform, JosephTransform, FanBeamTransform or PET
     b : array
-        Sinogram of shape A.dimsd, or a batch of them.
+        Sinogram of shape A.dimsd, or a batch of them.  Counts of `PET` are corrected for background, attenuation and
+        normalisation, (b - r)/(n a), and then filtered and back-projected by its projector's geometry; the image stays
+        blurred by the scanner's resolution.
     filter : str
         ``"ramp"`` (no window), ``"shepp-logan"``, ``"cosine"`` or ``"hann"``.
 
@@ -56,7 +59,8 @@ def fbp(
     Raises
     ------
     TypeError, ValueError
-        where A is none of these operators, ``filter`` is unknown, or ``b`` does not fit A or is not finite.
+        where A is none of these operators, ``filter`` is unknown, ``b`` does not fit A or is not finite, or PET has
+        readings without counts (n a = 0).
 
     References
     ----------
@@ -71,12 +75,15 @@ def fbp(
     >>> x.shape
     (64, 64)
     """
-    if not isinstance(A, RayTransform | JosephTransform | FanBeamTransform):
-        raise TypeError(f"A is {type(A).__name__}; fbp expects a RayTransform, JosephTransform or FanBeamTransform")
+    if not isinstance(A, RayTransform | JosephTransform | FanBeamTransform | PET):
+        expected = "a RayTransform, JosephTransform, FanBeamTransform or PET"
+        raise TypeError(f"A is {type(A).__name__}; fbp expects {expected}")
     if filter not in FILTERS:
         raise ValueError(f"filter is {filter!r}; expected one of {', '.join(FILTERS)}")
     check_fits(A, check_data(b))
     start = time.perf_counter()
+    if isinstance(A, PET):
+        A, b = A.projector, line_integrals(A, b)
     x = _fan(A, b, filter) if isinstance(A, FanBeamTransform) else _parallel(A, b, filter)
     if not np.isfinite(backend.norm(x)):
         raise FloatingPointError(f"fbp: the image is not finite; b is beyond the range of {b.dtype}")
