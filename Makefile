@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       reconstruct a chest-CT slice and a measured sinogram; pictures in build/"
+	@echo "make demo       CT, a measured sinogram, fan beam, PET, MRI, deblurring; pictures in build/"
 	@echo "make test       all tests but the slow ones: on NumPy, then on the stand-in for CuPy"
 	@echo "make test-slow  all tests"
 	@echo "make lint       ruff"
@@ -40,6 +40,10 @@ demo: $(READY)
 	@mkdir -p build
 	$(PY) -m ipbox demo ct
 	$(PY) -m ipbox demo tomography-measured
+	$(PY) -m ipbox demo fan
+	$(PY) -m ipbox demo pet
+	$(PY) -m ipbox demo mri
+	$(PY) -m ipbox demo blur
 
 test: $(READY)
 	$(PY) -m pytest

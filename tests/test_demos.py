@@ -1,0 +1,62 @@
+"""Every demonstration, small: a table whose last method beats the first, and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from ipbox.cli import main
+from ipbox.demos import DEMOS
+from ipbox.problems import names
+
+OPTIONS = {
+    "fan": ["--views", "60"],
+    "mri": ["--coils", "4"],
+    "mri-radial": ["--coils", "4", "--undersampling", "4"],
+    "compressed-sensing": ["--size", "32"],
+}
+
+
+def test_every_simulated_problem_has_a_demonstration() -> None:
+    elsewhere = {"ct", "tomography-measured", "blur-varying"}  # the first two have commands of their own
+    assert set(DEMOS) == set(names()) - elsewhere
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_demo(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "picture.png"
+    words = ["demo", name, "--size", "64", *OPTIONS.get(name, []), "--quiet", "--out", str(out)]
+    assert main(words) == 0
+    printed, bars = capsys.readouterr()
+    assert bars == ""
+    lines = printed.splitlines()
+    assert lines[0].startswith(f"{name}: {DEMOS[name].help}") and lines[-1] == f"picture: {out}"
+    start = lines[2].index("PSNR") + len("PSNR")  # the column ends where its heading ends
+    figures = [float(line[:start].split()[-1]) for line in lines[3:-1]]
+    assert len(figures) == len(DEMOS[name].methods)
+    assert figures[-1] > figures[0] + 1
+    picture = matplotlib.image.imread(out)
+    assert picture.std() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["fan", "--views", "0"], "argument --views: is 0; expected an integer >= 1"),
+        (["pet", "--counts", "-1"], "argument --counts: is -1; expected a number >= 1"),
+        (["mri", "--mask", "spiral"], "mask is 'spiral'"),
+        (["mri-radial", "--trajectory", "zigzag"], "trajectory is 'zigzag'"),
+        (["blur", "--kernel", "shake"], "kernel is 'shake'"),
+        (["blur", "--image", "dog"], "image is 'dog'"),
+        (["inpaint", "--mask", "all"], "mask is 'all'"),
+        (["super-resolution", "--factor", "7"], "factor is 7"),
+        (["denoise", "--out", "x.doc"], "--out is x.doc; expected a file that ends in .png, .pdf, .svg"),
+    ],
+)
+def test_bad_usage(words: list[str], expected: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["demo", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith("ipbox: error: ") and expected in captured.err
