@@ -113,7 +113,7 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         "zero-filled": ipbox.zero_filled,
         "rss": ipbox.root_sum_of_squares,
         "gridding": ipbox.gridding,
-        "sense": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, "sense")),  # stopped by the discrepancy
+        "sense": lambda A, b: ipbox.sense(A, b, delta, tol=1e-5, **bar(args, "sense")),
         "wiener": lambda A, b: ipbox.wiener(A, b, noise_level=delta),
         "truncated inverse": lambda A, b: ipbox.truncated_inverse(A, b, noise_level=delta),
         "cgls": lambda A, b: ipbox.cgls(A, b - _background(A, b), delta, **bar(args, "cgls")),

@@ -299,6 +299,14 @@ def test_sense_of_a_head_beats_zero_filling() -> None:
     assert quality["sense"] > max(quality["zero_filled"], quality["root_sum_of_squares"]) + 5
 
 
+def test_sense_stops_by_the_discrepancy() -> None:
+    A, b, _, about = ip.problem("mri", size=64, coils=4, noise=0.05)
+    x, info = ip.sense(A, b, about.noise_level, tol=1e-8)
+    assert info.stop == "discrepancy" and np.linalg.norm(A.apply(x) - b) <= 1.01 * about.noise_level
+    with pytest.raises(ValueError, match="lam is 0.1 and noise_level is 1.0; expected one of them"):
+        ip.sense(A, b, 1.0, lam=0.1)
+
+
 def test_bad_reconstruction() -> None:
     A, b, _, _ = ip.problem("mri", size=16, coils=2, calibration=2)
     for f in (ip.zero_filled, ip.root_sum_of_squares):

@@ -13,8 +13,9 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators.base import Operator
 from ipbox.operators.held import HeldArray
-from ipbox.operators.lines import LineTransform, collatz_wielandt
+from ipbox.operators.lines import LineTransform
 from ipbox.operators.nonnegative_blur import NonnegativeBlur
+from ipbox.operators.positive import collatz_wielandt
 from ipbox.operators.tomography import check_count, check_finite, check_subset
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators.base import Operator, check_dims
+from ipbox.operators.positive import collatz_wielandt
 from ipbox.operators.tomography import check_angles, check_count, check_finite, check_positive, check_subset
 
 
@@ -159,30 +160,3 @@ class JosephTransform(LineTransform):
         c, s, ds = np.cos(self.angles), np.sin(self.angles), self.det_spacing
         s0 = self.det_shift - 0.5 * (self.n_det - 1) * ds
         return self._in_indices((s0 * c, s0 * s), (ds * c, ds * s), (-s, c), (0.0, 0.0))
-
-
-# ---------------------------------------------------------------- the norm of a non-negative matrix
-
-
-def collatz_wielandt(A: Operator, rtol: float = 0.03, steps: int = 500) -> float:
-    """‖A*A‖ <= max_i (A*A x)_i / x_i for a non-negative matrix A and every x > 0 on the pixels that A sees.
-
-    x follows the power iteration from ones.  The Rayleigh quotient bounds ‖A*A‖ from below: it ends when the two are
-    within ``rtol``.  Sums of non-negative terms have a small relative error, for which the bound leaves room.
-    """
-    x = np.ones(tuple(A.dims), A.dtype_in)
-    y = A.apply_adjoint(A.apply(x))
-    seen = y > 0
-    if not seen.any():
-        return 0.0
-    terms = 2 * max(A.dims) + 2 * A.dimsd[0]
-    room = 1 + terms * float(np.finfo(A.dtype_in).eps)
-    best = math.inf
-    for _ in range(steps):
-        best = min(best, float((y[seen] / x[seen]).max()))
-        if best <= (1 + rtol) * backend.dot(x, y) / backend.dot(x, x):
-            break
-        x = y / y.max()
-        seen = x > np.finfo(x.dtype).tiny  # parts that no ray connects to the rest may fade away
-        y = A.apply_adjoint(A.apply(x))
-    return best * room

@@ -91,7 +91,7 @@ def load(name: str) -> dict[str, np.ndarray]:
     Parameters
     ----------
     name : str
-        ``"ct_lung1"``, ``"ct_lung2"``, ``"ct_lung2_full"`` or ``"tomo_haadf"``; ``data/README.md`` describes them.
+        One of ``DATASETS``, such as ``"ct_lung1"``; ``data/README.md`` describes them.
 
     Raises
     ------

@@ -111,7 +111,15 @@ def root_sum_of_squares(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
 
 
 def sense(
-    A: Any, b: Array, *, lam: float = 0.0, niter: int = 50, tol: float = 1e-3, x0: Array | None = None, **options: Any
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    lam: float = 0.0,
+    niter: int = 50,
+    tol: float = 1e-3,
+    x0: Array | None = None,
+    **options: Any,
 ) -> tuple[Array, Solution]:
     r"""SENSE: least squares with the coils' sensitivities, by conjugate gradients.
 
@@ -123,12 +131,15 @@ def sense(
         `CartesianMRI` or `NonCartesianMRI` with sensitivities; any other operator is taken as well.
     b : array
         Data of shape A.dimsd, or a batch of them.
+    noise_level : float, optional
+        Expected norm of the noise δ, for λ = 0: stops at ‖Au - b‖ <= 1.01 δ too (discrepancy principle).
     lam : float
         λ >= 0; with 0, stopping early regularises.
     niter : int
         Bound on the iterations.
     tol : float
-        Relative norm of the normal equations' residual at which to stop.
+        Relative norm of the normal equations' residual at which to stop; radial and spiral data are less well
+        conditioned, and profit from a smaller one where there is little noise.
     x0 : array, optional
         Start; zero by default, and then pixels where every map is zero stay zero.
     **options
@@ -142,7 +153,7 @@ def sense(
     Raises
     ------
     ValueError, TypeError
-        for λ < 0, or data that do not fit A.
+        for λ < 0, λ > 0 together with a noise level, or data that do not fit A.
 
     References
     ----------
@@ -159,10 +170,14 @@ def sense(
     """
     if not isinstance(lam, numbers.Real) or not 0 <= lam < np.inf:
         raise ValueError(f"lam is {lam!r}; expected zero or a positive number")
+    if lam > 0 and noise_level is not None:
+        raise ValueError(f"lam is {lam} and noise_level is {noise_level}; expected one of them")
     if lam > 0:
         return tikhonov(A, b, float(lam), tol=tol, niter=niter, x0=x0, **options)
     A = as_operator(A)
     stop = stopping.residual(tol, every=1) | stopping.niter(niter)
+    if noise_level is not None:
+        stop = stopping.discrepancy(noise_level) | stop
     info = solve(Problem(L2(A, b), batch=batch_of(A, b)), CGLS(), x0=x0, stop=stop, **options)
     return info.x, info
 
