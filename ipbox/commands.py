@@ -16,7 +16,8 @@ from typing import Any
 
 import ipbox
 
-IO = ("pydicom", "nibabel", "pynrrd")  # the extra of that name
+PACKAGES = ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib")
+PACKAGES += ("pydicom", "nibabel", "pynrrd")  # of the extra io
 OUTPUTS = (".npy", ".npz", ".h5", ".png")
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -196,7 +197,7 @@ def info(args: argparse.Namespace) -> None:
 
     print(f"ipbox {ipbox.__version__} in {Path(ipbox.__file__).parent}")
     print(f"Python {sys.version.split()[0]} on {sys.platform}")
-    for name in ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib") + IO:
+    for name in PACKAGES:
         print(f"  {name:13}{_version(name)}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"CPU threads: {ipbox.backend.cpu_threads()} used by the ray transform, {cores} available")
