@@ -192,8 +192,10 @@ def compare(
 def _unpack(problem: tuple[Any, ...]) -> tuple[Any, Array, Array | None]:
     if not isinstance(problem, tuple | list) or len(problem) not in (2, 3, 4):
         raise TypeError("problem is not a tuple of 2 to 4; expected (A, b), (A, b, x_true) or (A, b, x_true, info)")
-    A, b = problem[:2]
-    return A, b, problem[2] if len(problem) > 2 else None
+    A, b, x_true = (*problem, None)[:3]
+    if x_true is not None and not backend.is_array(x_true):
+        raise TypeError(f"x_true is {type(x_true).__name__}; expected an array, or None where it is not known")
+    return A, b, x_true
 
 
 def _check(methods: Mapping[str, Method]) -> None:

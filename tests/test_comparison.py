@@ -122,5 +122,7 @@ def test_bad_methods(problem: tuple, given: object, error: type[Exception], word
 def test_bad_problem_and_unknown_row(problem: tuple, result: Comparison) -> None:
     with pytest.raises(TypeError, match="problem is not a tuple of 2 to 4"):
         ip.compare(problem[0], {"fbp": ip.fbp})
+    with pytest.raises(TypeError, match="x_true is list; expected an array"):
+        ip.compare((*problem[:2], problem[2].tolist()), {"fbp": ip.fbp})
     with pytest.raises(KeyError, match="method is 'tv'; expected one of fbp, cgls"):
         result["tv"]

@@ -210,6 +210,7 @@ def test_norms_of_gradients(scheme: str, boundary: str) -> None:
 BAD = {
     "axis": (lambda: ip.FiniteDifference((3, 4), 2), "^axis is 2; expected an integer from -2 to 1"),
     "axis of another kind": (lambda: ip.FiniteDifference((3, 4), 0.5), "^axis is 0.5"),
+    "list of schemes": (lambda: ip.Gradient((3, 4), scheme=["forward"]), r"^scheme is \['forward'\]; expected"),
     "scheme": (lambda: ip.Gradient((3, 4), scheme="upwind"), "^scheme is 'upwind'; expected 'forward', 'backward'"),
     "boundary": (lambda: ip.Gradient((3, 4), boundary="dirichlet"), "^boundary is 'dirichlet'; expected 'neumann'"),
     "zero spacing": (lambda: ip.Gradient((3, 4), spacing=0), "^spacing is 0; expected a positive number or 2 of them"),

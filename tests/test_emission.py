@@ -171,7 +171,11 @@ def test_subsets_are_views() -> None:
             assert np.shares_memory(mine, whole) and np.array_equal(mine, whole[k::2])
         for C in B.subsets(3):  # of a subset
             assert np.shares_memory(C.factors, A.factors)
-    few = A.subset([4, 1])
+    assert A.shape[0] == A.dimsd[0] * A.dimsd[1]  # PyLops keeps the shape once it was asked for
+    few, pair = A.subset([4, 1]), A.subset((4, 1))
+    assert few.shape[0] == pair.shape[0] == few.dimsd[0] * few.dimsd[1]
+    assert not few.factors.flags.writeable and not few.background.flags.writeable
+    assert np.array_equal(pair.factors, few.factors) and np.array_equal(pair.background, few.background)
     assert np.array_equal(few.factors, A.factors[[4, 1]]) and np.array_equal(few.projector.angles, VIEWS[[4, 1]])
     assert few.norm() < A.norm() and A.norm_kind == few.norm_kind == "bound"
 

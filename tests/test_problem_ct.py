@@ -133,7 +133,7 @@ def test_where_the_arrays_live(xp: ModuleType, dtype: np.dtype) -> None:
         (dict(image=np.ones(4)), ValueError, r"image has shape \(4,\); expected \(ny, nx\)"),
         (dict(image=np.full((4, 4), np.nan)), ValueError, "image has NaN or infinite entries"),
         (dict(image=np.ones((4, 4)), size=5), ValueError, r"size is 5; .*image, which has shape \(4, 4\)"),
-        (dict(image=[[1.0]]), TypeError, "got list"),
+        (dict(image=[[1.0]]), TypeError, "image is list; expected"),
     ],
 )
 def test_ct_refuses(options: dict, error: type[Exception], message: str) -> None:

@@ -41,7 +41,7 @@ def test_agrees_with_numpy(name: str, method: str, xp: ModuleType) -> None:
     b = RNG.standard_normal(len(M)).astype(M.dtype)
     expected = np.linalg.pinv(M) @ b
     x, info = ip.pseudo_inverse(xp.asarray(M), xp.asarray(b), method)
-    assert isinstance(x, xp.ndarray) and x.dtype == M.dtype and info.method == "pseudo-inverse"
+    assert isinstance(x, xp.ndarray) and x.dtype == M.dtype and info.method == "pseudo_inverse"
     np.testing.assert_allclose(host(x), expected, atol=1e-9 * np.linalg.norm(expected))
     if method == "svd":
         sigma = np.linalg.svd(M, compute_uv=False)
@@ -122,6 +122,7 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "method": (lambda: ip.pseudo_inverse(np.eye(2), np.ones(2), "qr"), ValueError, "^method is 'qr'; expected one of"),
     "tol": (lambda: ip.pseudo_inverse(np.eye(2), np.ones(2), tol=0.0), ValueError, "^tol is 0.0"),
     "text": (lambda: ip.pseudo_inverse(np.eye(2), np.ones(2), tol="1"), ValueError, "^tol is '1'"),
+    "unused niter": (lambda: ip.pseudo_inverse(np.eye(2), np.ones(2), niter=1.5), ValueError, "niter is 1.5"),
     "niter": (lambda: ip.pseudo_inverse(np.eye(2), np.ones(2), "cgls", niter=1.5), ValueError, "niter is 1.5"),
     "shape": (lambda: ip.pseudo_inverse(np.eye(2), np.ones(3)), ValueError, r"^b has shape \(3,\)"),
     "dtype": (lambda: ip.pseudo_inverse(np.eye(2), np.ones(2, "f4")), TypeError, "^b has dtype float32"),

@@ -63,7 +63,7 @@ def difference_norm(n: int, scheme: str, boundary: str) -> float:
 
 def check_scheme(scheme: Any, boundary: Any) -> tuple[str, str]:
     """The two names, if they are known."""
-    if scheme not in SHARES:
+    if not isinstance(scheme, str) or scheme not in SHARES:
         raise ValueError(f"scheme is {scheme!r}; expected 'forward', 'backward' or 'central'")
     if boundary not in BOUNDARIES:
         raise ValueError(f"boundary is {boundary!r}; expected 'neumann' or 'periodic'")

@@ -182,8 +182,11 @@ class PET(Operator):
         ValueError, TypeError
             for no angles, an index out of range, or indices that are not integers.
         """
-        check_subset(indices, self.dimsd[0])
+        chosen = check_subset(indices, self.dimsd[0])
+        if not isinstance(indices, slice):
+            indices = chosen  # a tuple would index two axes of n a and r
         part = copy.copy(self)
+        part.__dict__.pop("_shape", None)  # which PyLops keeps once it was asked for
         part.projector = self.projector.subset(indices)
         part._factors, part._background = _HeldPart(self._factors, indices), _HeldPart(self._background, indices)
         part._sensitivity = {}
@@ -222,7 +225,9 @@ class _HeldPart(HeldArray):
     """Some rows of a `HeldArray`, on either device: views where ``indices`` is a slice."""
 
     def __init__(self, whole: HeldArray, indices: Any) -> None:
-        super().__init__(whole.host[indices])
+        rows = whole.host[indices]
+        rows.flags.writeable = False
+        super().__init__(rows)
         self.whole, self.indices = whole, indices
 
     def like(self, x: Array) -> Array:

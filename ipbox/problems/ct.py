@@ -162,7 +162,8 @@ def truth_and_finer(
 
 
 def _own_image(image: Array, size: int | None) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:
-    backend.array_module(image)
+    if not backend.is_array(image):
+        raise TypeError(f"image is {type(image).__name__}; expected 'lung', 'shepp-logan' or an array")
     u = backend.to_host(image)
     if u.ndim != 2 or u.size == 0:
         raise ValueError(f"image has shape {u.shape}; expected (ny, nx)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import time
 from typing import Any
 
@@ -69,7 +71,7 @@ def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array,
     Raises
     ------
     ValueError, TypeError
-        where ``b`` does not fit A, or as the method raises them.
+        where ``b`` does not fit A, the noise level is not positive or zero, or as the method raises them.
 
     Examples
     --------
@@ -81,6 +83,8 @@ def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array,
     """
     A = as_operator(A)
     check_fits(A, check_data(b))
+    if noise_level is not None:
+        _check_noise_level(noise_level)
     if isinstance(A, BY_FILTERING):
         return fbp(A, b, "hann")
     if isinstance(A, CartesianMRI):
@@ -95,6 +99,11 @@ def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array,
     if isinstance(A, BY_ADJOINT):
         return _adjoint(A, b)
     return pseudo_inverse(A, b)
+
+
+def _check_noise_level(value: Any) -> None:
+    if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
+        raise ValueError(f"noise_level is {value!r}; expected zero or a positive number")
 
 
 def _adjoint(A: Operator, b: Array) -> tuple[Array, AnalyticInfo]:

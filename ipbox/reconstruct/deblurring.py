@@ -184,7 +184,7 @@ def truncated_inverse(
     single = b.ndim == len(T.dims)
     parameters = {name: value.tolist()[0] if single else value.tolist() for name, value in told.items()}
     parameters["transform"] = T.kind
-    return x, AnalyticInfo("truncated inverse", time.perf_counter() - start, parameters=parameters)
+    return x, AnalyticInfo("truncated_inverse", time.perf_counter() - start, parameters=parameters)
 
 
 # ---------------------------------------------------------------- the parts

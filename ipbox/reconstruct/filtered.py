@@ -78,7 +78,7 @@ def fbp(
     if not isinstance(A, RayTransform | JosephTransform | FanBeamTransform | PET):
         expected = "a RayTransform, JosephTransform, FanBeamTransform or PET"
         raise TypeError(f"A is {type(A).__name__}; fbp expects {expected}")
-    if filter not in FILTERS:
+    if not isinstance(filter, str) or filter not in FILTERS:
         raise ValueError(f"filter is {filter!r}; expected one of {', '.join(FILTERS)}")
     check_fits(A, check_data(b))
     start = time.perf_counter()

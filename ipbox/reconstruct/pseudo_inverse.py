@@ -80,6 +80,7 @@ def pseudo_inverse(
         raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
     if tol is not None and not (isinstance(tol, numbers.Real) and 0 < tol < 1):
         raise ValueError(f"tol is {tol!r}; expected a number between 0 and 1")
+    stopping.niter(niter)  # refuses what is no number of iterations, whichever the method
     A = as_operator(A)
     check_fits(A, check_data(b))
     if method == "auto":
@@ -92,7 +93,7 @@ def pseudo_inverse(
     if not np.isfinite(backend.norm(x)):
         raise FloatingPointError(f"pseudo_inverse: the result is not finite; it is beyond the range of {x.dtype}")
     parameters = {"method": method} | about.pop("parameters")
-    return x, AnalyticInfo("pseudo-inverse", time.perf_counter() - start, parameters=parameters, **about)
+    return x, AnalyticInfo("pseudo_inverse", time.perf_counter() - start, parameters=parameters, **about)
 
 
 def _by_svd(A: Operator, b: Array, tol: float | None) -> tuple[Array, dict[str, Any]]:
