@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -36,12 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
         with commands.quietly(args):
             args.run(args)
+        sys.stdout.flush()
     except UsageError as err:
         print(f"ipbox: error: {' '.join(str(err).split())}", file=sys.stderr)
         return 2
     except (FloatingPointError, MemoryError, OverflowError) as err:  # of the computation, with what was asked for
         print(f"ipbox: error: {' '.join(str(err).split())}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever read the output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("ipbox: interrupted", file=sys.stderr)
         return 130

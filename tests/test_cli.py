@@ -327,6 +327,13 @@ def test_info() -> None:
     assert (Path(lines["data"]) / "tomo_haadf.npz").is_file()
 
 
+def test_a_reader_that_leaves_early() -> None:
+    command = f"{sys.executable} -m ipbox info | head -1"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"ipbox {ip.__version__} in {ROOT / 'ipbox'}\n" and done.stderr == ""
+
+
 def test_help_is_quick() -> None:
     """Twice the time `make bench` allows: tests may share the machine."""
     seconds = []
