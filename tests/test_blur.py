@@ -275,6 +275,7 @@ def test_weights_interpolate() -> None:
         (np.ones((0, 3)), ValueError, r"kernel has shape \(0, 3\); expected 2 axes, none of them empty"),
         (np.ones(3), ValueError, r"kernel has shape \(3,\); expected 2 axes"),
         (np.zeros((3, 3)), ValueError, "kernel is zero everywhere"),
+        (np.full((3, 3), 1e200), ValueError, "kernel has weights beyond the range of float32"),
         ([[1.0]], TypeError, "kernel is list; expected an array with 2 axes"),
         (np.ma.masked_array(np.ones((3, 3))), TypeError, "kernel is MaskedArray"),
         ("gaussian", TypeError, "kernel is str"),

@@ -147,3 +147,7 @@ def test_bad_masks(name: str, arguments: tuple, message: str) -> None:
 def test_bad_options(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_poisson_disc_mask_of_any_slope() -> None:
+    assert poisson_disc_mask((32, 24), 4, slope=1e9).mean() == 0.25

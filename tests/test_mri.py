@@ -247,6 +247,13 @@ def test_bad_images() -> None:
         ip.problem("mri", image=np.ones((8, 8), complex), real_image=True)
     with pytest.raises(ValueError, match="image has NaN"):
         ip.problem("mri", image=np.full((8, 8), np.nan))
+    for name in ("mri", "mri-radial"):
+        with pytest.raises(TypeError, match="image has dtype int64"):
+            ip.problem(name, image=np.ones((8, 8), int))
+        with pytest.raises(TypeError, match="image is NoneType"):
+            ip.problem(name, image=None)
+        with pytest.raises(ValueError, match="^coils is 0"):
+            ip.problem(name, size=32, coils=0)
     with pytest.raises(TypeError, match="phase is 'yes'"):
         ip.problem("mri", size=32, phase="yes")
     with pytest.raises(ValueError, match="size is 9"):

@@ -207,13 +207,16 @@ def test_other_bad_arguments_are_refused() -> None:
         NonCartesianMRI(DIMS, RADIAL, S * np.nan)
     with pytest.raises(ValueError, match="^sensitivities vanish"):
         NonCartesianMRI(DIMS, RADIAL, 0 * S)
+    for scale in (1e30, 1e-30):
+        with pytest.raises(ValueError, match="^sensitivities reach .* beyond the range of complex64"):
+            NonCartesianMRI(DIMS, RADIAL, S * np.float32(scale))
     for dtype in ("float32", "int64"):
         with pytest.raises(TypeError, match=f"^dtype is {dtype}"):
             NonCartesianMRI(DIMS, RADIAL, dtype=dtype)
     for dims in ((14,), (2, 2, 2, 2)):
         with pytest.raises(ValueError, match="^dims is .*expected"):
             NonCartesianMRI(dims, np.zeros((3, len(dims))))
-    for eps in (0.0, -1.0, 1.0, float("nan")):
+    for eps in (0.0, -1.0, 1.0, float("nan"), "small"):
         with pytest.raises(ValueError, match="^eps is"):
             NonCartesianMRI(DIMS, RADIAL, eps=eps)
 
@@ -233,3 +236,9 @@ def test_other_bad_arguments_are_refused() -> None:
 def test_bad_subsets_are_refused(indices, message) -> None:
     with pytest.raises(ValueError, match=message):
         NonCartesianMRI(DIMS, RADIAL).subset(indices)
+
+
+def test_a_batch_of_no_images() -> None:
+    A = NonCartesianMRI(DIMS, RADIAL, simulate_sensitivities(2, DIMS))
+    b = A.apply(np.empty((0, *DIMS), np.complex64))
+    assert b.shape == (0, *A.dimsd) and A.apply_adjoint(b).shape == (0, *DIMS)

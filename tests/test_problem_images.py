@@ -128,7 +128,7 @@ BAD = {
     "image": ("denoise", {"image": "lena"}, ValueError, "^image is 'lena'; expected one of 'astronaut'"),
     "integer image": ("denoise", {"image": np.eye(4, dtype=int)}, TypeError, "^image has dtype int64"),
     "NaN image": ("denoise", {"image": np.eye(4) * np.nan}, ValueError, "^image has NaN"),
-    "image as list": ("denoise", {"image": [[1.0]]}, TypeError, "got list"),
+    "image as list": ("denoise", {"image": [[1.0]]}, TypeError, "^image is list"),
     "size": ("denoise", {"size": 0}, ValueError, "^size is 0"),
     "large": ("denoise", {"size": 4096}, ValueError, "^size is 4096"),
     "slice": ("denoise", {"image": "brain", "slice": 99}, ValueError, "^slice is 99"),

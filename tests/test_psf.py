@@ -122,3 +122,7 @@ def test_disc_and_uniform_known_values() -> None:
 def test_refusals(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_disc_within_a_pixel() -> None:
+    assert all(disc_psf(r).tolist() == [[1.0]] for r in (0.5, 1e-9, 1e-300))

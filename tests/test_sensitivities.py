@@ -138,3 +138,11 @@ def test_a_calibration_region_that_is_not_sampled() -> None:
         ip.estimate_sensitivities(b)
     with pytest.raises(ValueError, match="at 64 of the 8x8 points"):
         ip.estimate_sensitivities(0 * b, 8)
+
+
+@pytest.mark.parametrize("method", ["espirit", "low-resolution"])
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_the_scale_of_the_data_does_not_matter(method: str, scale: float) -> None:
+    _, b, _, _ = ip.problem("mri", size=64, coils=4, acceleration=2, calibration=16)
+    S = ip.estimate_sensitivities(b, 16, method)
+    np.testing.assert_allclose(ip.estimate_sensitivities(b * np.float32(scale), 16, method), S, atol=1e-4)

@@ -120,7 +120,8 @@ class Operator(pylops.LinearOperator):
             )
         elif xp.may_share_memory(x, out):  # sums and stacks write out before they have read all of x
             raise ValueError(f"out shares memory with {name}; expected an array of its own")
-        work(xp.ascontiguousarray(x).reshape((-1,) + dims), out.reshape((-1,) + dims_to))
+        if out.size:  # a batch may be empty
+            work(xp.ascontiguousarray(x).reshape((-1,) + dims), out.reshape((-1,) + dims_to))
         return out
 
     # ------------------------------------------------------------ PyLops' side: flat vectors

@@ -88,6 +88,8 @@ class Blur(Operator):
         super().__init__(dims, dims, dtype, name=type(self).__name__)
         if self.dtype_in.kind == "c":
             raise TypeError(f"dtype is {self.dtype_in}; {self.name} expects float32 or float64")
+        if np.abs(self.kernel).max() > np.finfo(self.dtype_in).max:
+            raise ValueError(f"kernel has weights beyond the range of {self.dtype_in}; expected smaller ones")
         self.diagonal = self._diagonal()
         self._direct = self._host_passes()
         self._spectral: SpectralConvolution | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -91,7 +92,7 @@ class NonCartesianMRI(Operator):
     ) -> None:
         dims, dtype = check_dims(dims, "dims"), check_complex(dtype)
         k = check_trajectory(trajectory, dims)
-        if eps is not None and not 1e-14 <= eps < 1:
+        if eps is not None and not (isinstance(eps, numbers.Real) and 1e-14 <= eps < 1):
             raise ValueError(f"eps is {eps!r}; expected a relative tolerance from 1e-14 to 1")
         nufft = NonuniformFFT(dims, radians(k, dims), dtype, EPS[dtype] if eps is None else eps)
         S = None if sensitivities is None else HeldArray(check_sensitivities(sensitivities, dims, dtype))

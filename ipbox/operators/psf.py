@@ -121,7 +121,9 @@ def disc_psf(radius: float) -> np.ndarray:
     _check(radius, "radius")
     if radius == 0:
         raise ValueError(f"radius is {radius}; expected a positive number")
-    r = math.ceil(radius - 0.5 - 1e-12) if radius > 0.5 else 0
+    if radius <= 0.5:  # within one pixel
+        return np.ones((1, 1))
+    r = math.ceil(radius - 0.5 - 1e-12)
     edges = np.arange(-r, r + 2) - 0.5
     corner = _disc_corner(edges[:, None], edges[None, :], float(radius))
     k = np.diff(np.diff(corner, axis=0), axis=1)

@@ -108,6 +108,10 @@ def check_sensitivities(S: Array, dims: tuple[int, ...] | None = None, dtype: An
         raise ValueError("sensitivities has NaN or infinite entries; expected finite values")
     if not S.any():
         raise ValueError("sensitivities vanish: every coil is zero in every pixel")
+    with np.errstate(over="ignore"):
+        largest = float(sum_of_squares(S).max())
+    if not 0 < largest < np.inf:
+        raise ValueError(f"sensitivities reach {abs(S).max():g}, whose square is beyond the range of {S.dtype}")
     S.flags.writeable = False
     return S
 

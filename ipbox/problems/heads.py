@@ -55,11 +55,13 @@ def head_image(
         extra = {"image": "head", "slice": int(index), "patient": patient}
         about = dict(source=data.source, licence=data.licence, extra=extra)
         return (u * np.exp(1j * smooth_phase(u.shape)) if phase else u).astype(dtype), about
-    backend.array_module(image)
+    if not backend.is_array(image):
+        raise TypeError(f"image is {type(image).__name__}; expected 'head' or an array (ny, nx)")
     u = backend.to_host(image)
     if u.ndim != 2 or u.size == 0:
         raise ValueError(f"image has shape {u.shape}; expected (ny, nx)")
-    backend.real_dtype(u.dtype)  # refuses what is not floating
+    if u.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
+        raise TypeError(f"image has dtype {u.dtype}; expected float32, float64, complex64 or complex128")
     if u.dtype.kind == "c" and real_image:
         raise TypeError(f"image has dtype {u.dtype}; expected a real one with real_image=True")
     if not np.isfinite(u).all():

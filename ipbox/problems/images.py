@@ -291,7 +291,8 @@ def _photon_noise(x: np.ndarray, photons: float, seed: int) -> tuple[np.ndarray,
 
 
 def _own_mask(mask: Array, x: np.ndarray, missing: float | None) -> np.ndarray:
-    backend.array_module(mask)
+    if not backend.is_array(mask):
+        raise TypeError(f"mask is {type(mask).__name__}; expected a NumPy or CuPy array of bool")
     if mask.dtype != bool or mask.shape != x.shape:
         raise ValueError(f"mask has dtype {mask.dtype} and shape {mask.shape}; expected bool of shape {x.shape}")
     if missing is not None:

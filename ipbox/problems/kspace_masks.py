@@ -218,7 +218,8 @@ def mask_from_weights(weights: Array, count: int | None = None, threshold: float
     array([[False,  True],
            [ True, False]])
     """
-    backend.array_module(weights)
+    if not backend.is_array(weights):
+        raise TypeError(f"weights is {type(weights).__name__}; expected a NumPy or CuPy array")
     w = backend.to_host(weights)
     if w.dtype.kind not in "biuf":
         raise TypeError(f"weights has dtype {w.dtype}; expected real weights")

@@ -105,6 +105,8 @@ def mri_radial(
     dtype = check_complex(dtype)
     if not (isinstance(undersampling, numbers.Real) and 0 < undersampling < math.inf):
         raise ValueError(f"undersampling is {undersampling!r}; expected a positive number")
+    if not isinstance(coils, numbers.Integral) or coils < 1:
+        raise ValueError(f"coils is {coils!r}; expected a positive integer")
     if trajectory not in TRAJECTORIES:
         raise ValueError(f"trajectory is {trajectory!r}; expected one of {', '.join(TRAJECTORIES)}")
     truth, about = head_image(image, size, slice, patient, phase=not real_image, real_image=real_image)

@@ -90,6 +90,7 @@ def poisson_disc_mask(
 
 def _throw(taken: np.ndarray, order: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """The points of ``order`` that neither are taken nor lie in the disc of an earlier one that was kept."""
+    radius = np.minimum(radius, math.hypot(*taken.shape))  # no two points are farther apart
     squares = np.ceil(radius**2).astype(int) - 1  # |d| < r is |d|² <= this, for a difference d of grid points
     pad = math.isqrt(int(squares.max()))
     blocked = np.pad(taken, pad, constant_values=True)

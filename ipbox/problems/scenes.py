@@ -83,7 +83,8 @@ def _photograph(name: str) -> np.ndarray:
 
 
 def _own(image: Array, size: int | None, margin: tuple[int, int]) -> np.ndarray:
-    backend.array_module(image)
+    if not backend.is_array(image):
+        raise TypeError(f"image is {type(image).__name__}; expected a photograph's name or an array")
     u = backend.to_host(image)
     if u.ndim != 2 or any(n <= 2 * m for n, m in zip(u.shape, margin, strict=False)):
         raise ValueError(

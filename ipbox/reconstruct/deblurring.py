@@ -197,6 +197,8 @@ def _transformed(A: Blur, b: Array, edgetaper: bool, who: str) -> tuple[Diagonal
     if not isinstance(edgetaper, bool):
         raise TypeError(f"edgetaper is {edgetaper!r}; expected True or False")
     check_fits(A, check_data(b))
+    if b.size == 0:
+        raise ValueError(f"b has shape {b.shape}; expected at least one image")
     if A.diagonal is None and not edgetaper:
         symmetry = " and a kernel that is not symmetric along each axis" if A.boundary == "reflective" else ""
         raise ValueError(

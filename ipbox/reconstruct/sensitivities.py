@@ -116,7 +116,7 @@ def calibration_region(kspace: Array, calibration: int) -> Array:
             f"kspace has zeros for every coil at {missing} of the {calibration}x{calibration} points in its middle; "
             f"expected a fully sampled calibration region (a smaller calibration?)"
         )
-    return middle
+    return middle / abs(middle).max()  # the maps do not depend on the scale: keep clear of overflow
 
 
 # ---------------------------------------------------------------- the low-resolution estimate
