@@ -79,6 +79,8 @@ def demo(args: argparse.Namespace) -> None:
         options = {name: getattr(args, name) for name in shown.options}
         problem = ipbox.problem(args.problem, xp=args.xp, **options)
         A, b, x_true, info = problem
+        if not math.isfinite(ipbox.backend.norm(b)):
+            raise FloatingPointError(f"the norm of the data is beyond the range of {b.dtype}")
         delta = math.hypot(info.noise_level, info.model_error or 0.0)
         lam = _weight(args, A, b, delta) if "tv" in shown.methods else None
     told = ", ".join(f"{name} {value}" for name, value in options.items())

@@ -60,3 +60,10 @@ def test_bad_usage(words: list[str], expected: str, capsys: pytest.CaptureFixtur
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert captured.err.startswith("ipbox: error: ") and expected in captured.err
+
+
+@pytest.mark.parametrize("name", ["denoise", "inpaint"])
+def test_overflow_is_told_in_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["demo", name, "--size", "32", "--noise", "1e30", "--out", str(tmp_path / "a.png"), "--quiet"]
+    assert main(words) == 1
+    assert "the norm of the data is beyond the range of float32" in capsys.readouterr().err

@@ -163,6 +163,7 @@ def test_several_series_are_listed(tmp_path: Path) -> None:
         (HU[0], {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "is a colour image"),
         (HU[0], {"RescaleSlope": None, "RescaleIntercept": None}, "is a CT without RescaleSlope"),
         (HU[0], {"RescaleIntercept": None}, "has one of RescaleSlope and RescaleIntercept"),
+        (HU[0], {"RescaleSlope": ""}, "has RescaleSlope None and RescaleIntercept -1024.0; expected finite numbers"),
         (HU[0], {"RescaleType": "US"}, "is in US, 000.dcm in HU; expected one unit"),
         (HU[0], {"Rows": None}, "is no image"),
         (HU[0], {"Rows": 60000, "Columns": 60000}, r"claims 3600000000 bytes of data"),

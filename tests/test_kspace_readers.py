@@ -89,6 +89,7 @@ def test_other_slices_are_not_read(tmp_path: Path) -> None:
         ({"kspace/deeper": KSPACE}, "has no dataset kspace"),
         ({"kspace": KSPACE, "reconstruction_rss": np.ones((2, 4, 4))}, "expected 3 real images"),
         ({"kspace": KSPACE, "reconstruction_rss": np.full((3, 4, 4), np.nan)}, "reconstruction_rss of .* has NaN"),
+        ({"kspace": KSPACE.astype("c16") * 1e300}, "kspace of .* has NaN or infinite entries"),
         ({"kspace": KSPACE, "mask": np.ones(NY)}, r"mask of .* has shape \(8,\); expected 6 zeros and ones"),
         ({"kspace": KSPACE, "mask": np.full(NX, 0.5)}, "expected 6 zeros and ones"),
         ({"kspace": KSPACE, "ismrmrd_header": b"<a>"}, "its header is no complete XML"),
@@ -101,7 +102,7 @@ def test_fastmri_that_is_refused(tmp_path: Path, datasets: dict, words: str) -> 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("slices", [3, -1, [], [0, 5], 1.5, ["a"]])
+@pytest.mark.parametrize("slices", [3, -1, [], [0, 5], 1.5, ["a"], True])
 def test_slices_that_do_not_exist(tmp_path: Path, slices: object) -> None:
     with pytest.raises(ValueError, match=r"slices is .*; .*a.h5 has slices 0 to 2"):
         ip.read_fastmri(fastmri(tmp_path / "a.h5"), slices)

@@ -70,6 +70,25 @@ def test_one_of_several_arrays(tmp_path: Path, suffix: str) -> None:
         read_sinogram(path, "c")
 
 
+def test_hdf5_data_in_other_files(tmp_path: Path) -> None:
+    big = np.ones((2, 1100, 1000))  # more than a file of links alone may claim
+    save(tmp_path / "raw.h5", b=big)
+    layout = h5py.VirtualLayout(big.shape, big.dtype)
+    for k in range(2):
+        layout[k] = h5py.VirtualSource("raw.h5", "b", shape=big.shape)[k]
+    with h5py.File(tmp_path / "scan.nxs", "w") as file:
+        file["link"] = h5py.ExternalLink("raw.h5", "/b")
+        file.create_virtual_dataset("virtual", layout)
+    for name in ("link", "virtual"):
+        assert np.array_equal(read_array(tmp_path / "scan.nxs", name), big)
+    save(tmp_path / "raw.h5", c=big)
+    with pytest.raises(ValueError, match=r"/virtual of .* has its data in .*raw\.h5, which has no dataset b"):
+        read_array(tmp_path / "scan.nxs", "virtual")
+    (tmp_path / "raw.h5").unlink()
+    with pytest.raises(ValueError, match=r"/virtual of .* has its data in .*raw\.h5; there is no such file"):
+        read_array(tmp_path / "scan.nxs", "virtual")
+
+
 def test_hdf5_groups_and_links(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "scan.nxs", "w") as file:
         file["entry/data/b"] = SINOGRAM
@@ -131,6 +150,19 @@ def test_truncated_file(tmp_path: Path, suffix: str) -> None:
         path.write_bytes(content[:length])
         with pytest.raises(ValueError, match="FILE is .*, which is not a complete"):
             read_sinogram(path, name="FILE")
+
+
+@pytest.mark.parametrize("byte", [0, 8, 14, 16, 20, 255])
+def test_mat_file_with_numbers_of_no_type(tmp_path: Path, byte: int) -> None:  # on which SciPy alone crashes
+    path = save(tmp_path / "b.mat", b=SINOGRAM)
+    content = bytearray(path.read_bytes())
+    assert content[176] == 7  # float32
+    content[176] = byte
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match="not a complete .mat file of numbers .its array 'b' has numbers of an unknown"
+    ):
+        read_sinogram(path)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

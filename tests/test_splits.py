@@ -51,6 +51,7 @@ def test_three_parts_and_named_tests() -> None:
         (dict(fractions={"train": 0.8, "test": 0.3}), ValueError, "expected positive numbers that add to 1"),
         (dict(fractions={"train": 1.5, "test": -0.5}), ValueError, "expected positive numbers"),
         (dict(fractions={"train": np.nan, "test": 1}), ValueError, "expected positive numbers"),
+        (dict(fractions=[0.8, 0.2]), TypeError, "expected a mapping of names to shares"),
         (dict(fractions={}), ValueError, "expected positive numbers"),
         (dict(fractions={"train": 0.99, "test": 0.01}), ValueError, "patients are 20, which leaves none for test"),
         (dict(test=["p1", "q"]), ValueError, "test names q; expected some of the 20 patients"),
@@ -108,6 +109,8 @@ def test_no_slice_is_on_both_sides(kind: str, counts: tuple[int, int]) -> None:
         (dict(kind="mr", slices=[25]), r"slices is \[25\]; the (train|test) patient has slices 0 to 2[24]"),
         (dict(kind="mr", slices=[]), r"slices is \[\]"),
         (dict(kind="mr", slices=[-1]), r"slices is \[-1\]"),
+        (dict(kind="mr", slices=3), "slices is 3"),
+        (dict(kind="mr", slices=[True]), r"slices is \[True\]"),
     ],
 )
 def test_slices_refuse(of: object, arguments: dict, words: str) -> None:

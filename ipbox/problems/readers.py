@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.problems.files.checks import Unusable, check_claim, one_sentence, pick, regular_file
+from ipbox.problems.files.checks import Unusable, check_dataset, one_sentence, pick, regular_file
 from ipbox.problems.files.mat import read_mat
 from ipbox.problems.files.nrrd import read_nrrd
 
@@ -132,5 +132,5 @@ def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:
             node = file[pick(path, dataset, found)]
         if node.shape is None or node.dtype.hasobject:
             raise Unusable(f"dataset is {node.name!r}; that of {path} holds no array of numbers")
-        check_claim(node.size * node.dtype.itemsize, path)
+        check_dataset(node, path)
         return np.asarray(node[()])

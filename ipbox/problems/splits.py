@@ -50,7 +50,7 @@ def split_by_patient(
         for fractions that are not positive or do not add to 1, fewer patients than parts, test patients that are
         unknown, and both ``fractions`` and ``test``.
     TypeError
-        for patients that are not strings.
+        for patients that are not strings, and fractions that are no mapping.
 
     Examples
     --------
@@ -77,6 +77,8 @@ def split_by_patient(
 
 
 def _cut(every: tuple[str, ...], fractions: Mapping[str, float], seed: int) -> dict[str, tuple[str, ...]]:
+    if not isinstance(fractions, Mapping):
+        raise TypeError(f"fractions is {fractions!r}; expected a mapping of names to shares")
     shares = list(fractions.values())
     if not shares or not all(isinstance(f, numbers.Real) and f > 0 for f in shares) or not math.isclose(sum(shares), 1):
         raise ValueError(f"fractions is {dict(fractions)}; expected positive numbers that add to 1")
@@ -167,16 +169,20 @@ def held_out_slices(kind: str, size: int | None = None, slices: Sequence[int] | 
     return _stack(kind, "test", size, slices)
 
 
+def _index(k: object) -> bool:
+    return isinstance(k, numbers.Integral) and not isinstance(k, bool)
+
+
 def _stack(kind: str, part: str, size: int | None, slices: Sequence[int] | None) -> np.ndarray:
     if kind not in _SHIPPED:
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(map(repr, _SHIPPED))}")
     name, key = _SHIPPED[kind][part]
     stored = datasets.load(name)[key]
     n = stored.shape[-1] if size is None else size
-    if not isinstance(n, numbers.Integral) or not 0 < n <= stored.shape[-1]:
+    if not _index(n) or not 0 < n <= stored.shape[-1]:
         raise ValueError(f"size is {size!r}; expected an integer from 1 to {stored.shape[-1]}")
-    wanted = list(range(len(stored)) if slices is None else slices)
-    if not wanted or any(not isinstance(k, numbers.Integral) or not 0 <= k < len(stored) for k in wanted):
+    wanted = list(range(len(stored)) if slices is None else slices if np.iterable(slices) else ())
+    if not wanted or any(not _index(k) or not 0 <= k < len(stored) for k in wanted):
         raise ValueError(f"slices is {slices!r}; the {part} patient has slices 0 to {len(stored) - 1}")
     if kind == "ct":
         images = datasets.hu_to_attenuation(stored[wanted])

@@ -103,6 +103,10 @@ def _problem(header: Any, modality: str, path: Path) -> str | None:
         return "has one of RescaleSlope and RescaleIntercept; expected both"
     if modality == "CT" and "RescaleSlope" not in header:
         return "is a CT without RescaleSlope; expected it, for Hounsfield units"
+    if "RescaleSlope" in header:
+        slope, intercept = header.RescaleSlope, header.RescaleIntercept
+        if not np.isfinite(np.array([slope, intercept], dtype=np.float64)).all():  # None, which is NaN, where empty
+            return f"has RescaleSlope {slope} and RescaleIntercept {intercept}; expected finite numbers"
     check_claim(int(rows) * int(columns), path)
     return None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.problems.files.checks import Unusable, check_claim, one_sentence, regular_file
+from ipbox.problems.files.checks import Unusable, check_dataset, one_sentence, regular_file
 from ipbox.problems.files.kspace import Encoding, KSpace, encodings
 
 SUFFIXES = (".h5", ".hdf5")
@@ -65,8 +65,8 @@ def read_fastmri(
     with one_sentence(path, "fastMRI file", name), h5py.File(path, "r") as file:
         stored = _kspace(file, path)
         wanted = _wanted(slices, stored.shape[0], path)
-        check_claim(stored.nbytes, path)
-        kspace = _finite(stored[wanted], "kspace", path).astype(np.complex64, copy=False)
+        check_dataset(stored, path)
+        kspace = _finite(stored[wanted], np.complex64, "kspace", path)
         target, target_name = _target(file, stored.shape[0], wanted, path)
         mask = _mask(file, stored.shape, len(wanted), path)
         about = {key: _plain(value) for key, value in file.attrs.items()}
@@ -104,7 +104,9 @@ def _wanted(slices: int | slice | Sequence[int] | None, count: int, path: Path) 
         wanted = list(range(count))[slices or slice(None)]
     else:
         wanted = [slices] if np.ndim(slices) == 0 else list(slices)
-    if not wanted or any(not isinstance(k, (int, np.integer)) or not 0 <= k < count for k in wanted):
+    if not wanted or any(
+        not isinstance(k, (int, np.integer)) or isinstance(k, bool) or not 0 <= k < count for k in wanted
+    ):
         raise Unusable(f"slices is {slices!r}; {path} has slices 0 to {count - 1}")
     if sorted(set(wanted)) != wanted:
         raise Unusable(f"slices is {slices!r}; expected each slice once, in increasing order")
@@ -119,8 +121,8 @@ def _target(file: Any, count: int, wanted: list[int], path: Path) -> tuple[np.nd
                 raise Unusable(
                     f"{key} of {path} has shape {stored.shape} and dtype {stored.dtype}; expected {count} real images"
                 )
-            check_claim(stored.nbytes, path)
-            return _finite(stored[wanted], key, path).astype(np.float32, copy=False), key
+            check_dataset(stored, path)
+            return _finite(stored[wanted], np.float32, key, path), key
     return None, None
 
 
@@ -134,7 +136,9 @@ def _mask(file: Any, shape: tuple[int, ...], count: int, path: Path) -> np.ndarr
     return np.broadcast_to(stored.astype(bool), (count, *shape[-2:]))
 
 
-def _finite(values: np.ndarray, what: str, path: Path) -> np.ndarray:
+def _finite(values: np.ndarray, dtype: type, what: str, path: Path) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype, copy=False)
     if not np.isfinite(values).all():
         raise Unusable(f"{what} of {path} has NaN or infinite entries; expected finite numbers")
     return values

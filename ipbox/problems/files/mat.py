@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,9 @@ import numpy as np
 from ipbox.problems.files.checks import Unusable, check_claim, pick
 
 _NUMBERS = {"double", "single", "logical"} | {f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)}
+
+_MATRIX, _COMPRESSED = 14, 15  # elements of a version 5 file
+_STORED = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}  # types of stored numbers
 
 
 def read_mat(path: Path, dataset: str | None) -> np.ndarray:
@@ -27,12 +33,45 @@ def _read_old(path: Path, dataset: str | None) -> np.ndarray:
         key = _pick(path, dataset, {name: kind for name, (_, kind) in kinds.items()})
         shape, kind = kinds[key]
         check_claim(int(np.prod(shape, dtype=object)), path)  # at least one byte a number
+        _check_types(path, key)
         array = loadmat(path, variable_names=[key], mat_dtype=False)[key]
     except MatReadError as err:
         raise ValueError(str(err)) from err
     if not isinstance(array, np.ndarray) or array.dtype.hasobject or array.shape != tuple(shape):
         raise Unusable(f"dataset is {key!r}; that of {path} holds no array of numbers")
     return array.astype(bool) if kind == "logical" else array
+
+
+def _check_types(path: Path, key: str) -> None:
+    """Refuse a version 5 array whose numbers are of a type that is none: SciPy would crash the process."""
+    with open(path, "rb") as file:
+        start = file.read(128)
+        if 0 in start[:4]:  # version 4
+            return
+        order = "<" if start[126:] == b"IM" else ">"
+        while tag := file.read(8):
+            kind, nbytes = struct.unpack(f"{order}II", tag)
+            content = file.read(nbytes)
+            if kind == _COMPRESSED:
+                content = zlib.decompress(content)
+                kind, content = struct.unpack_from(f"{order}I", content)[0], content[8:]
+            # of a matrix: flags, sizes, name, real part, imaginary part
+            _, _, name, *numbers = _elements(content, order) if kind == _MATRIX else [(0, b"")] * 3
+            if bytes(name[1]) == key.encode("latin1") and not {stored for stored, _ in numbers} <= _STORED:
+                raise ValueError(f"its array {key!r} has numbers of an unknown type")
+
+
+def _elements(content: bytes, order: str) -> Iterator[tuple[int, memoryview]]:
+    """Type and data of each; up to four bytes of data share the eight of the tag."""
+    at, view = 0, memoryview(content)
+    while at < len(content):
+        kind, nbytes = struct.unpack_from(f"{order}II", content, at)
+        if kind >> 16:
+            yield kind & 0xFFFF, view[at + 4 : at + 4 + (kind >> 16)]
+            at += 8
+        else:
+            yield kind, view[at + 8 : at + 8 + nbytes]
+            at += 8 + nbytes + -nbytes % 8
 
 
 def _read_73(path: Path, dataset: str | None) -> np.ndarray:
