@@ -36,6 +36,7 @@ from .operators import (
     VStack,
     Wavelet,
     as_operator,
+    counting,
     operator,
 )
 from .plot import show

@@ -197,5 +197,21 @@ def test_divergence_is_an_error_that_names_what_to_check() -> None:
     problem = ridge()
     matrix = problem.terms[0].A.matrix
     matrix *= 1e5
-    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="GradientDescent diverged.*100 iter"):
+    with np.errstate(all="ignore"), pytest.raises(ip.solvers.Diverged, match="Descent diverged.*check the step"):
         ip.solve(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(1000))
+
+
+def test_divergence_keeps_the_last_good_iterate() -> None:
+    """A step of 2.2/L: the error grows by 1.2 in a step, so the image doubles in a few of them."""
+    problem = ridge()
+    L = problem.terms[0].A.norm() ** 2
+    matrix = problem.terms[0].A.matrix
+    matrix *= 2.2**0.5  # behind the operator's back
+    seen = {}
+    record = lambda run: seen.setdefault(run.k, run.x.copy())  # noqa: E731
+    with np.errstate(all="ignore"), pytest.raises(ip.solvers.Diverged) as caught:
+        ip.solve(problem, ip.GradientDescent(tau=1.5 / L), stop=ip.stop.niter(5000), callbacks=[record])
+    error = caught.value
+    assert error.k >= 1 and np.array_equal(error.x, seen[error.k])
+    assert np.linalg.norm(error.x) < 100 * np.linalg.norm(seen[1])
+    assert max(seen) < 5000

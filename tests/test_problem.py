@@ -265,7 +265,7 @@ def test_objective_is_the_sum_of_the_terms(xp: ModuleType) -> None:
 
 def test_data_residual_needs_data() -> None:
     problem = ip.Problem(ip.L1(), dims=(3,), dtype="float64")
-    with pytest.raises(ValueError, match="no term L2"):
+    with pytest.raises(ValueError, match="no data fidelity"):
         problem.residual_norm(np.ones(3))
 
 

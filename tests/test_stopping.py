@@ -190,7 +190,7 @@ def test_rules_are_checked_wherever_they_stand() -> None:
     for rule in (stop.gap(1e-3) & stop.niter(3), stop.niter(3) | (stop.niter(2) & stop.gap(1e-3))):
         with pytest.raises(ValueError, match="no duality gap"):
             ip.solve(ridge(), ip.CGLS(), stop=rule)
-    with pytest.raises(ValueError, match="data term"):
+    with pytest.raises(ValueError, match="data fidelity"):
         ip.solve(ip.Problem(ip.L1(), dims=(2,), dtype="float64"), ip.PDHG(), stop=stop.discrepancy(1.0))
 
 

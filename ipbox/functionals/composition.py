@@ -38,6 +38,10 @@ class DualTerm:
         """Shape of y."""
         return tuple(self.K.dimsd)
 
+    def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
+        """K x of all blocks, written to ``out`` where given."""
+        raise NotImplementedError("abstract")
+
     def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
         """y <- prox_{σg*}(y + σ K x̄), in place."""
         raise NotImplementedError("abstract")
@@ -122,6 +126,9 @@ class Composition(Functional, DualTerm):
 
     def as_dual(self, like: Any) -> Any:
         return self if self.g.has_prox else None
+
+    def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
+        return self.K.apply(x[0], out=out)
 
     def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
         v = self.K.apply(x_bar[0], out=buffer(work, "Kx", y))

@@ -1,19 +1,165 @@
-"""Data fidelities D(Au, b)."""
+"""Data fidelities D(Au, b): what they have in common, and the least-squares one."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend, kernels
 from ipbox.backend import Array
-from ipbox.functionals.base import Functional, Work, buffer, check_step
+from ipbox.functionals.base import Functional, Work, buffer, check_step, child
 from ipbox.functionals.composition import Composition, check_data
 from ipbox.operators import as_operator
 
 
-class L2(Functional):
+class Fidelity(Functional):
+    """Base of the data fidelities u -> D(Au, b); without A, of the data y = u themselves.
+
+    A subclass gives D on the data space: ``_data_value(y, batch)``, ``_data_grad(y, out, work)``,
+    ``_data_prox(y, t, out, work)`` and ``_data_conj(y, weight, batch)`` as far as it has them, the Lipschitz constant
+    ``_data_L`` of ∇D and its modulus of strong convexity ``_data_mu``, and sets ``data_has_prox``.
+
+    Attributes
+    ----------
+    A : Operator or None
+    b : array or None
+        Data, kept, not copied.
+    """
+
+    data_has_prox = True
+    _data_L = np.inf
+    _data_mu = 0.0
+
+    def __init__(self, A: Any = None, b: Array | None = None) -> None:
+        self.A = None if A is None else as_operator(A)
+        self.b = None if b is None else check_data(b)
+        self.has_prox = self.A is None and self.data_has_prox
+        if self.A is not None and b is not None:
+            check_fits(self.A, b)
+        super().__init__(None if self.A is None else tuple(self.A.dims))
+
+    # ------------------------------------------------------------ to be given by a subclass, on the data space
+
+    def _data_value(self, y: Array, batch: bool) -> Any:
+        raise TypeError(f"{self.name} has no value")
+
+    def _data_grad(self, y: Array, out: Array, work: Work) -> None:
+        """out <- ∇D(y); ``out`` may be ``y``."""
+        raise TypeError(f"{self.name} has no gradient")
+
+    def _data_prox(self, y: Array, t: Any, out: Array, work: Work) -> None:
+        """out <- prox_{tD}(y); ``out`` may be ``y``."""
+        raise TypeError(f"{self.name} has no prox")
+
+    def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:
+        raise TypeError(f"{self.name} has no conjugate")
+
+    def _with_data(self, A: Any, part: Any) -> Fidelity:
+        """This fidelity for the operator ``A`` and the data ``b[part]`` (and weights, background ... of the same)."""
+        f = copy.copy(self)
+        f.b = None if self.b is None else self.b[part]
+        f.A, f.dims, f.has_prox = A, None if A is None else tuple(A.dims), A is None and self.data_has_prox
+        return f
+
+    # ------------------------------------------------------------ after the operator
+
+    @property
+    def name(self) -> str:
+        return super().name + (f"({self.A.name})" if self.A is not None else "")
+
+    @property
+    def _L(self) -> float:
+        return self._data_L if self.A is None else self._data_L * self.A.norm() ** 2
+
+    @property
+    def _mu(self) -> float:
+        return self._data_mu if self.A is None else 0.0
+
+    @property
+    def has_conj(self) -> bool:
+        """Whether `conj` is known: that of D on the data space."""
+        return self.A is None and type(self)._data_conj is not Fidelity._data_conj
+
+    def on_data(self) -> Fidelity:
+        """D as a functional of the data y = Au, with the weight."""
+        return self if self.A is None else self._with_data(None, ...)
+
+    def residual(self, x: Array, out: Array | None = None) -> Array:
+        """Au - b, the expected data less the measured ones."""
+        if self.A is not None:
+            r = self.A.apply(x, out=out)
+        else:
+            r = backend.array_module(x).empty_like(x) if out is None else out
+            r[...] = x
+        if self.b is not None:
+            r -= self._data(r)
+        return r
+
+    def _data(self, y: Array) -> Array:
+        """b in the shape of ``y``, which may be flat or have a batch axis."""
+        return self._shaped(self.b, y)
+
+    def _shaped(self, b: Array, y: Array) -> Array:
+        if b.shape in (y.shape, y.shape[1:]):
+            return b
+        if b.size != y.size:
+            raise ValueError(f"x has shape {y.shape}; {type(self).__name__} with b of shape {b.shape} expects the same")
+        return b.reshape(y.shape)
+
+    def _forward(self, x: Array, work: Work) -> Array:
+        batch = x.shape[: x.ndim - len(self.A.dims)]
+        return self.A.apply(x, out=buffer(work, "Ax", x, batch + tuple(self.A.dimsd), self.A.dtype_out))
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        return self._data_value(x if self.A is None else self.A.apply(x), batch)
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        if self.A is None:
+            self._data_grad(x, out, work)
+        else:
+            y = self._forward(x, work)
+            self._data_grad(y, y, child(work, "D"))
+            self.A.apply_adjoint(y, out=out)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        if self.A is not None:
+            raise TypeError(f"{self.name} has no prox; use it as a smooth term or as a dual term")
+        self._data_prox(x, t, out, work)
+
+    def _conj(self, y: Array, weight: float, batch: bool) -> Any:
+        if self.A is not None:
+            raise TypeError(f"the conjugate of {self.name} is not known; use f.as_dual")
+        return self._data_conj(y, weight, batch)
+
+    # ------------------------------------------------------------ parts
+
+    def take(self, index: np.ndarray) -> Functional:
+        if self.b is None or (self.A is not None and self.b.ndim == len(self.A.dimsd)):
+            return self  # one set of data for every sample
+        return self._with_data(self.A, index)
+
+    def subsets(self, n: int) -> list[Fidelity]:
+        """n fidelities of every n-th entry of the data's first axis (views), whose sum is this one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            where there is no operator, it has no subsets, or the data have a batch axis.
+        """
+        if not hasattr(self.A, "subsets"):
+            what = "no operator" if self.A is None else f"the operator {self.A.name}"
+            raise TypeError(f"{self.name} has {what}, which has no subsets; expected one with a method subsets(n)")
+        if self.b is not None and self.b.ndim > len(self.A.dimsd):
+            raise ValueError(f"b has shape {self.b.shape}, with a batch axis; subsets expect one set of data")
+        return [self._with_data(part, slice(k, None, n)) for k, part in enumerate(self.A.subsets(n))]
+
+    def as_dual(self, like: Any) -> Any:
+        return super().as_dual(like) if self.A is None else Composition(self.on_data(), self.A)
+
+
+class L2(Fidelity):
     """½‖Au - b‖²; without A, ½‖u - b‖², and without b, ½‖Au‖².
 
     Parameters
@@ -41,44 +187,17 @@ class L2(Functional):
 
     has_grad = True
 
+    _data_L = 1.0
+    _data_mu = 1.0
+
     def __init__(self, A: Any = None, b: Array | None = None) -> None:
-        self.A = None if A is None else as_operator(A)
-        self.b = None if b is None else check_data(b)
-        self.has_prox = self.finite_conj = self.A is None
-        if self.A is not None and b is not None:
-            check_fits(self.A, b)
-        super().__init__(None if self.A is None else tuple(self.A.dims))
+        super().__init__(A, b)
+        self.finite_conj = self.A is None
 
-    @property
-    def name(self) -> str:
-        return super().name + (f"({self.A.name})" if self.A is not None else "")
-
-    @property
-    def _L(self) -> float:
-        return 1.0 if self.A is None else self.A.norm() ** 2
-
-    @property
-    def _mu(self) -> float:
-        return 1.0 if self.A is None else 0.0
-
-    def residual(self, x: Array, out: Array | None = None) -> Array:
-        """Au - b."""
-        if self.A is not None:
-            r = self.A.apply(x, out=out)
-        else:
-            r = backend.array_module(x).empty_like(x) if out is None else out
-            r[...] = x
-        if self.b is not None:
-            r -= self._data(r)
-        return r
-
-    def _data(self, y: Array) -> Array:
-        """b in the shape of ``y``, which may be flat or have a batch axis."""
-        if self.b.shape in (y.shape, y.shape[1:]):
-            return self.b
-        if self.b.size != y.size:
-            raise ValueError(f"x has shape {y.shape}; L2 with b of shape {self.b.shape} expects the same")
-        return self.b.reshape(y.shape)
+    def _with_data(self, A: Any, part: Any) -> Fidelity:
+        f = super()._with_data(A, part)
+        f.finite_conj = A is None
+        return f
 
     def _value(self, x: Array, batch: bool) -> Any:
         return 0.5 * backend.sum_squares(self.residual(x), batch)
@@ -91,11 +210,9 @@ class L2(Functional):
             r = buffer(work, "residual", x, batch + tuple(self.A.dimsd), self.A.dtype_out)
             self.A.apply_adjoint(self.residual(x, r), out=out)
 
-    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
-        if self.A is not None:
-            raise TypeError(f"{self.name} has no prox; use it as a smooth term or as a dual term")
-        t = backend.per_sample(t, x)
-        out[...] = (x if self.b is None else x + t * self._data(x)) / (1 + t)
+    def _data_prox(self, y: Array, t: Any, out: Array, work: Work) -> None:
+        t = backend.per_sample(t, y)
+        out[...] = (y if self.b is None else y + t * self._data(y)) / (1 + t)
 
     def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{σf*}(y) = (y - σb)/(1 + σ/λ)."""
@@ -108,23 +225,9 @@ class L2(Functional):
         z /= 1 + sigma / self.weight
         return z
 
-    def _conj(self, y: Array, weight: float, batch: bool) -> Any:
-        if self.A is not None:
-            raise TypeError(f"the conjugate of {self.name} is not known; use f.as_dual")
+    def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:
         value = backend.sum_squares(y, batch) / (2 * weight)
         return value if self.b is None else value + backend.reduce_sum((y * self._data(y).conj()).real, batch)
-
-    def take(self, index: np.ndarray) -> Functional:
-        if self.b is None or (self.A is not None and self.b.ndim == len(self.A.dimsd)):
-            return self  # one set of data for every sample
-        f = L2(self.A, self.b[index])
-        f.weight = self.weight
-        return f
-
-    def as_dual(self, like: Any) -> Any:
-        if self.A is None:
-            return super().as_dual(like)
-        return Composition(L2(b=self.b).scaled(self.weight), self.A)
 
     def merge(self, other: Functional) -> Functional | None:
         from ipbox.functionals.constraints import Box, L2Box

@@ -73,6 +73,14 @@ class TV(Functional, DualTerm):
     def as_dual(self, like: Any) -> Any:
         return self
 
+    def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
+        """∇u."""
+        if out is None:
+            batch = x[0].shape[: x[0].ndim - len(self.dims)]
+            out = backend.array_module(x[0]).empty(batch + self.dual_dims, dtype=x[0].dtype)
+        kernels.gradient(x[0], out, ndim=len(self.dims))
+        return out
+
     def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
         kernels.tv_dual_step(y, x_bar[0], sigma, self.weight, ndim=len(self.dims), isotropic=self.isotropic)
 

@@ -3,6 +3,7 @@
 from ipbox.operators.algebra import Adjoint, Composition, Identity, Scaled, Sum, VStack
 from ipbox.operators.base import Operator, PyLopsOperator, as_operator
 from ipbox.operators.blur import Blur, GaussianBlur
+from ipbox.operators.counting import counting
 from ipbox.operators.derivatives import FiniteDifference, Gradient, SymmetrisedGradient
 from ipbox.operators.emission import PET
 from ipbox.operators.fanbeam import FanBeamTransform
@@ -54,5 +55,6 @@ __all__ = [
     "VaryingBlur",
     "Wavelet",
     "as_operator",
+    "counting",
     "operator",
 ]

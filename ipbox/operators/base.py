@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import pylops
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.operators.counting import counts
 
 ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -120,6 +122,8 @@ class Operator(pylops.LinearOperator):
             )
         elif xp.may_share_memory(x, out):  # sums and stacks write out before they have read all of x
             raise ValueError(f"out shares memory with {name}; expected an array of its own")
+        for count in counts.get():
+            count.add(self, math.prod(batch), work.__name__ == "_apply")
         if out.size:  # a batch may be empty
             work(xp.ascontiguousarray(x).reshape((-1,) + dims), out.reshape((-1,) + dims_to))
         return out

@@ -2,6 +2,7 @@
 
 from ipbox.solvers import callbacks, stopping
 from ipbox.solvers.core import Certificate, Run, Solution, Solver, Verdict, iterate, solve
+from ipbox.solvers.divergence import Diverged
 from ipbox.solvers.krylov import CGLS
 from ipbox.solvers.primal_dual import PDHG
 from ipbox.solvers.problem import Parts, Problem
@@ -14,6 +15,7 @@ __all__ = [
     "FISTA",
     "PDHG",
     "Certificate",
+    "Diverged",
     "ForwardBackward",
     "GradientDescent",
     "Parts",

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.solvers.divergence import Diverged
 from ipbox.solvers.problem import Parts, Problem
 from ipbox.solvers.state import State
 from ipbox.solvers.stopping import StopRule, niter
@@ -72,6 +73,10 @@ class Solver:
     def residual(self, p: Parts, s: State) -> Any:
         """How far the state is from a fixed point, relative; a float or one per sample."""
         raise ValueError(f"{type(self).__name__} has no residual; use another stop rule")
+
+    def primal_dual_residual(self, p: Parts, s: State) -> Any:
+        """Residuals of the two optimality conditions, relative; a float or one per sample."""
+        raise ValueError(f"{type(self).__name__} has no primal-dual residual; use stop.residual")
 
     def data_residual(self, p: Parts, s: State) -> Any:
         """‖Au - b‖ at ``s.x``; solvers that hold the residual anyway return it without applying A."""
@@ -138,6 +143,8 @@ class Run:
         self.in_step = False  # then the state is neither the last nor the next one
         self._clock = time.perf_counter() - state.loop.get("seconds", 0.0)
         self._cache: dict[str, Any] = {}
+        self._good = (state.k, state.x.copy())  # what a run that diverges is left with
+        self._size = float(backend.norm(state.x))
 
     @property
     def k(self) -> int:
@@ -169,6 +176,9 @@ class Run:
     def residual(self) -> Any:
         return self._once("residual", lambda: self.solver.residual(self.parts, self.state))
 
+    def primal_dual_residual(self) -> Any:
+        return self._once("primal-dual", lambda: self.solver.primal_dual_residual(self.parts, self.state))
+
     def gap(self) -> Any:
         return self._once("gap", lambda: self.solver.gap(self.parts, self.state))
 
@@ -184,6 +194,35 @@ class Run:
         self.state.k += 1
         self.in_step = False
         self._cache.clear()
+        if self.k & (self.k - 1) == 0 or self.k % 100 == 0:
+            self._check_growth()
+
+    def _check_growth(self) -> None:
+        """Keep the image while its norm at most doubles as k does; stop where it grows beyond all bounds.
+
+        Raises
+        ------
+        Diverged
+        """
+        size, last = float(backend.norm(self.state.x)), self._size
+        if not size < np.inf or 0 < 1e12 * last < size:
+            self.diverged()
+        if self.k & (self.k - 1) == 0:
+            self._size = size
+            if size <= 2 * last or last == 0:
+                self._good[1][...] = self.state.x
+                self._good = (self.k, self._good[1])
+
+    def diverged(self) -> NoReturn:
+        """Raise `Diverged` with the last good iterate."""
+        k, x = self._good
+        raise Diverged(
+            f"{type(self.solver).__name__} diverged: the image is not finite, or grows without end, after {self.k} "
+            f"iterations ({self.parts.describe()}); check the step sizes and the operator's norm; the error's x is the "
+            f"iterate after {k}",
+            x,
+            k,
+        )
 
 
 def iterate(
@@ -223,8 +262,6 @@ def iterate(
         if run.stop is not None and (problem.batch is None or all(run.stop)):
             return
         run.advance()
-        if run.k % 100 == 0:
-            check_finite(run)
 
 
 def solve(
@@ -339,12 +376,9 @@ def solution(run: Run) -> Solution:
 
 
 def check_finite(run: Run) -> None:
-    """Refuse to go on from, or to return, an image that is not finite."""
+    """Refuse to return an image that is not finite."""
     if not np.isfinite(backend.norm(run.x)):
-        raise FloatingPointError(
-            f"{type(run.solver).__name__} diverged: the image is not finite after {run.k} iterations "
-            f"({run.parts.describe()}); check the step sizes and the operator's norm"
-        )
+        run.diverged()
 
 
 def _verdict(fired: np.ndarray, batch: int | None) -> Any:

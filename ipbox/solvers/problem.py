@@ -9,7 +9,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import L2, DualTerm, Functional, PyProximalFunctional, Sum, Zero, as_functional, terms_of
+from ipbox.functionals import DualTerm, Functional, PyProximalFunctional, Sum, Zero, as_functional, terms_of
+from ipbox.functionals.fidelity import Fidelity
 from ipbox.operators.base import check_dims
 
 ROLES = ("smooth", "prox", "dual")
@@ -83,23 +84,23 @@ class Problem:
                 )
         for f in self.terms:
             self._check_foreign(f)
-        data = [f for f in self.terms if isinstance(f, L2) and f.b is not None]
+        data = [f for f in self.terms if isinstance(f, Fidelity) and f.b is not None]
         for f in data:
             self._check_batch(f)
-        self.fidelity: L2 | None = next((f for f in data if f.A is not None), data[0] if data else None)
+        self.fidelity: Fidelity | None = next((f for f in data if f.A is not None), data[0] if data else None)
         self.dims = check_dims(self._find("dims", dims, data), "dims")
         self.dtype = np.dtype(self._find("dtype", dtype, data))
         backend.real_dtype(self.dtype)
         self.xp = backend.as_module(xp) if xp else (backend.array_module(data[0].b) if data else np)
 
-    def _find(self, what: str, given: Any, data: list[L2]) -> Any:
+    def _find(self, what: str, given: Any, data: list[Fidelity]) -> Any:
         """Shape or dtype of the image, from the first term that knows it."""
         found = [given] if given is not None else []
         if what == "dims":
             found += [f.dims for f in self.terms if f.dims is not None]
             found += [f.b.shape[1:] if self.batch else f.b.shape for f in data if f.A is None]
         else:
-            found += [f.A.dtype_in for f in self.terms if isinstance(f, L2) and f.A is not None]
+            found += [f.A.dtype_in for f in self.terms if isinstance(f, Fidelity) and f.A is not None]
             found += [f.K.dtype_in for f in self.terms if isinstance(f, DualTerm) and hasattr(f, "K")]
             found += [f.b.dtype for f in data if f.A is None]
         if not found:
@@ -114,7 +115,7 @@ class Problem:
         if self.batch is not None and isinstance(inner, PyProximalFunctional) and inner.dims is None:
             raise ValueError(f"{inner.name} stands in a batch without dims; expected as_functional(f, dims=...)")
 
-    def _check_batch(self, f: L2) -> None:
+    def _check_batch(self, f: Fidelity) -> None:
         """Data with a batch axis must have one entry per sample; without an operator they must have that axis."""
         has_axis = self.batch is not None if f.A is None else f.b.ndim > len(f.A.dimsd)
         if has_axis and (self.batch is None or f.b.ndim < 2 or f.b.shape[0] != self.batch):
@@ -136,7 +137,7 @@ class Problem:
     def residual_norm(self, x: Array) -> Any:
         """‖Au - b‖ of the data fidelity, a float or one per sample."""
         if self.fidelity is None:
-            raise ValueError("the objective has no term L2(A, b), so no residual Au - b; use another stop rule")
+            raise ValueError("the objective has no data fidelity, as L2(A, b), so no residual; use another stop rule")
         return np.sqrt(backend.sum_squares(self.fidelity.residual(x), self.batch is not None))
 
     def start(self, x0: Array | None) -> Array:

@@ -117,7 +117,7 @@ class Discrepancy(StopRule):
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
         if parts.problem.fidelity is None:
-            raise ValueError("stop.discrepancy needs a data term L2(A, b) in the objective")
+            raise ValueError("stop.discrepancy needs a data fidelity such as L2(A, b) in the objective")
         if np.ndim(self.noise_level) and np.shape(self.noise_level) != (parts.batch,):
             raise ValueError(
                 f"noise_level has shape {np.shape(self.noise_level)}; expected a number, or ({parts.batch},)"

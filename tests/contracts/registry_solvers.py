@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -126,21 +129,13 @@ class Case:
         return f"{type(self.solver).__name__}-{self.family.name}"
 
 
-CASES = [
-    Case(ip.GradientDescent(), RIDGE, 120, True, ip.GradientDescent(tau=10.0)),
-    Case(ip.GradientDescent(tau=0.3), RIDGE, 200, True),
-    Case(ip.CGLS(), RIDGE, 12, True),
-    Case(ip.ForwardBackward(), RIDGE, 250, True, ip.ForwardBackward(tau=10.0)),
-    Case(ip.ForwardBackward(), NONNEG, 250),
-    Case(ip.ForwardBackward(tau=0.9), LASSO, 60),
-    Case(ip.FISTA(), RIDGE, 150, True, ip.FISTA(tau=0.6)),
-    Case(ip.FISTA(), NONNEG, 400),
-    Case(ip.FISTA(tau=0.5), LASSO, 150),
-    Case(ip.PDHG(), STEP, 250, True, ip.PDHG(tau=1.0, sigma=1.0), 1e-6),
-    Case(ip.PDHG(tau=0.3, sigma=0.3), STEP, 200, True),
-    Case(ip.PDHG(accelerate=False), RIDGE, 200, True, ip.PDHG(tau=10.0, sigma=10.0)),
-    Case(ip.PDHG(), NONNEG, 250),
-    Case(ip.PDHG(), LASSO, 150),
-]
+@functools.cache
+def cases() -> list[Case]:
+    """The lists ``CASES`` of the files ``solvers_*.py`` beside this one."""
+    files = sorted(Path(__file__).parent.glob("solvers_*.py"))
+    return [case for file in files for case in import_module(f"contracts.{file.stem}").CASES]
 
-ONE_EACH = list({type(case.solver): case for case in reversed(CASES)}.values())
+
+def one_each() -> list[Case]:
+    """The first case of every solver class."""
+    return list({type(case.solver): case for case in reversed(cases())}.values())

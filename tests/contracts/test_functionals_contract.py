@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from contracts.registry_functionals import CASES, FLOAT64, FunctionalCase, domain, make, with_
+from contracts.registry_functionals import FLOAT64, FunctionalCase, cases, domain, make, with_
 from contracts.support import assert_close, draw, freeze, host, public_classes, real_dot
 
 from ipbox import functionals
@@ -16,7 +16,7 @@ from ipbox.operators import Identity
 
 
 def test_every_class_is_listed() -> None:
-    assert public_classes(functionals, Functional) == {case.cls for case in CASES}
+    assert public_classes(functionals, Functional) == {case.cls for case in cases()}
 
 
 @with_()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts.registry_solvers import CASES, LAM, NONNEG, ONE_EACH, RIDGE, Case, Family, operator
+from contracts.registry_solvers import LAM, NONNEG, RIDGE, Case, Family, cases, one_each, operator
 
 import ipbox as ip
 import ipbox.solvers
@@ -20,8 +20,8 @@ from ipbox.backend import to_host
 
 TESTS = Path(__file__).resolve().parents[1]
 
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-every_solver = pytest.mark.parametrize("case", ONE_EACH, ids=lambda case: case.id)
+every_case = pytest.mark.parametrize("case", cases(), ids=lambda case: case.id)
+every_solver = pytest.mark.parametrize("case", one_each(), ids=lambda case: case.id)
 
 
 def posed(case: Case, xp: Any, dtype: Any, seed: int = 0) -> tuple[ip.Problem, Any, np.ndarray]:
@@ -59,12 +59,12 @@ def test_every_exported_solver_is_listed() -> None:
         for value in vars(ipbox.solvers).values()
         if inspect.isclass(value) and issubclass(value, ip.solvers.Solver) and value is not ip.solvers.Solver
     }
-    assert exported == {type(case.solver) for case in CASES}
+    assert exported == {type(case.solver) for case in cases()}
 
 
 def test_every_solver_with_a_step_size_has_a_case_beyond_its_bound() -> None:
-    with_tau = {type(case.solver) for case in CASES if hasattr(case.solver, "tau")}
-    assert with_tau == {type(case.too_large) for case in CASES if case.too_large}
+    with_tau = {type(case.solver) for case in cases() if hasattr(case.solver, "tau")}
+    assert with_tau == {type(case.too_large) for case in cases() if case.too_large}
 
 
 # ---------------------------------------------------------------- the solution, and what is said about it
@@ -110,12 +110,12 @@ def test_certificate_of_a_large_float32_image_is_no_promise_of_exactness() -> No
 
 @pytest.mark.parametrize("family", [RIDGE, NONNEG], ids=lambda family: family.name)
 def test_solvers_agree(family: Family, xp: Any) -> None:
-    cases = [case for case in CASES if case.family is family]
-    assert len({type(case.solver) for case in cases}) >= 3
+    of_family = [case for case in cases() if case.family is family]
+    assert len({type(case.solver) for case in of_family}) >= 3
     b = family.draw(xp, np.float64, seed=2)
-    solutions = [to_host(run(case, family.problem(b, xp, np.float64), case.niter).x) for case in cases]
-    for case, x in zip(cases, solutions, strict=True):
-        assert np.abs(x - solutions[0]).max() <= 1e-9, case.id
+    solutions = [to_host(run(case, family.problem(b, xp, np.float64), case.niter).x) for case in of_family]
+    for case, x in zip(of_family, solutions, strict=True):
+        assert np.abs(x - solutions[0]).max() <= max(1e-9, 2 * case.accuracy), case.id
 
 
 def test_primal_and_primal_dual_solvers_agree_on_tv(rng: np.random.Generator) -> None:
@@ -159,8 +159,8 @@ def test_looking_at_a_run_does_not_change_it(case: Case, xp: Any) -> None:
 _IN_A_NEW_PROCESS = """
 import sys
 import numpy as np, ipbox as ip
-from contracts.registry_solvers import ONE_EACH
-for case in ONE_EACH:
+from contracts.registry_solvers import one_each
+for case in one_each():
     problem = case.family.problem(case.family.draw(np, "float32"), np, "float32")
     folder = sys.argv[1] + "/" + case.id
     ip.solve(problem, case.solver, state=folder + "-4.npz", stop=ip.stop.niter(5)).state.save(folder + "-9.npz")
@@ -168,12 +168,12 @@ for case in ONE_EACH:
 
 
 def test_goes_on_in_a_new_process(tmp_path: Path) -> None:
-    for case in ONE_EACH:
+    for case in one_each():
         run(case, posed(case, np, np.float32)[0], 4).state.save(tmp_path / f"{case.id}-4.npz")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
     command = [sys.executable, "-c", _IN_A_NEW_PROCESS, str(tmp_path)]
     subprocess.run(command, env=environment, check=True, timeout=120)
-    for case in ONE_EACH:
+    for case in one_each():
         resumed = ip.solvers.State.load(tmp_path / f"{case.id}-9.npz")
         assert_same(resumed, run(case, posed(case, np, np.float32)[0], 9).state)
 
@@ -251,7 +251,7 @@ def test_convergence_is_proved(case: Case, xp: Any) -> None:
     assert verdict and verdict.holds and len(verdict.reason) > 20
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.too_large], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [c for c in cases() if c.too_large], ids=lambda case: case.id)
 def test_step_size_beyond_its_bound_is_refused(case: Case, xp: Any) -> None:
     problem, _, _ = posed(case, xp, np.float64)
     with pytest.raises(ValueError, match=r"^tau is [^\n]*expect") as refusal:
@@ -261,7 +261,7 @@ def test_step_size_beyond_its_bound_is_refused(case: Case, xp: Any) -> None:
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.too_large], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [c for c in cases() if c.too_large], ids=lambda case: case.id)
 @pytest.mark.parametrize("tau", [0.0, -0.1, float("nan"), float("inf")])
 def test_impossible_step_size_is_refused(case: Case, tau: float) -> None:
     problem, _, _ = posed(case, np, np.float64)
