@@ -12,6 +12,7 @@ import numpy as np
 
 from ipbox import backend, metrics, plot
 from ipbox.backend import Array
+from ipbox.operators import counting
 
 Method = Callable[[Any, Array], tuple[Array, Any]]
 
@@ -21,7 +22,10 @@ class Row:
     """What one method reached; None where it is unknown.
 
     PSNR and SSIM of complex images are those of their magnitudes.  ``residual`` is ‖Ax - b‖/‖b‖, ``held_out`` the same
-    on data that the method did not see; ``seconds`` is the time of the call.
+    on data that the method did not see; ``applications`` counts those of A and of A* (direct
+    methods may do without: fbp filters and projects back in one Fourier transform); ``lam`` is the weight, where one
+    was chosen by the rule ``lam_rule``; ``loss`` is how much PSNR falls on the noisier problem; ``seconds`` is the time
+    of the call.
     """
 
     method: str
@@ -32,6 +36,10 @@ class Row:
     niter: int | None
     stop: str | None
     seconds: float
+    applications: float | None = None
+    lam: float | None = None
+    lam_rule: str | None = None
+    loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Comparison:
     >>> import ipbox as ip
     >>> result = ip.compare(ip.problem("ct", size=64, views=30), {"fbp": ip.fbp})
     >>> print(result.table().splitlines()[0])
-    method  PSNR  SSIM  residual  iterations  stopped by  seconds
+    method  PSNR  SSIM  residual  iterations  stopped by  A and A*  seconds
     """
 
     rows: list[Row]
@@ -77,9 +85,13 @@ class Comparison:
             "held out": [_number(row.held_out, ".4f") for row in self.rows],
             "iterations": [_number(row.niter or None, "d") for row in self.rows],
             "stopped by": [row.stop or "" for row in self.rows],
+            "weight": [_number(row.lam, ".3g") for row in self.rows],
+            "chosen by": [row.lam_rule or "" for row in self.rows],
+            "A and A*": [_number(row.applications or None, ".0f") for row in self.rows],
+            "dB lost": [_number(row.loss, ".2f") for row in self.rows],
             "seconds": [_number(row.seconds, ".2f") for row in self.rows],
         }
-        known = {"method", "residual", "iterations", "seconds"}
+        known = {"method", "residual", "iterations", "A and A*", "seconds"}
         columns = {name: cells for name, cells in columns.items() if name in known or any(cells)}
         lines = [list(columns), *([c or "-" for c in line] for line in zip(*columns.values(), strict=True))]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -124,6 +136,7 @@ def compare(
     path: str | os.PathLike | None = None,
     progress: bool = False,
     held_out: tuple[Any, Array] | None = None,
+    noisier: tuple[tuple[Any, ...], Mapping[str, Method]] | None = None,
 ) -> Comparison:
     """Run several methods on one problem.
 
@@ -140,6 +153,9 @@ def compare(
         Show a progress bar over the methods.
     held_out : (A, b), optional
         Operator and data for the residual on data that no method sees.
+    noisier : (problem, methods), optional
+        The same problem with more noise, and the same methods for it: how much PSNR they lose there is their
+        sensitivity to the noise level.  They run first, so that compilation is in no time of the table.
 
     Returns
     -------
@@ -162,10 +178,16 @@ def compare(
     """
     A, b, x_true = _unpack(problem)
     _check(methods)
+    lost = {}
+    if noisier is not None:
+        if x_true is None or set(noisier[1]) != set(methods):
+            raise ValueError("noisier is given without x_true, or with other methods; expected the same methods there")
+        lost = {row.method: row.psnr for row in compare(*noisier, progress=progress).rows}
     rows, images, infos = [], {}, {}
     for name in _bar(methods, progress):
         start = time.perf_counter()
-        x, info = _call(name, methods[name], A, b)
+        with counting(A) as count:
+            x, info = _call(name, methods[name], A, b)
         size = backend.norm(x)  # also waits for the device
         seconds = time.perf_counter() - start
         if not np.isfinite(size):
@@ -181,6 +203,10 @@ def compare(
                 niter=getattr(info, "niter", None),
                 stop=getattr(info, "stop", None),
                 seconds=seconds,
+                applications=count.total,
+                lam=getattr(info, "lam", None),
+                lam_rule=getattr(info, "lam_rule", None),
+                loss=None if name not in lost else metrics.psnr(_magnitude(x), _magnitude(x_true)) - lost[name],
             )
         )
     result = Comparison(rows, images, infos, x_true)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -44,10 +45,30 @@ def test_rows_hold_the_metrics_of_each_image(problem: tuple, methods: dict, resu
 
 def test_table(result: Comparison) -> None:
     head, fbp, cgls = result.table().splitlines()
-    assert head.split() == ["method", "PSNR", "SSIM", "residual", "iterations", "stopped", "by", "seconds"]
+    assert re.split("  +", head) == [
+        *("method", "PSNR", "SSIM", "residual", "iterations", "stopped by", "A and A*", "seconds")
+    ]
     assert fbp.split()[:2] == ["fbp", f"{result['fbp'].psnr:.2f}"] and "direct" in fbp
     assert cgls.split()[4] == str(result["cgls"].niter)
     assert len(head) == len(fbp) == len(cgls)  # columns are aligned to the right
+
+
+def test_applications_are_counted(problem: tuple, result: Comparison) -> None:
+    assert result["fbp"].applications == 0
+    # one step of CGLS applies A and A*; the start applies both, its first stop rule reads the residual it has
+    assert result["cgls"].applications == 2 * (result["cgls"].niter + 1)
+
+
+def test_loss_is_the_difference_of_two_comparisons(problem: tuple, methods: dict) -> None:
+    noisier = ip.problem("ct", image="shepp-logan", size=48, views=30, noise=0.04)
+    delta = noisier[3].noise_level
+    others = {"fbp": methods["fbp"], "cgls": lambda A, b: ip.cgls(A, b, delta)}
+    result, second = ip.compare(problem, methods, noisier=(noisier, others)), ip.compare(noisier, others)
+    for row in result.rows:
+        assert row.loss == pytest.approx(row.psnr - second[row.method].psnr, abs=1e-12) and row.loss > 0.05
+    assert "dB lost" in result.table().splitlines()[0]
+    with pytest.raises(ValueError, match="noisier is given"):
+        ip.compare(problem, methods, noisier=(noisier, {"fbp": ip.fbp}))
 
 
 def test_without_truth_and_with_held_out_data(problem: tuple, methods: dict) -> None:
