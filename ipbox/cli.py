@@ -1,4 +1,4 @@
-"""The command line: ``python -m ipbox demo | reconstruct | info``.
+"""The command line: ``python -m ipbox demo | compare | reconstruct | info``.
 
 Nothing heavy is imported before the arguments are parsed.
 """
@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 import ipbox
 from ipbox import commands, demos_ct
 from ipbox.commands import UsageError
+from ipbox.comparisons import SETTINGS
+from ipbox.comparisons import compare as run_compare
 from ipbox.demos import DEMOS
 from ipbox.demos import demo as run_demo
 
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ipbox {ipbox.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="command", title="commands")
     _add_demo(subparsers)
+    _add_compare(subparsers)
     _add_reconstruct(subparsers)
     info = subparsers.add_parser("info", help="versions, threads, and where data and compiled kernels are")
     info.set_defaults(run=commands.info)
@@ -138,10 +141,29 @@ def _add_demo(subparsers: Any) -> None:
         if name not in DEMOS or "tv" in DEMOS[name].methods:
             command.add_argument("--lam", type=_weight, default="auto", help="TV weight, or auto: from the noise")
             command.add_argument("--niter", type=_number(1, kind=int), default=500, help="most TV iterations (500)")
-        command.add_argument("--xp", choices=("numpy", "cupy"), default="numpy", help="CPU or GPU (%(default)s)")
-        out = f"build/{name}.png"
-        command.add_argument("--out", default=out, help="picture, .png, .pdf or .svg (%(default)s)")
-        command.add_argument("--quiet", action="store_true", help="no progress bars")
+        _add_output(command, f"build/{name}.png")
+
+
+def _add_compare(subparsers: Any) -> None:
+    compare = subparsers.add_parser(
+        "compare",
+        help="analytical, variational and iterative methods side by side, λ and stopping chosen automatically",
+    )
+    problems = compare.add_subparsers(required=True, metavar="problem", title="problems")
+    for name, setting in SETTINGS.items():
+        command = problems.add_parser(name, help=setting.help)
+        command.set_defaults(run=run_compare, problem=name)
+        _add_options(command, setting.options)
+        methods = ", ".join(setting.methods)
+        command.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {methods} (all)")
+        command.add_argument("--once", action="store_true", help="leave out the second run, at twice the noise")
+        _add_output(command, f"build/compare-{name}.png")
+
+
+def _add_output(command: argparse.ArgumentParser, out: str) -> None:
+    command.add_argument("--xp", choices=("numpy", "cupy"), default="numpy", help="CPU or GPU (%(default)s)")
+    command.add_argument("--out", default=out, help="picture, .png, .pdf or .svg (%(default)s)")
+    command.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def _add_options(command: argparse.ArgumentParser, options: dict[str, Any]) -> None:

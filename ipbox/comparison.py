@@ -204,8 +204,7 @@ def compare(
                 stop=getattr(info, "stop", None),
                 seconds=seconds,
                 applications=count.total,
-                lam=getattr(info, "lam", None),
-                lam_rule=getattr(info, "lam_rule", None),
+                **_weight(info),
                 loss=None if name not in lost else metrics.psnr(_magnitude(x), _magnitude(x_true)) - lost[name],
             )
         )
@@ -247,6 +246,15 @@ def _residual(A: Any, x: Array, b: Array) -> float | None:
     """None for a magnitude image (root-sum-of-squares) of a problem whose images are complex."""
     wanted = getattr(A, "dtype_in", x.dtype)
     return None if wanted.kind == "c" and x.dtype.kind != "c" else metrics.relative_residual(A, x, b)
+
+
+def _weight(info: Any) -> dict[str, Any]:
+    """λ, and the rule that chose it, where ``info`` tells them."""
+    extra = getattr(info, "extra", None) or {}
+    lam = extra.get("lam")
+    if isinstance(lam, list | tuple | np.ndarray):  # of a hybrid method: one for each step
+        lam = float(lam[-1]) if len(lam) else None
+    return {"lam": lam, "lam_rule": getattr(extra.get("choice"), "rule", None)}
 
 
 def _bar(methods: Mapping[str, Method], progress: bool) -> Any:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts.registry_solvers import RIDGE, STEP
+from contracts.registry_solvers import RIDGE, STEP, operator
 
 import ipbox as ip
+from ipbox.solvers import krylov
 from ipbox.backend import to_host
-from ipbox.solvers import State
+from ipbox.solvers import State, krylov
 
 
 def ridge(xp: ModuleType = np) -> ip.Problem:
@@ -91,6 +92,76 @@ def test_bad_interval(make: Any, every: Any) -> None:
         make(every)
 
 
+# ---------------------------------------------------------------- the best iterate
+
+
+def semiconvergent(xp: ModuleType = np, batch: int | None = None) -> tuple[ip.Problem, Any]:
+    """Ill-conditioned least squares with noise, from a known truth: the error falls, then rises."""
+    rng = np.random.default_rng(4)
+    m = np.linalg.qr(rng.standard_normal((8, 8)))[0] * np.geomspace(1, 1e-3, 8)
+    x = rng.standard_normal((batch or 1, 8))
+    b = x @ m.T + 0.3 * rng.standard_normal(x.shape)
+    x, b = (x[0], b[0]) if batch is None else (x, b)
+    A = operator(m, xp, np.float64, (8,))
+    return ip.Problem(ip.L2(A, xp.asarray(b)), batch=batch), xp.asarray(x)
+
+
+def errors(problem: ip.Problem, x_true: Any, n: int) -> np.ndarray:
+    runs = ip.iterate(problem, ip.GradientDescent(), stop=ip.stop.niter(n))
+    return np.array([np.linalg.norm(to_host(run.x - x_true), axis=-1) for run in runs])
+
+
+def test_best_iterate_is_that_of_the_least_error(xp: ModuleType) -> None:
+    problem, x_true = semiconvergent(xp)
+    error = errors(problem, x_true, 3000)
+    best = ip.callbacks.Best(x_true)
+    sol = solve(3000, best, problem=problem)
+    assert best.k == error.argmin() and 0 < best.k < 3000
+    assert np.isclose(np.linalg.norm(to_host(best.x - x_true)), error.min())
+    assert best.value == ip.psnr(best.x, x_true) > ip.psnr(sol.x, x_true)
+
+
+def test_best_iterate_of_another_metric() -> None:
+    problem, x_true = semiconvergent()
+    best = ip.callbacks.Best(x_true, metric=lambda x, y: -abs(x - y).max())
+    solve(200, best, problem=problem)
+    xs = [run.x.copy() for run in ip.iterate(problem, ip.GradientDescent(), stop=ip.stop.niter(200))]
+    assert best.k == np.argmin([abs(x - x_true).max() for x in xs])
+
+
+def test_best_iterate_survives_a_checkpoint(tmp_path: Path) -> None:
+    problem, x_true = semiconvergent()
+    whole = ip.callbacks.Best(x_true)
+    solve(3000, whole, problem=problem)
+    first, second = ip.callbacks.Best(x_true), ip.callbacks.Best(x_true)
+    solve(2900, first, ip.callbacks.Checkpoint(tmp_path / "s.npz", every=3000), problem=problem)
+    solve(100, second, problem=problem, state=tmp_path / "s.npz")
+    assert (second.k, second.value) == (first.k, first.value) == (whole.k, whole.value)
+    assert np.array_equal(second.x, whole.x)
+
+
+def test_best_iterates_of_a_batch_whose_samples_stop_apart() -> None:
+    problem, x_true = semiconvergent(batch=3)
+    alone = errors(problem, x_true, 3000)
+    levels = np.array([1.0, 0.2, 0.5])
+    best = ip.callbacks.Best(x_true)
+    stop = ip.stop.discrepancy(levels, 1.0) | ip.stop.niter(3000)
+    sol = ip.solve(problem, ip.GradientDescent(), stop=stop, callbacks=[best])
+    steps = sol.extra["niter_per_sample"]
+    assert len(set(steps)) > 1
+    for i, n in enumerate(steps):
+        assert best.k[i] == alone[: n + 1, i].argmin()
+        assert np.isclose(np.linalg.norm(best.x[i] - x_true[i]), alone[: n + 1, i].min(), rtol=1e-9)
+        assert np.isclose(best.value[i], ip.psnr(best.x[i], x_true[i]))
+
+
+def test_best_iterate_of_a_truth_that_does_not_fit() -> None:
+    with pytest.raises(TypeError, match="^x_true is list; expected an array"):
+        ip.callbacks.Best([1.0])
+    with pytest.raises(ValueError, match=r"^x_true has shape \(5,\); expected"):
+        solve(3, ip.callbacks.Best(np.ones(5)))
+
+
 # ---------------------------------------------------------------- progress
 
 
@@ -157,14 +228,15 @@ def test_an_interrupt_within_a_step_leaves_the_last_whole_state(
 ) -> None:
     """x is already new and the residual still old: this state must not be saved."""
     path, problem = tmp_path / "run.npz", ridge()
-    normal_residual = ip.CGLS._normal_residual
+    adjoint, calls = krylov.adjoint, []
 
-    def interrupt(p: Any, s: State) -> None:
-        if s.k == 4:
+    def interrupt(*args: Any) -> None:
+        calls.append(1)
+        if len(calls) == 6:  # once at the start and once in each step: in the fifth
             raise KeyboardInterrupt
-        normal_residual(p, s)
+        adjoint(*args)
 
-    monkeypatch.setattr(ip.CGLS, "_normal_residual", staticmethod(interrupt))
+    monkeypatch.setattr(krylov, "adjoint", interrupt)
     stop, save = ip.stop.niter(9), ip.callbacks.Checkpoint(path, every=1)
     with pytest.raises(KeyboardInterrupt):
         ip.solve(problem, ip.CGLS(), stop=stop, callbacks=[save])

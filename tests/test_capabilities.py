@@ -13,7 +13,10 @@ from ipbox.capabilities import capabilities, markdown
 
 README = Path(__file__).parents[1] / "README.md"
 SAMPLES = {
-    "TV": lambda: ip.TV((3, 4)),
+    "Simplex": lambda: ip.Simplex((3, 4)),
+    "PoissonTransmission": lambda: ip.PoissonTransmission(None, np.ones((3, 4), np.float32), 9.0),
+    "KL": lambda: ip.KL(None, np.ones((3, 4), np.float32)),
+    "TGV": lambda: ip.TGV((3, 4)),
     "Box": lambda: ip.Box(0, 1),
     "NonNegative": lambda: ip.NonNegative(),
     "L2Box": lambda: functionals.L2Box(ip.L2(b=np.zeros((3, 4), np.float32)), ip.Box(0, 1)),

@@ -350,7 +350,7 @@ def test_values_beyond_the_precision_are_refused() -> None:
     "call, error, message",
     [
         (lambda A: A.subsets(0), ValueError, "n is 0; expected a positive integer"),
-        (lambda A: A.subsets(7), ValueError, "n is 7; expected at most one subset for each of the 6 angles"),
+        (lambda A: A.subsets(7), ValueError, "n is 7; expected at most one subset for each of the 6 views"),
         (lambda A: A.subsets(1.5), ValueError, "n is 1.5; expected a positive integer"),
         (lambda A: A.subset([6]), ValueError, "indices reach from 6 to 6; expected those of 6 angles"),
         (lambda A: A.subset([0.5]), TypeError, "indices has"),

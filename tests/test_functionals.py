@@ -318,12 +318,7 @@ BAD = {
         TypeError,
         "^x has dtype complex128; Box",
     ),
-    "complex TV": (
-        lambda: ip.TV((2, 2)).prox(np.ones((2, 2)) + 1j, 1.0),
-        TypeError,
-        "^x has dtype complex128; TV",
-    ),
-    "TV of a line": (lambda: ip.TV((5,)), ValueError, "^dims is"),
+    "TV of four axes": (lambda: ip.TV((2, 2, 2, 2)), ValueError, "^dims is"),
     "TV accuracy": (lambda: ip.TV((5, 5), accuracy=0.0), ValueError, "^accuracy is 0"),
     "TV shape": (lambda: ip.TV((5, 4)).value(np.ones((4, 5))), ValueError, "^x has shape .* TV expects"),
     "L21 axes": (lambda: ip.L21(4), ValueError, "^ndim is 4"),

@@ -46,6 +46,7 @@ LAYERS = (
     "operators",
     "functionals",
     "solvers",
+    "bayes",
     "problems",
     "distributed",
     "choose",
@@ -58,10 +59,11 @@ LAYERS = (
     "commands",
     "demos_ct",
     "demos",
+    "comparisons",
     "cli",
     "__main__",
 )
-TOP = LAYERS[-5:]  # the command line may use the flat names, as a user does
+TOP = LAYERS[-6:]  # the command line may use the flat names, as a user does
 
 
 def in_package(path: Path) -> str:

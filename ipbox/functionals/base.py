@@ -69,6 +69,12 @@ class Functional(pyproximal.ProxOperator):
     def _grad(self, x: Array, out: Array, work: Work) -> None:
         raise TypeError(f"{self.name} has no gradient")
 
+    def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
+        """g(x), and out <- ∇g(x); ``out`` may be ``x`` where it may be for `_grad`."""
+        value = self._value(x, batch)
+        self._grad(x, out, work)
+        return value
+
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
         """out <- prox_{t g}(x); ``out`` may be ``x``; t is a float or has one entry per sample."""
         raise TypeError(f"{self.name} has no prox")
@@ -125,6 +131,17 @@ class Functional(pyproximal.ProxOperator):
         if self.weight != 1.0:
             g *= self.weight
         return g.reshape(x.shape)
+
+    def value_grad(
+        self, x: Array, out: Array | None = None, work: Work = None, batch: bool = False
+    ) -> tuple[Any, Array]:
+        """f(x) and ∇f(x), with one application of an operator and one of its adjoint."""
+        z = self._enter(x)
+        g = backend.array_module(z).empty_like(z) if out is None else out.reshape(z.shape)
+        value = self._value_grad(z, g, work, batch)
+        if self.weight != 1.0:
+            g *= self.weight
+        return self.weight * value, g.reshape(x.shape)
 
     def prox(self, x: Array, tau: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{τf}(x) = argmin_u f(u) + ‖u - x‖²/(2τ), in the shape of ``x`` (the image's, or flat)."""
@@ -326,6 +343,14 @@ class Sum(Functional):
         first.grad(x, out=out, work=child(work, "0"))
         for i, f in enumerate(rest, 1):
             out += f.grad(x, out=buffer(work, "grad", x), work=child(work, str(i)))
+
+    def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
+        first, *rest = self.terms
+        value, _ = first.value_grad(x, out, child(work, "0"), batch)
+        for i, f in enumerate(rest, 1):
+            more, g = f.value_grad(x, buffer(work, "grad", x), child(work, str(i)), batch)
+            value, out[...] = value + more, out + g
+        return value
 
     def scaled(self, c: float) -> Functional:
         return Sum([f.scaled(c) for f in self.terms])

@@ -30,7 +30,7 @@ class DualTerm:
 
     @property
     def g_lipschitz(self) -> float:
-        """Lipschitz constant of ∇g, inf where g is not smooth."""
+        """For default step sizes: the Lipschitz constant of ∇g, or its curvature at the data; inf where unknown."""
         return math.inf
 
     @property
@@ -97,7 +97,7 @@ class Composition(Functional, DualTerm):
 
     @property
     def g_lipschitz(self) -> float:
-        return self.g.L
+        return getattr(self.g, "curvature", self.g.L)
 
     @property
     def L(self) -> float:
@@ -123,6 +123,13 @@ class Composition(Functional, DualTerm):
         # a sum reads y once for each term, so its gradient cannot take y's place
         g = buffer(work, "g'", y) if isinstance(self.g, Sum) else y
         self.K.apply_adjoint(self.g.grad(y, out=g, work=child(work, "g")), out=out)
+
+    def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
+        y = self.K.apply(x, out=self._data_buffer(x, work))
+        g = buffer(work, "g'", y) if isinstance(self.g, Sum) else y
+        value, _ = self.g.value_grad(y, g, child(work, "g"), batch)
+        self.K.apply_adjoint(g, out=out)
+        return value
 
     def as_dual(self, like: Any) -> Any:
         return self if self.g.has_prox else None

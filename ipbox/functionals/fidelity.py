@@ -123,6 +123,16 @@ class Fidelity(Functional):
             self._data_grad(y, y, child(work, "D"))
             self.A.apply_adjoint(y, out=out)
 
+    def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
+        y = x if self.A is None else self._forward(x, work)
+        value = self._data_value(y, batch)
+        if self.A is None:
+            self._data_grad(y, out, work)
+        else:
+            self._data_grad(y, y, child(work, "D"))
+            self.A.apply_adjoint(y, out=out)
+        return value
+
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
         if self.A is not None:
             raise TypeError(f"{self.name} has no prox; use it as a smooth term or as a dual term")
@@ -145,15 +155,14 @@ class Fidelity(Functional):
 
         Raises
         ------
-        ValueError, TypeError
-            where there is no operator, it has no subsets, or the data have a batch axis.
+        TypeError
+            where there is no operator, or it has no subsets.
         """
         if not hasattr(self.A, "subsets"):
             what = "no operator" if self.A is None else f"the operator {self.A.name}"
             raise TypeError(f"{self.name} has {what}, which has no subsets; expected one with a method subsets(n)")
-        if self.b is not None and self.b.ndim > len(self.A.dimsd):
-            raise ValueError(f"b has shape {self.b.shape}, with a batch axis; subsets expect one set of data")
-        return [self._with_data(part, slice(k, None, n)) for k, part in enumerate(self.A.subsets(n))]
+        others = (slice(None),) * (len(self.A.dimsd) - 1)  # ...: data may have a batch axis
+        return [self._with_data(part, (..., slice(k, None, n), *others)) for k, part in enumerate(self.A.subsets(n))]
 
     def as_dual(self, like: Any) -> Any:
         return super().as_dual(like) if self.A is None else Composition(self.on_data(), self.A)
@@ -209,6 +218,11 @@ class L2(Fidelity):
             batch = x.shape[: x.ndim - len(self.A.dims)]
             r = buffer(work, "residual", x, batch + tuple(self.A.dimsd), self.A.dtype_out)
             self.A.apply_adjoint(self.residual(x, r), out=out)
+
+    def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
+        self._grad(x, out, work)
+        r = out if self.A is None else self.residual(x) if work is None else work["residual"]
+        return 0.5 * backend.sum_squares(r, batch)
 
     def _data_prox(self, y: Array, t: Any, out: Array, work: Work) -> None:
         t = backend.per_sample(t, y)

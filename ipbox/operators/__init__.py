@@ -9,6 +9,7 @@ from ipbox.operators.emission import PET
 from ipbox.operators.fanbeam import FanBeamTransform
 from ipbox.operators.fourier import FourierTransform
 from ipbox.operators.lines import JosephTransform
+from ipbox.operators.matrix import MatrixOperator
 from ipbox.operators.measurements import GaussianMeasurements
 from ipbox.operators.mri import CartesianMRI
 from ipbox.operators.nonuniform import NonuniformFFT
@@ -39,6 +40,7 @@ __all__ = [
     "Identity",
     "JosephTransform",
     "Mask",
+    "MatrixOperator",
     "NonCartesianMRI",
     "NonCartesianNormal",
     "NonuniformFFT",

@@ -254,7 +254,9 @@ def as_operator(op: Any) -> Operator:
             raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
         if getattr(op, "format", "csr") not in ("csr", "csc"):  # products are slow, and PyLops misreads some
             op = op.tocsr()
-        return PyLopsOperator(pylops.MatrixMult(op, dtype=op.dtype))
+        from ipbox.operators.matrix import MatrixOperator
+
+        return MatrixOperator(op)
     if is_foreign(op) and not hasattr(op, "tocsr"):
         return PyLopsOperator(op)
     raise TypeError(f"A is {type(op).__name__}; expected an ipbox, PyLops or SciPy operator, or a 2-D matrix")

@@ -16,10 +16,11 @@ from ipbox.operators.held import HeldArray
 from ipbox.operators.lines import LineTransform
 from ipbox.operators.nonnegative_blur import NonnegativeBlur
 from ipbox.operators.positive import collatz_wielandt
-from ipbox.operators.tomography import check_count, check_finite, check_subset
+from ipbox.operators.subsets import OrderedSubsets
+from ipbox.operators.tomography import check_finite, check_subset
 
 
-class PET(Operator):
+class PET(OrderedSubsets, Operator):
     r"""Expected coincidences of an activity image u, without the background: A u = n a P H u.
 
     .. math:: E\,b = A u + r, \qquad a = \exp\Bigl(-\int μ\Bigr)
@@ -76,6 +77,8 @@ class PET(Operator):
     >>> bool(abs(u[16, 16] - 1) < 0.01)
     True
     """
+
+    nonnegative = True  # no entry of the matrix is negative
 
     def __init__(
         self,
@@ -192,22 +195,6 @@ class PET(Operator):
         part._sensitivity = {}
         Operator.__init__(part, tuple(self.dims), tuple(part.projector.dimsd), self.dtype_in, name=self.name)
         return part
-
-    def subsets(self, n: int) -> list[PET]:
-        """n models of every n-th angle, as ordered subsets take them; the data of the k-th are the view ``b[k::n]``.
-
-        Examples
-        --------
-        >>> import numpy as np, ipbox as ip
-        >>> A = ip.PET(ip.JosephTransform((8, 8), np.arange(6) * np.pi / 6))
-        >>> b = A.mean(np.ones((8, 8), "float32"))
-        >>> [np.array_equal(B.mean(np.ones((8, 8), "float32")), b[k::3]) for k, B in enumerate(A.subsets(3))]
-        [True, True, True]
-        """
-        n = check_count(n, "n")
-        if n > self.dimsd[0]:
-            raise ValueError(f"n is {n}; expected at most one subset for each of the {self.dimsd[0]} angles")
-        return [self.subset(slice(k, None, n)) for k in range(n)]
 
     def _compute_norm(self) -> tuple[float, str]:
         return math.sqrt(collatz_wielandt(self)), "bound"

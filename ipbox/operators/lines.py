@@ -12,11 +12,14 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators.base import Operator, check_dims
 from ipbox.operators.positive import collatz_wielandt
+from ipbox.operators.subsets import OrderedSubsets
 from ipbox.operators.tomography import check_angles, check_count, check_finite, check_positive, check_subset
 
 
-class LineTransform(Operator):
+class LineTransform(OrderedSubsets, Operator):
     """Weighted sums along straight lines of an image, for lines given by ``_lines``: the base of the two geometries."""
+
+    nonnegative = True  # no entry of the matrix is negative
 
     def __init__(self, dims: tuple[int, int], angles: np.ndarray, n_det: int, h: float, dtype: Any, name: str) -> None:
         self.angles, self.n_det, self.pixel_size = angles, n_det, h

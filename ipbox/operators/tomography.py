@@ -14,9 +14,10 @@ from ipbox.backend import Array
 from ipbox.operators.base import Operator, check_dims
 from ipbox.operators.nonuniform import NonuniformFFT
 from ipbox.operators.nonuniform_real import RealNonuniformFFT
+from ipbox.operators.subsets import OrderedSubsets
 
 
-class RayTransform(Operator):
+class RayTransform(OrderedSubsets, Operator):
     r"""Parallel-beam ray transform A of a 2-D image.
 
     .. math:: (A u)(θ, s) = \int u(s \cos θ - t \sin θ,\; s \sin θ + t \cos θ)\, dt

@@ -8,7 +8,7 @@ from ipbox.backend import Array
 from ipbox.functionals import L2
 from ipbox.functionals.composition import check_data
 from ipbox.operators import as_operator
-from ipbox.solvers import CGLS, GradientDescent, Problem, Solution, Solver, solve, stopping
+from ipbox.solvers import CGLS, GradientDescent, Problem, Solution, Solver, callbacks, solve, stopping
 
 
 def landweber(
@@ -20,6 +20,7 @@ def landweber(
     tau: float | None = None,
     x0: Array | None = None,
     safety: float = 1.01,
+    x_true: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Landweber's iteration u ← u - τ A*(Au - b), stopped by the discrepancy principle.
@@ -39,6 +40,8 @@ def landweber(
         Start; zero by default.
     safety : float
         Factor on the noise level.
+    x_true : array, optional
+        The truth, where it is known: the best iterate is kept in ``info.extra["best"]``.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -46,7 +49,8 @@ def landweber(
     -------
     x : array
     info : Solution
-        ``info.stop`` names the rule that fired.
+        ``info.stop`` names the rule that fired; with ``x_true``, ``info.extra["best"]`` has the ``x``, ``k`` and
+        ``psnr`` of the best iterate.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def landweber(
     >>> info.stop
     'discrepancy'
     """
-    return _iterate(A, b, GradientDescent(tau), noise_level, niter, x0, safety, options)
+    return _iterate(A, b, GradientDescent(tau), noise_level, niter, x0, safety, x_true, options)
 
 
 def cgls(
@@ -76,6 +80,7 @@ def cgls(
     niter: int = 100,
     x0: Array | None = None,
     safety: float = 1.01,
+    x_true: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Conjugate gradients for min ‖Au - b‖², stopped by the discrepancy principle.
@@ -94,7 +99,7 @@ def cgls(
     >>> info.niter < 20
     True
     """
-    return _iterate(A, b, CGLS(), noise_level, niter, x0, safety, options)
+    return _iterate(A, b, CGLS(), noise_level, niter, x0, safety, x_true, options)
 
 
 def _iterate(
@@ -105,13 +110,35 @@ def _iterate(
     niter: int,
     x0: Array | None,
     safety: float,
+    x_true: Array | None,
     options: dict[str, Any],
 ) -> tuple[Array, Solution]:
+    A = as_operator(A)
+    problem = Problem(L2(A, b), batch=batch_of(A, b))
+    return stopped_early(problem, solver, noise_level, niter, x0, safety, x_true, options)
+
+
+def stopped_early(
+    problem: Problem,
+    solver: Solver,
+    noise_level: float | None,
+    niter: int,
+    x0: Array | None,
+    safety: float,
+    x_true: Array | None,
+    options: dict[str, Any],
+) -> tuple[Array, Solution]:
+    """Solve until the discrepancy principle stops, keeping the best iterate where the truth is known."""
     stop = stopping.niter(niter)
     if noise_level is not None:
         stop = stopping.discrepancy(noise_level, safety) | stop
-    A = as_operator(A)
-    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), solver, x0=x0, stop=stop, **options)
+    if x_true is None:
+        info = solve(problem, solver, x0=x0, stop=stop, **options)
+        return info.x, info
+    best = callbacks.Best(x_true)
+    given = {**options, "callbacks": [best, *options.get("callbacks", ())]}
+    info = solve(problem, solver, x0=x0, stop=stop, **given)
+    info.extra["best"] = {"x": best.x, "k": best.k, "psnr": best.value}
     return info.x, info
 
 

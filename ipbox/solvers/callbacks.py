@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ipbox import backend
 from ipbox.backend import Array
 
 if TYPE_CHECKING:
@@ -97,13 +98,86 @@ class Metrics:
 
     def __call__(self, run: Run) -> None:
         if _due(run, self.every):
-            run.history.append({**_record(run), **{name: self._values(f, run) for name, f in self.metrics.items()}})
+            run.history.append(
+                {**_record(run), **{name: _values(f, self.x_true, run) for name, f in self.metrics.items()}}
+            )
 
-    def _values(self, f: Callable[[Array, Array], float], run: Run) -> Any:
+
+class Best:
+    """Keep the best iterate where the truth is known.
+
+    It is held in the state, so that a resumed run knows of it; in a batch every sample has its own.
+
+    Parameters
+    ----------
+    x_true : array
+        The truth, in the image's shape (of a batch, with its axis).
+    metric : function (x, x_true) -> number, optional
+        The larger the better; PSNR by default.
+
+    Attributes
+    ----------
+    x : array
+    k : int
+        Its iteration.
+    value : float
+        Its metric.  In a batch ``k`` and ``value`` have one entry per sample.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> best = ip.callbacks.Best(np.array([0.5, 0.5]))
+    >>> problem = ip.Problem(ip.L2(ip.Identity((2,), "float64"), np.ones(2)))
+    >>> sol = ip.solve(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(4), callbacks=[best])
+    >>> best.k, best.x
+    (1, array([0.5, 0.5]))
+    """
+
+    def __init__(self, x_true: Array, metric: Callable[[Array, Array], float] | None = None) -> None:
+        if not backend.is_array(x_true):
+            raise TypeError(f"x_true is {type(x_true).__name__}; expected an array of the image's shape")
+        if metric is None:
+            from ipbox.metrics import psnr as metric
+        self.x_true, self.metric = x_true, metric
+        self._kept: dict[str, Any] = {}
+
+    def __call__(self, run: Run) -> None:
+        kept = run.state.loop.get("best")
+        if kept is None:
+            if self.x_true.shape != run.x.shape:
+                raise ValueError(f"x_true has shape {self.x_true.shape}; expected that of the image, {run.x.shape}")
+            size = () if run.batch is None else run.batch
+            kept = {"x": run.x.copy(), "k": np.zeros(size, np.int64), "value": np.full(size, -np.inf)}
+            run.state.loop["best"] = kept
         if run.batch is None:
-            return f(run.x, self.x_true)
-        samples = range(run.batch) if run.samples is None else run.samples
-        return np.array([f(x, self.x_true[i]) for x, i in zip(run.x, samples, strict=True)])
+            self._compare(run, kept, (), run.x, self.x_true)
+        else:
+            for i, j in enumerate(range(run.batch) if run.samples is None else run.samples):
+                self._compare(run, kept, i, run.x[i], self.x_true[j])
+        self._kept = kept
+
+    def _compare(self, run: Run, kept: dict[str, Any], i: Any, x: Array, x_true: Array) -> None:
+        value = float(self.metric(x, x_true))
+        if value > kept["value"][i]:
+            kept["x"][i], kept["k"][i], kept["value"][i] = x, run.k, value
+
+    def finish(self, run: Run) -> None:
+        """Of a batch, gather the samples that were done earlier."""
+        self._kept = run.whole_state().loop.get("best", self._kept)
+
+    @property
+    def x(self) -> Array:
+        return self._kept["x"]
+
+    @property
+    def k(self) -> Any:
+        k = self._kept["k"]
+        return int(k) if k.ndim == 0 else k
+
+    @property
+    def value(self) -> Any:
+        value = self._kept["value"]
+        return float(value) if value.ndim == 0 else value
 
 
 class Checkpoint:
@@ -143,6 +217,14 @@ class Checkpoint:
         """Save the last state, also after an interruption (unless it came in the middle of a step)."""
         if not run.in_step:
             run.whole_state().save(self.path)
+
+
+def _values(metric: Callable[[Array, Array], float], x_true: Array, run: Run) -> Any:
+    """A number, or one for each sample that is still running."""
+    if run.batch is None:
+        return metric(run.x, x_true)
+    samples = range(run.batch) if run.samples is None else run.samples
+    return np.array([metric(x, x_true[i]) for x, i in zip(run.x, samples, strict=True)])
 
 
 def _due(run: Run, every: int) -> bool:

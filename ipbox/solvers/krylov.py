@@ -1,4 +1,4 @@
-"""Conjugate gradients for least squares."""
+"""Conjugate gradients for least squares, and what Krylov methods do with a stack of least-squares terms."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
 from ipbox.solvers.core import Certificate, Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.line_search import ratio, squares
 
 
 @dataclass(frozen=True)
@@ -35,85 +36,90 @@ class CGLS(Solver):
     takes: ClassVar[tuple[str, ...]] = ("smooth",)
 
     def prepare(self, problem: Problem) -> Parts:
-        for f in problem.terms:
-            if not isinstance(f, L2) or f.weight <= 0:
-                raise ValueError(f"{f.name} fits no role of CGLS: it expects terms L2(A, b) with positive weights only")
+        check_least_squares(problem, "CGLS")
         return super().prepare(problem)
 
     def init(self, p: Parts, x0: Array) -> State:
-        s = State(x=x0, r=[], q=[])
-        for f in p.problem.terms:
-            r = f.residual(x0)  # A_i u - b_i
-            r *= -1
-            s.r.append(r)
-            s.q.append(p.xp.empty_like(r))
-        s.g = p.xp.empty_like(x0)  # the negative gradient
-        self._normal_residual(p, s)
+        s = State(x=x0, r=residuals(p, x0), g=p.xp.empty_like(x0))  # g is the negative gradient
+        s.q = [p.xp.empty_like(r) for r in s.r]
+        adjoint(p, s.r, s.g)
         s.p = s.g.copy()
-        s.gamma, s.gamma0 = _sq(s.g, p), _sq(s.g, p)
+        s.gamma, s.gamma0 = squares(s.g, p), squares(s.g, p)  # two arrays: a batch writes into them
         return s
 
     def step(self, p: Parts, s: State) -> None:
-        for f, q in zip(p.problem.terms, s.q, strict=True):
-            _forward(f, s.p, q)
-        delta = sum(f.weight * _sq(q, p) for f, q in zip(p.problem.terms, s.q, strict=True))
-        alpha = _ratio(s.gamma, delta)
+        forward(p, s.p, s.q)
+        alpha = ratio(s.gamma, stacked_squares(p, s.q))
         backend.axpy(alpha, s.p, s.x)
         for r, q in zip(s.r, s.q, strict=True):
             backend.axpy(-alpha, q, r)
-        self._normal_residual(p, s)
-        gamma, s.gamma = s.gamma, _sq(s.g, p)
-        s.p *= backend.per_sample(_ratio(s.gamma, gamma), s.p)
+        adjoint(p, s.r, s.g)
+        gamma, s.gamma = s.gamma, squares(s.g, p)
+        s.p *= backend.per_sample(ratio(s.gamma, gamma), s.p)
         s.p += s.g
-
-    @staticmethod
-    def _normal_residual(p: Parts, s: State) -> None:
-        """g = Σ_i λ_i A_i* r_i."""
-        for i, (f, r) in enumerate(zip(p.problem.terms, s.r, strict=True)):
-            if f.A is None:
-                term = r
-            elif i == 0:
-                term = f.A.apply_adjoint(r, out=s.g)
-            else:
-                term = f.A.apply_adjoint(r)
-            if i == 0:
-                s.g[...] = term
-                s.g *= f.weight
-            else:
-                backend.axpy(f.weight, term, s.g)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""
-        return np.sqrt(_ratio(s.gamma, s.gamma0))
+        return np.sqrt(ratio(s.gamma, s.gamma0))
 
     def data_residual(self, p: Parts, s: State) -> Any:
         i = p.problem.terms.index(p.problem.fidelity)
-        return np.sqrt(_sq(s.r[i], p))
+        return np.sqrt(squares(s.r[i], p))
 
     def certificate(self, p: Parts, s: State) -> Certificate:
-        mu = p.smooth.mu
-        if mu <= 0:
-            return super().certificate(p, s)
-        grad = p.smooth.grad(s.x)  # not s.g, which is updated along and drifts from it by rounding
-        return Certificate("‖∇f‖/μ", np.sqrt(_sq(grad, p)) / mu)
+        # not s.g, which is updated along and drifts from it by rounding
+        return gradient_certificate(p, s) or super().certificate(p, s)
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(True, "a convex quadratic: exact in at most rank(A) steps without rounding (Björck 1996, 7.4)")
 
 
-def _forward(f: L2, x: Array, out: Array) -> None:
-    if f.A is None:
-        out[...] = x
-    else:
-        f.A.apply(x, out=out)
+# ---------------------------------------------------------------- the stack of the terms, ‖r‖² = Σ λ_i ‖r_i‖²
 
 
-def _sq(x: Array, p: Parts) -> Any:
-    return backend.sum_squares(x, p.batch is not None)
+def check_least_squares(problem: Problem, who: str) -> None:
+    """Refuse terms that are not least squares."""
+    for f in problem.terms:
+        if not isinstance(f, L2) or f.weight <= 0:
+            raise ValueError(f"{f.name} fits no role of {who}: it expects terms L2(A, b) with positive weights only")
 
 
-def _ratio(a: Any, b: Any) -> Any:
-    """a / b, and 0 where b = 0: there the solution is reached."""
-    if np.ndim(b) == 0:
-        return 0.0 if b == 0 else a / b  # NaN goes on, to be refused
-    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
+def residuals(p: Parts, x: Array) -> list[Array]:
+    """r_i = b_i - A_i x."""
+    r = [f.residual(x) for f in p.problem.terms]
+    for a in r:
+        a *= -1
+    return r
+
+
+def forward(p: Parts, x: Array, out: list[Array]) -> None:
+    """out_i = A_i x."""
+    for f, q in zip(p.problem.terms, out, strict=True):
+        if f.A is None:
+            q[...] = x
+        else:
+            f.A.apply(x, out=q)
+
+
+def adjoint(p: Parts, r: list[Array], out: Array) -> None:
+    """out = Σ_i λ_i A_i* r_i."""
+    for i, (f, a) in enumerate(zip(p.problem.terms, r, strict=True)):
+        if i > 0:
+            backend.axpy(f.weight, a if f.A is None else f.A.apply_adjoint(a), out)
+            continue
+        if f.A is None:
+            out[...] = a
+        else:
+            f.A.apply_adjoint(a, out=out)
+        out *= f.weight
+
+
+def stacked_squares(p: Parts, r: list[Array]) -> Any:
+    """Σ_i λ_i ‖r_i‖²."""
+    return sum(f.weight * squares(a, p) for f, a in zip(p.problem.terms, r, strict=True))
+
+
+def gradient_certificate(p: Parts, s: State) -> Certificate | None:
+    """‖u - u*‖ <= ‖∇f(u)‖/μ where f is strongly convex."""
+    mu = p.smooth.mu
+    return Certificate("‖∇f‖/μ", np.sqrt(squares(p.smooth.grad(s.x), p)) / mu) if mu > 0 else None

@@ -12,6 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import Zero
+from ipbox.solvers import saddle
 from ipbox.solvers.core import Certificate, Parts, Solver, State, Verdict
 
 FREE = Zero()  # what acts on the terms' own primal blocks
@@ -67,24 +68,9 @@ class PDHG(Solver):
 
     def init(self, p: Parts, x0: Array) -> State:
         tau, sigma = self.step_sizes(p)
-        batch = () if p.batch is None else (p.batch,)
-
-        def empty(shape: tuple[int, ...], dtype: Any = x0.dtype) -> Array:
-            return p.xp.zeros(batch + tuple(shape), dtype=dtype)
-
-        return State(
-            x=x0,
-            x_bar=x0.copy(),
-            d=empty(p.problem.dims),
-            y=[empty(t.dual_dims, getattr(getattr(t, "K", None), "dtype_out", x0.dtype)) for t in p.dual],
-            aux=[[empty(shape) for shape in t.aux] for t in p.dual],  # v of TGV
-            aux_bar=[[empty(shape) for shape in t.aux] for t in p.dual],
-            aux_d=[[empty(shape) for shape in t.aux] for t in p.dual],
-            terms=[{} for _ in p.dual],  # the terms' scratch
-            tau=tau,
-            sigma=sigma,
-            theta=float(self.theta),
-        )
+        fields = saddle.dual_buffers(p, x0)
+        aux_bar = [[v.copy() for v in own] for own in fields["aux"]]
+        return State(x=x0, x_bar=x0.copy(), aux_bar=aux_bar, tau=tau, sigma=sigma, theta=float(self.theta), **fields)
 
     def step(self, p: Parts, s: State) -> None:
         for i, term in enumerate(p.dual):
@@ -133,6 +119,8 @@ class PDHG(Solver):
             return 20 / p.prox.mu
         if data:
             return 8 / max(data)
+        if len(p.dual) == 1 and hasattr(p.dual[0], "denoising_step") and getattr(p.prox, "b", None) is not None:
+            return p.dual[0].denoising_step(p.prox.b)
         return 1 / math.sqrt(len(norms) * sum(k**2 for k in norms)) if norms else 1.0
 
     def _sigmas(self, n: int) -> list[float]:
@@ -167,7 +155,7 @@ class PDHG(Solver):
         for t in p.dual:
             if not t.has_dual_value:
                 return f"the conjugate of {t.name} is not known"
-            if t.aux:
+            if t.aux and not hasattr(t, "feasible_dual"):
                 return f"the dual value is infinite at finite iterations, since {t.name} has primal blocks of its own"
         if not p.prox.finite_conj:
             name = p.prox.name
@@ -182,8 +170,16 @@ class PDHG(Solver):
     def _primal_and_gap(self, p: Parts, s: State) -> tuple[Any, Any]:
         self.check_gap(p)
         batched = p.batch is not None
-        primal = p.prox.value(s.x, batched) + sum(t.term_value([s.x], batched) for t in p.dual)
-        dual = -p.prox.conj(-s.d, batched) - sum(t.dual_value(y, batched) for t, y in zip(p.dual, s.y, strict=True))
+        aux = getattr(s, "aux", [[] for _ in p.dual])  # SPDHG's terms have no blocks of their own
+        terms = list(zip(p.dual, s.y, aux, strict=True))
+        primal = p.prox.value(s.x, batched) + sum(t.term_value([s.x, *v], batched) for t, _, v in terms)
+        y = [t.feasible_dual(y) if t.aux else y for t, y, _ in terms]  # K* of it is 0 in the terms' own blocks
+        d = s.d
+        if any(t.aux for t in p.dual):
+            d = s.d.copy()
+            for i, (t, _, v) in enumerate(terms):
+                t.adjoint(y[i], [d, *(a.copy() for a in v)], i > 0, s.terms[i])
+        dual = -p.prox.conj(-d, batched) - sum(t.dual_value(z, batched) for t, z in zip(p.dual, y, strict=True))
         return primal, primal - dual
 
     def residual(self, p: Parts, s: State) -> Any:
@@ -203,6 +199,10 @@ class PDHG(Solver):
             parts.append(relative(y, s.y[i]))
             parts += [relative(v - s.tau * d, v) for v, d in zip(s.aux[i], s.aux_d[i], strict=True)]
         return np.max(np.stack([np.asarray(r) for r in parts]), axis=0)
+
+    def primal_dual_residual(self, p: Parts, s: State) -> Any:
+        """Residuals of the two optimality conditions (`saddle.kkt_residual`)."""
+        return saddle.kkt_residual(p, s, s.x, s.tau, s.sigma)
 
     def certificate(self, p: Parts, s: State) -> Certificate:
         if p.prox.mu > 0 and self._no_gap(p) is None:

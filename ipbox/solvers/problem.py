@@ -210,7 +210,7 @@ class Problem:
     def _why(f: Functional, wanted: tuple[str, ...], prox: Functional) -> str:
         reasons = []
         if "smooth" in wanted:
-            reasons.append("it has no gradient")
+            reasons.append(getattr(f, "why_no_grad", "it has no gradient"))
         if "prox" in wanted:
             reasons.append("it has no prox" if not f.has_prox else f"it has no common prox with {prox.name}")
         if "dual" in wanted:

@@ -1,4 +1,4 @@
-"""Forward-backward splitting and its acceleration, FISTA."""
+"""Forward-backward splitting and the proximal point method."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core import Certificate, Parts, Solver, State, Verdict
+from ipbox.solvers.core import Certificate, Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.saddle import check_positive
 from ipbox.solvers.smooth import step_size
 
 
@@ -21,11 +22,18 @@ class ForwardBackward(Solver):
     Parameters
     ----------
     tau : float, optional
-        0 < τ < 2/L, by default 1/L.
+        0 < τ < 2/L, by default 1/L.  With backtracking the first trial, any τ > 0.
+    backtracking : bool
+        Halve τ until f(u⁺) <= f(u) + <∇f(u), u⁺ - u> + ‖u⁺ - u‖²/(2τ), so that L need not be known (nor finite); costs
+        values of f.  Refused for implicit terms, which have no objective, and for batches, whose samples share τ.
 
     Notes
     -----
     With τ = 1/L: F(u_k) - F* <= L‖u_0 - u*‖²/(2k).
+
+    References
+    ----------
+    Combettes and Wajs, Multiscale Model. Simul. 4 (2005); Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009).
 
     Examples
     --------
@@ -36,18 +44,45 @@ class ForwardBackward(Solver):
     """
 
     tau: float | None = None
+    backtracking: bool = False
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox")
 
+    def prepare(self, problem: Problem) -> Parts:
+        p = super().prepare(problem)
+        if self.backtracking and not (p.prox.explicit and p.smooth.explicit):
+            raise ValueError("backtracking is True; a problem with an implicit term has no objective to decrease")
+        if self.backtracking and p.batch is not None:
+            raise ValueError(f"backtracking is True and batch is {p.batch}; expected a fixed step size for a batch")
+        return p
+
     def init(self, p: Parts, x0: Array) -> State:
-        return State(x=x0, grad=p.xp.empty_like(x0), tau=self._step_size(p), f={}, g={})
+        s = State(x=x0, grad=p.xp.empty_like(x0), f={}, g={})
+        if self.backtracking:
+            s.z = p.xp.empty_like(x0)
+        s.tau = self._first_step_size(p, x0)
+        return s
+
+    def _first_step_size(self, p: Parts, x0: Array) -> float:
+        if not self.backtracking:
+            return self._step_size(p)
+        check_positive(self.tau, "tau")
+        if self.tau is not None:
+            return float(self.tau)
+        if 0 < p.smooth.L < math.inf:
+            return 16 / p.smooth.L  # L holds for the worst direction, which may never occur
+        return max(backend.norm(x0), 1.0) / max(backend.norm(p.smooth.grad(x0)), 1e-30)
 
     def _step_size(self, p: Parts) -> float:
         return step_size(self.tau, p)
 
     def step(self, p: Parts, s: State) -> None:
         p.smooth.grad(s.x, out=s.grad, work=s.f)
-        backend.axpy(-s.tau, s.grad, s.x)
-        p.prox.prox(s.x, s.tau, out=s.x, work=s.g)
+        if self.backtracking:
+            backtrack(p, s, s.x, s.z)
+            s.x[...] = s.z
+        else:
+            backend.axpy(-s.tau, s.grad, s.x)
+            p.prox.prox(s.x, s.tau, out=s.x, work=s.g)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, u⁺ = prox_{τg}(u - τ∇f(u))."""
@@ -62,7 +97,7 @@ class ForwardBackward(Solver):
 
     def certificate(self, p: Parts, s: State) -> Certificate:
         mu = p.smooth.mu + p.prox.mu
-        if mu <= 0:
+        if mu <= 0 or not p.smooth.L < math.inf:
             return super().certificate(p, s)
         # (u - u⁺)/τ + ∇f(u⁺) - ∇f(u) is a subgradient at u⁺, so ‖u⁺ - u*‖ <= (1/τ + L)/μ ‖u - u⁺‖
         r = np.sqrt(backend.sum_squares(s.x - self._forward_backward(p, s), p.batch is not None))
@@ -73,70 +108,88 @@ class ForwardBackward(Solver):
             return Verdict(False, "the smooth part is not convex")
         if not p.prox.explicit:
             return Verdict(False, f"{p.prox.name} is implicit: it may be no proximal operator of a convex functional")
+        if self.backtracking:
+            if not p.smooth.L < math.inf:
+                return Verdict(False, f"the gradient of {p.smooth.name} is not Lipschitz on the whole space")
+            return Verdict(True, "f, g convex, ∇f Lipschitz, backtracking (Beck and Teboulle 2009, theorem 3.1)")
         self._step_size(p)
         return Verdict(True, "f, g convex, ∇f L-Lipschitz, τ < 2/L (Combettes and Wajs 2005, theorem 3.4)")
 
 
-@dataclass(frozen=True)
-class FISTA(ForwardBackward):
-    """Forward-backward with Nesterov's extrapolation.
+def backtrack(p: Parts, s: State, z: Array, out: Array) -> Array:
+    """out <- prox_{τg}(z - τ∇f(z)) with the largest of τ, τ/2, τ/4, ... at which f lies below its quadratic model.
 
-    u⁺ = prox_{τg}(z - τ∇f(z)),  z = u⁺ + β(u⁺ - u),  t⁺ = (1 - q t² + √((1 - q t²)² + 4t²))/2,
-    β = (t - 1)/t⁺ · (1 + τμ_g - t⁺ τμ)/(1 - τμ_f),  q = τμ/(1 + τμ_g),  μ = μ_f + μ_g.
+    ``s.grad`` holds ∇f(z); the difference of both sides is known up to the rounding of f's values only.
+
+    Raises
+    ------
+    FloatingPointError
+        where no step size is small enough, as with a gradient that does not belong to the values.
+    """
+    f = p.smooth.value(z)
+    if not math.isfinite(f):
+        raise FloatingPointError(f"the objective is {f} at the iterate; expected a start where it is finite")
+    for _ in range(200):
+        out[...] = z
+        backend.axpy(-s.tau, s.grad, out)
+        p.prox.prox(out, s.tau, out=out, work=s.g)
+        move = out - z
+        model = f + backend.dot(s.grad, move) + backend.sum_squares(move) / (2 * s.tau)
+        if p.smooth.value(out) <= model + 10 * float(np.finfo(z.dtype).eps) * abs(f):
+            return out
+        s.tau /= 2
+    raise FloatingPointError(f"backtracking found no step size above {s.tau:g}; check the gradient of {p.smooth.name}")
+
+
+@dataclass(frozen=True)
+class ProximalPoint(Solver):
+    """u ← prox_{γf}(u) for min f(u).
 
     Parameters
     ----------
-    tau : float, optional
-        0 < τ <= 1/L, by default 1/L.
+    gamma : float
+        Any γ > 0; larger ones converge in fewer steps, each of which may be harder.
 
     Notes
     -----
-    F(u_k) - F* <= 2L‖u_0 - u*‖²/(k + 1)²; with strong convexity linear with factor 1 - √q.
+    f(u_k) - f* <= ‖u_0 - u*‖²/(2γk); with μ-strong convexity ‖u_k - u*‖ <= ‖u_0 - u*‖/(1 + γμ)^k.
 
     References
     ----------
-    Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009); Chambolle and Pock, Acta Numerica 25 (2016), algorithm 5.
+    Rockafellar, SIAM J. Control Optim. 14 (1976).
 
     Examples
     --------
     >>> import numpy as np, ipbox as ip
-    >>> problem = ip.Problem(ip.L2(ip.Identity((2,), "float64"), np.array([3.0, 0.5])) + ip.L1())
-    >>> ip.solve(problem, ip.FISTA(), stop=ip.stop.niter(50)).x.round(6)
-    array([2., 0.])
+    >>> ip.solve(ip.Problem(ip.L2(b=np.array([1.0, 2.0]))), ip.ProximalPoint(3.0), stop=ip.stop.niter(30)).x
+    array([1., 2.])
     """
 
-    def init(self, p: Parts, x0: Array) -> State:
-        return State(x=x0, z=x0.copy(), grad=p.xp.empty_like(x0), t=1.0, tau=self._step_size(p), f={}, g={})
+    gamma: float = 1.0
+    takes: ClassVar[tuple[str, ...]] = ("prox",)
 
-    def _step_size(self, p: Parts) -> float:
-        if self.tau is None:
-            step_size(None, p)  # refuses a smooth part with no Lipschitz gradient
-            return 1 / p.smooth.L if p.smooth.L > 0 else 1.0
-        if not self.tau > 0 or not self.tau * p.smooth.L <= 1 + 1e-9:
-            bound = 1 / p.smooth.L if p.smooth.L else math.inf
-            raise ValueError(f"tau is {self.tau:g}; FISTA expects a step size in (0, 1/L] with 1/L = {bound:g}")
-        return float(self.tau)
+    def init(self, p: Parts, x0: Array) -> State:
+        check_positive(self.gamma, "gamma")
+        return State(x=x0, z=p.xp.empty_like(x0))
 
     def step(self, p: Parts, s: State) -> None:
-        p.smooth.grad(s.z, out=s.grad, work=s.f)
-        backend.axpy(-s.tau, s.grad, s.z)
-        x_new = p.prox.prox(s.z, s.tau, out=s.grad, work=s.g)
-        s.t, beta = self._extrapolation(s.t, s.tau, p.smooth.mu, p.prox.mu)
-        s.z[...] = x_new
-        s.z -= s.x
-        s.z *= beta
-        s.z += x_new
-        s.x[...] = x_new
+        s.x[...] = p.prox.prox(s.x, self.gamma, out=s.z, work=s.work)
 
-    @staticmethod
-    def _extrapolation(t: float, tau: float, mu_f: float, mu_g: float) -> tuple[float, float]:
-        mu = mu_f + mu_g
-        q = tau * mu / (1 + tau * mu_g)
-        t_new = (1 - q * t**2 + math.sqrt((1 - q * t**2) ** 2 + 4 * t**2)) / 2
-        if mu == 0 or tau * mu_f == 1:  # τμ_f = 1: f is a multiple of the identity's square, solved in one step
-            return t_new, (t - 1) / t_new if mu == 0 else 0.0
-        return t_new, (t - 1) / t_new * (1 + tau * mu_g - t_new * tau * mu) / (1 - tau * mu_f)
+    def residual(self, p: Parts, s: State) -> Any:
+        """‖u - prox_{γf}(u)‖ relative to the larger of their norms."""
+        u = p.prox.prox(s.x, self.gamma)
+        sizes = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, u, u - s.x)]
+        return sizes[2] / np.maximum(np.maximum(sizes[0], sizes[1]), np.finfo(np.float32).tiny)
+
+    def certificate(self, p: Parts, s: State) -> Certificate:
+        if p.prox.mu <= 0:
+            return super().certificate(p, s)
+        # (u - u⁺)/γ is a subgradient at u⁺
+        r = np.sqrt(backend.sum_squares(s.x - p.prox.prox(s.x, self.gamma), p.batch is not None))
+        return Certificate("(1 + 1/(γμ)) ‖u - prox_{γf}(u)‖", (1 + 1 / (self.gamma * p.prox.mu)) * r)
 
     def _theorem(self, p: Parts) -> Verdict:
-        verdict = super()._theorem(p)
-        return Verdict(True, "f, g convex, τ <= 1/L (Beck and Teboulle 2009, theorem 4.4)") if verdict else verdict
+        check_positive(self.gamma, "gamma")
+        if not p.prox.explicit:
+            return Verdict(False, f"{p.prox.name} is implicit: it may be no proximal operator of a convex functional")
+        return Verdict(True, "f convex, γ > 0 (Rockafellar 1976, theorem 1)")

@@ -157,7 +157,7 @@ def _put(whole: Any, part: Any, index: np.ndarray, batch: int) -> None:
         if isinstance(p, dict | list) and not (w is None and isinstance(p, list)):
             whole[key] = w = {} if w is None else w
             _put(w, p, index, batch)
-        elif _batched(w, batch) and backend.is_array(p):
+        elif _batched(w, batch) and backend.is_array(p) and (p.ndim == 0 or w.shape[1:] == p.shape[1:]):
             w[index] = p
         elif w is None and _batched(p, len(index)):  # made after the first samples were done
             whole[key] = backend.array_module(p).zeros((batch,) + p.shape[1:], dtype=p.dtype)

@@ -6,7 +6,6 @@ stops where an unbroken one does.
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,81 +13,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ipbox import backend
+from ipbox.solvers.noise_rules import monotone_error, ncp, poisson_discrepancy
+from ipbox.solvers.stop_rule import StopRule, check_batch, check_every, check_noise_level, positive
 
 if TYPE_CHECKING:
     from ipbox.solvers.core import Run, Solver
     from ipbox.solvers.problem import Parts
 
 
-@dataclass(frozen=True)
-class StopRule:
-    """Base of the rules: ``met(run)`` is asked every ``every`` iterations."""
-
-    @property
-    def name(self) -> str:
-        return type(self).__name__
-
-    def check_applies(self, solver: Solver, parts: Parts) -> None:
-        """Refuse, before the first step, a rule that this solver or problem cannot serve."""
-
-    def met(self, run: Run) -> Any:
-        """Whether to stop: a bool, or one per sample."""
-        raise NotImplementedError("abstract")
-
-    def fired(self, run: Run) -> np.ndarray:
-        """The rule's name where it says stop, None elsewhere; one entry, or one per sample."""
-        if run.k % getattr(self, "every", 1):
-            return np.array([None], dtype=object)
-        met = np.atleast_1d(self.met(run))
-        return np.where(met, np.array(self.name, dtype=object), None)
-
-    def take(self, index: np.ndarray) -> StopRule:
-        """The rule for a part of the samples of a batch."""
-        return self
-
-    def __or__(self, other: StopRule) -> StopRule:
-        return Either(self, _rule(other))
-
-    def __and__(self, other: StopRule) -> StopRule:
-        return Both(self, _rule(other))
-
-
-@dataclass(frozen=True)
-class Either(StopRule):
-    """Stops where one of two rules does."""
-
-    a: StopRule
-    b: StopRule
-
-    def check_applies(self, solver: Solver, parts: Parts) -> None:
-        self.a.check_applies(solver, parts)
-        self.b.check_applies(solver, parts)
-
-    def fired(self, run: Run) -> np.ndarray:
-        a, b = np.broadcast_arrays(self.a.fired(run), self.b.fired(run))
-        return np.where(a != None, a, b)  # noqa: E711  (elementwise)
-
-    def take(self, index: np.ndarray) -> StopRule:
-        return Either(self.a.take(index), self.b.take(index))
-
-
-@dataclass(frozen=True)
-class Both(StopRule):
-    """Stops where both rules do at one iteration."""
-
-    a: StopRule
-    b: StopRule
-
-    def check_applies(self, solver: Solver, parts: Parts) -> None:
-        self.a.check_applies(solver, parts)
-        self.b.check_applies(solver, parts)
-
-    def fired(self, run: Run) -> np.ndarray:
-        pairs = zip(*np.broadcast_arrays(self.a.fired(run), self.b.fired(run)), strict=True)
-        return np.array([f"{a} & {b}" if a and b else None for a, b in pairs], dtype=object)
-
-    def take(self, index: np.ndarray) -> StopRule:
-        return Both(self.a.take(index), self.b.take(index))
+__all__ = [
+    "StopRule",
+    "discrepancy",
+    "gap",
+    "monotone_error",
+    "ncp",
+    "niter",
+    "poisson_discrepancy",
+    "primal_dual_residual",
+    "relative_change",
+    "residual",
+    "wall_time",
+]
 
 
 @dataclass(frozen=True)
@@ -118,10 +63,7 @@ class Discrepancy(StopRule):
     def check_applies(self, solver: Solver, parts: Parts) -> None:
         if parts.problem.fidelity is None:
             raise ValueError("stop.discrepancy needs a data fidelity such as L2(A, b) in the objective")
-        if np.ndim(self.noise_level) and np.shape(self.noise_level) != (parts.batch,):
-            raise ValueError(
-                f"noise_level has shape {np.shape(self.noise_level)}; expected a number, or ({parts.batch},)"
-            )
+        check_batch(self.noise_level, parts)
 
     def met(self, run: Run) -> Any:
         return run.data_residual() <= self.safety * np.asarray(self.noise_level)
@@ -157,6 +99,24 @@ class Residual(StopRule):
 
     def met(self, run: Run) -> Any:
         return run.residual() <= self.tol
+
+
+@dataclass(frozen=True)
+class PrimalDualResidual(StopRule):
+    tol: float
+    every: int
+
+    @property
+    def name(self) -> str:
+        return "primal_dual_residual"
+
+    def check_applies(self, solver: Solver, parts: Parts) -> None:
+        base = type(solver).__mro__[-2]  # Solver, which core defines
+        if type(solver).primal_dual_residual is base.primal_dual_residual:
+            solver.primal_dual_residual(parts, None)  # says that it has none
+
+    def met(self, run: Run) -> Any:
+        return run.primal_dual_residual() <= self.tol
 
 
 @dataclass(frozen=True)
@@ -215,48 +175,37 @@ def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopR
 
     ``noise_level`` is a number, or one per sample of a batch.
     """
-    level = np.asarray(noise_level)
-    if level.dtype.kind not in "fiu":
-        raise TypeError(f"noise_level is {noise_level!r}; expected a number, or one per sample")
-    level = level.astype(np.float64)
-    if not (level >= 0).all() or not np.isfinite(level).all():
-        raise ValueError(f"noise_level is {noise_level}; expected a non-negative number")
-    return Discrepancy(float(level) if level.ndim == 0 else level, _positive(safety, "safety"), _every(every))
+    return Discrepancy(check_noise_level(noise_level), positive(safety, "safety"), check_every(every))
 
 
 def gap(tol: float, every: int = 10) -> StopRule:
     """Duality gap <= tol · |primal objective|; refused, with the reason, where the dual value is infinite."""
-    return Gap(_positive(tol, "tol"), _every(every))
+    return Gap(positive(tol, "tol"), check_every(every))
 
 
 def residual(tol: float, every: int = 10) -> StopRule:
     """The solver's fixed-point residual, relative, <= tol (gradient norm for smooth problems)."""
-    return Residual(_positive(tol, "tol"), _every(every))
+    return Residual(positive(tol, "tol"), check_every(every))
+
+
+def primal_dual_residual(tol: float, every: int = 10) -> StopRule:
+    """Both optimality conditions of a saddle point fulfilled to ``tol``, relative; of primal-dual solvers.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.eye(4)) + 0.1 * ip.TV((4, 4)))
+    >>> ip.solve(problem, ip.PDHG(), stop=ip.stop.primal_dual_residual(1e-4)).stop
+    'primal_dual_residual'
+    """
+    return PrimalDualResidual(positive(tol, "tol"), check_every(every))
 
 
 def relative_change(tol: float, every: int = 1) -> StopRule:
     """‖u - u_old‖ <= tol ‖u‖ between checks: it says that steps are small, not that the solution is near."""
-    return RelativeChange(_positive(tol, "tol"), _every(every))
+    return RelativeChange(positive(tol, "tol"), check_every(every))
 
 
 def wall_time(seconds: float) -> StopRule:
     """After so many seconds, resumed parts included."""
-    return WallTime(_positive(seconds, "seconds"))
-
-
-def _positive(value: float, name: str) -> float:
-    if not isinstance(value, numbers.Real) or not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name} is {value!r}; expected a positive number")
-    return float(value)
-
-
-def _every(every: int) -> int:
-    if not isinstance(every, numbers.Integral) or every < 1:
-        raise ValueError(f"every is {every!r}; expected a positive integer")
-    return int(every)
-
-
-def _rule(rule: Any) -> StopRule:
-    if not isinstance(rule, StopRule):
-        raise TypeError(f"a stop rule was combined with {type(rule).__name__}; expected another stop rule")
-    return rule
+    return WallTime(positive(seconds, "seconds"))

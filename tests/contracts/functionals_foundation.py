@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 import pyproximal
-from contracts.registry_functionals import DIMS, FunctionalCase, array, foreign, lacking, simple, tv
+from contracts.registry_functionals import DIMS, FunctionalCase, array, foreign, lacking, simple
 
 from ipbox.functionals import L1, L2, L21, Box, Composition, Functional, L2Box, NonNegative, Sum, Zero
 from ipbox.operators import Gradient, Identity, as_operator
@@ -57,11 +57,6 @@ CASES = [
         lambda dtype, xp: L2Box(1.5 * L2(b=array(dtype, xp)), Box(-0.25, 0.75)),
         lacks=lacking("grad", "complex"),
     ),
-    tv("isotropic"),
-    tv("anisotropic", isotropic=False),
-    tv("of a row", (1, 7)),
-    tv("3-D", (3, 2, 2)),
-    tv("3-D anisotropic", (2, 3, 2), isotropic=False),
     FunctionalCase(
         "smooth after an operator",
         Composition,

@@ -16,8 +16,8 @@ from ipbox.operators import (
     Composition,
     Gradient,
     Identity,
+    MatrixOperator,
     Operator,
-    PyLopsOperator,
     RayNormal,
     RayTransform,
     Scaled,
@@ -81,11 +81,11 @@ CASES = [
         "sum", Sum, lambda dtype, xp: ray(dtype).H @ ray(dtype) + 3 * Identity(DIMS, dtype), "estimate"
     ),
     OperatorCase("stack", VStack, stack, "estimate"),
-    OperatorCase("matrix", PyLopsOperator, lambda dtype, xp: as_operator(matrix(dtype, xp)), "estimate"),
+    OperatorCase("matrix", MatrixOperator, lambda dtype, xp: as_operator(matrix(dtype, xp)), "estimate"),
     OperatorCase(
         "complex identity", Identity, lambda dtype, xp: Identity(DIMS, complex_dtype(dtype)), "exact"
     ),
-    complex_case(PyLopsOperator, lambda M: M),
+    complex_case(MatrixOperator, lambda M: M),
     complex_case(Adjoint, lambda M: M.H),
     complex_case(Scaled, lambda M: -0.5 * M),
     complex_case(Composition, lambda M: M.H @ M),

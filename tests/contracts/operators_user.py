@@ -5,13 +5,23 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
+import pylops
 import scipy.sparse
 import scipy.sparse.linalg
 from contracts.case import OperatorCase
 
 from ipbox import backend
 from ipbox.backend import complex_dtype
-from ipbox.operators import Composition, FunctionOperator, Gradient, Operator, PyLopsOperator, as_operator, operator
+from ipbox.operators import (
+    Composition,
+    FunctionOperator,
+    Gradient,
+    MatrixOperator,
+    Operator,
+    PyLopsOperator,
+    as_operator,
+    operator,
+)
 
 
 def matrix(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
@@ -65,6 +75,10 @@ def scipy_operator(dtype: np.dtype, xp: ModuleType) -> Operator:
     return as_operator(scipy.sparse.linalg.aslinearoperator(m) if xp is np else m)
 
 
+def pylops_matrix(dtype: np.dtype, xp: ModuleType) -> Operator:
+    return as_operator(pylops.MatrixMult(xp.asarray(matrix(4, 6, dtype)), dtype=dtype))
+
+
 CASES = [
     OperatorCase("two functions", FunctionOperator, lambda dtype, xp: of_matrix(dtype, dtype, xp), "estimate"),
     OperatorCase(
@@ -83,11 +97,17 @@ CASES = [
         "estimate",
     ),
     OperatorCase("two functions with a norm", FunctionOperator, fourier, "bound"),
-    OperatorCase("sparse matrix", PyLopsOperator, sparse, "estimate"),
+    OperatorCase("sparse matrix", MatrixOperator, sparse, "estimate"),
     OperatorCase(
-        "complex sparse matrix", PyLopsOperator, lambda dtype, xp: sparse(complex_dtype(dtype), xp), "estimate"
+        "complex sparse matrix", MatrixOperator, lambda dtype, xp: sparse(complex_dtype(dtype), xp), "estimate"
     ),
     OperatorCase("SciPy operator", PyLopsOperator, scipy_operator, "estimate"),
+    OperatorCase(
+        "complex PyLops matrix",
+        PyLopsOperator,
+        lambda dtype, xp: pylops_matrix(complex_dtype(dtype), xp),
+        "estimate",
+    ),
     OperatorCase(
         "matrix after a gradient",
         Composition,

@@ -25,7 +25,8 @@ class FunctionalCase:
     """A way to make a functional of class ``cls`` on images of shape ``dims``.
 
     ``lacks`` lists what it cannot do, with the error: of ``grad``, ``prox``, ``prox_conj``, ``conj`` and ``complex``
-    (images).  ``inexact``: its prox is iterative, with a relative error of so much.
+    (images).  ``inexact``: its prox is iterative, with a relative error of so much.  ``smooth_on`` maps points to where
+    its L holds.
     """
 
     name: str
@@ -34,6 +35,8 @@ class FunctionalCase:
     dims: tuple[int, ...] = DIMS
     lacks: dict[str, type[Exception]] = field(default_factory=dict, hash=False)
     inexact: Callable[[np.dtype, ModuleType], float] = lambda dtype, xp: 0.0
+    costly: bool = False  # its value is a minimum that is computed: fewer points are tried
+    smooth_on: Callable[[Any], Any] = lambda x: x
 
     def __repr__(self) -> str:
         return self.name

@@ -115,6 +115,8 @@ class Case:
     """A solver on a family: in ``niter`` iterations it comes within ``accuracy`` of the solution, in float64.
 
     ``certified``: its certificate bounds ‖x - x*‖.  ``too_large`` is the solver with a step size beyond its bound.
+    ``numbers``: so many numbers a step reads from the device, at most.  ``proved``: a theorem says that it converges.
+    ``batches``: it takes them.
     """
 
     solver: Solver
@@ -123,6 +125,9 @@ class Case:
     certified: bool = False
     too_large: Solver | None = None
     accuracy: float = 1e-9
+    numbers: int = 0
+    proved: bool = True
+    batches: bool = True
 
     @property
     def id(self) -> str:

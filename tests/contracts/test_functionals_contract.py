@@ -58,7 +58,8 @@ def test_value_is_a_float(
     x = domain(f, draw(rng, case.dims, dtype, xp))
     value = f.value(x)
     assert type(value) is float and value == f(x)
-    assert value == pytest.approx(reference.value(host(x).astype(np.float64)), rel=1e-5)
+    exact = domain(reference, host(x).astype(np.float64))  # float32 rounds points out of a set
+    assert value == pytest.approx(reference.value(exact), rel=1e-5)
     if case.cls not in (functionals.Zero, functionals.PyProximalFunctional):
         assert not math.isfinite(f.value(xp.full(case.dims, np.nan, dtype)))
 
@@ -94,7 +95,8 @@ def test_complex_images(
         return  # up to the foreign code
     f = make(case, dtype, xp)
     z = draw(rng, case.dims, np.complex64 if dtype == np.float32 else np.complex128, xp)
-    assert type(f.value(z)) is float and math.isfinite(f.value(z))
+    value = f.value(domain(f, z))
+    assert type(value) is float and math.isfinite(value)
     for what, call in (("prox", f.prox), ("prox_conj", f.prox_conj)):
         if case.can(what):
             p = call(z, 0.4)
@@ -133,7 +135,7 @@ def test_L_and_mu_are_honoured(case: FunctionalCase, rng: np.random.Generator) -
     f = make(case, FLOAT64, np)
     for scale in (1e-2, 1.0, 1e2):
         for _ in range(10):
-            x, y = scale * rng.standard_normal((2, *case.dims))
+            x, y = case.smooth_on(scale * rng.standard_normal((2, *case.dims)))
             d = f.grad(x) - f.grad(y)
             distance = np.linalg.norm(x - y)
             assert np.linalg.norm(d) <= f.L * distance * (1 + 1e-9)

@@ -117,3 +117,59 @@ def test_plain_pdhg_gap_decreases_like_one_over_k(rng: np.random.Generator) -> N
             continue
         mean += (run.x - mean) / run.k
         assert problem.objective(mean) - problem.objective(best.x) <= bound / run.k
+
+
+@pytest.mark.parametrize("restart", ["gradient", "function"])
+def test_restarted_fista_is_linear_without_knowing_mu(restart: str, rng: np.random.Generator) -> None:
+    """A strongly convex least-squares problem whose μ is not told: the excess falls by a constant factor, 1 - c√(μ/L).
+
+    Plain FISTA falls like 1/k² and oscillates (O'Donoghue and Candès 2015).
+    """
+    s = np.linspace(0.1, 1.0, N)  # μ/L = 0.01
+    q, _ = np.linalg.qr(rng.standard_normal((N, N)))
+    A = operator(np.diag(s) @ q, np, np.float64, (N,))
+    x = rng.standard_normal(N)
+    problem = ip.Problem(ip.L2(A, A.apply(x)))
+    assert problem.terms[0].mu == 0  # nobody told
+    f = decrease(problem, ip.FISTA(restart=restart), 300)
+    assert (f[100::50] <= f[50:-50:50] * 0.1**2).all()  # 1 - 0.9 √(μ/L) each step, or better
+    assert f[300] < 1e-6 * decrease(problem, ip.FISTA(), 300)[300]
+
+
+@pytest.mark.parametrize(
+    "solver", [ip.CondatVu(tau=0.5), ip.PD3O(tau=0.5), ip.LinearisedADMM()], ids=lambda s: type(s).__name__
+)
+def test_primal_dual_gap_decreases_like_one_over_k(solver: ip.solvers.Solver, rng: np.random.Generator) -> None:
+    """Of the ergodic average: at most (‖u_0 - u*‖²/τ + ‖y_0 - y‖²/σ)/k over the dual ball (Condat 2013; Yan 2018).
+
+    The step-size matrix is at most twice its diagonal, so the half of the theorem goes.
+    """
+    b = rng.standard_normal((7, 9)).cumsum(axis=1)
+    problem = ip.Problem(ip.L2(b=b) + 0.8 * ip.TV((7, 9)))
+    best = ip.solve(problem, ip.PDHG(), stop=ip.stop.niter(4000)).x
+    mean, radius = np.zeros_like(b), 0.8 * np.sqrt(b.size)
+    for run in ip.iterate(problem, solver, stop=ip.stop.niter(400)):
+        if run.k == 0:
+            bound = np.sum(best**2) / run.state.tau + radius**2 / run.state.sigma[0]
+            continue
+        mean += (run.x - mean) / run.k
+        assert problem.objective(mean) - problem.objective(best) <= bound / run.k
+
+
+def test_admm_decreases_like_one_over_k(rng: np.random.Generator) -> None:
+    """Of the ergodic average: (ρ‖K(u_0 - u*)‖² + ‖y‖²/ρ)/k over the dual ball (He and Yuan 2012), u exact."""
+    b, rho = rng.standard_normal((7, 9)).cumsum(axis=1), 0.5
+    tv = 0.8 * ip.TV((7, 9))
+    problem = ip.Problem(ip.L2(b=b) + tv)
+    best = ip.solve(problem, ip.PDHG(), stop=ip.stop.niter(4000)).x
+
+    class Exact(ip.ADMM):
+        def _tolerance(self, s: ip.solvers.State, size: float) -> float:
+            return 1e-12 * s.first
+
+    bound = rho * np.sum(tv.forward([best]) ** 2) + 0.8**2 * b.size / rho
+    mean = np.zeros_like(b)
+    for run in ip.iterate(problem, Exact(rho=rho), stop=ip.stop.niter(200)):
+        if run.k > 0:
+            mean += (run.x - mean) / run.k
+            assert problem.objective(mean) - problem.objective(best) <= bound / run.k

@@ -1,4 +1,4 @@
-"""Choosing the regularisation weight λ."""
+"""A first guess of λ from the noise."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.functionals import KL, L2, TV, Functional
 from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import check_fits
-from ipbox.operators import as_operator
+from ipbox.functionals.fidelity import Fidelity, check_fits
+from ipbox.operators import Identity, as_operator
+from ipbox.solvers import CGLS, Problem, solve, stopping
 
 # Fitted on slices of the training patient by tutorials/tools/fit_tv_weight.py: 0.2 dB below each problem's best
 # weight in the mean, and 0.7 dB in the worst of 24 (sizes 128 and 256, 30 and 120 views, noise 0.3 to 3 %).
@@ -66,3 +68,32 @@ def tv_weight(A: Any, b: Array, noise_level: float, factor: float = TV_FACTOR, s
     noise = noise.astype(A.dtype_out, copy=False)
     rms = backend.norm(A.apply_adjoint(noise)) / math.sqrt(math.prod(A.dims))
     return float(factor) * float(noise_level) / math.sqrt(math.prod(A.dimsd)) * rms
+
+
+def first_weight(D: Fidelity, R: Functional, noise_level: float | None = None) -> float:
+    """Where a search for λ in D(Au, b) + λ R(u) can start: only its order of magnitude matters.
+
+    For TV and ½‖Au - b‖² it is `tv_weight`, for TV and a Kullback-Leibler divergence the same with noise over √b.
+    Otherwise it is δ²/(2 R(u)), at which D and λR are balanced, for u of conjugate gradients stopped by the
+    discrepancy principle.  Without a noise level δ is 2 % of ‖b‖; of another D than L2, δ² is the number of data.
+    """
+    quadratic = isinstance(D, L2)
+    delta = noise_level
+    if delta is None:
+        delta = 0.02 * backend.norm(D.b) if quadratic else math.sqrt(D.b.size)
+    if delta <= 0:  # no noise, or data that are zero
+        return 1e-3
+    if quadratic and isinstance(R, TV):
+        A = Identity(D.b.shape, D.b.dtype) if D.A is None else D.A
+        return tv_weight(A, D.b, delta) or 1e-3
+    if isinstance(D, KL) and isinstance(R, TV) and D.A is not None:  # its gradient is A*(1 - b/m): noise over √b
+        noise = backend.generator(0, like=D.b).standard_normal(D.A.dimsd, dtype=D.b.dtype)
+        noise /= backend.array_module(noise).sqrt(D.b.clip(1.0))
+        return TV_FACTOR * backend.norm(D.A.apply_adjoint(noise)) / math.sqrt(math.prod(D.A.dims)) or 1e-3
+    if D.A is None:
+        u = D.b
+    else:  # conjugate gradients for ½‖Au - b‖²: smooth, and near enough
+        stop = stopping.discrepancy(delta if quadratic else 0.1 * backend.norm(D.b)) | stopping.niter(20)
+        u = solve(Problem(L2(D.A, D.b)), CGLS(), stop=stop).x
+    value = float(R.value(u))
+    return delta**2 / (2 * value) if math.isfinite(value) and value > 0 else delta**2

@@ -1,0 +1,17 @@
+"""Posterior sampling: Markov chains for exp(-F(u)), and their diagnostics."""
+
+from ipbox.bayes.diagnostics import autocorrelation, effective_sample_size, split_r_hat
+from ipbox.bayes.posterior import Posterior, sample
+from ipbox.bayes.samplers import MYULA, PCN, ULA, Sampler
+
+__all__ = [
+    "MYULA",
+    "PCN",
+    "ULA",
+    "Posterior",
+    "Sampler",
+    "autocorrelation",
+    "effective_sample_size",
+    "sample",
+    "split_r_hat",
+]

@@ -1,0 +1,202 @@
+"""Sampling a posterior: mean, pixelwise deviation, and whether to believe them."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend, plot
+from ipbox.backend import Array
+from ipbox.bayes.diagnostics import effective_sample_size, split_r_hat
+from ipbox.bayes.samplers import Sampler
+from ipbox.solvers import Parts, Problem, Run, Solution, State, solve, stopping
+from ipbox.solvers.callbacks import Progress
+from ipbox.solvers.core import Verdict
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What `sample` returns.
+
+    Attributes
+    ----------
+    mean, std : array
+        Pixelwise mean and standard deviation of all chains together.
+    ess : numpy.ndarray
+        Effective sample size of the pixels whose values were kept, over all chains.
+    r_hat : numpy.ndarray
+        Of the same pixels, chains cut into halves: near 1 (below 1.05, say) where they agree.
+    acceptance : float or None
+        Share of the steps that were taken, for samplers that may refuse one.
+    pixels : numpy.ndarray
+        Flat indices of the pixels whose values were kept.
+    traces : numpy.ndarray
+        Their values, (chains, pixels, samples).
+    n : int
+        Samples of each chain.
+    solution : Solution
+        ``solution.state`` goes on.
+    """
+
+    mean: Array
+    std: Array
+    ess: np.ndarray
+    r_hat: np.ndarray
+    acceptance: float | None
+    pixels: np.ndarray
+    traces: np.ndarray
+    n: int
+    solution: Solution
+
+    @property
+    def error(self) -> float:
+        """Monte-Carlo error of the mean in posterior deviations: 1/√ess, median over the kept pixels."""
+        return float(1 / math.sqrt(max(np.median(self.ess), 1e-300)))
+
+    def show(self, path: str | os.PathLike | None = None) -> Any:
+        """Mean and deviation side by side, each on its own scale."""
+        images = [
+            np.abs(backend.to_host(v)) if v.dtype.kind == "c" else backend.to_host(v) for v in (self.mean, self.std)
+        ]
+        lo, hi = (float(np.percentile(images[0], q)) for q in (0.5, 99.5))
+        spread = float(np.percentile(images[1], 99.8)) or 1.0
+        scaled = [(images[0] - lo) / (hi - lo or 1.0), images[1] / spread]
+        titles = [f"posterior mean, {lo:.3g} to {hi:.3g}", f"deviation, 0 to {spread:.3g}"]
+        return plot.show(*scaled, titles=titles, vmin=0.0, vmax=1.0, path=path)
+
+
+@dataclass(frozen=True)
+class _Recorded(Sampler):
+    """A sampler that adds up its samples in its state, so that a checkpoint holds all that was computed."""
+
+    sampler: Sampler | None = None
+    burn_in: int = 0
+    thin: int = 1
+    n_pixels: int = 100
+
+    def prepare(self, problem: Problem) -> Parts:
+        return self.sampler.prepare(problem)
+
+    def init(self, p: Parts, x0: Array) -> State:
+        s = self.sampler.init(p, x0)
+        real = backend.real_dtype(x0.dtype)
+        size = math.prod(p.problem.dims)
+        s.n, s.mean, s.square = 0, p.xp.zeros_like(x0), p.xp.zeros(x0.shape, dtype=real)
+        s.pixels = np.sort(np.random.default_rng(0).choice(size, min(self.n_pixels, size), replace=False))
+        s.traces = np.zeros((p.batch or 1, len(s.pixels), 16), dtype=real)
+        return s
+
+    def step(self, p: Parts, s: State) -> None:
+        self.sampler.step(p, s)
+        if s.k >= self.burn_in and (s.k - self.burn_in) % self.thin == self.thin - 1:
+            self._record(p, s)
+
+    @staticmethod
+    def _record(p: Parts, s: State) -> None:
+        s.n += 1
+        d = s.x - s.mean  # Welford's update: no cancellation
+        s.mean += d / s.n
+        s.square += (d * (s.x - s.mean).conj()).real
+        if s.n > s.traces.shape[-1]:
+            s.traces = np.concatenate([s.traces, np.zeros_like(s.traces)], axis=-1)
+        values = s.x.reshape(len(s.traces), -1)[:, p.xp.asarray(s.pixels)]
+        s.traces[..., s.n - 1] = backend.to_host(values.real)
+
+    def _theorem(self, p: Parts) -> Verdict:
+        return self.sampler._theorem(p)
+
+
+def sample(
+    problem: Problem,
+    sampler: Sampler,
+    n: int = 1000,
+    *,
+    burn_in: int = 200,
+    thin: int = 1,
+    n_pixels: int = 100,
+    x0: Array | None = None,
+    state: State | str | Path | None = None,
+    callbacks: Sequence[Callable[[Run], Any]] = (),
+    progress: bool = False,
+) -> Posterior:
+    r"""Sample the posterior exp(-F(u)) of a problem min F, F = D(Au, b) + R(u).
+
+    For Gaussian noise of deviation σ, D = L2(A, b)/σ²; R is then minus the logarithm of the prior.
+
+    Parameters
+    ----------
+    problem : Problem
+        With ``batch=c``, c independent chains.
+    sampler : Sampler
+        `ULA` for smooth F, `MYULA` for what has a prox too, `PCN` for a Gaussian prior.
+    n : int
+        Samples that are kept, of each chain.
+    burn_in : int
+        Steps before the first of them.
+    thin : int
+        Steps between two of them.
+    n_pixels : int
+        Pixels, drawn at random, whose values are all kept for the diagnostics.
+    x0 : array, optional
+        Start of the chains (zero by default); a reconstruction saves burn-in.
+    state : State or path, optional
+        Goes on from a state or checkpoint of a run with the same ``burn_in`` and ``thin``, to ``n`` samples in all.
+    callbacks, progress
+        As in `solve`.
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    ValueError, TypeError
+        for numbers out of range, a step size beyond its bound, or terms the sampler cannot use.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.ones((4, 4))) + 3 * ip.L2(), batch=None)
+    >>> posterior = ip.sample(problem, ip.ULA(), n=4000)
+    >>> bool(abs(posterior.mean.mean() - 0.25) < 0.02), bool(abs(posterior.std.mean() - 0.5) < 0.05)
+    (True, True)
+    """
+    if not isinstance(sampler, Sampler):
+        raise TypeError(f"sampler is {sampler!r}; expected a sampler such as ip.ULA()")
+    for name, value, least in (("n", n, 4), ("burn_in", burn_in, 0), ("thin", thin, 1), ("n_pixels", n_pixels, 1)):
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} is {value!r}; expected an integer >= {least}")
+    recorded = _Recorded(sampler, int(burn_in), int(thin), int(n_pixels))
+    stop = stopping.niter(burn_in + n * thin, total=True)
+    shown = [Progress(f"samples of {type(sampler).__name__}")] if progress else []
+    run = solve(problem, recorded, x0=x0, state=state, stop=stop, callbacks=[*callbacks, *shown])
+    return _posterior(problem, run)
+
+
+def _posterior(problem: Problem, run: Solution) -> Posterior:
+    s = run.state
+    n, chains = s.n, problem.batch or 1
+    mean, square = s.mean, s.square
+    if problem.batch is not None:  # the law of total variance
+        middle = mean.mean(axis=0)
+        square = square.sum(axis=0) + n * (abs(mean - middle) ** 2).sum(axis=0)
+        mean = middle
+    traces = s.traces[..., :n]
+    return Posterior(
+        mean=mean,
+        std=(square / max(n * chains - 1, 1)) ** 0.5,
+        ess=effective_sample_size(traces).sum(axis=0),
+        r_hat=split_r_hat(traces),
+        acceptance=float(np.mean(s.taken) / s.k) if hasattr(s, "taken") else None,
+        pixels=s.pixels,
+        traces=traces,
+        n=n,
+        solution=run,
+    )

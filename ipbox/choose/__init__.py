@@ -1,0 +1,26 @@
+"""Choosing the regularisation weight λ: by the noise level, or from the data alone."""
+
+from ipbox.choose.corner import l_curve
+from ipbox.choose.discrepancy import discrepancy
+from ipbox.choose.dispatch import RULES, check_lam, resolve
+from ipbox.choose.guess import TV_FACTOR, first_weight, tv_weight
+from ipbox.choose.influence import gcv, sure, weighted_gcv
+from ipbox.choose.result import Choice
+from ipbox.choose.stability import balancing, quasi_optimality
+
+__all__ = [
+    "RULES",
+    "TV_FACTOR",
+    "Choice",
+    "balancing",
+    "check_lam",
+    "discrepancy",
+    "first_weight",
+    "gcv",
+    "l_curve",
+    "quasi_optimality",
+    "resolve",
+    "sure",
+    "tv_weight",
+    "weighted_gcv",
+]

@@ -1,0 +1,168 @@
+"""Morozov's discrepancy principle: the λ with ‖Au_λ - b‖ = δ."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ipbox.backend import Array
+from ipbox.choose.path import Map, Path, check_positive
+from ipbox.choose.result import Choice
+
+FAR = math.log(30.0)  # longest step in log λ while the target is not bracketed
+SLOPE = 0.5  # d log‖Au - b‖/d log λ that is assumed for the first step
+FINEST = 1e-7  # accuracy of solves
+FLAT = 0.01  # slope below which the curve has reached an end of its range
+NEAR = 5.0  # tolerances from the target at which solves become accurate
+SHARE = 0.7  # of the tolerance that is used: the solves themselves are not exact
+
+
+def discrepancy(
+    reconstruct: Map,
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    lam0: float = 1.0,
+    safety: float = 1.0,
+    within: float = 0.01,
+    max_solves: int = 12,
+    D: Any = None,
+    x_true: Array | None = None,
+    inner_tol: float | None = 1e-3,
+    tol: float | None = None,
+    progress: bool = False,
+) -> Choice:
+    r"""The λ with ‖Au_λ - b‖ = safety · δ, by a safeguarded secant method in log λ.
+
+    The residual of a variational method grows with λ, whatever D and R are.  Steps are those of the secant, of the
+    Illinois method once the target is bracketed; each solve is warm-started from the last one.
+
+    Parameters
+    ----------
+    reconstruct : callable
+        λ -> (u_λ, info).  Its parameters named ``x0`` or ``start`` (image or ``info`` of the last solve), ``tol`` and
+        ``b`` are used where it has them.
+    A : Operator or None
+        None stands for the identity.
+    b : array
+        Data, without a batch axis.
+    noise_level : float, optional
+        δ: expected norm of the noise (with a model error, hypot of both).  Not needed with another D than L2: for
+        the Kullback-Leibler divergence 2D is expected to be the number of data, so δ = √m.
+    lam0 : float
+        Where to start.
+    safety : float
+        Factor on δ.
+    within : float
+        Relative tolerance of the residual.
+    max_solves : int
+        Bound on the inner solves, the last one included.
+    D : Fidelity, optional
+        Of A and b; √(2D) then stands for the residual.
+    x_true : array, optional
+        Adds the PSNR to the curve.
+    inner_tol, tol : float, optional
+        Accuracy of the inner solves and of those near the target, for a map with a parameter ``tol``; higher where
+        the residual does not come as near to the target as the curve promised.
+    progress : bool
+        Show a bar over the solves.
+
+    Returns
+    -------
+    Choice
+
+    Raises
+    ------
+    ValueError
+        where no λ attains the target; the message gives the range of residuals.
+    RuntimeError
+        where ``max_solves`` were not enough.
+
+    References
+    ----------
+    Morozov, Soviet Math. Dokl. 7 (1966); Engl, Hanke and Neubauer, Regularization of Inverse Problems, 1996,
+    section 4.3; for Poisson data Bertero et al., Inverse Problems 26 (2010).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.choose import discrepancy
+    >>> b = np.array([3.0, 4.0])
+    >>> shrink = lambda lam: (b / (1 + lam), None)  # argmin ½‖u - b‖² + λ/2 ‖u‖²
+    >>> round(discrepancy(shrink, None, b, 1.0).lam, 2)  # ‖u - b‖ = 5 λ/(1 + λ) = 1
+    0.25
+    """
+    path = Path(reconstruct, A, b, D=D, x_true=x_true, tol=inner_tol, progress=progress)
+    target = _target(noise_level, D, b) * check_positive(safety, "safety")
+    within, t = check_positive(within, "within"), math.log(check_positive(lam0, "lam0"))
+    search, accuracy, accurate = _Search(), inner_tol, inner_tol == tol
+    while path.solves < max_solves:
+        residual = path.solve(math.exp(t), accuracy)["residual"]
+        off = abs(residual / target - 1)
+        stuck = len(path.points) > 1 and residual == path.points[-2]["residual"]  # the solve ended where it began
+        if accurate and off <= SHARE * within:
+            return path.result("discrepancy", math.exp(t), target)
+        following = search.next(t, math.log(max(residual, 1e-300) / target))
+        t = t if stuck and not accurate else following
+        if t is None:
+            raise ValueError(_infeasible(path, target, search.reason))
+        if accurate and accuracy is not None:  # the solve was not as accurate as its stop rule made believe
+            accuracy = max(0.3 * accuracy, FINEST)
+        elif not accurate and (stuck or off <= NEAR * within):
+            search, accuracy, accurate = _Search(SLOPE if stuck else search.slope), tol, True
+    raise RuntimeError(
+        f"{max_solves} solves brought ‖Au - b‖ to {path.points[-1]['residual']:.4g}, not to {target:.4g} within "
+        f"{100 * within:g} %; expected more max_solves, or more accurate inner solves"
+    )
+
+
+class _Search:
+    """The root of an increasing function f of t = log λ."""
+
+    def __init__(self, slope: float = SLOPE) -> None:
+        self.slope = slope
+        self.last: tuple[float, float] | None = None
+        self.ends: dict[bool, list[float]] = {}  # [t, f] on either side of the root; the key is f > 0
+        self.reason = ""
+        self.steep, self.flat = False, 0  # whether the curve has risen anywhere; steps since without a rise
+
+    def next(self, t: float, f: float) -> float | None:
+        """Where to evaluate after f(t); None where f is flat and has no root."""
+        last, self.last = self.last, (t, f)
+        if last is not None and t != last[0]:
+            self.slope = max((f - last[1]) / (t - last[0]), 0.0)
+        if last is not None and last[1] * f > 0 and len(self.ends) == 2:
+            self.ends[f < 0][1] *= 0.5  # Illinois: the end that stays counts half
+        self.ends[f > 0] = [t, f]
+        if len(self.ends) == 2:
+            (a, fa), (c, fc) = self.ends[False], self.ends[True]
+            margin = 0.02 * abs(c - a)
+            return min(max((a * fc - c * fa) / (fc - fa), min(a, c) + margin), max(a, c) - margin)
+        if last is not None and abs(t - last[0]) >= 0.5:
+            self.flat = self.flat + 1 if self.slope < FLAT else 0
+            self.steep = self.steep or self.slope >= 5 * FLAT
+            if self.flat >= (2 if self.steep else 5):  # the search may have begun on the other arm, which is flat too
+                self.reason = "below" if f > 0 else "above"
+                return None
+        return t - math.copysign(min(abs(f) / max(self.slope, FLAT), FAR), f)
+
+
+def _target(noise_level: float | None, D: Any, b: Array) -> float:
+    if noise_level is not None:
+        return check_positive(noise_level, "noise_level")
+    if D is None:
+        raise ValueError("noise_level is None; the discrepancy principle expects the norm of the noise")
+    mask = getattr(D, "mask", None)
+    return math.sqrt(b.size if mask is None else float(mask.sum()))
+
+
+def _infeasible(path: Path, target: float, reason: str) -> str:
+    residuals = [p["residual"] for p in path.points]
+    low, high = min(residuals), max(residuals)
+    where = f"for λ from {min(p['lam'] for p in path.points):.3g} to {max(p['lam'] for p in path.points):.3g}"
+    if reason == "below":
+        limit = f"it does not fall below {low:.4g} as λ goes to 0"
+    else:
+        limit = f"it does not rise above {high:.4g} as λ grows"
+    return f"the target ‖Au - b‖ = {target:.4g} is not attainable: {limit} ({where}); expected another noise_level"

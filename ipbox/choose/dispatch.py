@@ -1,0 +1,125 @@
+"""``lam="discrepancy"`` and the like in a reconstruct function."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.choose.corner import l_curve
+from ipbox.choose.discrepancy import discrepancy
+from ipbox.choose.influence import gcv, sure, weighted_gcv
+from ipbox.choose.path import Map, check_positive
+from ipbox.choose.stability import balancing, quasi_optimality
+
+RULES: dict[str, Callable[..., Any]] = {
+    "balancing": balancing,
+    "discrepancy": discrepancy,
+    "gcv": gcv,
+    "l_curve": l_curve,
+    "quasi_optimality": quasi_optimality,
+    "sure": sure,
+    "weighted_gcv": weighted_gcv,
+}
+INNER_TOL = 1e-3
+DISCREPANCY_TOL = 0.01  # times δ/‖b‖
+
+
+def resolve(
+    lam: Any,
+    reconstruct: Map,
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    R: Callable[[Array], float] | None = None,
+    seminorm: Callable[[Array], float] | None = None,
+    D: Any = None,
+    guess: Callable[[], float] | None = None,
+    linear: bool = False,
+    tol: float | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> tuple[Array, Any]:
+    """Solve for a number λ, or for the λ of the rule of that name.
+
+    Parameters
+    ----------
+    lam : float or str
+        λ, or a key of `RULES`.
+    reconstruct : callable
+        λ -> (x, info), with the parameters ``start`` or ``x0``, ``b`` and ``tol`` as far as it can.
+    A, b, noise_level
+        Operator (None: the identity), data, expected norm of the noise.
+    R, seminorm : callable, optional
+        Value of the regulariser, and what the L-curve takes for it (‖Lu‖ for ½‖Lu‖²).
+    D : Fidelity, optional
+        Another data fidelity than ½‖Au - b‖².
+    guess : callable, optional
+        () -> where the search for λ starts; asked only where there is a search.
+    linear : bool
+        Whether the image is linear in the data.
+    tol : float, optional
+        Accuracy of the last solve; inner ones are done to `INNER_TOL`.
+    progress : bool
+        A bar over the solves.
+    **options
+        Of the rule.
+
+    Returns
+    -------
+    x : array
+    info
+        ``info.extra["choice"]`` is the `Choice` where λ was chosen.
+
+    Raises
+    ------
+    ValueError
+        for a λ that is neither a positive number nor a rule; whatever the rule raises.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.choose import resolve
+    >>> b = np.ones(4)
+    >>> x, info = resolve(0.5, lambda lam: (b / (1 + lam), None), None, b)
+    >>> x.round(2)
+    array([0.67, 0.67, 0.67, 0.67])
+    """
+    if not isinstance(lam, str) or lam not in RULES:
+        lam = check_lam(lam)
+        x, info = reconstruct(lam)
+        _note(info, lam=lam)
+        return x, info
+    given: dict[str, Any] = dict(options, D=D, tol=tol, progress=progress)
+    given["inner_tol"] = None if tol is None else max(tol, INNER_TOL)
+    if guess is not None:
+        given.setdefault("lam0", guess())
+    if lam != "l_curve":
+        given["noise_level"] = noise_level
+    if lam in ("gcv", "weighted_gcv", "sure"):
+        given["linear"] = linear
+    if lam in ("l_curve", "balancing"):
+        given["R"] = seminorm if lam == "l_curve" and seminorm is not None else R
+    if lam == "discrepancy" and tol is not None and noise_level is not None:  # what the solves leave is seen beside δ
+        share = DISCREPANCY_TOL * check_positive(noise_level, "noise_level") / (backend.norm(b) or 1.0)
+        given["tol"], given["inner_tol"] = min(tol, share), min(given["inner_tol"], 10 * share)
+    choice = RULES[lam](reconstruct, A, b, **given)
+    _note(choice.info, lam=choice.lam, choice=choice)
+    return choice.x, choice.info
+
+
+def _note(info: Any, **what: Any) -> None:
+    if hasattr(info, "extra"):
+        info.extra.update(what)
+
+
+def check_lam(lam: Any) -> float:
+    """The regularisation weight as a positive float."""
+    if not isinstance(lam, numbers.Real) or not (lam > 0 and math.isfinite(lam)):
+        rules = ", ".join(map(repr, RULES))
+        raise ValueError(f"lam is {lam!r}; expected a positive number, or a rule: {rules}")
+    return float(lam)

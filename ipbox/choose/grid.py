@@ -1,0 +1,72 @@
+"""Rules that look at a whole curve: the grid of weights, and the extremum on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ipbox.choose.path import Path, check_positive
+
+DECADES = (-2.5, 1.5)  # of the default grid, about the first guess
+PER_DECADE = 5
+EXTENSIONS = 8  # more weights at an end at which the criterion still improves
+
+
+def weights(lams: np.ndarray | None, lam0: float) -> np.ndarray:
+    """The grid, descending: the given one, or a geometric one about ``lam0``."""
+    if lams is None:
+        low, high = DECADES
+        exponents = np.linspace(high, low, round((high - low) * PER_DECADE) + 1)
+        return check_positive(lam0, "lam0") * 10.0**exponents
+    grid = np.asarray(lams, dtype=np.float64)
+    if grid.ndim != 1 or len(grid) < 3 or not (np.isfinite(grid).all() and (grid > 0).all()):
+        raise ValueError(f"lams is {lams!r}; expected at least three positive numbers")
+    grid = np.unique(grid)[::-1]
+    if len(grid) < 3:
+        raise ValueError(f"lams is {lams!r}; expected at least three different numbers")
+    return grid
+
+
+def sweep(
+    path: Path, grid: np.ndarray, name: str, evaluate: Callable[[dict[str, float]], None], extend: bool
+) -> tuple[float, bool]:
+    """Solve along ``grid`` (descending), ``evaluate`` each point, on to smaller λ while the criterion falls there.
+
+    Returns the minimiser of the column ``name`` (NaN where it says nothing), and whether it is an end of the grid.
+    """
+    for lam in grid:
+        evaluate(path.solve(float(lam)))
+    for _ in range(EXTENSIONS if extend else 0):
+        values = [p[name] for p in path.points]
+        if math.isnan(values[-1]) or not values[-1] <= np.nanmin(values):
+            break
+        evaluate(path.solve(path.points[-1]["lam"] ** 2 / path.points[-2]["lam"]))
+    values = path.column(name)
+    if np.isnan(values).all():
+        raise ValueError(f"{name} is known for none of the {len(values)} weights; expected others (lams=...)")
+    return minimum(path.column("lam"), values)
+
+
+def minimum(lam: np.ndarray, values: np.ndarray) -> tuple[float, bool]:
+    """The minimiser over log λ, refined by a parabola through three points, and whether it is an end of the grid."""
+    t, k = np.log(lam), int(np.nanargmin(values))
+    if k in (0, len(t) - 1) or np.isnan(values[k - 1 : k + 2]).any():
+        return float(lam[k]), True
+    (t0, t1, t2), (f0, f1, f2) = t[k - 1 : k + 2], values[k - 1 : k + 2]
+    left, right = (f1 - f0) / (t1 - t0), (f2 - f1) / (t2 - t1)
+    if not right > left:  # a plateau
+        return float(lam[k]), False
+    best = 0.5 * (t0 + t1) - left * 0.5 * (t2 - t0) / (right - left)
+    return math.exp(min(max(best, t0), t2)), False
+
+
+def interior_minimum(lam: np.ndarray, values: np.ndarray) -> tuple[float, bool]:
+    """The same for the deepest local minimum inside the grid, where the criterion tends to 0 at an end anyhow."""
+    inside = values[1:-1]
+    local = np.flatnonzero((inside <= values[:-2]) & (inside <= values[2:])) + 1
+    if not len(local):
+        return minimum(lam, values)
+    k = int(local[np.argmin(values[local])])
+    return minimum(lam[k - 1 : k + 2], values[k - 1 : k + 2])

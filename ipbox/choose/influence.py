@@ -1,0 +1,246 @@
+"""Degrees of freedom by Monte Carlo, and the rules built on them: GCV, weighted GCV, SURE."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.choose.grid import sweep, weights
+from ipbox.choose.path import Map, Path, check_positive, data_count, white_noise
+from ipbox.choose.result import Choice
+
+EPS = 0.1  # perturbation of the data relative to the noise's standard deviation ...
+NOISE = 0.01  # ... which is taken as this share of the data's root mean square where it is not known
+MAX_DOF = 0.8  # share of the data; beyond it GCV is the quotient of two small numbers
+OMEGA = 1.4  # inflation of the degrees of freedom in weighted GCV
+
+
+class Probe:
+    r"""Degrees of freedom of b -> A u_λ(b), the trace of its derivative, by Hutchinson's estimate.
+
+    .. math:: \mathrm{df} = E\, n^T A\,(u(b + εn) - u(b))/ε, \quad n \sim N(0, I)
+
+    For a linear map u(n) is solved for instead, without ε.  The same n serves all λ, so that the curve is smooth.
+    """
+
+    def __init__(self, path: Path, eps: float, linear: bool, seed: int) -> None:
+        if "b" not in path.takes:
+            raise TypeError("reconstruct has no parameter b; GCV and SURE expect reconstruct(lam, ..., b=...)")
+        self.path, self.eps, self.linear = path, eps, linear
+        self.noise = white_noise(path.b, seed)
+        self.b = self.noise if linear else path.b + eps * self.noise
+        self.x: Array | None = None
+        self.info: Any = None
+
+    def dof(self, lam: float) -> float:
+        """df at λ, for the image that is in the path."""
+        self.x, self.info = self.path.call(lam, self.x, self.info, b=self.b)
+        if self.linear:
+            return backend.dot(self.noise, self.path.forward(self.x))
+        return backend.dot(self.noise, self.path.forward(self.x - self.path.x)) / self.eps
+
+
+def gcv(reconstruct: Map, A: Any, b: Array, **options: Any) -> Choice:
+    r"""Generalised cross-validation: the λ that minimises m ‖Au_λ - b‖²/(m - df_λ)².
+
+    Parameters are those of `weighted_gcv` but ``omega``.
+
+    Returns
+    -------
+    Choice
+
+    References
+    ----------
+    Golub, Heath and Wahba, Technometrics 21 (1979); Girard, Numer. Math. 56 (1989) for the trace.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.choose import gcv
+    >>> rng = np.random.default_rng(0)
+    >>> k = np.arange(1, 3001.0)
+    >>> b = 10 / k + 0.1 * rng.standard_normal(3000)  # coefficients of a smooth function, and noise
+    >>> choice = gcv(lambda lam, b=b: (b / (1 + lam * k**2), None), None, b, linear=True, lam0=1e-4)
+    >>> choice.at_end, bool(1e-5 < choice.lam < 1e-3)  # Wiener's filter has λ = 0.1²/10² = 1e-4
+    (False, True)
+    """
+    if "omega" in options:
+        raise TypeError("omega is given; gcv has ω = 1 (use weighted_gcv)")
+    return _gcv("gcv", reconstruct, A, b, omega=1.0, **options)
+
+
+def weighted_gcv(reconstruct: Map, A: Any, b: Array, *, omega: float = OMEGA, **options: Any) -> Choice:
+    r"""Weighted generalised cross-validation: the λ that minimises m ‖Au_λ - b‖²/(m - ω df_λ)².
+
+    ω > 1 chooses larger λ, and guards against the undersmoothing that GCV is prone to where noise is correlated.
+
+    Parameters
+    ----------
+    reconstruct : callable
+        (λ, b=...) -> (u_λ, info); ``x0`` or ``start``, and ``tol``, are used where it has them.
+    A : Operator or None
+    b : array
+        Data, real or complex, without a batch axis.
+    omega : float
+        ω.
+    noise_level : float, optional
+        Sets only the size of the perturbation.
+    linear : bool
+        Whether b -> u_λ(b) is linear.
+    max_dof : float
+        Weights with more than max_dof · m degrees of freedom are left out: where the data are fitted exactly GCV is
+        0/0.
+    lams : array, optional
+        Grid of weights.
+    lam0 : float
+        Middle of the default grid.
+    seed : int
+        Of the perturbation.
+    x_true, inner_tol, tol, progress
+        As in `discrepancy`.
+
+    Returns
+    -------
+    Choice
+        ``curve`` has ``"dof"`` and ``"gcv"``.
+
+    References
+    ----------
+    Chung, Nagy and O'Leary, Electron. Trans. Numer. Anal. 28 (2008); Kim and Gu, J. R. Stat. Soc. B 66 (2004), whose
+    ω = 1.4 is the default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.choose import gcv, weighted_gcv
+    >>> rng = np.random.default_rng(0)
+    >>> k = np.arange(1, 3001.0)
+    >>> b = 10 / k + 0.1 * rng.standard_normal(3000)
+    >>> smooth = lambda lam, b=b: (b / (1 + lam * k**2), None)
+    >>> options = dict(linear=True, lam0=1e-4)
+    >>> weighted_gcv(smooth, None, b, **options).lam > gcv(smooth, None, b, **options).lam
+    True
+    """
+    return _gcv("weighted_gcv", reconstruct, A, b, omega=check_positive(omega, "omega"), **options)
+
+
+def _gcv(
+    rule: str,
+    reconstruct: Map,
+    A: Any,
+    b: Array,
+    *,
+    omega: float,
+    noise_level: float | None = None,
+    linear: bool = False,
+    max_dof: float = MAX_DOF,
+    lams: np.ndarray | None = None,
+    lam0: float = 1.0,
+    seed: int = 0,
+    D: Any = None,
+    x_true: Array | None = None,
+    inner_tol: float | None = 1e-3,
+    tol: float | None = None,
+    progress: bool = False,
+) -> Choice:
+    _check_gaussian(D, rule)
+    grid = weights(lams, lam0)
+    path = Path(reconstruct, A, b, x_true=x_true, tol=inner_tol, progress=progress)
+    m = data_count(path.A, b)
+    probe = Probe(path, _size(b, m, noise_level), linear, seed)
+
+    def evaluate(point: dict[str, float]) -> None:
+        point["dof"] = probe.dof(point["lam"])
+        room = m - omega * point["dof"]
+        told = point["dof"] <= max_dof * m and room > 0
+        point["gcv"] = m * point["residual"] ** 2 / room**2 if told else math.nan
+
+    lam, at_end = sweep(path, grid, "gcv", evaluate, lams is None)
+    return path.finish(rule, lam, tol, at_end=at_end)
+
+
+def sure(
+    reconstruct: Map,
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    linear: bool = False,
+    lams: np.ndarray | None = None,
+    lam0: float = 1.0,
+    seed: int = 0,
+    D: Any = None,
+    x_true: Array | None = None,
+    inner_tol: float | None = 1e-3,
+    tol: float | None = None,
+    progress: bool = False,
+) -> Choice:
+    r"""Stein's unbiased risk estimate by Monte Carlo: the λ that minimises the predicted risk E‖A(u_λ - u_true)‖².
+
+    .. math:: \mathrm{SURE}(λ) = \|Au_λ - b\|^2 - mσ^2 + 2σ^2\, \mathrm{df}_λ, \quad σ = δ/\sqrt m
+
+    For A = I it is the risk of the image itself; otherwise what A does not see does not count.
+
+    Parameters
+    ----------
+    reconstruct : callable
+        (λ, b=...) -> (u_λ, info); ``x0`` or ``start``, and ``tol``, are used where it has them.
+    A : Operator or None
+    b : array
+        Data with white Gaussian noise, real or complex, without a batch axis.
+    noise_level : float
+        δ, the expected norm of the noise.
+    linear, lams, lam0, seed, x_true, inner_tol, tol, progress
+        As in `weighted_gcv`.
+
+    Returns
+    -------
+    Choice
+        ``curve`` has ``"dof"`` and ``"sure"``.
+
+    References
+    ----------
+    Stein, Ann. Statist. 9 (1981); Ramani, Blu and Unser, IEEE Trans. Image Process. 17 (2008).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.choose import sure
+    >>> rng = np.random.default_rng(0)
+    >>> u = np.where(np.arange(1000) < 50, 5.0, 0.0)  # sparse
+    >>> b = u + rng.standard_normal(1000)
+    >>> shrink = lambda lam, b=b: (np.sign(b) * np.maximum(abs(b) - lam, 0), None)
+    >>> choice = sure(shrink, None, b, 1000**0.5, x_true=u)
+    >>> best = choice.curve["psnr"].max()
+    >>> bool(best - choice.curve["psnr"][abs(choice.curve["lam"] - choice.lam).argmin()] < 0.1)
+    True
+    """
+    _check_gaussian(D, "sure")
+    if noise_level is None:
+        raise ValueError("noise_level is None; SURE expects the norm of the noise")
+    delta, grid = check_positive(noise_level, "noise_level"), weights(lams, lam0)
+    path = Path(reconstruct, A, b, x_true=x_true, tol=inner_tol, progress=progress)
+    m = data_count(path.A, b)
+    probe, variance = Probe(path, _size(b, m, delta), linear, seed), delta**2 / m
+
+    def evaluate(point: dict[str, float]) -> None:
+        point["dof"] = probe.dof(point["lam"])
+        point["sure"] = point["residual"] ** 2 - delta**2 + 2 * variance * point["dof"]
+
+    lam, at_end = sweep(path, grid, "sure", evaluate, lams is None)
+    return path.finish("sure", lam, tol, at_end=at_end)
+
+
+def _size(b: Array, m: int, noise_level: float | None) -> float:
+    """ε: small against the noise, large against the inaccuracy of the solves."""
+    delta = NOISE * backend.norm(b) if noise_level is None else check_positive(noise_level, "noise_level")
+    return EPS * (delta or 1.0) / math.sqrt(m)
+
+
+def _check_gaussian(D: Any, rule: str) -> None:
+    if D is not None:
+        raise ValueError(f"fidelity is {D.name}; {rule} expects L2, white Gaussian noise")

@@ -1,0 +1,191 @@
+"""The solves along λ that every rule makes, each started from the last one."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend, metrics
+from ipbox.backend import Array
+from ipbox.choose.result import Choice
+from ipbox.functionals.composition import check_data
+from ipbox.functionals.fidelity import check_fits
+from ipbox.operators import as_operator
+
+APART = 987654321  # added to a seed: simulated data must not have been made with the very noise that probes them
+Map = Callable[..., tuple[Array, Any]]  # λ -> (u_λ, info)
+
+
+class Path:
+    """The images u_λ of a reconstruction map, and what is known of them.
+
+    Parameters
+    ----------
+    reconstruct : callable
+        λ -> (x, info).  Where it has parameters of these names they are used: ``start`` (``info`` of the last solve)
+        or ``x0`` (its image), ``b`` (other data than the given ones) and ``tol`` (the accuracy).
+    A : Operator or None
+        None stands for the identity.
+    b : array
+        Data, without a batch axis.
+    D : Fidelity, optional
+        Data fidelity; ½‖Au - b‖² by default.
+    R : callable, optional
+        Value of the regulariser at an image.
+    x_true : array, optional
+        Gives the curve a PSNR.
+    tol : float, optional
+        Accuracy of the inner solves.
+    progress : bool
+        A bar over the solves.
+    """
+
+    def __init__(
+        self,
+        reconstruct: Map,
+        A: Any,
+        b: Array,
+        *,
+        D: Any = None,
+        R: Callable[[Array], float] | None = None,
+        x_true: Array | None = None,
+        tol: float | None = None,
+        progress: bool = False,
+    ) -> None:
+        if not callable(reconstruct):
+            raise TypeError(f"reconstruct is {type(reconstruct).__name__}; expected a function λ -> (x, info)")
+        if R is not None and not callable(R):
+            raise TypeError(f"R is {type(R).__name__}; expected a functional, or a function of the image")
+        self.reconstruct, self.D, self.R, self.x_true, self.tol = reconstruct, D, R, x_true, tol
+        self.takes = {"start", "x0", "b", "tol"} & set(inspect.signature(reconstruct).parameters)
+        self.A, self.b = None if A is None else as_operator(A), check_data(b)
+        if self.A is not None:
+            check_fits(self.A, b)
+            if b.ndim > len(self.A.dimsd):
+                raise ValueError(f"b has shape {b.shape}, with a batch axis; a rule for λ takes one set of data a call")
+        self.points: list[dict[str, float]] = []
+        self.x: Array | None = None
+        self.info: Any = None
+        self.solves = 0
+        self._bar = _bar(progress)
+
+    # ------------------------------------------------------------ solves
+
+    def solve(self, lam: float, tol: float | None = None) -> dict[str, float]:
+        """Solve for λ; the image is then in ``x``, and what is known of it is returned and kept."""
+        self.x, self.info = self.call(lam, self.x, self.info, tol=tol)
+        point = {"lam": lam, "residual": self.misfit(self.x)}
+        if self.R is not None:
+            point["R"] = float(self.R(self.x))
+        if self.x_true is not None:
+            point["psnr"] = metrics.psnr(_magnitude(self.x), _magnitude(self.x_true))
+        for name, value in point.items():
+            if not math.isfinite(value) and name != "psnr":
+                raise FloatingPointError(f"{name} is {value} for λ = {lam:g}; expected a finite number")
+        self.points.append(point)
+        return point
+
+    def call(
+        self, lam: float, x: Array | None, info: Any, b: Array | None = None, tol: float | None = None
+    ) -> tuple[Array, Any]:
+        """One inner solve, started from (``x``, ``info``)."""
+        given: dict[str, Any] = {}
+        if info is not None and "start" in self.takes:
+            given["start"] = info
+        elif x is not None and "x0" in self.takes:
+            given["x0"] = x
+        if b is not None:
+            given["b"] = b
+        if "tol" in self.takes and (tol or self.tol) is not None:
+            given["tol"] = tol or self.tol
+        result = self.reconstruct(lam, **given)
+        self.solves += 1
+        self._bar.update()
+        if not isinstance(result, tuple) or len(result) != 2 or not backend.is_array(result[0]):
+            raise TypeError(f"reconstruct returned {type(result).__name__}; expected a tuple (x, info) with an array x")
+        return result
+
+    def misfit(self, x: Array) -> float:
+        """‖Au - b‖, or √(2D) of another fidelity; of KL √(m D/E[D]), which is √m where u explains the m counts."""
+        if hasattr(self.D, "expected_value"):
+            m = self.b.size if self.D.mask is None else float(self.D.mask.sum())
+            return math.sqrt(m * max(float(self.D.value(x)), 0.0) / self.D.expected_value(x))
+        if self.D is not None:
+            return math.sqrt(max(2 * float(self.D.value(x)), 0.0))
+        return backend.norm(self.forward(x) - self.b)
+
+    def forward(self, x: Array) -> Array:
+        return x if self.A is None else self.A.apply(x)
+
+    # ------------------------------------------------------------ results
+
+    def column(self, name: str) -> np.ndarray:
+        """One quantity of all points, ascending in λ; NaN where it is not known."""
+        points = sorted(self.points, key=lambda p: p["lam"])
+        return np.array([p.get(name, math.nan) for p in points])
+
+    def finish(
+        self, rule: str, lam: float, tol: float | None = None, target: float | None = None, at_end: bool = False
+    ) -> Choice:
+        """Solve for the chosen λ to the accuracy ``tol``, unless the last solve was just that."""
+        if not self.points or self.points[-1]["lam"] != lam or tol != self.tol:
+            self.x, self.info = self.call(lam, self.x, self.info, tol=tol)
+        return self.result(rule, lam, target, at_end)
+
+    def result(self, rule: str, lam: float, target: float | None = None, at_end: bool = False) -> Choice:
+        """The choice, for the image of the last solve."""
+        self._bar.close()
+        names = dict.fromkeys(name for p in self.points for name in p)
+        curve = {name: self.column(name) for name in names}
+        return Choice(rule, float(lam), self.x, self.info, curve, self.solves, target, at_end)
+
+
+def data_count(A: Any, b: Array) -> int:
+    """Number of real data: what a sampling mask leaves out is not counted, re and im of complex data are."""
+    if A is None:
+        n = b.size
+    else:
+        xp = backend.array_module(b)
+        x = backend.generator(0, like=b).standard_normal(A.dims, dtype=backend.real_dtype(A.dtype_in))
+        n = int(xp.count_nonzero((A.apply(x.astype(A.dtype_in, copy=False)) != 0) | (b != 0)))
+    return n * (2 if b.dtype.kind == "c" else 1)
+
+
+def white_noise(b: Array, seed: int) -> Array:
+    """Standard normal noise of the shape of ``b``; of complex data in re and im."""
+    draw = backend.generator(seed + APART, like=b).standard_normal
+    dtype = backend.real_dtype(b.dtype)
+    n = draw(b.shape, dtype=dtype)
+    return n + 1j * draw(b.shape, dtype=dtype) if b.dtype.kind == "c" else n
+
+
+def check_positive(value: Any, name: str) -> float:
+    """A positive, finite number as a float."""
+    if not isinstance(value, numbers.Real) or not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{name} is {value!r}; expected a positive number")
+    return float(value)
+
+
+def _magnitude(u: Array) -> Array:
+    return abs(u) if u.dtype.kind == "c" else u
+
+
+class _NoBar:
+    def update(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _bar(progress: bool) -> Any:
+    if not progress:
+        return _NoBar()
+    from tqdm.auto import tqdm
+
+    return tqdm(desc="choosing λ", unit="solve")

@@ -1,0 +1,169 @@
+"""``python -m ipbox compare NAME``: analytical, variational and iterative methods side by side, nothing set by hand.
+
+λ and the stopping are chosen from the noise level, which the measurement process tells; the truth is only looked at
+for the table.  Nothing heavy is imported before a comparison runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ipbox
+from ipbox.commands import PICTURES, UsageError, bar, checked_input, writable
+
+Method = Callable[[Any, Any], tuple[Any, Any]]
+KINDS = ("analytical", "variational", "iterative")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is compared on ``problem(name, **options)``: names in `_method`, by kind; ``noise`` is what is doubled."""
+
+    help: str
+    options: dict[str, Any]
+    analytical: tuple[str, ...]
+    variational: tuple[str, ...]
+    iterative: tuple[str, ...]
+    data: bool = False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return self.analytical + self.variational + self.iterative
+
+
+_IMAGE = {"size": 256, "noise": 0.01, "seed": 0}
+_PENALTIES = ("tikhonov", "wavelet", "tv", "tgv")
+_ITERATIONS = ("landweber", "cgls", "hybrid lsqr", "linearised bregman (tv)")
+
+SETTINGS: dict[str, Setting] = {
+    "ct": Setting(
+        "parallel-beam CT of a chest slice",
+        {**_IMAGE, "views": 60, "slice": 2},
+        ("fbp (ramp)", "fbp (hann)"),
+        _PENALTIES,
+        ("sirt", *_ITERATIONS),
+    ),
+    "pet": Setting(
+        "PET of a brain: Poisson counts, attenuation, randoms and scatter",
+        {"size": 128, "counts": 1e6, "seed": 0, "slice": 7},
+        ("fbp (hann)",),
+        ("tv, Kullback-Leibler", "tgv, Kullback-Leibler"),
+        ("mlem", "osem"),
+    ),
+    "mri": Setting(
+        "multi-coil Cartesian MRI of a head",
+        {**_IMAGE, "noise": 0.02, "slice": 11, "coils": 8, "acceleration": 4.0, "mask": "variable-density"},
+        ("zero-filled",),
+        ("tikhonov", "wavelet", "tv"),
+        ("landweber", "cgls", "linearised bregman (wavelet)"),
+    ),
+    "blur": Setting(
+        "deblurring a photograph",
+        {**_IMAGE, "image": "camera", "kernel": "motion"},
+        ("truncated inverse", "wiener"),
+        _PENALTIES,
+        _ITERATIONS,
+        data=True,
+    ),
+    "inpaint": Setting(
+        "a photograph with missing pixels",
+        {**_IMAGE, "noise": 0.05, "image": "camera", "mask": "random"},
+        ("pseudo-inverse",),
+        ("tikhonov (gradient)", "wavelet", "tv", "tgv"),
+        ("landweber", "cgls", "linearised bregman (tv)"),
+        data=True,
+    ),
+}
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Run the comparison ``args.problem``: a table, a line on what it says, and a picture."""
+    setting = SETTINGS[args.problem]
+    with checked_input():
+        writable(args.out, PICTURES, make_folder=True)
+        chosen = _chosen(args, setting)
+        options = {name: getattr(args, name) for name in setting.options}
+        if options.get("noise") == 0:
+            raise UsageError("--noise is 0; expected a number > 0, since the methods choose λ and stop by it")
+        problem = ipbox.problem(args.problem, xp=args.xp, **options)
+        noisier = ipbox.problem(args.problem, xp=args.xp, **_noisier(options))
+    told = ", ".join(f"{name} {value}" for name, value in options.items())
+    print(f"{args.problem}: {setting.help} ({told}); {problem[0].shape[1]} unknowns, {problem[1].size} data")
+    for kind in KINDS:
+        print(f"{kind}: {', '.join(name for name in getattr(setting, kind) if name in chosen) or '-'}")
+    methods = {name: _method(name, args, problem) for name in chosen}
+    second = None if args.once else (noisier, {name: _method(name, args, noisier) for name in chosen})
+    result = ipbox.compare(problem, methods, noisier=second)
+    print(result.table())
+    print(_summary(result))
+    images = [result.x_true, *([problem[1]] if setting.data else []), *result.images.values()]
+    titles = ["truth", *(["data"] if setting.data else []), *(f"{r.method}: {r.psnr:.1f} dB" for r in result.rows)]
+    ipbox.show(*images, titles=titles, path=args.out)
+    print(f"picture: {args.out}")
+
+
+def _chosen(args: argparse.Namespace, setting: Setting) -> list[str]:
+    """The methods asked for, all by default."""
+    if args.methods is None:
+        return list(setting.methods)
+    for name in args.methods:
+        if name not in setting.methods:
+            raise UsageError(f"--methods is {name!r}; expected of {', '.join(map(repr, setting.methods))}")
+    return [name for name in setting.methods if name in args.methods]
+
+
+def _noisier(options: dict[str, Any]) -> dict[str, Any]:
+    """Twice the noise, which in counts is a quarter of them."""
+    if "counts" in options:
+        return {**options, "counts": options["counts"] / 4}
+    return {**options, "noise": 2 * options["noise"]}
+
+
+def _method(name: str, args: argparse.Namespace, problem: tuple[Any, ...]) -> Method:
+    """The method ``name`` as a function of (A, b), with nothing but the noise level of ``problem`` told to it."""
+    info = problem[3]
+    delta = math.hypot(info.noise_level, info.model_error or 0.0)
+    real = problem[2].dtype.kind != "c"
+    lam = {"lam": "discrepancy", "noise_level": delta, "tol": 1e-3, "progress": not args.quiet}
+    counts = {**lam, "noise_level": None}  # Poisson noise needs no number
+    nonneg = {"nonneg": True} if real else {}
+    return {
+        "fbp (ramp)": ipbox.fbp,
+        "fbp (hann)": lambda A, b: ipbox.fbp(A, b, "hann"),
+        "zero-filled": ipbox.zero_filled,
+        "pseudo-inverse": ipbox.pseudo_inverse,
+        "truncated inverse": lambda A, b: ipbox.truncated_inverse(A, b, noise_level=delta),
+        "wiener": lambda A, b: ipbox.wiener(A, b, noise_level=delta),
+        "tv, Kullback-Leibler": lambda A, b: ipbox.tv(A, b, fidelity="kl", nonneg=True, **counts),
+        "tgv, Kullback-Leibler": lambda A, b: ipbox.tgv(A, b, fidelity="kl", nonneg=True, **counts),
+        "mlem": lambda A, b: ipbox.mlem(A, b, noise_level="poisson", **bar(args, name)),
+        "osem": lambda A, b: ipbox.osem(A, b, noise_level="poisson", **bar(args, name)),
+        "tikhonov": lambda A, b: ipbox.tikhonov(A, b, **lam),
+        "tikhonov (gradient)": lambda A, b: ipbox.tikhonov(A, b, gradient=True, **lam),
+        "wavelet": lambda A, b: ipbox.wavelet(A, b, **lam),
+        "tv": lambda A, b: ipbox.tv(A, b, **nonneg, **lam),
+        "tgv": lambda A, b: ipbox.tgv(A, b, **nonneg, **lam),
+        "landweber": lambda A, b: ipbox.landweber(A, b, delta, **bar(args, name)),
+        "cgls": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, name)),
+        "hybrid lsqr": lambda A, b: ipbox.hybrid_lsqr(A, b, **bar(args, name)),
+        "sirt": lambda A, b: ipbox.sirt(A, b, delta, **bar(args, name)),
+        "linearised bregman (tv)": lambda A, b: ipbox.linearised_bregman(A, b, delta, **bar(args, name)),
+        "linearised bregman (wavelet)": lambda A, b: ipbox.linearised_bregman(
+            A, b, delta, regulariser="wavelet", **bar(args, name)
+        ),
+    }[name]
+
+
+def _summary(result: Any) -> str:
+    """Which methods are ahead in what."""
+    best, fastest = max(result.rows, key=lambda r: r.psnr), min(result.rows, key=lambda r: r.seconds)
+    text = f"best: {best.method} ({best.psnr:.2f} dB); fastest: {fastest.method} ({fastest.seconds:.3f} s)"
+    known = [row for row in result.rows if row.loss is not None]
+    if known:
+        steady = min(known, key=lambda r: r.loss)
+        text += f"; loses least at twice the noise: {steady.method} ({steady.loss:.2f} dB)"
+    return text

@@ -1,0 +1,207 @@
+"""The steps of primal-dual TGV: one name each for the Numba kernel of the CPU and for that of the GPU.
+
+TGV² of an image u with the vector field v is α1 ‖∇u - v‖_{2,1} + α0 ‖E v‖_{2,1}: ∇ by forward differences, v_a where
+∂_a⁺u exists (not at the last index of axis a, where v_a and p_a are 0), E v = ½(J + Jᵀ) with J_ab = ∂_b⁻v_a where both
+of its entries exist.  So affine images cost nothing.  The dual variable y = (p, q) holds c components of p and then
+those of the symmetric q: the diagonal, and √2 times the pairs a < b, so that |q| is the Frobenius norm.
+
+Arrays are float32 or float64, C-contiguous, of one library: u batch + dims, v batch + (c,) + dims, y batch + (c + m,) +
+dims with c = 2 or 3 image axes and m = c (c + 1)/2.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ipbox.backend import Array, array_module, is_device, to_host
+from ipbox.kernels.layout import check_arrays, check_distinct, check_same_shape, images
+
+
+def components(c: int) -> int:
+    """Number of components of y: 5 in two dimensions, 9 in three.
+
+    Examples
+    --------
+    >>> components(2), components(3)
+    (5, 9)
+    """
+    return c + c * (c + 1) // 2
+
+
+def tgv_forward(u: Array, v: Array, out: Array, spacing: tuple[float, ...]) -> None:
+    """Write K(u, v) = (∇u - v, E v).
+
+    Raises
+    ------
+    TypeError, ValueError
+        if an array is not what the module's first lines ask for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> u, v = np.add.outer(2.0 * np.arange(3), np.arange(4.0)), np.zeros((2, 3, 4))
+    >>> v[0, :-1], v[1, :, :-1] = 2.0, 1.0
+    >>> K = np.empty((5, 3, 4))
+    >>> tgv_forward(u, v, K, spacing=(1.0, 1.0))
+    >>> float(abs(K).max())  # nothing is left of an affine image
+    0.0
+    """
+    _check(("out",), spacing, u=u, v=v, y=out)
+    _run("tgv_forward", u, *_views(spacing, u, v, out), *_weights(u, spacing), u.dtype.type(1))
+
+
+def tgv_adjoint(y: Array, u: Array, v: Array, spacing: tuple[float, ...], add: bool = False) -> None:
+    """Write K*(p, q) = (∇*p, E*q - p); with ``add`` the image is added to ``u``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, u, v = np.zeros((5, 2, 2)), np.empty((2, 2)), np.empty((2, 2, 2))
+    >>> y[0, 0, 0] = 1.0
+    >>> tgv_adjoint(y, u, v, spacing=(1.0, 1.0))
+    >>> u.tolist(), v[0].tolist()
+    ([[-1.0, 0.0], [1.0, 0.0]], [[-1.0, 0.0], [0.0, 0.0]])
+    """
+    _check(("u", "v"), spacing, u=u, v=v, y=y)
+    u_, v_, y_ = _views(spacing, u, v, y)
+    _run("tgv_adjoint", u, y_, u_, v_, *_weights(u, spacing), bool(add))
+
+
+def tgv_dual_step(
+    y: Array,
+    u_bar: Array,
+    v_bar: Array,
+    sigma: float,
+    radius_p: float,
+    radius_q: float,
+    spacing: tuple[float, ...],
+    rho: float = 1.0,
+) -> None:
+    """y ← (1 - ρ) y + ρ P(y + σ K(ū, v̄)), with P the projection on |p| <= radius_p, |q| <= radius_q in every pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, u, v = np.zeros((5, 1, 3)), np.array([[0.0, 3.0, 3.5]]), np.zeros((2, 1, 3))
+    >>> tgv_dual_step(y, u, v, 1.0, 2.0, 1.0, spacing=(1.0, 1.0))
+    >>> y[1].tolist()
+    [[2.0, 0.5, 0.0]]
+    """
+    _check(("y",), spacing, u=u_bar, v=v_bar, y=y)
+    if not (radius_p >= 0 and radius_q >= 0):
+        raise ValueError(f"radius_p is {radius_p} and radius_q {radius_q}; expected numbers that are not negative")
+    u_, v_, y_ = _views(spacing, u_bar, v_bar, y)
+    real = u_bar.dtype.type
+    steps = (real(sigma), real(radius_p), real(radius_q), real(rho))
+    _run("tgv_dual_step", u_bar, y_, u_, v_, *steps, *_weights(u_bar, spacing), real(1))
+
+
+def tgv_sizes(u: Array, v: Array, spacing: tuple[float, ...]) -> np.ndarray:
+    """‖∇u - v‖_{2,1} and ‖E v‖_{2,1} of every sample, float64, shape (2, samples).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tgv_sizes(np.array([[0.0, 3.0], [4.0, 0.0]]), np.zeros((2, 2, 2)), (1.0, 1.0)).tolist()
+    [[12.0], [0.0]]
+    """
+    _check((), spacing, u=u, v=v)
+    u_, v_ = _views(spacing, u, v)
+    if not is_device(u):
+        return _cpu().tgv_sizes.run(u.size, u_, v_, *_weights(u, spacing)) if u.size else np.zeros((2, len(u_)))
+    c = len(spacing)
+    xp, y = array_module(u), array_module(u).empty(v.shape[: v.ndim - c - 1] + (components(c),) + u.shape[-c:], u.dtype)
+    tgv_forward(u, v, y, spacing)
+    y = y.reshape((len(u_), components(c)) + u.shape[-c:]).astype(np.float64)
+    parts = [xp.sqrt((part**2).sum(axis=1)).reshape(len(u_), -1).sum(axis=1) for part in (y[:, :c], y[:, c:])]
+    return to_host(xp.stack(parts))
+
+
+def relaxed_step(
+    x: Array, d: Array, tau: float, rho: float, x_bar: Array, b: Array | None = None, w: float = 1.0
+) -> None:
+    """z = prox_{τ w/2 ‖· - b‖²}(x - τd), x̄ = 2z - x, x ← (1 - ρ) x + ρ z: Condat's over-relaxed primal step.
+
+    Without ``b`` there is no data term.
+
+    References
+    ----------
+    L. Condat, A primal-dual splitting method for convex optimization involving Lipschitzian, proximable and linear
+    composite terms, J. Optim. Theory Appl. 158 (2013).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, x_bar = np.array([1.0]), np.empty(1)
+    >>> relaxed_step(x, np.array([1.0]), 0.5, 1.5, x_bar)
+    >>> x.tolist(), x_bar.tolist()
+    ([0.25], [0.0])
+    """
+    check_arrays(("x", "x_bar"), x=x, d=d, x_bar=x_bar, **({} if b is None else {"b": b}))
+    check_same_shape("x", x, d=d, x_bar=x_bar, **({} if b is None else {"b": b}))
+    check_distinct(x, x_bar)
+    real = x.dtype.type
+    flat = [a.reshape(-1) for a in (x, d, x_bar, x if b is None else b)]
+    _run("relaxed_step", x, *flat, b is not None, real(tau), real(tau * w), real(1 + tau * w), real(rho))
+
+
+# ---------------------------------------------------------------- checks, views, dispatch
+
+
+def _check(written: tuple[str, ...], spacing: tuple[float, ...], u: Array, v: Array, y: Array | None = None) -> None:
+    arrays = {"u": u, "v": v} | ({} if y is None else {"out" if "out" in written else "y": y})
+    check_arrays(written, **arrays)
+    c = len(spacing)
+    if c not in (2, 3) or not all(0 < h < math.inf for h in spacing):
+        raise ValueError(f"spacing is {spacing}; expected two or three positive numbers")
+    if u.ndim < c:
+        raise ValueError(f"u has shape {u.shape}; expected at least {c} axes")
+    batch, dims = u.shape[: u.ndim - c], u.shape[u.ndim - c :]
+    for name, a, m in (("v", v, c), ("y", y, components(c))):
+        if a is not None and a.shape != batch + (m,) + dims:
+            raise ValueError(f"{name} has shape {a.shape}; expected {batch + (m,) + dims} for u of shape {u.shape}")
+
+
+def _views(spacing: tuple[float, ...], u: Array, *fields: Array) -> list[Array]:
+    """u as (batch, n0, n1, n), the fields as (batch, components, n0, n1, n)."""
+    c = len(spacing)
+    views = [images(u, c)]
+    for a in fields:
+        lead, dims = a.shape[: a.ndim - c], a.shape[a.ndim - c :]
+        views.append(a.reshape((math.prod(lead[:-1]), lead[-1]) + (1,) * (3 - c) + dims))
+    return views
+
+
+def _weights(u: Array, spacing: tuple[float, ...]) -> tuple[Any, ...]:
+    """1/h of the axes n0, n1, n, and √½ of them."""
+    w = [1.0 / h for h in (1.0,) * (3 - len(spacing)) + tuple(spacing)]
+    return tuple(u.dtype.type(k) for k in (*w, *(math.sqrt(0.5) * k for k in w)))
+
+
+def _run(name: str, x: Array, *args: Any) -> None:
+    """Call the kernel ``name`` on the device of ``x``, in parallel where size and caller allow it."""
+    if x.size == 0:
+        return
+    if is_device(x):
+        getattr(_cuda(), name)(*args)
+    else:
+        getattr(_cpu(), name).run(x.size, *args)
+
+
+@functools.cache
+def _cpu() -> ModuleType:
+    from ipbox.kernels import tgv_cpu
+
+    return tgv_cpu
+
+
+@functools.cache
+def _cuda() -> ModuleType:
+    from ipbox.kernels import tgv_cuda
+
+    return tgv_cuda

@@ -1,0 +1,58 @@
+"""``python -m ipbox compare``: every method of every comparison runs by its name, and the table says what it should."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ipbox.cli import main
+from ipbox.comparisons import SETTINGS
+
+SMALL = {"ct": 48, "pet": 40, "mri": 40, "blur": 48, "inpaint": 40}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_method_runs(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "picture.png"
+    assert main(["compare", name, "--size", str(SMALL[name]), "--out", str(out), "--quiet"]) == 0
+    text = capsys.readouterr().out
+    table = {line.split("  ")[0]: re.split("  +", line) for line in text.splitlines()}
+    head = table["method"]
+    assert head[:3] == ["method", "PSNR", "SSIM"] and {"A and A*", "dB lost", "seconds"} <= set(head)
+    for method in SETTINGS[name].methods:
+        row = dict(zip(head, table[method], strict=True))
+        assert 5 < float(row["PSNR"]) < 60 and float(row["seconds"]) < 200
+        if method in SETTINGS[name].variational:
+            assert row["chosen by"] == "discrepancy" and float(row["weight"]) > 0
+        if method in SETTINGS[name].iterative:
+            assert row["stopped by"] != "niter", method  # a rule stopped it
+    assert "best: " in text and "loses least at twice the noise: " in text
+    assert out.stat().st_size > 10_000
+
+
+def test_some_methods_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--methods", "cgls", "fbp (hann)", "--once", "--size", "48", "--out", str(tmp_path / "c.png"), "--quiet"]
+    assert main(["compare", "ct", *options]) == 0
+    text = capsys.readouterr().out
+    assert "analytical: fbp (hann)\nvariational: -\niterative: cgls\n" in text
+    assert "dB lost" not in text and "loses" not in text
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["ct", "--methods", "tw"], "--methods is 'tw'; expected of 'fbp (ramp)', 'fbp (hann)'"),
+        (["ct", "--size", "4"], "argument --size: is 4; expected an integer >= 16"),
+        (["xray"], "argument problem: invalid choice"),
+        (["ct", "--out", "picture.txt"], "picture.txt"),
+        (["ct", "--noise", "0", "--size", "32"], "--noise is 0; expected a number > 0"),
+        (["pet", "--counts", "0"], "counts"),
+    ],
+)
+def test_bad_input(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *options, "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
