@@ -74,7 +74,7 @@ SETTINGS: dict[str, Setting] = {
         {**_IMAGE, "noise": 0.05, "image": "camera", "mask": "random"},
         ("pseudo-inverse",),
         ("tikhonov (gradient)", "wavelet", "tv", "tgv"),
-        ("landweber", "cgls", "linearised bregman (tv)"),
+        ("landweber", "cgls", "linearised bregman (wavelet)"),
         data=True,
     ),
 }

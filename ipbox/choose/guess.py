@@ -8,7 +8,7 @@ from typing import Any
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import KL, L2, TV, Functional
+from ipbox.functionals import KL, L2, TGV, TV, Functional
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.fidelity import Fidelity, check_fits
 from ipbox.operators import Identity, as_operator
@@ -73,7 +73,7 @@ def tv_weight(A: Any, b: Array, noise_level: float, factor: float = TV_FACTOR, s
 def first_weight(D: Fidelity, R: Functional, noise_level: float | None = None) -> float:
     """Where a search for λ in D(Au, b) + λ R(u) can start: only its order of magnitude matters.
 
-    For TV and ½‖Au - b‖² it is `tv_weight`, for TV and a Kullback-Leibler divergence the same with noise over √b.
+    For TV or TGV and ½‖Au - b‖² it is `tv_weight`, for them and a Kullback-Leibler divergence the same with noise over √b.
     Otherwise it is δ²/(2 R(u)), at which D and λR are balanced, for u of conjugate gradients stopped by the
     discrepancy principle.  Without a noise level δ is 2 % of ‖b‖; of another D than L2, δ² is the number of data.
     """
@@ -83,10 +83,10 @@ def first_weight(D: Fidelity, R: Functional, noise_level: float | None = None) -
         delta = 0.02 * backend.norm(D.b) if quadratic else math.sqrt(D.b.size)
     if delta <= 0:  # no noise, or data that are zero
         return 1e-3
-    if quadratic and isinstance(R, TV):
+    if quadratic and isinstance(R, TV | TGV):
         A = Identity(D.b.shape, D.b.dtype) if D.A is None else D.A
         return tv_weight(A, D.b, delta) or 1e-3
-    if isinstance(D, KL) and isinstance(R, TV) and D.A is not None:  # its gradient is A*(1 - b/m): noise over √b
+    if isinstance(D, KL) and isinstance(R, TV | TGV) and D.A is not None:  # its gradient is A*(1 - b/m): noise over √b
         noise = backend.generator(0, like=D.b).standard_normal(D.A.dimsd, dtype=D.b.dtype)
         noise /= backend.array_module(noise).sqrt(D.b.clip(1.0))
         return TV_FACTOR * backend.norm(D.A.apply_adjoint(noise)) / math.sqrt(math.prod(D.A.dims)) or 1e-3
