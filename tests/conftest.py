@@ -61,11 +61,22 @@ def _require_gpu() -> None:
         raise pytest.UsageError("--device=cupy needs a GPU, and CuPy finds none")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     device = config.getoption("device")
     kept = [item for item in items if _belongs(item, device)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
+    for item in items:
+        if device == "standin" and _is_minimisation(item):
+            item.add_marker(pytest.mark.slow)  # thousands of kernels, each in simulated threads
+
+
+def _is_minimisation(item: pytest.Item) -> bool:
+    """Whether ``item`` takes the prox or the value of a functional that is itself computed by a long iteration."""
+    case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+    light = item.originalname in ("test_declarations", "test_value_is_a_float")
+    return bool(getattr(case, "costly", False)) and not light
 
 
 def _belongs(item: pytest.Item, device: str) -> bool:

@@ -11,7 +11,6 @@ import pytest
 from contracts.registry_solvers import RIDGE, STEP, operator
 
 import ipbox as ip
-from ipbox.solvers import krylov
 from ipbox.backend import to_host
 from ipbox.solvers import State, krylov
 

@@ -78,7 +78,7 @@ for name, solver in solvers.items():
 
 # %% Look
 # Which one wins depends on what is paid for: ADMM needs the fewest iterations, SPDHG, which takes a part of the views
-# at a time, the fewest applications of A.  Davis-Yin's iterations are dear here, since the prox of TV is a problem of its own.
+# at a time, the fewest applications of A.  Davis-Yin's iterations are dear: the prox of TV is a problem of its own.
 tolerance = 1e-4
 print(f"{'to 1e-4 of the optimum':22s} iterations  A and A*  seconds")
 for name, c in sorted(curves.items(), key=lambda item: item[1][-1, 1]):

@@ -29,7 +29,7 @@ b = np.random.default_rng(0).standard_normal((size, size))
 known = ip.sample(ip.Problem(sigma**-2 * ip.L2(b=b) + lam * ip.L2()), ip.ULA(), n=n, burn_in=burn_in)
 L = sigma**-2 + lam
 expected = math.sqrt(1 / (L * (1 - known.solution.state.tau * L / 2)))
-print(f"deviation {known.std.mean():.4f}, in closed form {expected:.4f}; {np.median(known.ess):.0f} of {n} samples count")
+print(f"deviation {known.std.mean():.4f}, in closed form {expected:.4f}; ESS {np.median(known.ess):.0f} of {n}")
 assert abs(known.std.mean() / expected - 1) < 0.02
 
 # %% TV inpainting: what was not measured is unsure, at edges most of all

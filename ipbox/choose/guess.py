@@ -73,8 +73,8 @@ def tv_weight(A: Any, b: Array, noise_level: float, factor: float = TV_FACTOR, s
 def first_weight(D: Fidelity, R: Functional, noise_level: float | None = None) -> float:
     """Where a search for λ in D(Au, b) + λ R(u) can start: only its order of magnitude matters.
 
-    For TV or TGV and ½‖Au - b‖² it is `tv_weight`, for them and a Kullback-Leibler divergence the same with noise over √b.
-    Otherwise it is δ²/(2 R(u)), at which D and λR are balanced, for u of conjugate gradients stopped by the
+    For TV or TGV and ½‖Au - b‖² it is `tv_weight`, for them and a Kullback-Leibler divergence the same with noise over
+    √b.  Otherwise it is δ²/(2 R(u)), at which D and λR are balanced, for u of conjugate gradients stopped by the
     discrepancy principle.  Without a noise level δ is 2 % of ‖b‖; of another D than L2, δ² is the number of data.
     """
     quadratic = isinstance(D, L2)

@@ -33,6 +33,8 @@ class TGV(Functional, DualTerm):
     accuracy : float, optional
         `prox` ends when its duality gap certifies ‖p - prox(x)‖ <= accuracy ‖x‖; 2e-3 for float32 images and 1e-3 for
         float64 by default.
+    value_accuracy : float
+        `value`, which is a minimum over v, is at most this share too large.
     niter : int
         Bound on the iterations of `prox` and `value`, which warn where it was not enough.
 
@@ -66,11 +68,12 @@ class TGV(Functional, DualTerm):
         spacing: Any = None,
         accuracy: float | None = None,
         niter: int = 20000,
+        value_accuracy: float = 1e-4,
     ) -> None:
         dims = check_dims(dims, "dims")
         if len(dims) not in (2, 3):
             raise ValueError(f"dims is {dims}; TGV expects two or three axes")
-        for name, value in (("beta", beta), ("accuracy", accuracy)):
+        for name, value in (("beta", beta), ("accuracy", accuracy), ("value_accuracy", value_accuracy)):
             if not (value is None and name == "accuracy") and not (
                 isinstance(value, numbers.Real) and 0 < value < math.inf
             ):
@@ -78,6 +81,7 @@ class TGV(Functional, DualTerm):
         if not isinstance(niter, numbers.Integral) or niter < 1:
             raise ValueError(f"niter is {niter!r}; expected a positive integer")
         self.beta, self.accuracy, self.niter = float(beta), accuracy, int(niter)
+        self.value_accuracy = float(value_accuracy)
         self.geometry = Geometry.of(len(dims), self.beta, spacing)
         super().__init__(dims)
         self.aux = ((len(dims),) + dims,)
@@ -86,7 +90,7 @@ class TGV(Functional, DualTerm):
 
     def _value(self, x: Array, batch: bool) -> Any:
         z = self._real(x).astype(np.float64).reshape((-1,) + self.dims)
-        values = np.array([least_value(zi, self.geometry, self.niter) for zi in z])
+        values = np.array([least_value(zi, self.geometry, self.value_accuracy, self.niter) for zi in z])
         return values if batch else float(values.sum())
 
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:

@@ -17,7 +17,6 @@ from ipbox.kernels import tgv as kernels
 
 RHO = 1.9  # over-relaxation: about 1.8 times fewer iterations than 1
 EVERY = 25
-VALUE_GAP = 5e-6  # relative, of the value
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,8 @@ def denoise(b: Array, t: float, geometry: Geometry, accuracy: float, niter: int,
     return _iterate(b, tau, t, geometry, niter, u, v, y, bounds, bound, accuracy * size, "prox")
 
 
-def least_value(u: Array, geometry: Geometry, niter: int) -> float:
-    """TGV(u), at most 5e-6 of it, or 1e-8 of TV(u), too large."""
+def least_value(u: Array, geometry: Geometry, accuracy: float, niter: int) -> float:
+    """TGV(u), at most a share ``accuracy`` of it (or of 2e-3 TV(u)) too large."""
     xp, c = backend.array_module(u), len(u.shape)
     v, y = xp.zeros((c,) + u.shape, u.dtype), xp.zeros((kernels.components(c),) + u.shape, u.dtype)
     derivatives.spaced_gradient(u, v, geometry.spacing)  # the exact v of an affine image
@@ -140,7 +139,7 @@ def least_value(u: Array, geometry: Geometry, niter: int) -> float:
         return (primal - dual) / max(abs(primal), 2e-3 * tv, 1e-300)
 
     tau = geometry.primal_step(u, 1.0, least=0.05)
-    _iterate(None, tau, 1.0, geometry, niter, u, v, y, bounds, share, VALUE_GAP, "value")
+    _iterate(None, tau, 1.0, geometry, niter, u, v, y, bounds, share, accuracy, "value")
     return best[0]
 
 
