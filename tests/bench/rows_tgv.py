@@ -63,8 +63,8 @@ def _gap(file: str, b: np.ndarray) -> float:
 
 def _peer(session: Session) -> dict[str, Any]:
     """deepinv's iterations to within 1e-4 of the least objective it was seen to reach, at its best step size."""
-    taus = (0.01,) if session.quick else (0.01, 0.03)
-    limit, every = (200, 50) if session.quick else (1500, 50)
+    taus = (0.01,) if session.quick else (0.003, 0.01, 0.03)
+    limit, every = (200, 50) if session.quick else (1000, 50)
     settings = {"lam": LAM, "taus": taus, "limit": limit, "every": every}
 
     def search() -> dict[str, Any]:

@@ -70,9 +70,10 @@ def sparse(dtype: np.dtype, xp: ModuleType) -> Operator:
 
 
 def scipy_operator(dtype: np.dtype, xp: ModuleType) -> Operator:
-    """SciPy's own operators know host arrays only."""
-    m = xp.asarray(matrix(4, 6, dtype))
-    return as_operator(scipy.sparse.linalg.aslinearoperator(m) if xp is np else m)
+    """SciPy's own operators know host arrays only; PyLops' are what stands for them on the device."""
+    if xp is not np:
+        return pylops_matrix(dtype, xp)
+    return as_operator(scipy.sparse.linalg.aslinearoperator(matrix(4, 6, dtype)))
 
 
 def pylops_matrix(dtype: np.dtype, xp: ModuleType) -> Operator:
