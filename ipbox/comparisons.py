@@ -102,6 +102,7 @@ def compare(args: argparse.Namespace) -> None:
     print(_summary(result))
     images = [result.x_true, *([problem[1]] if setting.data else []), *result.images.values()]
     titles = ["truth", *(["data"] if setting.data else []), *(f"{r.method}: {r.psnr:.1f} dB" for r in result.rows)]
+    images = [abs(u) if u.dtype.kind == "c" else u for u in images]  # of complex images the magnitude
     ipbox.show(*images, titles=titles, path=args.out)
     print(f"picture: {args.out}")
 
