@@ -110,8 +110,12 @@ def _lookup(table: dict[str, Any], dtype: Any) -> Any:
 
 def dot(x: Array, y: Array) -> float:
     """Real inner product Re<x, y> of two arrays of one shape, as a Python float."""
-    value = array_module(x, y).vdot(x, y)
-    return float(value.real)
+    vdot = array_module(x, y).vdot
+    value = float(vdot(x, y).real)
+    in_range = 1e-30 < abs(value) < np.inf or real_dtype(x.dtype) != np.float32
+    if not in_range and x.any() and y.any():  # products leave the range of single precision, the entries do not
+        value = float(vdot(x.astype(np.result_type(x, np.float64)), y.astype(np.result_type(y, np.float64))).real)
+    return value
 
 
 def norm(x: Array) -> float:

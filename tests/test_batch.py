@@ -239,3 +239,24 @@ def test_a_foreign_functional_in_a_batch_is_taken_sample_by_sample() -> None:
     x = ip.solve(problem, ip.FISTA(), stop=ip.stop.niter(3)).x
     exact = 0.3 * ip.L21()
     np.testing.assert_allclose(x, [exact.prox(sample, 1.0) for sample in b], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "solver", [ip.BarzilaiBorwein(), ip.LBFGS(), ip.CG(), ip.CGLS(), ip.LSQR(), ip.HybridLSQR(), ip.SIRT()], ids=str
+)
+def test_a_checkpoint_with_samples_that_are_done(solver: ip.solvers.Solver, tmp_path: Path) -> None:
+    """One sample is done at the start, where a state may hold one array under two names."""
+    A = ip.as_operator(np.random.default_rng(0).standard_normal((9, 6)))
+    problem = ip.Problem(
+        ip.L2(A, np.random.default_rng(1).standard_normal((3, 9)) * np.array([[1.0], [0], [3]])), batch=3
+    )
+
+    def save(run: Any) -> None:
+        run.whole_state().save(tmp_path / "run.npz")
+
+    rule = ip.stop.residual(1e-30, every=1)
+    whole = ip.solve(problem, solver, stop=rule | ip.stop.niter(5))
+    with pytest.raises(Interrupt):
+        ip.solve(problem, solver, stop=rule | ip.stop.niter(5), callbacks=[save, StopAt(3)])
+    again = ip.solve(problem, solver, state=tmp_path / "run.npz", stop=rule | ip.stop.niter(5, total=True))
+    assert whole.extra["niter_per_sample"] == [5, 0, 5] and again.x.tobytes() == whole.x.tobytes()

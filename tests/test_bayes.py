@@ -201,6 +201,16 @@ def test_diagnostics_of_degenerate_series() -> None:
         (lambda p: ip.sample(p, ip.MYULA(gamma=-1.0)), ValueError, "gamma is -1.0; expected a positive number"),
         (lambda p: ip.sample(p, ip.PCN(beta=0)), ValueError, "beta is 0; expected 0 < beta <= 1"),
         (lambda p: ip.sample(p, ip.PCN(S="a")), TypeError, "S is 'a'"),
+        (lambda p: ip.MYULA(seed=1.5), ValueError, "seed is 1.5; expected an integer"),
+        (lambda p: ip.sample(p, ip.MYULA(gamma="1")), ValueError, "gamma is '1'; expected a positive number"),
+        (lambda p: ip.sample(p, ip.PCN(beta="1")), ValueError, "beta is '1'; expected 0 < beta <= 1"),
+        (lambda p: ip.sample(p, ip.PCN(mean=[1.0])), TypeError, "expected a NumPy or CuPy array, got list"),
+        (lambda p: ip.sample(p, ip.PCN(mean=np.full(p.dims, np.nan))), ValueError, "mean is of numpy, or not finite"),
+        (
+            lambda p: ip.sample(ip.Problem(ip.L2(b=np.ones(3)) + ip.NonNegative()), ip.PCN(), x0=-np.ones(3)),
+            ValueError,
+            r"x0 has the likelihood's value \[inf\]; expected a start where it is finite",
+        ),
         (lambda p: ip.sample(p, ip.PCN(mean=np.ones(3))), ValueError, "mean has shape"),
         (
             lambda p: ip.sample(ip.Problem(ip.L2(b=np.ones(3)) + ip.L1()), ip.ULA()),
@@ -214,3 +224,22 @@ def test_bad_input(call: Any, error: type, message: str) -> None:
     A, b, _, _ = gaussian()
     with pytest.raises(error, match=message):
         call(ip.Problem(ip.L2(A, b)))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options"), [(ip.PCN(), {}), (ip.ULA(), {"burn_in": 0}), (ip.ULA(), {"thin": 3})], ids=str
+)
+def test_a_chain_goes_on_only_as_it_began(sampler: Any, options: dict, tmp_path: Path) -> None:
+    problem = ip.Problem(ip.L2(b=np.ones(3)))
+    state = ip.sample(problem, ip.ULA(), n=8, burn_in=5).solution.state
+    state.save(tmp_path / "chain.npz")
+    for given in (state, tmp_path / "chain.npz"):
+        with pytest.raises(ValueError, match="state was made by ULA, burn_in=5, thin=1; it does not go on with"):
+            ip.sample(problem, sampler, n=20, state=given, **{"burn_in": 5, **options})
+
+
+@pytest.mark.parametrize("sampler", [ip.ULA(), ip.MYULA()], ids=str)
+def test_langevin_needs_a_lipschitz_constant_that_holds_everywhere(sampler: Any) -> None:
+    A = ip.as_operator(np.ones((3, 2)))
+    problem = ip.Problem(ip.KL(A, np.ones(3), background=1.0) + ip.L2())
+    assert "holds where Au >= 0" in sampler.is_provably_convergent(problem).reason

@@ -286,3 +286,33 @@ def test_divergence_keeps_the_last_good_iterate() -> None:
     assert error.k >= 1 and np.array_equal(error.x, seen[error.k])
     assert np.linalg.norm(error.x) < 100 * np.linalg.norm(seen[1])
     assert max(seen) < 5000
+
+
+@pytest.mark.parametrize("solver", [ip.GradientDescent(), ip.CGLS(), ip.LSQR(), ip.SIRT(), ip.Kaczmarz(), ip.SPDHG(3)])
+@pytest.mark.parametrize(("dtype", "start"), [("float64", 1e-15), ("float64", 1e-200), ("float32", 1e-25)])
+def test_a_start_that_is_far_too_small_is_no_divergence(solver: ip.solvers.Solver, dtype: str, start: float) -> None:
+    b = RIDGE.draw(np, dtype)
+    A = ip.as_operator(np.random.default_rng(0).uniform(0.1, 1, (len(b), 5)).astype(dtype))
+    problem = ip.Problem(ip.L2(A, b))
+    tiny, zero = (ip.solve(problem, solver, x0=np.full(5, x, dtype), stop=ip.stop.niter(40)).x for x in (start, 0.0))
+    assert np.linalg.norm(zero) > 0 and np.allclose(tiny, zero, rtol=1e-3)
+
+
+@pytest.mark.parametrize("solver", [ip.GradientDescent(), ip.CGLS(), ip.LSQR(), ip.LBFGS(), ip.SIRT()])
+@pytest.mark.parametrize("scale", [1e-24, 1e20])
+def test_single_precision_at_every_scale_of_the_data(solver: ip.solvers.Solver, scale: float) -> None:
+    """Squares leave the range of float32; the images do not."""
+    A = ip.as_operator(np.random.default_rng(0).uniform(0.1, 1, (12, 5)).astype("float32"))
+    b = A.apply(np.arange(1, 6, dtype="float32"))
+    found = [ip.solve(ip.Problem(ip.L2(A, b * np.float32(a))), solver, stop=ip.stop.niter(2)).x for a in (1, scale)]
+    assert np.allclose(found[1].astype("float64") / scale, found[0], rtol=2e-3, atol=2e-3)
+
+
+def test_a_resumed_run_that_diverges_is_stopped() -> None:
+    problem = ridge()
+    state = ip.solve(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(1000)).state
+    matrix = problem.terms[0].A.matrix
+    matrix *= 30.0  # behind the operator's back
+    with np.errstate(all="ignore"), pytest.raises(ip.solvers.Diverged) as caught:
+        ip.solve(problem, ip.GradientDescent(tau=0.5), state=state, stop=ip.stop.niter(40))
+    assert 1000 <= caught.value.k < 1040 and np.isfinite(caught.value.x).all()

@@ -66,4 +66,4 @@ def test_bad_usage(words: list[str], expected: str, capsys: pytest.CaptureFixtur
 def test_overflow_is_told_in_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     words = ["demo", name, "--size", "32", "--noise", "1e30", "--out", str(tmp_path / "a.png"), "--quiet"]
     assert main(words) == 1
-    assert "the norm of the data is beyond the range of float32" in capsys.readouterr().err
+    assert "the squared norm of the data is beyond the range of float32" in capsys.readouterr().err

@@ -125,7 +125,7 @@ def test_verdicts(poisson: Any) -> None:
         (lambda A, b: ip.mlem(A, b, x0=np.zeros(9) - 1), ValueError, "x0 has negative entries, down to -1"),
         (lambda A, b: ip.mlem(A, b, x0=np.arange(9.0)), ValueError, "x0 is 0 at pixels that A sees"),
         (lambda A, b: ip.osem(A, b, 0), ValueError, "subsets is 0; expected a positive integer"),
-        (lambda A, b: ip.osem(A, b, 25), ValueError, "n is 25"),
+        (lambda A, b: ip.osem(A, b, 25), ValueError, "to take 25 subsets"),
         (lambda A, b: ip.mlem(A, b, noise_level="gauss"), ValueError, "noise_level is 'gauss'; expected a number or"),
         (lambda A, b: ip.mlem(A, -b - 1), ValueError, "b has negative entries"),
         (lambda A, b: ip.mlem(A, b, noise_level="poisson", safety=0), ValueError, "safety is 0"),
@@ -140,3 +140,15 @@ def test_verdicts(poisson: Any) -> None:
 def test_refuses(poisson: Any, call: Any, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call(*poisson)
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e9, 1e25])
+@pytest.mark.parametrize("solver", [ip.MLEM(), ip.OSEM(2)])
+def test_counts_in_any_unit_also_those_that_no_pixel_explains(solver: Any, scale: float) -> None:
+    """The third row is zero: its counts are noise, whose ratio to a mean of 0 must not overflow."""
+    A = ip.as_operator(np.array([[1, 1], [0, 2], [0, 0], [1, 0]], "float32"))
+    b = np.array([3, 4, 5, 1], "float32")
+    one, scaled = (
+        ip.solve(ip.Problem(ip.KL(A, b * np.float32(a))), solver, stop=ip.stop.niter(20)).x for a in (1, scale)
+    )
+    assert np.isfinite(scaled).all() and np.allclose(scaled.astype("float64") / scale, one, rtol=1e-4)

@@ -258,6 +258,10 @@ def test_bad_input(rng: np.random.Generator) -> None:
         (lambda: ip.hybrid_lsqr(M, b, "discrepancy"), "^noise_level is None; lam='discrepancy' expects"),
         (lambda: ip.hybrid_lsqr(M, b, safety=0.0), "^safety is 0.0"),
         (lambda: ip.hybrid_lsqr(M, b[:5]), r"^b has shape \(5,\)"),
+        (lambda: ip.hybrid_lsqr(M, b, noise_level="1"), "^noise_level is '1'; lam='gcv' expects a number"),
+        (lambda: ip.hybrid_lsqr(M, b, tol="x"), "^tol is 'x'; expected a number >= 0"),
+        (lambda: ip.hybrid_lsqr(M, b, tol=float("nan")), "^tol is nan; expected a number >= 0"),
+        (lambda: FlatGCV(window=0), "^window is 0; expected a positive integer"),
         (lambda: ip.lsqr(M, b, -1.0), "^noise_level is -1.0"),
         (lambda: ip.lsqr(M, b, damp=-1.0), "positive weights only"),
         (lambda: ip.HybridLSQR(basis=0), "^basis is 0"),
@@ -284,3 +288,26 @@ def test_hybrid_does_not_semi_converge(name: str) -> None:
         growth[getattr(solver, "lam", "none")] = errors[-1] / min(errors)
     assert growth["none"] > 3
     assert growth["gcv"] < 1.1 and growth["discrepancy"] < 1.1, growth
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "float64"])
+def test_hybrid_goes_on_when_the_space_is_exhausted(rng: np.random.Generator, dtype: str) -> None:
+    """Beyond the 8th step there is no new direction: the basis gets zeros, and the image stays."""
+    M = rng.standard_normal((12, 8)).astype(dtype)
+    if M.dtype.kind == "c":
+        M = M + (1j * rng.standard_normal((12, 8))).astype(dtype)
+    b = M @ np.ones(8, dtype)
+    x = [ip.solve(ip.Problem(ip.L2(M, b)), ip.HybridLSQR(0.1), stop=ip.stop.niter(n)).x for n in (8, 60)]
+    exact = np.linalg.solve(M.conj().T @ M + 0.1 * np.eye(8), M.conj().T @ b)
+    assert all(np.allclose(u, exact, rtol=1e-4) for u in x)
+    V = ip.solve(ip.Problem(ip.L2(M, b)), ip.HybridLSQR(0.1), stop=ip.stop.niter(60)).state.V
+    assert np.linalg.norm(V.view(M.real.dtype), 2) < 1 + 1e-5
+
+
+def test_lsqr_damp_must_be_a_number() -> None:
+    with pytest.raises(TypeError, match="damp is '1'; expected a number"):
+        ip.lsqr(np.eye(2), np.ones(2), damp="1")
+    with pytest.raises(TypeError, match="reorthogonalise is 'no'; expected True or False"):
+        ip.HybridLSQR(reorthogonalise="no")
+    with pytest.raises(TypeError, match="restart is 'yes'; expected True or False"):
+        ip.Nesterov(restart="yes")

@@ -177,7 +177,7 @@ def test_reconstructions_stop_by_discrepancy() -> None:
         (lambda: ip.Kaczmarz(order="up"), ValueError, "order is 'up'; expected 'interleaved'"),
         (lambda: ip.Kaczmarz(blocks=0), ValueError, "blocks is 0; expected a positive integer"),
         (lambda: ip.Kaczmarz(seed=-1), ValueError, "seed is -1"),
-        (lambda: run(np.eye(3), np.ones(3), ip.Kaczmarz(blocks=4), 1), ValueError, "n is 4"),
+        (lambda: run(np.eye(3), np.ones(3), ip.Kaczmarz(blocks=4), 1), ValueError, "to take 4 subsets"),
         (lambda: run(np.eye(3), np.ones(3), ip.SIRT(), 1, ip.L1()), ValueError, "L1 is no bound on u; SIRT expects"),
         (lambda: run(np.eye(3, dtype=complex), np.ones(3, complex), ip.SIRT(), 1, ip.L2()), ValueError, "L2"),
         (lambda: ip.solve(ip.Problem(ip.L2(b=np.ones(3))), ip.SIRT()), ValueError, "no data fidelity with an operator"),
@@ -192,3 +192,10 @@ def test_reconstructions_stop_by_discrepancy() -> None:
 def test_refuses(call: Any, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parametrize("solve", [ip.cimmino, ip.kaczmarz])
+def test_operators_without_subsets_are_refused(solve: Any) -> None:
+    A, b, _, _ = ip.problem("mri", size=16)
+    with pytest.raises(ValueError, match="MRI has no subsets; .* expects an operator with"):
+        solve(A, b)

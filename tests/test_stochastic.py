@@ -205,6 +205,10 @@ def test_verdicts(system: Any) -> None:
     smooth = ip.Problem(ip.L2(joseph, np.ones(joseph.dimsd, "float32")))
     assert ip.SAGA(subsets=4).is_provably_convergent(smooth)
     assert "strongly convex" in ip.SVRG(subsets=4).is_provably_convergent(smooth).reason
+    counts = ip.KL(joseph, np.ones(joseph.dimsd, "float32"), background=1.0)
+    assert "holds where Au >= 0" in ip.SAGA(subsets=4).is_provably_convergent(ip.Problem(counts)).reason
+    assert "holds where Au >= 0" in ip.SAGA(subsets=4).is_provably_convergent(ip.Problem(counts + ip.Box(-1))).reason
+    assert ip.SAGA(subsets=4).is_provably_convergent(ip.Problem(counts + ip.NonNegative()))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +220,11 @@ def test_verdicts(system: Any) -> None:
         (lambda s: ip.SPDHG(rho=1.0), ValueError, r"rho is 1\.0; expected 0 < rho < 1"),
         (lambda s: ip.SPDHG(seed=1.5), ValueError, r"seed is 1\.5"),
         (lambda s: ip.SVRG(renewal=0), ValueError, "renewal is 0; expected a positive integer"),
-        (lambda s: ip.solve(least_squares(s), ip.SPDHG(25)), ValueError, "n is 25; expected at most one subset"),
+        (
+            lambda s: ip.solve(least_squares(s), ip.SPDHG(25)),
+            ValueError,
+            "SPDHG is to take 25 subsets; expected at most one",
+        ),
         (lambda s: ip.solve(ip.Problem(ip.L2(b=s[1])), ip.SPDHG(2)), ValueError, "no data fidelity with an operator"),
         (
             lambda s: ip.solve(ip.Problem(least_squares(s).terms[0], roles={0: "dual"}), ip.SPDHG(2)),
@@ -228,6 +236,8 @@ def test_verdicts(system: Any) -> None:
             ValueError,
             r"KL.* fits no role of SAGA \(smooth\): it has no gradient",
         ),
+        (lambda s: ip.SAGA(backtracking=True), ValueError, "backtracking is True; SAGA has a fixed step size"),
+        (lambda s: ip.SVRG(None, 5), ValueError, "backtracking is 5; SVRG has a fixed step size"),
         (lambda s: ip.solve(least_squares(s), ip.SAGA(tau=1.0, subsets=2)), ValueError, r"tau is 1; .* max L_i\)\]"),
     ],
 )

@@ -18,7 +18,7 @@ from ipbox.bayes.diagnostics import effective_sample_size, split_r_hat
 from ipbox.bayes.samplers import Sampler
 from ipbox.solvers import Parts, Problem, Run, Solution, State, solve, stopping
 from ipbox.solvers.callbacks import Progress
-from ipbox.solvers.core import Verdict
+from ipbox.solvers.core import Verdict, check_kinds
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,17 @@ class _Recorded(Sampler):
 
     def init(self, p: Parts, x0: Array) -> State:
         s = self.sampler.init(p, x0)
+        s.made_by = self.settings()
         real = backend.real_dtype(x0.dtype)
         size = math.prod(p.problem.dims)
         s.n, s.mean, s.square = 0, p.xp.zeros_like(x0), p.xp.zeros(x0.shape, dtype=real)
         s.pixels = np.sort(np.random.default_rng(0).choice(size, min(self.n_pixels, size), replace=False))
         s.traces = np.zeros((p.batch or 1, len(s.pixels), 16), dtype=real)
         return s
+
+    def settings(self) -> list[Any]:
+        """What a state that goes on must have been made with."""
+        return [type(self.sampler).__name__, self.burn_in, self.thin]
 
     def step(self, p: Parts, s: State) -> None:
         self.sampler.step(p, s)
@@ -174,6 +179,12 @@ def sample(
         if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name} is {value!r}; expected an integer >= {least}")
     recorded = _Recorded(sampler, int(burn_in), int(thin), int(n_pixels))
+    check_kinds(problem, recorded, state if not isinstance(state, str | Path) else None)
+    if isinstance(state, str | Path):
+        state = State.load(state, problem.xp.__name__)
+    if getattr(state, "made_by", recorded.settings()) != recorded.settings():
+        made, given = ("{}, burn_in={}, thin={}".format(*v) for v in (state.made_by, recorded.settings()))
+        raise ValueError(f"state was made by {made}; it does not go on with {given}")
     stop = stopping.niter(burn_in + n * thin, total=True)
     shown = [Progress(f"samples of {type(sampler).__name__}")] if progress else []
     run = solve(problem, recorded, x0=x0, state=state, stop=stop, callbacks=[*callbacks, *shown])

@@ -14,6 +14,8 @@ from ipbox.backend import Array
 from ipbox.functionals import Zero
 from ipbox.operators import Operator
 from ipbox.solvers import Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.smooth import lipschitz_only_on
+from ipbox.solvers.subsets import check_seed
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class Sampler(Solver):
     The random numbers of step k depend on ``seed`` and k alone, so a chain goes on from a checkpoint bit for bit.
     Each sample of a batch is a chain of its own: ``Problem(..., batch=4)`` runs four.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if hasattr(self, "seed"):
+            check_seed(self.seed)
 
     def normal(self, s: State) -> Array:
         """Independent standard normal numbers in the shape of the image, those of this step."""
@@ -66,7 +73,6 @@ class ULA(Sampler):
         return p.smooth.L
 
     def _tau(self, p: Parts) -> float:
-        _check_seed(self.seed)
         L = self._lipschitz(p)
         if not 0 < L < math.inf:
             raise ValueError(f"{p.smooth.name} has a gradient with Lipschitz constant {L}; expected a finite one, > 0")
@@ -84,6 +90,8 @@ class ULA(Sampler):
 
     def _theorem(self, p: Parts) -> Verdict:
         self._tau(p)
+        if (where := lipschitz_only_on(p)) is not None:
+            return where
         if p.smooth.mu <= 0:
             return Verdict(False, "F is not known to be strongly convex")
         return Verdict(True, "F strongly convex, τ < 2/L: geometric ergodicity, bias O(τ) (Durmus and Moulines 2017)")
@@ -126,8 +134,8 @@ class MYULA(ULA):
 
     def _gamma(self, p: Parts) -> float:
         gamma = 1 / p.smooth.L if self.gamma is None and p.smooth.L > 0 else self.gamma
-        if gamma is None or not 0 < gamma < math.inf:
-            raise ValueError(f"gamma is {gamma}; expected a positive number")
+        if not isinstance(gamma, numbers.Real) or not 0 < gamma < math.inf:
+            raise ValueError(f"gamma is {gamma!r}; expected a positive number")
         return float(gamma)
 
     def _lipschitz(self, p: Parts) -> float:
@@ -146,6 +154,8 @@ class MYULA(ULA):
 
     def _theorem(self, p: Parts) -> Verdict:
         self._tau(p)
+        if (where := lipschitz_only_on(p)) is not None:
+            return where
         if not (p.prox.explicit and p.smooth.is_convex):
             return Verdict(False, "an implicit or non-convex term")
         return Verdict(True, "f, g convex, τ < 2/(L + 1/γ): ergodic, with a bias of O(τ) and of γ (Durmus et al. 2018)")
@@ -187,14 +197,15 @@ class PCN(Sampler):
     seed: int = 0
 
     def prepare(self, problem: Problem) -> Parts:
-        _check_seed(self.seed)
-        if not 0 < self.beta <= 1:
-            raise ValueError(f"beta is {self.beta}; expected 0 < beta <= 1")
+        if not (isinstance(self.beta, numbers.Real) and 0 < self.beta <= 1):
+            raise ValueError(f"beta is {self.beta!r}; expected 0 < beta <= 1")
         S, m = self.S, self.mean
         if not isinstance(S, Operator) and not (isinstance(S, numbers.Real) and 0 < S < math.inf):
             raise TypeError(f"S is {S!r}; expected a positive number or an operator")
         if isinstance(S, Operator) and (tuple(S.dimsd) != problem.dims or S.dtype_out != problem.dtype):
             raise ValueError(f"S gives {tuple(S.dimsd)} {S.dtype_out}; expected {problem.dims} {problem.dtype}")
+        if m is not None and (backend.array_module(m) is not problem.xp or not bool(problem.xp.isfinite(m).all())):
+            raise ValueError(f"mean is of {type(m).__module__}, or not finite; expected finite numbers, where b is")
         if m is not None and (m.shape != problem.dims or m.dtype != problem.dtype):
             raise ValueError(f"mean has shape {m.shape} and dtype {m.dtype}; expected {problem.dims} {problem.dtype}")
         implicit = [f.name for f in problem.terms if not f.explicit]
@@ -204,6 +215,8 @@ class PCN(Sampler):
 
     def init(self, p: Parts, x0: Array) -> State:
         value = np.atleast_1d(p.problem.objective(x0))
+        if not np.isfinite(value).all():
+            raise ValueError(f"x0 has the likelihood's value {value}; expected a start where it is finite")
         return State(x=x0, value=value, taken=np.zeros(len(value)))
 
     def step(self, p: Parts, s: State) -> None:
@@ -240,8 +253,3 @@ def _normal(seed: int, k: int, like: Array) -> Array:
     if like.dtype.kind == "c":
         xi = (xi + 1j * rng.standard_normal(like.shape, dtype=real)).astype(like.dtype, copy=False)
     return xi
-
-
-def _check_seed(seed: Any) -> None:
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; expected a non-negative integer")

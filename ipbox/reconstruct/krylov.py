@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 from ipbox.backend import Array
@@ -69,6 +70,8 @@ def lsqr(
     stop = stopping.niter(niter)
     if noise_level is not None:
         stop = stopping.discrepancy(noise_level, safety) | stop
+    if not isinstance(damp, numbers.Real):
+        raise TypeError(f"damp is {damp!r}; expected a number >= 0")
     A = as_operator(A)
     objective = L2(A, b) + damp * L2() if damp else L2(A, b)
     info = solve(Problem(objective, batch=batch_of(A, b)), LSQR(), x0=x0, stop=stop, **options)

@@ -144,7 +144,7 @@ class Run:
         self._clock = time.perf_counter() - state.loop.get("seconds", 0.0)
         self._cache: dict[str, Any] = {}
         self._good = (state.k, state.x.copy())  # what a run that diverges is left with
-        self._size = float(backend.norm(state.x))
+        self._sizes = (0.0, float(backend.norm(state.x)))  # at half of the last power of two of steps, and at that
 
     @property
     def k(self) -> int:
@@ -194,21 +194,24 @@ class Run:
         self.state.k += 1
         self.in_step = False
         self._cache.clear()
-        if self.k & (self.k - 1) == 0 or self.k % 100 == 0:
-            self._check_growth()
+        steps = self.k - self.k0
+        if steps & (steps - 1) == 0 or steps % 100 == 0:
+            self._check_growth(steps)
 
-    def _check_growth(self) -> None:
-        """Keep the image while its norm at most doubles as k does; stop where it grows beyond all bounds.
+    def _check_growth(self, steps: int) -> None:
+        """Keep the image while its norm at most doubles as the steps do; stop where it grows beyond all bounds.
+
+        What diverges grows by a factor r² after it has grown by r; a start that is far too small grows only once.
 
         Raises
         ------
         Diverged
         """
-        size, last = float(backend.norm(self.state.x)), self._size
-        if not size < np.inf or 0 < 1e12 * last < size:
+        size, (before, last) = float(backend.norm(self.state.x)), self._sizes
+        if not size < np.inf or (0 < 1e3 * before < last and 1e12 * last < size):
             self.diverged()
-        if self.k & (self.k - 1) == 0:
-            self._size = size
+        if steps & (steps - 1) == 0:
+            self._sizes = (last, size)
             if size <= 2 * last or last == 0:
                 self._good[1][...] = self.state.x
                 self._good = (self.k, self._good[1])

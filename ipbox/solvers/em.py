@@ -14,7 +14,7 @@ from ipbox.functionals import KL, Box
 from ipbox.solvers.core import Problem, Solver, State, Verdict
 from ipbox.solvers.subsets import SplitParts, access_order, check_subsets, split
 
-_SMALLEST = 1e-30  # a mean count below is read as this: no division by zero
+_SMALLEST = 1e-30  # of the largest count: a mean below is read as this, which keeps b/(Au + r) finite
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,15 @@ class _EM(Solver):
         inverse = [_inverse(v) for v in sensitivity]
         batch = () if p.batch is None else (p.batch,)
         y = {_key(f): p.xp.empty(batch + tuple(f.A.dimsd), dtype=x0.dtype) for f in p.blocks}
-        return State(x=_start(p, x0, total), g=p.xp.empty_like(x0), y=y, inverse=inverse)
+        floor = max(_SMALLEST * float(p.problem.fidelity.b.max()), float(np.finfo(np.float32).tiny))
+        return State(x=_start(p, x0, total), g=p.xp.empty_like(x0), y=y, inverse=inverse, floor=floor)
 
     def step(self, p: SplitParts, s: State) -> None:
         for i in access_order(len(p.blocks)):
             f, y = p.blocks[i], s.y[_key(p.blocks[i])]
             f.A.apply(s.x, out=y)
             y += f.background
-            p.xp.maximum(y, _SMALLEST, out=y)
+            p.xp.maximum(y, s.floor, out=y)
             p.xp.divide(f.b, y, out=y)
             if f.mask is not None:
                 y *= f.mask
@@ -62,7 +63,7 @@ class _EM(Solver):
 
     def residual(self, p: SplitParts, s: State) -> Any:
         """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, for one more iteration."""
-        new = State(x=s.x.copy(), g=s.g.copy(), y={k: v.copy() for k, v in s.y.items()}, inverse=s.inverse)
+        new = State(**{**vars(s), "x": s.x.copy(), "g": s.g.copy(), "y": {k: v.copy() for k, v in s.y.items()}})
         self.step(p, new)
         sizes = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, new.x, new.x - s.x)]
         return sizes[2] / np.maximum(np.maximum(sizes[0], sizes[1]), np.finfo(np.float32).tiny)

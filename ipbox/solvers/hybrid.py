@@ -14,7 +14,7 @@ from ipbox.backend import Array
 from ipbox.solvers.core import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.krylov import check_least_squares
 from ipbox.solvers.line_search import number, ratio, squares
-from ipbox.solvers.lsqr import bidiagonalise, start_bidiagonalisation
+from ipbox.solvers.lsqr import bidiagonalise, rows, start_bidiagonalisation
 from ipbox.solvers.smooth import check_count
 from ipbox.solvers.stopping import StopRule
 
@@ -80,11 +80,13 @@ class HybridLSQR(Solver):
     def __post_init__(self) -> None:
         if not (self.lam in RULES if isinstance(self.lam, str) else _is_number(self.lam)):
             raise ValueError(f"lam is {self.lam!r}; expected {', '.join(map(repr, RULES))} or a number >= 0")
-        if self.lam == "discrepancy" and not _is_number(self.noise_level):
-            raise ValueError(f"noise_level is {self.noise_level!r}; lam='discrepancy' expects a number >= 0")
+        if not _is_number(self.noise_level) and (self.lam == "discrepancy" or self.noise_level is not None):
+            raise ValueError(f"noise_level is {self.noise_level!r}; lam={self.lam!r} expects a number >= 0")
         if not _is_number(self.safety) or self.safety == 0:
             raise ValueError(f"safety is {self.safety!r}; expected a positive number")
         check_count(self.basis, "basis")
+        if not isinstance(self.reorthogonalise, bool):
+            raise TypeError(f"reorthogonalise is {self.reorthogonalise!r}; expected True or False")
 
     def prepare(self, problem: Problem) -> Parts:
         check_least_squares(problem, "HybridLSQR")
@@ -93,7 +95,7 @@ class HybridLSQR(Solver):
         return super().prepare(problem)
 
     def init(self, p: Parts, x0: Array) -> State:
-        s = State(x=x0, x0=x0.copy(), V=[p.xp.zeros(x0.shape, dtype=x0.dtype) for _ in range(self.basis)])
+        s = State(x=x0, x0=x0.copy(), V=p.xp.zeros(_leading(p) + (self.basis, *p.problem.dims), dtype=x0.dtype))
         start_bidiagonalisation(p, s)
         for name in ("alphas", "betas", "lams", "weights", "gcv"):  # of every step to come
             setattr(s, name, [0.0 * s.alpha for _ in range(self.basis + 1)])
@@ -104,13 +106,14 @@ class HybridLSQR(Solver):
     def step(self, p: Parts, s: State) -> None:
         if s.k >= self.basis:
             raise ValueError(f"basis is {self.basis}; step {s.k + 1} expects a larger one, or an earlier stop")
-        s.V[s.k][...] = s.v
-        bidiagonalise(p, s, s.V[: s.k + 1] if self.reorthogonalise else ())
+        s.V.swapaxes(0, len(_leading(p)))[s.k] = s.v
+        V = rows(p, s.V, self.basis)[:, : s.k + 1]
+        bidiagonalise(p, s, V if self.reorthogonalise else None)
         s.alphas[s.k + 1], s.betas[s.k + 1] = s.alpha, s.beta
         y, t = self._project(p, s)
         s.x[...] = s.x0
-        for i in range(s.k + 1):
-            backend.axpy(number(y[..., i]), s.V[i], s.x)
+        for Vi, yi, xi in zip(V, y.reshape(-1, s.k + 1), rows(p, s.x)[:, 0], strict=True):
+            xi += p.xp.asarray(yi, dtype=xi.dtype) @ Vi
         s.gradient = number(s.alpha * np.abs(t[..., -1]))  # of the Tikhonov functional: α_{k+1} t_{k+1} v_{k+1}
 
     def _project(self, p: Parts, s: State) -> tuple[np.ndarray, np.ndarray]:
@@ -145,6 +148,11 @@ class HybridLSQR(Solver):
         return Verdict(
             True, "Tikhonov's functional: exact in at most rank(A) steps without rounding (Chung et al. 2008)"
         )
+
+
+def _leading(p: Parts) -> tuple[int, ...]:
+    """The batch's axis comes first in every array, so that the samples that are done can be left out."""
+    return () if p.batch is None else (p.batch,)
 
 
 class Projected:
@@ -224,6 +232,11 @@ class FlatGCV(StopRule):
 
     tol: float = 1e-6
     window: int = 4
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.tol):
+            raise ValueError(f"tol is {self.tol!r}; expected a number >= 0")
+        check_count(self.window, "window")
 
     @property
     def name(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +18,7 @@ from ipbox.solvers.krylov import (
     residuals,
     stacked_squares,
 )
-from ipbox.solvers.line_search import inner, ratio, squares
+from ipbox.solvers.line_search import ratio, squares
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,11 @@ def start_bidiagonalisation(p: Parts, s: State) -> None:
     s.alpha = _normalise([s.v], np.sqrt(squares(s.v, p)))
 
 
-def bidiagonalise(p: Parts, s: State, basis: Sequence[Array] = ()) -> None:
-    """β u ← A v - α u, α v ← A*u - β v; v is orthogonalised against ``basis``, which rounding makes necessary."""
+def bidiagonalise(p: Parts, s: State, basis: Array | None = None) -> None:
+    """β u ← A v - α u, α v ← A*u - β v; v is orthogonalised against ``basis``, which rounding makes necessary.
+
+    ``basis`` has real matrices with orthonormal rows, one for each sample, as `rows` gives them.
+    """
     forward(p, s.v, s.q)
     for u, q in zip(s.u, s.q, strict=True):
         u *= backend.per_sample(-s.alpha, u)
@@ -101,9 +103,27 @@ def bidiagonalise(p: Parts, s: State, basis: Sequence[Array] = ()) -> None:
     adjoint(p, s.u, s.g)
     s.v *= backend.per_sample(-s.beta, s.v)
     s.v += s.g
-    for e in basis:
-        backend.axpy(-inner(e, s.v, p), e, s.v)
+    if basis is not None:
+        _orthogonalise(p, s.v, basis)
     s.alpha = _normalise([s.v], np.sqrt(squares(s.v, p)))
+
+
+def rows(p: Parts, x: Array, n: int = 1) -> Array:
+    """The n images of each sample as real vectors, a view of shape (samples, n, pixels)."""
+    return x.view(backend.real_dtype(x.dtype)).reshape(p.batch or 1, n, -1)
+
+
+def _orthogonalise(p: Parts, x: Array, basis: Array) -> None:
+    """v ← v - VᵀVv, twice; 0 where the second time more than halves it: v lay in the space of V, but for rounding.
+
+    Two times are enough (Parlett, The Symmetric Eigenvalue Problem, 1998, section 6.9).
+    """
+    sizes = []
+    for _ in range(2):
+        for V, v in zip(basis, rows(p, x)[:, 0], strict=True):
+            v -= (V @ v) @ V
+        sizes.append(squares(x, p))
+    x *= backend.per_sample(np.where(sizes[1] < 0.25 * sizes[0], 0.0, 1.0), x)
 
 
 def _normalise(blocks: list[Array], size: Any) -> Any:

@@ -228,6 +228,12 @@ class Cimmino(_Simultaneous):
     array([3., 2.])
     """
 
+    def prepare(self, problem: Problem) -> Parts:
+        p = super().prepare(problem)
+        if not hasattr(problem.fidelity.A, "subsets"):
+            raise ValueError(f"{problem.fidelity.A.name} has no subsets; Cimmino expects an operator with subsets(n)")
+        return p
+
     def _weights(self, p: Parts) -> tuple[Any, Any]:
         return row_weights.of_equations(p.problem.fidelity.A, p), 1.0
 

@@ -206,6 +206,11 @@ class Nesterov(Solver):
     restart: bool = False
     takes: ClassVar[tuple[str, ...]] = ("smooth",)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.restart, bool):
+            raise TypeError(f"restart is {self.restart!r}; expected True or False")
+
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, z=x0.copy(), grad=p.xp.empty_like(x0), d=p.xp.empty_like(x0), tau=self._step_size(p))
         p.smooth.grad(s.x, out=s.grad, work=s.work)

@@ -51,6 +51,7 @@ class State:
 
     def put(self, index: np.ndarray, part: State, batch: int) -> None:
         """Write the samples ``index``, held by ``part``, back into this state."""
+        _unshare(self.__dict__, set())  # else one of two names of an array would get what is meant for the other
         _put(self.__dict__, part.__dict__, index, batch)
 
     # ------------------------------------------------------------ checkpoints
@@ -148,6 +149,17 @@ def _take(v: Any, index: np.ndarray, batch: int) -> Any:
     if isinstance(v, list):
         return [_take(w, index, batch) for w in v]
     return v[index] if _batched(v, batch) else v
+
+
+def _unshare(node: Any, seen: set[int]) -> None:
+    """Give every name of an array an array of its own."""
+    for key in node if isinstance(node, dict) else range(len(node)):
+        v = node[key]
+        if isinstance(v, dict | list):
+            _unshare(v, seen)
+        elif backend.is_array(v):
+            node[key] = v.copy() if id(v) in seen else v
+            seen.add(id(v))
 
 
 def _put(whole: Any, part: Any, index: np.ndarray, batch: int) -> None:

@@ -48,6 +48,8 @@ def split(problem: Problem, n: int, takes: tuple[str, ...], who: str) -> SplitPa
     }
     if n > 1 and not hasattr(D.A, "subsets"):
         raise ValueError(f"{D.A.name} has no subsets; {who} expects an operator with a method subsets(n)")
+    if n > 1 and n > D.A.dimsd[0]:
+        raise ValueError(f"{who} is to take {n} subsets; expected at most one for each of the {D.A.dimsd[0]} views")
     return SplitParts(problem, p.smooth, p.prox, p.dual, labels, D.subsets(n) if n > 1 else [D])
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import Sum, Zero
+from ipbox.functionals import Box, Sum, Zero
+from ipbox.functionals.fidelity import Fidelity
 from ipbox.solvers.core import Certificate, Problem, State, Verdict
 from ipbox.solvers.proximal import ForwardBackward
 from ipbox.solvers.subsets import SplitParts, check_seed, check_subsets, random_index, random_number, split
@@ -28,6 +29,8 @@ class _VarianceReduced(ForwardBackward):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.backtracking is not False:
+            raise ValueError(f"backtracking is {self.backtracking!r}; {type(self).__name__} has a fixed step size")
         check_subsets(self.subsets)
         check_seed(self.seed)
 
@@ -76,9 +79,17 @@ class _VarianceReduced(ForwardBackward):
         if not p.prox.explicit:
             return Verdict(False, f"{p.prox.name} is implicit: it may be no proximal operator of a convex functional")
         self._step_size(p)
+        D = p.problem.fidelity
+        if hasattr(D, "L_holds_on") and not (isinstance(p.prox, Box) and p.prox.lo >= 0 and _nonnegative(D)):
+            reason = f"the Lipschitz constant of {D.name} holds where {D.L_holds_on}, which iterates may leave"
+            return Verdict(False, reason)
         if any(getattr(getattr(f, "A", None), "norm_kind", "exact") == "estimate" for f in p.problem.terms):
             return Verdict(False, "an operator's norm is only an estimate, so the bound on τ is not proved")
         return Verdict(True, f"f_i, g convex, τ <= 1/({self.bound[0]} n max L_i), in expectation ({self.bound[1]})")
+
+
+def _nonnegative(D: Fidelity) -> bool:
+    return getattr(D.A, "nonnegative", False)
 
 
 @dataclass(frozen=True)

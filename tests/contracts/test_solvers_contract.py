@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import subprocess
 import sys
@@ -236,8 +237,10 @@ def test_no_image_leaves_the_device(case: Case) -> None:
     next(runs)
     standin.clear_transfers()
     assert len(list(runs)) == 5
-    assert [event for event in standin.transfers() if event.kind != "sync"] == []
-    assert len(standin.transfers("sync")) <= 5 * case.numbers + 1  # the loop looks at the norm after step 4
+    moved = [event for event in standin.transfers() if event.kind != "sync"]
+    # the coefficients of a Krylov basis are numbers too, one for each of the 7 steps
+    assert all(event.kind == "H2D" and math.prod(event.detail) <= 7 < math.prod(problem.dims) for event in moved)
+    assert len(standin.transfers("sync")) <= 5 * case.numbers + 3  # the loop looks at the norm after 1, 2 and 4 steps
 
 
 # ---------------------------------------------------------------- theorems and step sizes
