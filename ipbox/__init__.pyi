@@ -1,6 +1,7 @@
 from . import (
     backend,
     bayes,
+    bilevel,
     choose,
     comparison,
     functionals,

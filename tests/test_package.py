@@ -212,7 +212,10 @@ def test_imports_go_down(path: Path) -> None:
 @every_module
 def test_no_pickle(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    assert not tops(imports(tree)) & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
+    assert not tops(imports(tree)) & {"pickle", "cPickle", "dill", "cloudpickle", "shelve"}
+    # joblib is there for its processes; its files are pickles
+    used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "joblib"}
+    assert used <= {"Parallel", "delayed"} and "from joblib" not in path.read_text()
 
 
 # ---------------------------------------------------------------- the source

@@ -3,7 +3,7 @@
 from ipbox.functionals.adapters import PyProximalFunctional, as_functional
 from ipbox.functionals.affine import Affine
 from ipbox.functionals.balls import L2Ball, LinfBall
-from ipbox.functionals.base import Functional, Sum, Zero, terms_of
+from ipbox.functionals.base import Functional
 from ipbox.functionals.composition import Composition, DualTerm
 from ipbox.functionals.constraints import Box, L2Box, NonNegative
 from ipbox.functionals.directional_tv import DirectionalTV
@@ -20,6 +20,7 @@ from ipbox.functionals.simplex import L1Ball, Simplex
 from ipbox.functionals.smoothed_tv import SmoothedTV
 from ipbox.functionals.smoothness import Tikhonov
 from ipbox.functionals.sparsity import WaveletL1
+from ipbox.functionals.sum import Sum, Zero, terms_of
 from ipbox.functionals.tgv import TGV
 from ipbox.functionals.transmission import PoissonTransmission
 from ipbox.functionals.tv import TV

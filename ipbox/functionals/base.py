@@ -75,6 +75,10 @@ class Functional(pyproximal.ProxOperator):
         self._grad(x, out, work)
         return value
 
+    def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
+        """out <- ∇²g(x) v; ``out`` may be ``v``."""
+        raise TypeError(f"{self.name} has no Hessian")
+
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
         """out <- prox_{t g}(x); ``out`` may be ``x``; t is a float or has one entry per sample."""
         raise TypeError(f"{self.name} has no prox")
@@ -105,6 +109,11 @@ class Functional(pyproximal.ProxOperator):
     def has_conj(self) -> bool:
         """Whether `conj` is known."""
         return type(self)._conj is not Functional._conj
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether `hessian_apply` is known."""
+        return type(self)._hessian is not Functional._hessian
 
     @property
     def is_convex(self) -> bool:
@@ -142,6 +151,35 @@ class Functional(pyproximal.ProxOperator):
         if self.weight != 1.0:
             g *= self.weight
         return self.weight * value, g.reshape(x.shape)
+
+    def hessian_apply(self, x: Array, v: Array, out: Array | None = None, work: Work = None) -> Array:
+        """∇²f(x) v, written to ``out`` where given.
+
+        Parameters
+        ----------
+        x, v : array, shape dims
+            Of one dtype, with the same leading batch axes.
+        out : array, optional
+        work : dict, optional
+
+        Raises
+        ------
+        TypeError
+            where f is not twice differentiable, or its Hessian is not known.
+
+        Examples
+        --------
+        >>> import numpy as np, ipbox as ip
+        >>> f, u = ip.SmoothedTV((2, 2), eps=0.5), np.zeros((2, 2))
+        >>> f.hessian_apply(u, np.array([[0.0, 1.0], [0.0, 1.0]])).tolist()     # ∇*∇v/ν
+        [[-2.0, 2.0], [-2.0, 2.0]]
+        """
+        z, d = self._enter(x), self._enter(v)
+        h = backend.array_module(z, d).empty_like(d) if out is None else out.reshape(d.shape)
+        self._hessian(z, d, h, work)
+        if self.weight != 1.0:
+            h *= self.weight
+        return h.reshape(v.shape)
 
     def prox(self, x: Array, tau: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{τf}(x) = argmin_u f(u) + ‖u - x‖²/(2τ), in the shape of ``x`` (the image's, or flat)."""
@@ -207,6 +245,8 @@ class Functional(pyproximal.ProxOperator):
         if c < 0 and not self.has_grad:
             raise ValueError(f"weight {c:g} of {self.name} is negative; expected a non-negative one (f is not smooth)")
         if c == 0:
+            from ipbox.functionals.sum import Zero
+
             return Zero(self.dims)
         f = copy.copy(self)
         f.weight = self.weight * c
@@ -226,6 +266,7 @@ class Functional(pyproximal.ProxOperator):
         if backend.is_array(other) or isinstance(other, numbers.Number):
             raise TypeError(f"f + {type(other).__name__} is not defined; expected a functional")
         from ipbox.functionals.adapters import as_functional
+        from ipbox.functionals.sum import Sum, terms_of
 
         return Sum([*terms_of(self), *terms_of(as_functional(other))])
 
@@ -267,101 +308,6 @@ class Functional(pyproximal.ProxOperator):
         if x.ndim == 1 and x.size == math.prod(self.dims):
             return x.reshape(self.dims)
         raise ValueError(f"x has shape {x.shape}; {type(self).__name__} expects {self.dims}, or the same flattened")
-
-
-class Zero(Functional):
-    """f = 0.
-
-    Examples
-    --------
-    >>> import numpy as np, ipbox as ip
-    >>> ip.Zero().value(np.ones(3))
-    0.0
-    """
-
-    has_grad = True
-    has_prox = True
-    _L = 0.0
-
-    def _value(self, x: Array, batch: bool) -> Any:
-        return np.zeros(x.shape[0]) if batch else 0.0
-
-    def _grad(self, x: Array, out: Array, work: Work) -> None:
-        out[...] = 0
-
-    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
-        out[...] = x
-
-    def merge(self, other: Functional) -> Functional | None:
-        return other
-
-    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
-        from ipbox import kernels
-
-        if x.dtype.kind == "c":
-            return super().descend(x, d, tau, theta, x_bar, work)
-        kernels.primal_step(x, d, tau, theta, x_bar)
-        return None
-
-
-class Sum(Functional):
-    """f_1 + ... + f_n; smooth where every term is, without a prox."""
-
-    def __init__(self, terms: list[Functional]) -> None:
-        self.terms = list(terms)
-        self.has_grad = all(f.has_grad for f in self.terms)
-        dims = next((f.dims for f in self.terms if f.dims is not None), None)
-        for f in self.terms:
-            if f.dims not in (None, dims):
-                raise ValueError(f"the sum's terms act on {dims} and {f.dims}; expected one image shape")
-        super().__init__(dims)
-
-    @property
-    def name(self) -> str:
-        return " + ".join(f.name for f in self.terms)
-
-    @property
-    def L(self) -> float:
-        return sum(f.L for f in self.terms)
-
-    @property
-    def mu(self) -> float:
-        return sum(f.mu for f in self.terms) if self.is_convex else 0.0
-
-    @property
-    def is_convex(self) -> bool:
-        return all(f.is_convex for f in self.terms)
-
-    def _value(self, x: Array, batch: bool) -> Any:
-        return sum(f.value(x, batch) for f in self.terms)
-
-    def _grad(self, x: Array, out: Array, work: Work) -> None:
-        if not self.has_grad:
-            rough = next(f.name for f in self.terms if not f.has_grad)
-            raise TypeError(f"{self.name} has no gradient because {rough} has none")
-        first, *rest = self.terms
-        first.grad(x, out=out, work=child(work, "0"))
-        for i, f in enumerate(rest, 1):
-            out += f.grad(x, out=buffer(work, "grad", x), work=child(work, str(i)))
-
-    def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
-        first, *rest = self.terms
-        value, _ = first.value_grad(x, out, child(work, "0"), batch)
-        for i, f in enumerate(rest, 1):
-            more, g = f.value_grad(x, buffer(work, "grad", x), child(work, str(i)), batch)
-            value, out[...] = value + more, out + g
-        return value
-
-    def scaled(self, c: float) -> Functional:
-        return Sum([f.scaled(c) for f in self.terms])
-
-    def take(self, index: np.ndarray) -> Functional:
-        return Sum([f.take(index) for f in self.terms])
-
-
-def terms_of(f: Functional) -> list[Functional]:
-    """The terms of a sum, or the functional alone."""
-    return f.terms if isinstance(f, Sum) else [f]
 
 
 def buffer(work: Work, key: str, like: Array, shape: tuple[int, ...] | None = None, dtype: Any = None) -> Array:

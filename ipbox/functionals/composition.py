@@ -9,7 +9,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.base import Functional, Sum, Work, buffer, child
+from ipbox.functionals.base import Functional, Work, buffer, child
+from ipbox.functionals.sum import Sum
 from ipbox.operators import Operator
 
 
@@ -130,6 +131,14 @@ class Composition(Functional, DualTerm):
         value, _ = self.g.value_grad(y, g, child(work, "g"), batch)
         self.K.apply_adjoint(g, out=out)
         return value
+
+    @property
+    def has_hessian(self) -> bool:
+        return self.g.has_hessian
+
+    def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
+        y, w = self.K.apply(x, out=self._data_buffer(x, work)), self.K.apply(v)
+        self.K.apply_adjoint(self.g.hessian_apply(y, w, work=child(work, "g")), out=out)
 
     def as_dual(self, like: Any) -> Any:
         return self if self.g.has_prox else None

@@ -29,6 +29,7 @@ class Fidelity(Functional):
     """
 
     data_has_prox = True
+    hessian_needs_x = True  # false where D is quadratic
     _data_L = np.inf
     _data_mu = 0.0
 
@@ -48,6 +49,10 @@ class Fidelity(Functional):
     def _data_grad(self, y: Array, out: Array, work: Work) -> None:
         """out <- ∇D(y); ``out`` may be ``y``."""
         raise TypeError(f"{self.name} has no gradient")
+
+    def _data_hessian(self, y: Array, v: Array, work: Work) -> None:
+        """v <- ∇²D(y) v, in place."""
+        raise TypeError(f"{self.name} has no Hessian")
 
     def _data_prox(self, y: Array, t: Any, out: Array, work: Work) -> None:
         """out <- prox_{tD}(y); ``out`` may be ``y``."""
@@ -81,6 +86,11 @@ class Fidelity(Functional):
     def has_conj(self) -> bool:
         """Whether `conj` is known: that of D on the data space."""
         return self.A is None and type(self)._data_conj is not Fidelity._data_conj
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether `hessian_apply` is known: that of D on the data space."""
+        return type(self)._data_hessian is not Fidelity._data_hessian or type(self)._hessian is not Fidelity._hessian
 
     def on_data(self) -> Fidelity:
         """D as a functional of the data y = Au, with the weight."""
@@ -122,6 +132,17 @@ class Fidelity(Functional):
             y = self._forward(x, work)
             self._data_grad(y, y, child(work, "D"))
             self.A.apply_adjoint(y, out=out)
+
+    def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
+        """out <- A* ∇²D(Ax) A v."""
+        if self.A is None:
+            out[...] = v
+            self._data_hessian(x, out, child(work, "D"))
+        else:
+            y = self._forward(x, work) if self.hessian_needs_x else None
+            w = self._forward(v, child(work, "v"))
+            self._data_hessian(y, w, child(work, "D"))
+            self.A.apply_adjoint(w, out=out)
 
     def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
         y = x if self.A is None else self._forward(x, work)
@@ -195,6 +216,7 @@ class L2(Fidelity):
     """
 
     has_grad = True
+    hessian_needs_x = False
 
     _data_L = 1.0
     _data_mu = 1.0
@@ -223,6 +245,9 @@ class L2(Fidelity):
         self._grad(x, out, work)
         r = out if self.A is None else self.residual(x) if work is None else work["residual"]
         return 0.5 * backend.sum_squares(r, batch)
+
+    def _data_hessian(self, y: Array, v: Array, work: Work) -> None:
+        pass  # the identity
 
     def _data_prox(self, y: Array, t: Any, out: Array, work: Work) -> None:
         t = backend.per_sample(t, y)

@@ -114,6 +114,7 @@ class WeightedL2(PointwiseFidelity):
     """
 
     has_grad = True
+    hessian_needs_x = False
     data_arrays = ("weights",)
 
     def __init__(self, A: Any, b: Array, weights: Array) -> None:
@@ -132,6 +133,9 @@ class WeightedL2(PointwiseFidelity):
     def _data_grad(self, y: Array, out: Array, work: Work) -> None:
         backend.array_module(y).subtract(y, self._data(y), out=out)
         out *= self._entries("weights", y)
+
+    def _data_hessian(self, y: Array, v: Array, work: Work) -> None:
+        v *= self._entries("weights", v)
 
     def _data_prox(self, y: Array, t: Any, out: Array, work: Work) -> None:
         tw = backend.per_sample(t, y) * self._entries("weights", y)

@@ -79,6 +79,9 @@ class Quadratic(Fidelity):
     def _grad(self, x: Array, out: Array, work: Work) -> None:
         self.residual(x, out)
 
+    def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
+        self.A.apply(v, out=out)
+
     def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
         self.residual(x, out)
         y = out - self._data(out)  # <u, Au - b> - <u, b> = 2 f(u)

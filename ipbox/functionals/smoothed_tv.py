@@ -75,34 +75,16 @@ class SmoothedTV(Functional):
         p *= self.gradient.factor / self._s(p)
         self.gradient.adjoint(p, out, False)
 
-    def hessian_apply(self, x: Array, v: Array, out: Array | None = None, work: Work = None) -> Array:
-        """∇²f(x) v = λV ∇*(w/s - p Re<p, w>/s³) with p = ∇x, w = ∇v, written to ``out`` where given.
-
-        Parameters
-        ----------
-        x, v : array, shape dims
-            Of one dtype.
-        out : array, optional
-        work : dict, optional
-
-        Examples
-        --------
-        >>> import numpy as np, ipbox as ip
-        >>> f, u = ip.SmoothedTV((2, 2), eps=0.5), np.zeros((2, 2))
-        >>> f.hessian_apply(u, np.array([[0.0, 1.0], [0.0, 1.0]])).tolist()     # ∇*∇v/ν
-        [[-2.0, 2.0], [-2.0, 2.0]]
-        """
-        z, d = self._enter(x), self._enter(v)
-        h = backend.array_module(z, d).empty_like(d) if out is None else out.reshape(d.shape)
-        p, w = self._field(z, "p", work), self._field(d, "w", work)
+    def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
+        """out <- V ∇*(w/s - p Re<p, w>/s³) with p = ∇x, w = ∇v."""
+        p, w = self._field(x, "p", work), self._field(v, "w", work)
         s = self._s(p)
         axes = (-(self.gradient.ndim + 1),) + ((-(self.gradient.ndim + 2),) if self.gradient.channels else ())
         inner = (p.conj() * w).real.sum(axis=axes, keepdims=True)
         inner /= s**2
         w -= p * inner
-        w *= self.weight * self.gradient.factor / s
-        self.gradient.adjoint(w, h, False)
-        return h.reshape(v.shape)
+        w *= self.gradient.factor / s
+        self.gradient.adjoint(w, out, False)
 
     def _field(self, x: Array, key: str, work: Work) -> Array:
         """∇x in the scratch ``work[key]``."""

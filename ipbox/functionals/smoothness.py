@@ -95,6 +95,9 @@ class Tikhonov(ImageFunctional):
             v = D.apply_adjoint(v if self.order == 1 else D.apply(v))
         out.reshape(z.shape)[...] = v
 
+    def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
+        self._grad(v, out, work)
+
     # ------------------------------------------------------------ by filters
 
     def _spectrum(self, z: Array) -> Array:

@@ -13,7 +13,8 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, terms_of
-from ipbox.functionals.base import Zero, buffer, child
+from ipbox.functionals.base import buffer, child
+from ipbox.functionals.sum import Zero
 from ipbox.solvers.core import Parts, State
 
 Blocks = list[Array]

@@ -132,6 +132,29 @@ def test_gradient_against_differences(
 
 
 @with_("grad")
+def test_hessian_against_differences(
+    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
+) -> None:
+    f, x = make(case, FLOAT64, np), rng.standard_normal(case.dims)
+    if not f.has_hessian:
+        with pytest.raises(TypeError, match="Hessian"):
+            f.hessian_apply(x, x)
+        return
+    v, w, h = *rng.standard_normal((2, *case.dims)), 1e-5
+    Hv = f.hessian_apply(x, v)
+    np.testing.assert_allclose(Hv, (f.grad(x + h * v) - f.grad(x - h * v)) / (2 * h), rtol=1e-6, atol=1e-7)
+    assert real_dot(Hv, w) == pytest.approx(real_dot(v, f.hessian_apply(x, w)), rel=1e-10, abs=1e-12)
+    assert f.mu * real_dot(v, v) * (1 - 1e-12) <= real_dot(v, Hv) <= f.L * real_dot(v, v) * (1 + 1e-12)
+    there = make(case, dtype, xp)
+    d, e = xp.asarray(x.astype(dtype)), xp.asarray(v.astype(dtype))
+    before = freeze(d), freeze(e)
+    here = there.hessian_apply(d, e, work={})
+    assert before == (freeze(d), freeze(e))
+    assert isinstance(here, xp.ndarray) and (here.dtype, here.shape) == (dtype, case.dims)
+    np.testing.assert_allclose(host(here), Hv, rtol=0, atol=1e-5 * max(1.0, abs(Hv).max()))
+
+
+@with_("grad")
 def test_L_and_mu_are_honoured(case: FunctionalCase, rng: np.random.Generator) -> None:
     f = make(case, FLOAT64, np)
     for scale in (1e-2, 1.0, 1e2):

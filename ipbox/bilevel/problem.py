@@ -1,0 +1,226 @@
+"""The upper level: how far the reconstructions û_i(θ) are from the true images, evaluated to a chosen accuracy."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.bilevel.cost import Cost
+from ipbox.bilevel.lower import LowerLevel
+from ipbox.bilevel.oracle import MAX_ITERATIONS, LowerSolution, solve_lower
+from ipbox.bilevel.penalties import Penalty
+from ipbox.solvers.core import Solver
+
+FLOOR = 1e-8  # double precision delivers no better accuracy of a residual than about this
+
+
+@dataclass
+class BilevelProblem:
+    r"""min_θ f(θ), f(θ) = 1/n Σ_i ‖û_i(θ) - u_i‖² + J(θ).
+
+    Parameters
+    ----------
+    truths : array, shape (n,) + dims
+        u_i, the true images; kept.
+    lower : LowerLevel
+        û_i(θ), with the data b_i.
+    penalty : Penalty, optional
+        J(θ) >= 0.
+    convention : {"mean", "sum"}
+        Whether the fit is divided by n; J is not.
+
+    Raises
+    ------
+    ValueError, TypeError
+        where the truths do not go with the lower level.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, Weight
+    >>> lower = LowerLevel(None, np.array([[0.1, -0.1, 1.1, 0.9]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> problem = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower)
+    >>> round(problem.evaluator().evaluate([-1.5], accuracy=1e-6).f, 4)
+    0.0154
+    """
+
+    truths: Array
+    lower: LowerLevel
+    penalty: Penalty | None = None
+    convention: str = "mean"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.lower, LowerLevel):
+            raise TypeError(f"lower is {type(self.lower).__name__}; expected a LowerLevel")
+        if not backend.is_array(self.truths) or backend.array_module(self.truths) is not self.lower.xp:
+            raise TypeError(
+                f"truths is {type(self.truths).__name__}; expected an array of {self.lower.xp.__name__}, as the data"
+            )
+        expected = (self.lower.n, *self.lower.dims)
+        if tuple(self.truths.shape) != expected:
+            raise ValueError(f"truths has shape {self.truths.shape}; expected {expected}, one for each of the data")
+        if not bool(self.lower.xp.isfinite(self.truths).all()):
+            raise ValueError("truths has NaN or infinite entries; expected finite numbers")
+        if self.penalty is not None and not isinstance(self.penalty, Penalty):
+            raise TypeError(f"penalty is {type(self.penalty).__name__}; expected a Penalty such as L1Penalty(0.1)")
+        if self.convention not in ("mean", "sum"):
+            raise ValueError(f"convention is {self.convention!r}; expected 'mean' or 'sum'")
+
+    @property
+    def scale(self) -> float:
+        """The factor of Σ‖û_i - u_i‖²: 1/n or 1."""
+        return 1.0 / self.lower.n if self.convention == "mean" else 1.0
+
+    def distances(self, u: Array) -> np.ndarray:
+        """‖u_i - truth_i‖ of every sample, float64."""
+        return np.sqrt(np.asarray(backend.sum_squares(u - self.truths, True), dtype=np.float64))
+
+    def fit_gradient(self, u: Array) -> Array:
+        """∇g(u) = 2 scale (u - truth), g the fit of the upper level; it is 2 scale-Lipschitz."""
+        g = u - self.truths
+        g *= 2 * self.scale
+        return g
+
+    def penalty_value(self, theta: np.ndarray) -> float:
+        """J(θ)."""
+        if self.penalty is None:
+            return 0.0
+        value = float(self.penalty.value(theta, self.lower))
+        if not 0 <= value < np.inf:
+            raise ValueError(f"penalty is {value:g} at theta = {theta}; expected a finite number that is not negative")
+        return value
+
+    def evaluator(self, **settings: Any) -> Evaluator:
+        """An `Evaluator` of this problem; ``settings`` as there."""
+        return Evaluator(self, **settings)
+
+
+@dataclass
+class Evaluation:
+    """f̃(θ) and the bound |f̃(θ) - f(θ)| <= ``bound``; ``r`` with f̃ = ‖r‖², |r_j - exact| <= ``delta_j``."""
+
+    theta: np.ndarray
+    f: float
+    bound: float
+    r: np.ndarray
+    delta: np.ndarray
+    lower: LowerSolution
+
+
+@dataclass
+class Evaluator:
+    """Evaluates a bilevel problem; holds what may change: warm starts and the work done so far.
+
+    Parameters
+    ----------
+    problem : BilevelProblem
+    method : Solver, optional
+        Of the lower level: `ipbox.Nesterov()` by default; see `solve_lower`.
+    max_iterations : int
+        Ends a lower-level solve that does not reach its accuracy.
+    iterations : int, optional
+        Solve every lower level by so many iterations, whatever the accuracy: the fixed variants of the literature.
+    warm : bool
+        Start from the last reconstruction of the same image; from zero otherwise.
+    n_jobs : int
+        Number of processes (joblib) that share the samples.
+
+    Notes
+    -----
+    Called as ``residuals(theta, accuracy)`` it is what `dfo` asks for: r = √scale (‖û_i - u_i‖)_i, followed by √J(θ)
+    where there is a penalty, and the bounds δ of their errors.
+    """
+
+    problem: BilevelProblem
+    method: Solver | None = None
+    max_iterations: int = MAX_ITERATIONS
+    iterations: int | None = None
+    warm: bool = True
+    n_jobs: int = 1
+    cost: Cost = field(default_factory=Cost)
+    u: Array | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_iterations", "n_jobs"):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} is {value!r}; expected a positive integer")
+        if self.iterations is not None and (not isinstance(self.iterations, numbers.Integral) or self.iterations < 1):
+            raise ValueError(f"iterations is {self.iterations!r}; expected a positive integer or None")
+
+    # ------------------------------------------------------------ evaluation
+
+    def evaluate(self, theta: Any, accuracy: float | None = None) -> Evaluation:
+        """f̃(θ) with every |r̃_j - r_j| <= accuracy, as far as the lower level can be solved."""
+        problem = self.problem
+        theta = problem.lower.check(theta)
+        root = problem.scale**0.5
+        found = self.reconstruct(theta, None if accuracy is None else accuracy / root)
+        r, delta = root * problem.distances(found.u), root * found.certificate
+        if problem.penalty is not None:
+            r, delta = np.append(r, problem.penalty_value(theta) ** 0.5), np.append(delta, 0.0)
+        return Evaluation(theta, float(r @ r), float((2 * r + delta) @ delta), r, delta, found)
+
+    def reconstruct(self, theta: np.ndarray, accuracy: Any = None) -> LowerSolution:
+        """û(θ), with ‖u_i - û_i(θ)‖ <= accuracy; the warm start of the next."""
+        start = self.u if self.warm else None
+        settings = {"method": self.method, "max_iterations": self.max_iterations, "iterations": self.iterations}
+        if self.iterations is None and accuracy is None:
+            raise ValueError("accuracy is None; expected a positive number, or a fixed number of iterations")
+        found = _solve_samples(
+            self.problem.lower, theta, accuracy if self.iterations is None else None, start, settings, self.n_jobs
+        )
+        self.cost += found.cost
+        self.u = found.u
+        return found
+
+    def __call__(self, theta: np.ndarray, accuracy: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        found = self.evaluate(theta, accuracy)
+        return found.r, found.delta
+
+    def work(self) -> float:
+        """Gradients and Hessian-vector products of the lower level so far, over all samples."""
+        return self.cost.total
+
+    # ------------------------------------------------------------ checkpoints
+
+    def get_state(self) -> dict[str, Any]:
+        """Warm start and cost, to be saved."""
+        return {"u": self.u, "cost": dict(vars(self.cost))}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        self.u, self.cost = state["u"], Cost(**state["cost"])
+
+
+def _solve_samples(
+    lower: LowerLevel, theta: np.ndarray, accuracy: Any, start: Array | None, settings: dict[str, Any], n_jobs: int
+) -> LowerSolution:
+    """The one place where the samples are shared out and their results are put together."""
+    if n_jobs == 1 or lower.n == 1:
+        return solve_lower(lower, theta, accuracy, start, **settings)
+    import joblib
+
+    parts = np.array_split(np.arange(lower.n), min(n_jobs, lower.n))
+    tolerance = None if accuracy is None else np.broadcast_to(np.asarray(accuracy, dtype=np.float64), (lower.n,))
+    found = joblib.Parallel(n_jobs=n_jobs)(
+        joblib.delayed(solve_lower)(
+            lower.take(i),
+            theta,
+            None if tolerance is None else tolerance[i],
+            None if start is None else start[i],
+            **settings,
+        )
+        for i in parts
+    )
+    return LowerSolution(
+        lower.xp.concatenate([f.u for f in found]),
+        np.concatenate([f.certificate for f in found]),
+        np.concatenate([f.iterations for f in found]),
+        sum((f.cost for f in found), Cost()),
+    )

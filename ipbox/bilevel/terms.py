@@ -1,0 +1,111 @@
+"""Parametric terms of a lower level: families θ ↦ f_θ of smooth convex functionals, with their mixed derivatives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals import Functional
+
+LN10 = math.log(10.0)
+
+
+class ParametricTerm:
+    """Base of the families θ ↦ f_θ, θ in R^p, of smooth convex functionals on a batch of images u.
+
+    A subclass gives ``names``, `functional`, `mixed` and `mixed_apply`.  θ is a float64 vector on the host, the images
+    may be on a device.
+
+    Attributes
+    ----------
+    names : tuple of str
+        One for each entry of θ.
+    """
+
+    names: tuple[str, ...] = ()
+
+    def functional(self, theta: np.ndarray) -> Functional:
+        """f_θ, with value, gradient, `hessian_apply`, L and mu."""
+        raise NotImplementedError("abstract")
+
+    def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
+        """B*q = ∂_θ <∇f_θ(u), q> with B = ∂_θ∇f_θ(u), for each sample: float64, shape (n, p)."""
+        raise NotImplementedError("abstract")
+
+    def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
+        """B dθ, the change of ∇f_θ(u) with θ, as ``u``."""
+        raise NotImplementedError("abstract")
+
+    def take(self, index: np.ndarray) -> ParametricTerm:
+        """The term of a part of the samples: itself, unless it holds data of each."""
+        return self
+
+
+class Fixed(ParametricTerm):
+    """A functional without parameters as a term of a lower level."""
+
+    def __init__(self, f: Functional) -> None:
+        self.f = f
+
+    def functional(self, theta: np.ndarray) -> Functional:
+        return self.f
+
+    def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
+        return np.zeros((u.shape[0], 0))
+
+    def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
+        return backend.array_module(u).zeros_like(u)
+
+    def take(self, index: np.ndarray) -> ParametricTerm:
+        return Fixed(self.f.take(index))
+
+
+class Weight(ParametricTerm):
+    """10^θ f: the weight of any functional whose gradient and Hessian are known.
+
+    Parameters
+    ----------
+    f : Functional
+        For example ``ip.SmoothedTV(dims, eps=1e-2)``.
+
+    Raises
+    ------
+    TypeError
+        where f is no functional, or has no gradient or no Hessian.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> term = ip.bilevel.Weight(ip.Tikhonov((2, 2), order=0))
+    >>> u = np.ones((1, 2, 2))
+    >>> term.functional(np.array([1.0])).value(u)
+    20.0
+    >>> term.mixed(np.array([0.0]), u, u).round(4)     # ln 10 ‖u‖²
+    array([[9.2103]])
+    """
+
+    names = ("log10 weight",)
+
+    def __init__(self, f: Functional) -> None:
+        if not isinstance(f, Functional):
+            raise TypeError(f"f is {type(f).__name__}; expected a functional such as ip.SmoothedTV(dims, eps=1e-2)")
+        for has, what in ((f.has_grad, "gradient"), (f.has_hessian, "Hessian")):
+            if not has:
+                raise TypeError(f"f is {f.name}, whose {what} is not known; expected a functional such as SmoothedTV")
+        self.f = f
+
+    def functional(self, theta: np.ndarray) -> Functional:
+        return self.f.scaled(10.0 ** float(theta[0]))
+
+    def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
+        g = self.functional(theta).grad(u)
+        return LN10 * np.asarray(backend.reduce_sum((g.conj() * q).real, True)).reshape(-1, 1)
+
+    def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
+        return self.functional(theta).grad(u) * (LN10 * float(dtheta[0]))
+
+    def take(self, index: np.ndarray) -> ParametricTerm:
+        return Weight(self.f.take(index))
