@@ -118,6 +118,16 @@ class LowerLevel:
             )
         return mu, L
 
+    def hessian_lipschitz(self, theta: np.ndarray) -> float | None:
+        """Lipschitz constant of u ↦ ∇²Φ(u; θ), None where one of a term is not known."""
+        parts = [t.hessian_lipschitz(part) for t, part in self._parts(theta)]
+        return None if None in parts else sum(parts)
+
+    def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
+        """Lipschitz constant of u ↦ B, None where one of a term is not known."""
+        parts = [t.mixed_lipschitz(part) for t, part in self._parts(theta)]
+        return None if None in parts else math.hypot(*parts)
+
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         """B_i*q_i = ∂_θ <∇Φ_i(u_i; θ), q_i>: float64, shape (n, p)."""
         return np.concatenate([t.mixed(part, u, q) for t, part in self._parts(theta)], axis=1)
@@ -134,6 +144,25 @@ class LowerLevel:
     def start(self) -> Array:
         """u = 0 for every sample."""
         return self.xp.zeros((self.n, *self.dims), dtype=self.dtype)
+
+    def initial(self) -> np.ndarray:
+        """Where the terms say learning starts.
+
+        Raises
+        ------
+        ValueError
+            where one of them does not.
+        """
+        starts = [t.initial() for t in self.terms]
+        if any(s is None for s in starts):
+            raise ValueError(f"theta0 is None; expected {len(self.names)} numbers: {', '.join(self.names)}")
+        return np.concatenate(starts)
+
+    def with_data(self, b: Array) -> LowerLevel:
+        """The same lower level for other data ``b``, shape (n,) + data dims."""
+        first = self.terms[0]
+        fidelity = None if isinstance(first, Fixed) else first.with_data(b)
+        return LowerLevel(self.A, b, *(t.with_data(b) for t in self.terms[1:]), fidelity=fidelity)
 
     def take(self, index: np.ndarray) -> LowerLevel:
         """The lower level of a part of the samples."""

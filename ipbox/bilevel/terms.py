@@ -39,9 +39,25 @@ class ParametricTerm:
         """B dθ, the change of ∇f_θ(u) with θ, as ``u``."""
         raise NotImplementedError("abstract")
 
+    def hessian_lipschitz(self, theta: np.ndarray) -> float | None:
+        """Lipschitz constant of u ↦ ∇²f_θ(u), None where it is not known: then it is estimated."""
+        return self.functional(theta).hessian_lipschitz
+
+    def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
+        """Lipschitz constant of u ↦ B, None where it is not known: then it is estimated."""
+        return None
+
     def take(self, index: np.ndarray) -> ParametricTerm:
         """The term of a part of the samples: itself, unless it holds data of each."""
         return self
+
+    def with_data(self, b: Array) -> ParametricTerm:
+        """The term for other data: itself, unless it holds data."""
+        return self
+
+    def initial(self) -> np.ndarray | None:
+        """Where to start learning from, or None where the user has to say so."""
+        return None
 
 
 class Fixed(ParametricTerm):
@@ -59,8 +75,14 @@ class Fixed(ParametricTerm):
     def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
         return backend.array_module(u).zeros_like(u)
 
+    def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
+        return 0.0
+
     def take(self, index: np.ndarray) -> ParametricTerm:
         return Fixed(self.f.take(index))
+
+    def initial(self) -> np.ndarray:
+        return np.zeros(0)
 
 
 class Weight(ParametricTerm):
@@ -106,6 +128,9 @@ class Weight(ParametricTerm):
 
     def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
         return self.functional(theta).grad(u) * (LN10 * float(dtheta[0]))
+
+    def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
+        return LN10 * self.functional(theta).L
 
     def take(self, index: np.ndarray) -> ParametricTerm:
         return Weight(self.f.take(index))

@@ -1,0 +1,188 @@
+"""Learning from pairs of true images and data, in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.bilevel.lower import LowerLevel
+from ipbox.bilevel.oracle import solve_lower
+from ipbox.bilevel.penalties import Penalty
+from ipbox.bilevel.problem import BilevelProblem
+from ipbox.bilevel.terms import ParametricTerm
+from ipbox.solvers.core import Solver
+
+
+@dataclasses.dataclass
+class Learned:
+    """Learned parameters, and how they were found.
+
+    Attributes
+    ----------
+    theta : array, shape (p,)
+    f, bound : float
+        f̃(θ) and the bound on |f̃(θ) - f(θ)|.
+    result
+        What the method returns: ``history`` (a row for every evaluation), ``stop`` and the like.
+    problem : BilevelProblem
+    """
+
+    theta: np.ndarray
+    f: float
+    bound: float
+    result: Any
+    problem: BilevelProblem
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return self.result.history
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.problem.lower.names
+
+    def reconstruct(self, b: Array, accuracy: float = 1e-3, method: Solver | None = None) -> Array:
+        """û(θ) of other data, one image or a batch, with ‖u - û(θ)‖ <= accuracy for each.
+
+        Raises
+        ------
+        ValueError
+            where the data are not as those learned from.
+        """
+        data = tuple(self.problem.lower.b.shape[1:])
+        if not backend.is_array(b) or b.shape not in (data, (*b.shape[:1], *data)):
+            raise ValueError(f"b has shape {getattr(b, 'shape', None)}; expected {data}, or (n,) + {data}")
+        batch = b if b.ndim == len(data) + 1 else b[None]
+        u = solve_lower(self.problem.lower.with_data(batch), self.theta, accuracy, method=method).u
+        return u if b.ndim == len(data) + 1 else u[0]
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Objective against work, shaded by its error bound, and the parameters."""
+        from ipbox.bilevel.plots import plot_history
+
+        return plot_history({type(self.result).__name__: self.history}, self.names, path=path)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{n} = {v:.4g}" for n, v in zip(self.names, self.theta, strict=True))
+        if len(self.theta) > 8:
+            values = f"{len(self.theta)} parameters"
+        return f"Learned({values}; f = {self.f:.6g} ± {self.bound:.2g}, stop={self.result.stop!r})"
+
+
+def learn(
+    pairs: Sequence[tuple[Array, Array]] | tuple[Array, Array],
+    lower: LowerLevel | ParametricTerm | Callable[[Array], LowerLevel],
+    method: Any = None,
+    theta0: Any = None,
+    bounds: Any = None,
+    penalty: Penalty | None = None,
+    convention: str = "mean",
+    lower_method: Solver | None = None,
+    n_jobs: int = 1,
+    **options: Any,
+) -> Learned:
+    """Learn the parameters of a lower level from pairs of true images and data.
+
+    Parameters
+    ----------
+    pairs : list of (u_i, b_i), or two arrays (truths, data)
+        Each array with the samples along its first axis, where two are given.
+    lower : LowerLevel, ParametricTerm or function
+        A function of the data that makes the lower level; or a regulariser, for denoising; or a lower level, whose data
+        then are replaced by those of the pairs.
+    method : optional
+        `DFO` (the default), `MAID`, `HOAG`, `LBFGSB`, `Unrolled`, `GridSearch` ...: anything with
+        ``minimise(evaluator, theta0, bounds, **options)``.
+    theta0 : array, optional
+        Start; that of the terms by default, where they have one.
+    bounds : pair of arrays, optional
+        Lower and upper bounds of θ.
+    penalty : Penalty, optional
+    convention : {"mean", "sum"}
+    lower_method : Solver, optional
+        `ipbox.Nesterov()` by default.
+    n_jobs : int
+        Processes that share the samples.
+    **options
+        Of the method's ``minimise``: ``checkpoint=path``, ``progress=True``, ``callback=...``.
+
+    Returns
+    -------
+    Learned
+
+    Raises
+    ------
+    ValueError, TypeError
+        for no pairs, pairs that do not go together, and what the method refuses.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import GridSearch, Weight, learn
+    >>> u = np.repeat([[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]], 3, axis=0)
+    >>> b = u + 0.1 * np.random.default_rng(0).standard_normal(u.shape)
+    >>> found = learn((u, b), Weight(ip.SmoothedTV((6,), eps=0.05)), GridSearch(points=9), bounds=([-4.0], [0.0]))
+    >>> found.theta
+    array([-1.])
+    """
+    truths, data = stacked(pairs)
+    if isinstance(lower, LowerLevel):
+        lower = lower.with_data(data)
+    elif isinstance(lower, ParametricTerm):
+        lower = LowerLevel(None, data, lower)
+    elif callable(lower):
+        lower = lower(data)
+        if not isinstance(lower, LowerLevel):
+            raise TypeError(f"lower returned {type(lower).__name__}; expected a LowerLevel")
+    else:
+        raise TypeError(f"lower is {type(lower).__name__}; expected a LowerLevel, a term, or a function of the data")
+    if method is None:
+        from ipbox.bilevel.dfo import DFO
+
+        method = DFO()
+    if isinstance(method, type) or not callable(getattr(method, "minimise", None)):
+        raise TypeError(f"method is {method!r}; expected a configured one, such as ip.bilevel.DFO()")
+    problem = BilevelProblem(truths, lower, penalty, convention)
+    evaluator = problem.evaluator(method=lower_method, n_jobs=n_jobs)
+    start = lower.initial() if theta0 is None else lower.check(theta0)
+    result = method.minimise(evaluator, start, bounds, **options)
+    return Learned(result.theta, result.f, result.bound, result, problem)
+
+
+def stacked(pairs: Any) -> tuple[Array, Array]:
+    """Truths and data, the samples along the first axis.
+
+    Raises
+    ------
+    ValueError, TypeError
+        where there are none, or shapes, dtypes or libraries differ.
+    """
+    two = isinstance(pairs, tuple) and len(pairs) == 2 and all(backend.is_array(a) for a in pairs)
+    if two:
+        truths, data = pairs
+        if truths.ndim == 0 or data.ndim == 0 or len(truths) != len(data):
+            raise ValueError(f"pairs has {truths.shape} truths and {data.shape} data; expected as many of both")
+        if len(truths) == 0:
+            raise ValueError("pairs is empty; expected at least one pair of a true image and data")
+        return truths, data
+    if not isinstance(pairs, list | tuple):
+        raise TypeError(f"pairs is {type(pairs).__name__}; expected a list of (truth, data), or two arrays")
+    if not pairs:
+        raise ValueError("pairs is empty; expected at least one pair of a true image and data")
+    for k, pair in enumerate(pairs):
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(backend.is_array(a) for a in pair):
+            raise TypeError(f"pairs[{k}] is {type(pair).__name__}; expected a pair of arrays (truth, data)")
+        for a, first, what in zip(pair, pairs[0], ("truth", "data"), strict=True):
+            if a.shape != first.shape or a.dtype != first.dtype:
+                raise ValueError(
+                    f"the {what} of pairs[{k}] has shape {a.shape} and dtype {a.dtype}; pairs[0] has {first.shape} "
+                    f"and {first.dtype}, and all must agree"
+                )
+    xp = backend.array_module(*(a for pair in pairs for a in pair))
+    return xp.stack([u for u, _ in pairs]), xp.stack([b for _, b in pairs])
