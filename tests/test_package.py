@@ -58,12 +58,13 @@ LAYERS = (
     "capabilities",
     "commands",
     "demos_ct",
+    "demos_bilevel",
     "demos",
     "comparisons",
     "cli",
     "__main__",
 )
-TOP = LAYERS[-6:]  # the command line may use the flat names, as a user does
+TOP = LAYERS[-7:]  # the command line may use the flat names, as a user does
 
 
 def in_package(path: Path) -> str:

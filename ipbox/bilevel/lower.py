@@ -12,6 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms import Fixed, ParametricTerm
 from ipbox.functionals import L2, Functional, Sum
+from ipbox.operators import as_operator
 
 
 class LowerLevel:
@@ -27,6 +28,8 @@ class LowerLevel:
         R_θ is their sum; functionals have no parameters.  θ is put together in the order of the terms.
     fidelity : ParametricTerm, optional
         D with parameters of its own, which come first in θ; ½‖Au - b_i‖² otherwise.
+    observe : Operator, optional
+        P with ‖P‖ <= 1: the part Pu of the unknown that is compared with the true images, all of it by default.
 
     Attributes
     ----------
@@ -53,7 +56,12 @@ class LowerLevel:
     """
 
     def __init__(
-        self, A: Any, b: Array, *terms: ParametricTerm | Functional, fidelity: ParametricTerm | None = None
+        self,
+        A: Any,
+        b: Array,
+        *terms: ParametricTerm | Functional,
+        fidelity: ParametricTerm | None = None,
+        observe: Any = None,
     ) -> None:
         if not backend.is_array(b):
             raise TypeError(f"b is {type(b).__name__}; expected an array of shape (n,) + data dims")
@@ -69,7 +77,10 @@ class LowerLevel:
         self.dims = tuple(b.shape[1:]) if A is None else tuple(data.A.dims)
         self.dtype = np.dtype(b.dtype if A is None else data.A.dtype_in)
         self.xp = backend.array_module(b)
-        self.terms = [Fixed(data) if fidelity is None else fidelity, *(_as_term(t) for t in terms)]
+        self.observe = None if observe is None else _check_observe(observe, self.dims)
+        if getattr(fidelity, "A", data.A) is not data.A:
+            raise ValueError(f"fidelity has another operator than A, {data.A}; expected the same")
+        self.terms = [Fixed(data) if fidelity is None else fidelity.with_data(b), *(_as_term(t) for t in terms)]
         self.names = tuple(name for t in self.terms for name in t.names)
         if not self.names:
             raise ValueError("terms have no parameters; expected one to learn, such as Weight(SmoothedTV(dims, eps))")
@@ -123,6 +134,11 @@ class LowerLevel:
         parts = [t.hessian_lipschitz(part) for t, part in self._parts(theta)]
         return None if None in parts else sum(parts)
 
+    def hessian_variation(self, theta: np.ndarray, q: Array) -> np.ndarray | None:
+        """T_i with ‖(∇²Φ(u + w; θ) - ∇²Φ(u; θ)) q_i‖ <= T_i ‖w‖, None where that of a term is not known."""
+        parts = [t.hessian_variation(part, q) for t, part in self._parts(theta)]
+        return None if any(p is None for p in parts) else sum(parts)
+
     def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
         """Lipschitz constant of u ↦ B, None where one of a term is not known."""
         parts = [t.mixed_lipschitz(part) for t, part in self._parts(theta)]
@@ -162,7 +178,12 @@ class LowerLevel:
         """The same lower level for other data ``b``, shape (n,) + data dims."""
         first = self.terms[0]
         fidelity = None if isinstance(first, Fixed) else first.with_data(b)
-        return LowerLevel(self.A, b, *(t.with_data(b) for t in self.terms[1:]), fidelity=fidelity)
+        terms = (t.with_data(b) for t in self.terms[1:])
+        return LowerLevel(self.A, b, *terms, fidelity=fidelity, observe=self.observe)
+
+    def observed(self, u: Array) -> Array:
+        """Pu, what is compared with the true images."""
+        return u if self.observe is None else self.observe.apply(u)
 
     def take(self, index: np.ndarray) -> LowerLevel:
         """The lower level of a part of the samples."""
@@ -170,6 +191,15 @@ class LowerLevel:
         part.b, part.n = self.b[index], len(index)
         part.terms = [t.take(index) for t in self.terms]
         return part
+
+
+def _check_observe(observe: Any, dims: tuple[int, ...]) -> Any:
+    P = as_operator(observe)
+    if tuple(P.dims) != dims:
+        raise ValueError(f"observe takes arrays of shape {tuple(P.dims)}; expected {dims}, that of the unknown")
+    if P.norm() > 1 + 1e-12:
+        raise ValueError(f"observe has norm {P.norm():g}; expected at most 1, so that bounds of errors hold for Pu")
+    return P
 
 
 def _as_term(t: Any) -> ParametricTerm:

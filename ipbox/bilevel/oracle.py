@@ -12,7 +12,8 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.bilevel.cost import Cost
 from ipbox.bilevel.lower import LowerLevel
-from ipbox.functionals import Functional
+from ipbox.bilevel.terms import Fixed
+from ipbox.functionals import L2, Functional
 from ipbox.functionals.base import Work
 from ipbox.operators import counting
 from ipbox.solvers import GradientDescent, Nesterov, Problem, solve
@@ -100,8 +101,11 @@ def solve_lower(
     lower.constants(theta)  # refuses what is not strongly convex
     fused = _fused(lower, theta, method)
     if fused is not None:
-        count, certificate = fused(u, tolerance, max_iterations if iterations is None else iterations, iterations)
-        found = LowerSolution(u, certificate, count, Cost(gradients=float(count.sum())))
+        most = max_iterations if iterations is None else iterations
+        with _counting(lower) as count:
+            steps, certificate = fused(u, tolerance, most, iterations)
+        cost = Cost(gradients=float(steps.sum()), applications=0.0 if count is None else count.total)
+        found = LowerSolution(u, certificate, steps, cost)
     else:
         found = _by_solver(lower, theta, tolerance, u, method, max_iterations, iterations)
     if not np.isfinite(found.certificate).all():
@@ -127,12 +131,21 @@ def _check_start(start: Array, lower: LowerLevel) -> Array:
 
 
 def _fused(lower: LowerLevel, theta: np.ndarray, method: Solver) -> Any:
-    """The loop of a fused kernel, where one serves this lower level: denoising by one regulariser."""
+    """The loop of a fused kernel, where one serves this lower level: denoising, or signals from Fourier samples."""
     name = FUSED.get(type(method))
-    if name is None or method != type(method)() or lower.A is not None or len(lower.terms) != 2:
+    if name is None or method != type(method)():
+        return None
+    if hasattr(lower.terms[0], "signal_loop"):
+        return lower.terms[0].signal_loop(lower.at(theta), *lower.constants(theta), name)
+    first = lower.terms[0]
+    if lower.A is not None or len(lower.terms) != 2 or not isinstance(first, Fixed) or type(first.f) is not L2:
         return None
     make = getattr(lower.terms[1], "denoising_loop", None)
-    return None if make is None or not hasattr(lower.terms[0], "f") else make(theta, lower.b, name)
+    return None if make is None else make(theta, lower.b, name)
+
+
+def _counting(lower: LowerLevel) -> Any:
+    return contextlib.nullcontext() if lower.A is None else counting(lower.A)
 
 
 # ---------------------------------------------------------------- by the solvers
@@ -150,7 +163,7 @@ def _by_solver(
     f = _Counted(lower.at(theta))
     problem = Problem(f, lower.n, lower.dims, lower.dtype, lower.xp.__name__)
     stop = niter(iterations) if iterations is not None else Accuracy(tolerance) | niter(max_iterations)
-    with contextlib.nullcontext() if lower.A is None else counting(lower.A) as count:
+    with _counting(lower) as count:
         found = solve(problem, method, x0=u, stop=stop)
     if found.certificate.bound is None:
         raise TypeError(f"method is {type(method).__name__}, which has no certificate; expected one such as Nesterov()")

@@ -83,6 +83,53 @@ class L1Penalty(Penalty):
         return self.beta * np.sign(theta)
 
 
+class SamplingPenalty(Penalty):
+    """J(θ) = Σ_j β θ_j + γ θ_j (1 - θ_j) over sampling weights 0 <= θ_j <= 1: few, and each of them near 0 or 1.
+
+    Other parameters, such as a weight of the regulariser, are not penalised.
+
+    Parameters
+    ----------
+    beta : float
+        β > 0: the price of a frequency or line.
+    gamma : float
+        γ >= 0.
+
+    References
+    ----------
+    Sherry et al., Learning the sampling pattern for MRI, IEEE Trans. Med. Imaging 39 (2020).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import LowerLevel, SamplingPenalty, SamplingWeights, Weight
+    >>> F = ip.FourierTransform((2,), dtype="complex128")
+    >>> weights, tv = SamplingWeights(F, "linear"), Weight(ip.SmoothedTV((2,), eps=0.1))
+    >>> lower = LowerLevel(F, np.ones((1, 2), complex), tv, fidelity=weights)
+    >>> SamplingPenalty(0.1, 0.1).value(np.array([0.5, 1.0, -2.0]), lower)     # -2 is log10 of the weight of tv
+    0.175...
+    """
+
+    def __init__(self, beta: float, gamma: float = 0.0) -> None:
+        self.beta = check_positive(beta, "beta")
+        self.gamma = 0.0 if gamma == 0 else check_positive(gamma, "gamma")
+
+    def value(self, theta: np.ndarray, lower: LowerLevel) -> float:
+        p = self._weights(theta, lower)
+        return float((self.beta * p + self.gamma * p * (1 - p)).sum())
+
+    def grad(self, theta: np.ndarray, lower: LowerLevel) -> np.ndarray:
+        p, g = self._weights(theta, lower), np.zeros(len(theta))
+        g[: len(p)] = self.beta + self.gamma * (1 - 2 * p)
+        return g
+
+    def _weights(self, theta: np.ndarray, lower: LowerLevel) -> np.ndarray:
+        p = theta[: len(lower.terms[0].names)]  # the fidelity's come first
+        if not len(p):
+            raise ValueError("the lower level has no parameters of its fidelity; expected SamplingWeights")
+        return p
+
+
 def check_positive(value: float, name: str) -> float:
     """Refuse what is no positive number."""
     if not isinstance(value, numbers.Real) or not 0 < value < math.inf:

@@ -19,7 +19,7 @@ from ipbox.solvers.core import Solver
 FLOOR = 1e-8  # double precision delivers no better accuracy of a residual than about this
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class BilevelProblem:
     r"""min_θ f(θ), f(θ) = 1/n Σ_i ‖û_i(θ) - u_i‖² + J(θ).
 
@@ -61,7 +61,8 @@ class BilevelProblem:
             raise TypeError(
                 f"truths is {type(self.truths).__name__}; expected an array of {self.lower.xp.__name__}, as the data"
             )
-        expected = (self.lower.n, *self.lower.dims)
+        P = self.lower.observe
+        expected = (self.lower.n, *(self.lower.dims if P is None else P.dimsd))
         if tuple(self.truths.shape) != expected:
             raise ValueError(f"truths has shape {self.truths.shape}; expected {expected}, one for each of the data")
         if not bool(self.lower.xp.isfinite(self.truths).all()):
@@ -76,15 +77,21 @@ class BilevelProblem:
         """The factor of Σ‖û_i - u_i‖²: 1/n or 1."""
         return 1.0 / self.lower.n if self.convention == "mean" else 1.0
 
+    @property
+    def residual_lipschitz(self) -> float:
+        """Lipschitz constant of r_i = √scale ‖u - u_i‖; the fit's gradient has the constant 2 residual_lipschitz²."""
+        return self.scale**0.5
+
     def distances(self, u: Array) -> np.ndarray:
         """‖u_i - truth_i‖ of every sample, float64."""
-        return np.sqrt(np.asarray(backend.sum_squares(u - self.truths, True), dtype=np.float64))
+        return np.sqrt(np.asarray(backend.sum_squares(self.lower.observed(u) - self.truths, True), dtype=np.float64))
 
     def fit_gradient(self, u: Array) -> Array:
-        """∇g(u) = 2 scale (u - truth), g the fit of the upper level; it is 2 scale-Lipschitz."""
-        g = u - self.truths
+        """∇g(u) = 2 scale P*(Pu - truth), g the fit of the upper level; it is 2 scale-Lipschitz."""
+        P = self.lower.observe
+        g = self.lower.observed(u) - self.truths
         g *= 2 * self.scale
-        return g
+        return g if P is None else P.apply_adjoint(g)
 
     def penalty_value(self, theta: np.ndarray) -> float:
         """J(θ)."""
@@ -100,7 +107,7 @@ class BilevelProblem:
         return Evaluator(self, **settings)
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Evaluation:
     """f̃(θ) and the bound |f̃(θ) - f(θ)| <= ``bound``; ``r`` with f̃ = ‖r‖², |r_j - exact| <= ``delta_j``."""
 
@@ -112,7 +119,7 @@ class Evaluation:
     lower: LowerSolution
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Evaluator:
     """Evaluates a bilevel problem; holds what may change: warm starts and the work done so far.
 
@@ -126,7 +133,10 @@ class Evaluator:
     iterations : int, optional
         Solve every lower level by so many iterations, whatever the accuracy: the fixed variants of the literature.
     warm : bool
-        Start from the last reconstruction of the same image; from zero otherwise.
+        Start from reconstructions of the same images; from zero otherwise.
+    memory : int
+        How many of the last reconstructions are kept for ``residuals(theta, accuracy)``, which starts from that whose
+        θ is nearest; with a fixed number of iterations from the last, as in the literature.
     n_jobs : int
         Number of processes (joblib) that share the samples.
 
@@ -141,12 +151,14 @@ class Evaluator:
     max_iterations: int = MAX_ITERATIONS
     iterations: int | None = None
     warm: bool = True
+    memory: int = 4
     n_jobs: int = 1
     cost: Cost = field(default_factory=Cost)
     u: Array | None = None
+    recent: list[tuple[np.ndarray, Array]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("max_iterations", "n_jobs"):
+        for name in ("max_iterations", "memory", "n_jobs"):
             value = getattr(self, name)
             if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} is {value!r}; expected a positive integer")
@@ -159,9 +171,14 @@ class Evaluator:
         """f̃(θ) with every |r̃_j - r_j| <= accuracy, as far as the lower level can be solved."""
         problem = self.problem
         theta = problem.lower.check(theta)
-        root = problem.scale**0.5
-        found = self.reconstruct(theta, None if accuracy is None else accuracy / root)
-        r, delta = root * problem.distances(found.u), root * found.certificate
+        found = self.reconstruct(theta, None if accuracy is None else accuracy / problem.residual_lipschitz)
+        return self.assess(theta, found)
+
+    def assess(self, theta: np.ndarray, found: LowerSolution) -> Evaluation:
+        """f̃(θ) of reconstructions that are there."""
+        problem = self.problem
+        lipschitz = problem.residual_lipschitz
+        r, delta = problem.scale**0.5 * problem.distances(found.u), lipschitz * found.certificate
         if problem.penalty is not None:
             r, delta = np.append(r, problem.penalty_value(theta) ** 0.5), np.append(delta, 0.0)
         return Evaluation(theta, float(r @ r), float((2 * r + delta) @ delta), r, delta, found)
@@ -177,9 +194,13 @@ class Evaluator:
         )
         self.cost += found.cost
         self.u = found.u
+        kept = [(t, u) for t, u in self.recent if not np.array_equal(t, theta)]
+        self.recent = [*kept, (theta, found.u)][-self.memory :]
         return found
 
     def __call__(self, theta: np.ndarray, accuracy: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        if self.recent and self.iterations is None:
+            self.u = min(self.recent, key=lambda kept: float(np.linalg.norm(kept[0] - theta)))[1]
         found = self.evaluate(theta, accuracy)
         return found.r, found.delta
 
@@ -190,12 +211,16 @@ class Evaluator:
     # ------------------------------------------------------------ checkpoints
 
     def get_state(self) -> dict[str, Any]:
-        """Warm start and cost, to be saved."""
-        return {"u": self.u, "cost": dict(vars(self.cost))}
+        """Warm starts and cost, to be saved."""
+        recent = [{"theta": t, "u": u} for t, u in self.recent]
+        last = bool(recent) and self.u is recent[-1]["u"]
+        return {"u": None if last else self.u, "recent": recent, "cost": dict(vars(self.cost))}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave."""
-        self.u, self.cost = state["u"], Cost(**state["cost"])
+        self.recent = [(kept["theta"], kept["u"]) for kept in state["recent"]]
+        self.u = self.recent[-1][1] if state["u"] is None and self.recent else state["u"]
+        self.cost = Cost(**state["cost"])
 
 
 def _solve_samples(

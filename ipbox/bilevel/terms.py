@@ -43,6 +43,10 @@ class ParametricTerm:
         """Lipschitz constant of u ↦ ∇²f_θ(u), None where it is not known: then it is estimated."""
         return self.functional(theta).hessian_lipschitz
 
+    def hessian_variation(self, theta: np.ndarray, q: Array) -> np.ndarray | None:
+        """T_i with ‖(∇²f_θ(u + w) - ∇²f_θ(u)) q_i‖ <= T_i ‖w‖, None where it is not known."""
+        return None if self.hessian_lipschitz(theta) is None else self.functional(theta).hessian_variation(q)
+
     def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
         """Lipschitz constant of u ↦ B, None where it is not known: then it is estimated."""
         return None

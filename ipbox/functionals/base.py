@@ -89,6 +89,7 @@ class Functional(pyproximal.ProxOperator):
 
     _L = math.inf
     _mu = 0.0
+    _hessian_lipschitz: float | None = None
 
     # ------------------------------------------------------------ public
 
@@ -104,6 +105,19 @@ class Functional(pyproximal.ProxOperator):
     @property
     def mu(self) -> float:
         return self.weight * self._mu if self.weight > 0 else 0.0
+
+    @property
+    def hessian_lipschitz(self) -> float | None:
+        """Lipschitz constant of ∇²f in the operator norm; None where it is not known."""
+        return None if self._hessian_lipschitz is None else abs(self.weight) * self._hessian_lipschitz
+
+    def hessian_variation(self, q: Array) -> np.ndarray | None:
+        """T_i with ‖(∇²f(x + w) - ∇²f(x)) q_i‖ <= T_i ‖w‖ for all x and w, float64, for a batch of q.
+
+        At most `hessian_lipschitz` times ‖q_i‖, and None where that is not known.
+        """
+        constant = self.hessian_lipschitz
+        return None if constant is None else constant * np.sqrt(backend.sum_squares(q, True))
 
     @property
     def has_conj(self) -> bool:

@@ -107,6 +107,11 @@ class Composition(Functional, DualTerm):
     mu = 0.0
 
     @property
+    def hessian_lipschitz(self) -> float | None:
+        constant = self.g.hessian_lipschitz
+        return None if constant is None else constant * self.K.norm() ** 3
+
+    @property
     def is_convex(self) -> bool:
         return self.g.is_convex
 

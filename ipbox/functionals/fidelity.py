@@ -88,6 +88,10 @@ class Fidelity(Functional):
         return self.A is None and type(self)._data_conj is not Fidelity._data_conj
 
     @property
+    def _hessian_lipschitz(self) -> float | None:
+        return None if self.hessian_needs_x else 0.0
+
+    @property
     def has_hessian(self) -> bool:
         """Whether `hessian_apply` is known: that of D on the data space."""
         return type(self)._data_hessian is not Fidelity._data_hessian or type(self)._hessian is not Fidelity._hessian

@@ -43,6 +43,7 @@ class Quadratic(Fidelity):
 
     has_grad = True
     data_has_prox = False
+    hessian_needs_x = False
 
     def __init__(self, A: Any, b: Array) -> None:
         super().__init__(A, check_data(b))

@@ -53,6 +53,7 @@ class Tikhonov(ImageFunctional):
     """
 
     has_grad = True
+    _hessian_lipschitz = 0.0
 
     def __init__(
         self,

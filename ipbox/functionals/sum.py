@@ -23,6 +23,7 @@ class Zero(Functional):
     has_grad = True
     has_prox = True
     _L = 0.0
+    _hessian_lipschitz = 0.0
 
     def _value(self, x: Array, batch: bool) -> Any:
         return np.zeros(x.shape[0]) if batch else 0.0
@@ -71,6 +72,15 @@ class Sum(Functional):
     @property
     def mu(self) -> float:
         return sum(f.mu for f in self.terms) if self.is_convex else 0.0
+
+    @property
+    def hessian_lipschitz(self) -> float | None:
+        parts = [f.hessian_lipschitz for f in self.terms]
+        return None if None in parts else sum(parts)
+
+    def hessian_variation(self, q: Array) -> np.ndarray | None:
+        parts = [f.hessian_variation(q) for f in self.terms]
+        return None if any(p is None for p in parts) else sum(parts)
 
     @property
     def is_convex(self) -> bool:

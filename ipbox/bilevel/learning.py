@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ class Learned:
         if not backend.is_array(b) or b.shape not in (data, (*b.shape[:1], *data)):
             raise ValueError(f"b has shape {getattr(b, 'shape', None)}; expected {data}, or (n,) + {data}")
         batch = b if b.ndim == len(data) + 1 else b[None]
-        u = solve_lower(self.problem.lower.with_data(batch), self.theta, accuracy, method=method).u
+        lower = self.problem.lower.with_data(batch)
+        u = lower.observed(solve_lower(lower, self.theta, accuracy, method=method).u)
         return u if b.ndim == len(data) + 1 else u[0]
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -129,7 +131,7 @@ def learn(
     >>> b = u + 0.1 * np.random.default_rng(0).standard_normal(u.shape)
     >>> found = learn((u, b), Weight(ip.SmoothedTV((6,), eps=0.05)), GridSearch(points=9), bounds=([-4.0], [0.0]))
     >>> found.theta
-    array([-1.])
+    array([-1.5])
     """
     truths, data = stacked(pairs)
     if isinstance(lower, LowerLevel):
@@ -150,7 +152,11 @@ def learn(
         raise TypeError(f"method is {method!r}; expected a configured one, such as ip.bilevel.DFO()")
     problem = BilevelProblem(truths, lower, penalty, convention)
     evaluator = problem.evaluator(method=lower_method, n_jobs=n_jobs)
-    start = lower.initial() if theta0 is None else lower.check(theta0)
+    if theta0 is not None:
+        start = lower.check(theta0)
+    else:  # searches over a box need none
+        optional = inspect.signature(method.minimise).parameters["theta0"].default is None
+        start = None if optional else lower.initial()
     result = method.minimise(evaluator, start, bounds, **options)
     return Learned(result.theta, result.f, result.bound, result, problem)
 

@@ -1,0 +1,121 @@
+"""L-BFGS-B on the hypergradient of high accuracy."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ipbox.bilevel.first_order import FirstOrder, Run, check_range
+from ipbox.bilevel.maid import norm
+from ipbox.solvers.state import State
+
+
+class _Enough(Exception):
+    """Raised where SciPy asks for one evaluation more than are allowed."""
+
+
+@dataclass(frozen=True)
+class LBFGSB(FirstOrder):
+    """SciPy's L-BFGS-B on f and its hypergradient, both computed to high accuracy.
+
+    Parameters
+    ----------
+    accuracy : float
+        ‖u_i - û_i(θ)‖ of every evaluation.
+    residual_tol : float, optional
+        Of the adjoint equation; L_g times the accuracy by default.
+    memory : int
+        Pairs of the quasi-Newton matrix.
+    tol : float
+        Ends the method where the largest entry of the projected gradient is not above.
+    ftol : float
+        Ends it where an iteration improves f by no more, relative to f.
+
+    Notes
+    -----
+    Every evaluation is kept in the checkpoint; a resumed run goes through them again without computing them.
+
+    Raises
+    ------
+    ValueError
+        where a parameter is out of its range.
+
+    References
+    ----------
+    Byrd, Lu, Nocedal and Zhu, SIAM J. Sci. Comput. 16 (1995).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import LBFGSB, BilevelProblem, LowerLevel, Weight
+    >>> lower = LowerLevel(None, np.array([[0.1, -0.1, 1.1, 0.9]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> problem = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower)
+    >>> LBFGSB().minimise(problem.evaluator(), [-2.0], bounds=(-3, 0)).theta.round(4)
+    array([-1.1665])
+    """
+
+    accuracy: float = 1e-8
+    residual_tol: float | None = None
+    memory: int = 10
+    tol: float = 1e-6
+    ftol: float = 1e-12
+
+    def __post_init__(self) -> None:
+        check_range(self.accuracy, "accuracy", 0, math.inf)
+        if self.residual_tol is not None:
+            check_range(self.residual_tol, "residual_tol", 0, math.inf)
+        if not isinstance(self.memory, numbers.Integral) or isinstance(self.memory, bool) or self.memory < 1:
+            raise ValueError(f"memory is {self.memory!r}; expected a positive integer")
+        for name in ("tol", "ftol"):
+            if not isinstance(getattr(self, name), numbers.Real) or not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected a number that is not negative")
+
+    def _init(self, run: Run, theta: np.ndarray) -> State:
+        s = State(theta0=theta, q=None, f=math.inf, log=[], history=[])
+        self._evaluate(run, s, theta, "start")
+        return s
+
+    def _evaluate(self, run: Run, s: State, theta: np.ndarray, kind: str) -> None:
+        delta = run.lipschitz * self.accuracy if self.residual_tol is None else self.residual_tol
+        h = run.gradient(theta, self.accuracy, delta, s.q)
+        s.q = h.q
+        s.log.append({"theta": theta.copy(), "f": h.f, "z": h.z})
+        row = {"theta": theta.copy(), "f": h.f, "f_bound": h.f_bound, "grad_norm": norm(run.box.free(theta, h.z))}
+        run.record(s, **row, accuracy=self.accuracy, step=norm(theta - s.theta0), kind=kind)
+        s.u = h.u
+        if h.f < s.f:
+            s.x, s.f, s.bound = theta.copy(), h.f, h.f_bound
+
+    def _loop(self, run: Run, s: State, bar: Any) -> str:
+        from scipy.optimize import minimize
+
+        replayed = 0
+
+        def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            nonlocal replayed
+            if replayed == len(s.log):
+                if s.k >= run.iterations:
+                    raise _Enough
+                self._evaluate(run, s, theta, "evaluation")
+                s.k += 1
+                run.save(s)
+                if bar is not None:
+                    bar.update(1)
+            known = s.log[replayed]
+            if not np.array_equal(known["theta"], theta):
+                raise ValueError("checkpoint has other evaluations than SciPy asks for; expected one of this version")
+            replayed += 1
+            return known["f"], known["z"].copy()
+
+        options = {"maxcor": self.memory, "gtol": self.tol, "ftol": self.ftol, "maxiter": 10**6, "maxfun": 10**6}
+        box = list(zip(run.box.lower, run.box.upper, strict=True))
+        try:
+            found = minimize(objective, s.theta0, jac=True, method="L-BFGS-B", bounds=box, options=options)
+        except _Enough:
+            return "iterations"
+        message = found.message if isinstance(found.message, str) else found.message.decode()
+        return "stationary" if "PROJECTED GRADIENT" in message else message.split(":")[-1].strip().lower()

@@ -1,0 +1,1 @@
+"""Required figures of bilevel learning beside measured ones."""
