@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help venv demo test test-slow lint bench clean distclean
+.PHONY: help venv demo test test-slow lint bench bench-bilevel clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test-slow  all tests"
 	@echo "make lint       ruff"
 	@echo "make bench      ipbox against its peers, in an environment of their own; build/bench.json"
+	@echo "make bench-bilevel  the required figures of bilevel learning, beside the measured ones"
 	@echo "make clean      remove build/ and caches; make distclean: the environments too"
 
 venv: $(READY)
@@ -44,6 +45,7 @@ demo: $(READY)
 	$(PY) -m ipbox demo pet
 	$(PY) -m ipbox demo mri
 	$(PY) -m ipbox demo blur
+	$(PY) -m ipbox demo bilevel
 
 test: $(READY)
 	$(PY) -m pytest
@@ -60,6 +62,11 @@ bench: $(READY)
 	@mkdir -p build
 	PYTHON=$(PY) sh tests/bench/setup_peers.sh .venv-peers
 	$(PY) -m tests.bench
+
+bench-bilevel: $(READY)
+	@mkdir -p build
+	PYTHON=$(PY) sh tests/bench/setup_peers.sh .venv-peers
+	PEERS_PYTHON=.venv-peers/bin/python $(PY) -m tests.bench.bilevel
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

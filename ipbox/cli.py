@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ipbox
-from ipbox import commands, demos_ct
+from ipbox import commands, demos_bilevel, demos_ct
 from ipbox.commands import UsageError
 from ipbox.comparisons import SETTINGS
 from ipbox.comparisons import compare as run_compare
@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
 OPTIONS = {
     "size": "pixels a side",
+    "images": "photographs to learn from",
     "views": "projection angles",
     "noise": "relative noise level",
     "seed": "seed of the noise",
@@ -137,7 +138,16 @@ def _add_demo(subparsers: Any) -> None:
         command = demos.add_parser(name, help=shown.help)
         command.set_defaults(run=run_demo, problem=name)
         _add_options(command, shown.options)
+    learning = demos.add_parser("bilevel", help="learn the parameters of a regulariser by every bilevel method")
+    learning.set_defaults(run=demos_bilevel.demo)
+    _add_options(learning, demos_bilevel.OPTIONS)
+    names = "; ".join(demos_bilevel.NAMES)
+    learning.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {names} (all)")
+    learning.add_argument("--out", default="build/bilevel.png", help="picture, .png, .pdf or .svg (%(default)s)")
+    learning.add_argument("--quiet", action="store_true", help="no progress bars")
     for name, command in demos.choices.items():
+        if name == "bilevel":
+            continue
         if name not in DEMOS or "tv" in DEMOS[name].methods:
             command.add_argument("--lam", type=_weight, default="auto", help="TV weight, or auto: from the noise")
             command.add_argument("--niter", type=_number(1, kind=int), default=500, help="most TV iterations (500)")

@@ -10,6 +10,7 @@ from test_hypergradient import Broken, pairs, three_parameters_2d, weight_1d, we
 
 import ipbox as ip
 from ipbox.bilevel import HOAG, LBFGSB, MAID, BilevelProblem, L1Penalty, LowerLevel, SmoothedTVRegulariser, Weight
+from ipbox.bilevel.secants import Secants
 from ipbox.bilevel.value_bounds import corrected_bounds, plain_bounds
 
 METHODS = [MAID(), MAID(sharp=False), MAID(certified=True), MAID(1e-5, adaptive=False), HOAG(), HOAG("quadratic", 0.1)]
@@ -81,6 +82,33 @@ def test_the_value_bounds_hold_and_the_corrected_ones_are_sharper():
         widths.append([plain.upper - plain.lower, sharp.upper - sharp.lower])
     orders = np.log10(np.array(widths[-2]) / widths[-1])
     assert orders == pytest.approx([1, 2], abs=0.35)
+
+
+def test_secants_predict_what_is_linear_exactly():
+    rng = np.random.default_rng(0)
+    G, state = rng.standard_normal((2, 12, 3)), {}
+    theta = rng.standard_normal((5, 3))
+    secants = Secants(state, memory=3)
+    image = lambda t: (G @ t).reshape(2, 3, 4)  # noqa: E731
+    assert np.array_equal(secants.predict("u", image(theta[0]), theta[1]), image(theta[0]))  # nothing is known yet
+    for t in theta[:4]:
+        secants.add(t, image(t), 2 * image(t))
+    assert len(state["steps"]) == 3
+    start = image(theta[3])
+    kept = start.copy()
+    assert np.allclose(secants.predict("u", start, theta[4] - theta[3]), image(theta[4]))
+    assert np.allclose(secants.predict("q", 2 * start, theta[4] - theta[3]), 2 * image(theta[4]))
+    assert np.array_equal(start, kept)
+    none = Secants({}, memory=0)
+    for t in theta[:2]:
+        none.add(t, image(t), image(t))
+    assert np.array_equal(none.predict("u", start, theta[4]), start)
+
+
+def test_prediction_saves_work():
+    problem = QuadraticProblem(20.0, m=100)
+    with_secants, without = (work_to(problem, MAID(memory=m), 20_000, 1e-4)[0] for m in (5, 0))
+    assert with_secants < 0.8 * without
 
 
 def test_the_fixed_accuracy_stays():
@@ -253,6 +281,7 @@ def test_a_penalty_is_part_of_the_objective():
         (lambda: MAID(eta=1.0), "eta is 1.0"),
         (lambda: MAID(lam=1e-3), "lam is 0.001"),
         (lambda: MAID(max_backtracks=0), "max_backtracks is 0"),
+        (lambda: MAID(memory=-1), "memory is -1"),
         (lambda: MAID(min_eps=-1.0), "min_eps is -1.0"),
         (lambda: MAID(tol=math.nan), "tol is nan"),
         (lambda: HOAG("linear"), "schedule is 'linear'"),
@@ -322,3 +351,12 @@ def test_a_lower_level_that_is_not_strongly_convex_or_gives_nan(method):
         broken = BilevelProblem(u, LowerLevel(None, b, Broken(where)))
         with pytest.raises(FloatingPointError, match="at theta = "):
             method.minimise(broken.evaluator(), [-1.0])
+
+
+def test_no_solve_goes_far_beyond_the_budget():
+    problem, theta = weight_2d()
+    evaluator = problem.evaluator()
+    found = MAID(1e-9).minimise(evaluator, theta, work=evaluator.problem.lower.n * 40)
+    assert found.stop == "work" and found.cost.total <= 2 * 40 * problem.lower.n
+    with pytest.raises(ValueError, match="work is 6, spent before the first hypergradient"):
+        MAID(1e-9).minimise(problem.evaluator(), theta, work=6)

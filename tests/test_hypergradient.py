@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import ipbox as ip
 from ipbox.bilevel import (
+    MAID,
     BilevelProblem,
     ConditionPenalty,
     L1Penalty,
@@ -19,7 +20,8 @@ from ipbox.bilevel import (
     hypergradient,
 )
 from ipbox.bilevel.adjoint_equation import solve_adjoint, solve_adjoint_samples
-from ipbox.bilevel.error_constants import ErrorConstants
+from ipbox.bilevel.error_constants import ErrorConstants, norms
+from ipbox.bilevel.foe import FieldsOfExperts
 from ipbox.functionals import Functional
 
 
@@ -63,6 +65,12 @@ def blurred():
 
 def quadratic():
     return QuadraticProblem(20.0), np.linspace(-1, 1, 10)
+
+
+def experts():
+    u, b = pairs((9, 11))
+    term = FieldsOfExperts((9, 11), filters=4, size=3)
+    return BilevelProblem(u, LowerLevel(None, b, term)), term.initial(0)
 
 
 PROBLEMS = [weight_1d, weight_2d, three_parameters_1d, three_parameters_2d, blurred, quadratic]
@@ -182,6 +190,23 @@ def test_lipschitz_constants_hold():
         assert 0 < worst[0] <= 1 and 0 < worst[1] <= 1
 
 
+@pytest.mark.parametrize("make", [weight_2d, three_parameters_1d, three_parameters_2d, blurred, experts])
+def test_the_variation_of_the_hessian_along_q_holds(make):
+    problem, theta = make()
+    lower, rng, worst = problem.lower, np.random.default_rng(0), 0.0
+    for _ in range(30):
+        u, w, q = (
+            rng.standard_normal(problem.truths.shape) * 10 ** rng.uniform(-2, 0, (lower.n, 1, 1)[: problem.truths.ndim])
+            for _ in range(3)
+        )
+        f, T = lower.at(theta), lower.hessian_variation(theta, q)
+        change = norms(f.hessian_apply(u + w, q) - f.hessian_apply(u, q))
+        assert (change <= T * norms(w)).all()
+        assert (T <= lower.hessian_lipschitz(theta) * norms(q) * (1 + 1e-12)).all()
+        worst = max(worst, (change / (T * norms(w))).max())
+    assert worst > 0
+
+
 def test_the_constant_of_the_hessian_of_smoothed_tv_is_nearly_met():
     """One difference p = ν/2, changed by ε, in the direction of itself: 48/(25√5) ‖∇‖³/ν² in one dimension."""
     f = ip.SmoothedTV((2,), eps=0.1)
@@ -251,6 +276,22 @@ def test_jobs_share_the_samples():
     with joblib.parallel_config(backend="threading"):
         found = solve_adjoint_samples(problem.lower, theta, one.u, g, 3e-6, one.q, 2)
     assert (found.iterations == 0).all() and np.array_equal(found.q, one.q)
+
+
+def test_on_a_device(xp, tmp_path):
+    u, b = pairs((6, 5))
+    term, theta = SmoothedTVRegulariser((6, 5)), np.array([-1.0, -1.5, -0.5])
+    host, device = (BilevelProblem(m.asarray(u), LowerLevel(None, m.asarray(b), term)) for m in (np, xp))
+    expected = hypergradient(host.evaluator(), theta, 1e-4)
+    for proved in (True, False):
+        h = hypergradient(device.evaluator(), theta, 1e-4, constants=ErrorConstants(proved))
+        assert type(h.q) is type(h.u) is type(xp.zeros(1)) and type(h.z) is np.ndarray
+        assert np.linalg.norm(h.z - expected.z) <= expected.bound
+    path = tmp_path / "run.npz"
+    found = MAID().minimise(device.evaluator(), theta, iterations=1, checkpoint=path)
+    resumed = MAID().minimise(device.evaluator(), theta, iterations=2, checkpoint=path)
+    whole = MAID().minimise(device.evaluator(), theta, iterations=2)
+    assert resumed.f < found.f and np.array_equal(resumed.theta, whole.theta)
 
 
 def test_the_cost_is_counted():

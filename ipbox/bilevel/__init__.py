@@ -24,15 +24,14 @@ from ipbox.bilevel.tgv import SmoothedTGVRegulariser, tgv_denoising
 from ipbox.bilevel.unrolled import Unrolled, unrolled_gradient
 
 __all__ = [
-    "DFO",
-    "DFOResult",
-    "dfo",
     "AnalysisLower",
     "AnalysisProblem",
     "BilevelProblem",
     "BilevelResult",
     "ConditionPenalty",
     "Cost",
+    "DFO",
+    "DFOResult",
     "Evaluation",
     "Evaluator",
     "FieldsOfExperts",
@@ -56,6 +55,7 @@ __all__ = [
     "Unrolled",
     "Weight",
     "dct_filters",
+    "dfo",
     "gradient_filters",
     "hypergradient",
     "learn",

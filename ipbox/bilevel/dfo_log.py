@@ -25,18 +25,17 @@ class Log:
     def __init__(
         self,
         residuals: Callable[..., Any],
-        work: Callable[[], float] | None,
+        work_done: Callable[[], float] | None,
         checkpoint: str | Path | None,
-        resume: str | Path | None,
     ) -> None:
-        self.residuals, self.checkpoint, self.resume = residuals, checkpoint, resume
-        self._work = getattr(residuals, "work", None) if work is None else work
+        self.residuals, self.checkpoint = residuals, checkpoint
+        self._work = getattr(residuals, "work", None) if work_done is None else work_done
         if self._work is not None and not callable(self._work):
-            raise TypeError(f"work is {type(self._work).__name__}; expected a function that gives the work so far")
+            raise TypeError(f"work_done is {type(self._work).__name__}; expected a function that gives the work so far")
         self.rows: dict[str, list[Any]] = {"theta": [], "requested": [], "r": [], "delta": [], "work": []}
         self.count, self.work, self.begin = 0, 0.0, 0.0
-        if resume is not None:
-            self._read(resume)
+        if checkpoint is not None and Path(checkpoint).is_file():
+            self._read(checkpoint)
         elif self._work is not None:
             self.begin = float(self._work())
 
@@ -52,9 +51,8 @@ class Log:
                 rows[key].append(value)
         elif not (np.array_equal(rows["theta"][i], theta) and rows["requested"][i] == asked):
             raise ValueError(
-                f"resume is {self.resume}, whose evaluation {i + 1} is of theta = {rows['theta'][i]} to "
-                f"{rows['requested'][i]:g}, where this run needs theta = {theta} to {asked:g}; expected the checkpoint of "
-                "a run with the same residuals, start, bounds and settings"
+                f"checkpoint is {self.checkpoint}, with theta = {rows['theta'][i]} to {rows['requested'][i]:g} where "
+                f"theta = {theta} to {asked:g} is due; expected that of a run of the same start, bounds and settings"
             )
         self.count, self.work = i + 1, rows["work"][i]
         if new and self.checkpoint is not None:
@@ -76,8 +74,7 @@ class Log:
         delta = np.asarray(error, dtype=np.float64)
         if delta.shape not in ((), r.shape) or not ((delta >= 0) & (delta < np.inf)).all():
             raise ValueError(
-                f"residuals gave delta = {delta} at theta = {theta}; expected a number that is not negative, or {r.shape} "
-                "of them"
+                f"residuals gave delta = {delta} at theta = {theta}; expected a number from 0 on, or {r.shape} of them"
             )
         return r, np.broadcast_to(delta, r.shape).copy()
 
@@ -90,10 +87,10 @@ class Log:
         State(x=iterate, k=self.count, log=log, begin=self.begin, residuals=kept).save(self.checkpoint)
 
     def _read(self, path: str | Path) -> None:
-        xp = getattr(self.residuals, "xp", np)
-        saved = State.load(path, xp.__name__)
-        if not hasattr(saved, "log") or not hasattr(saved, "residuals"):
-            raise ValueError(f"resume is {path}, which holds no log; expected a checkpoint of dfo")
+        lower = getattr(getattr(self.residuals, "problem", None), "lower", None)
+        saved = State.load(path, getattr(lower, "xp", np).__name__)  # where warm starts go
+        if not isinstance(getattr(saved, "log", None), dict) or "requested" not in saved.log:
+            raise ValueError(f"checkpoint is {path}, which holds no evaluations; expected one of dfo")
         self.rows = {key: list(saved.log[key]) for key in self.rows}
         for key in ("requested", "work"):
             self.rows[key] = [float(v) for v in self.rows[key]]

@@ -89,9 +89,7 @@ class ErrorConstants:
         if known[1] is None:
             change = np.linalg.norm(lower.mixed(theta, u + w, q) - lower.mixed(theta, u, q), axis=1)
             self.mixed = _larger(self.mixed, change, size)
-        L_A, L_B = (
-            estimate if c is None else c for c, estimate in zip(known, (self.hessian, self.mixed), strict=True)
-        )
+        L_A, L_B = (estimate if c is None else c for c, estimate in zip(known, (self.hessian, self.mixed), strict=True))
         T = L_A * norms(q) if known[0] is None else lower.hessian_variation(theta, q)
         return L_A, T, L_B, None not in known
 

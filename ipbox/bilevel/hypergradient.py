@@ -73,9 +73,10 @@ def hypergradient(
     .. math:: ω = \sum_i ‖B_i‖ e_i + L_B ε_i (‖q_i‖ + e_i), \quad
               e_i = \frac{δ_i}{μ} + \frac{ε_i}{μ} \Bigl(L_g + T_i + L_A \frac{δ_i}{μ}\Bigr),
 
-    e_i the error of q_i, L_A and L_B the Lipschitz constants of A and B in u, T_i <= L_A ‖q_i‖ that of A q_i.  Where a term of the lower level does not
-    know its constants they are estimated from random perturbations, and so is ‖B‖ for more than 8 parameters, by the
-    power method; the bound is then called "estimated".  ∇J and rounding are not part of it.
+    e_i the error of q_i, L_A and L_B the Lipschitz constants of A and B in u, T_i <= L_A ‖q_i‖ that of A q_i.  Where a
+    term of the lower level does not know its constants they are estimated from random perturbations, and so is ‖B‖ for
+    more than 32 parameters, by the power method; the bound is then called "estimated".  ∇J and rounding are not part of
+    it.
 
     Raises
     ------

@@ -12,7 +12,8 @@ from ipbox.backend import Array
 from ipbox.bilevel.first_order import FirstOrder, Run, check_range
 from ipbox.bilevel.hypergradient import Hypergradient
 from ipbox.bilevel.problem import Evaluation
-from ipbox.bilevel.value_bounds import ValueBounds, correction_helps, corrected_bounds, plain_bounds
+from ipbox.bilevel.secants import Secants
+from ipbox.bilevel.value_bounds import ValueBounds, corrected_bounds, correction_helps, plain_bounds
 from ipbox.solvers.state import State
 
 
@@ -45,25 +46,31 @@ class MAID(FirstOrder):
     max_backtracks : int
         Trials of the first line search; each one that fails allows one more to the next.
     min_eps : float
-        Ends the method where ε would fall below; so does an accuracy that the lower level does not reach.
+        Ends the method where ε would fall below; so does an accuracy that the lower level does not reach, and a step
+        that rounding makes 0.
     tol : float
         Ends it where ‖z‖ + ω <= tol, which bounds ‖∇f(θ)‖.
+    memory : int
+        So many last steps, with the changes of images and adjoints, predict those of a trial point.
     certified : bool
         Whether ω takes the proved Lipschitz constants of the lower level where they are known.  They hold for all
         images, and cost much where the regulariser is little smoothed; as published, and by default, they are estimated
         near û.  U^±, and so the decrease of f, are proved in any case.
     sharp : bool
         Whether U^± may be sharpened by the adjoint where the Lipschitz constant of the Hessian of the lower level is
-        known: then their errors are of second order in ε and δ.  False is the method as published.
+        known: then their errors are of second order in ε and δ.  Moreover ε is reduced at once where no smaller step
+        could pass for the width of the bounds, steps that failed are not tried again in the same iteration, and ε grows
+        by 1/ν where a quarter of the accuracy would have done.  With False, and memory 0, the method is as published.
     adaptive : bool
         With False ε and δ stay as they are, and the line search believes g alone: gradient descent with a fixed
         accuracy, for comparison.
 
     Notes
     -----
-    g is convex, so U⁻ needs no quadratic term.  The bounds are those that were reached, per image.  A trial point
-    starts from the images of the last one, drawn towards those of θ in proportion.  Bounds on θ are kept by projection,
-    with λ‖θ⁺ - θ‖²/α in place of λα‖z‖².
+    g is convex, so U⁻ needs no quadratic term.  The bounds are those that were reached, per image.  The
+    first trial point starts from images predicted by the last steps, another from those of the trial before, drawn
+    towards those of θ in proportion.  Bounds on θ are kept by projection, with
+    λ‖θ⁺ - θ‖²/α in place of λα‖z‖².
 
     Raises
     ------
@@ -83,7 +90,7 @@ class MAID(FirstOrder):
     >>> problem = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower)
     >>> found = MAID(tol=1e-3).minimise(problem.evaluator(), [-2.0])
     >>> found.theta.round(2), found.stop
-    (array([-1.17]), 'stationary')
+    (array([-1.16]), 'stationary')
     """
 
     eps0: float = 1e-1
@@ -98,6 +105,7 @@ class MAID(FirstOrder):
     max_backtracks: int = 10
     min_eps: float = 1e-11
     tol: float = 0.0
+    memory: int = 5
     certified: bool = False
     sharp: bool = True
     adaptive: bool = True
@@ -114,6 +122,8 @@ class MAID(FirstOrder):
         check_range(self.lam, "lam", 0, self.eta)
         if not isinstance(self.max_backtracks, numbers.Integral) or self.max_backtracks < 1:
             raise ValueError(f"max_backtracks is {self.max_backtracks!r}; expected a positive integer")
+        if not isinstance(self.memory, numbers.Integral) or isinstance(self.memory, bool) or self.memory < 0:
+            raise ValueError(f"memory is {self.memory!r}; expected an integer that is not negative")
         for name in ("min_eps", "tol"):
             if not isinstance(getattr(self, name), numbers.Real) or not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected a number that is not negative")
@@ -124,43 +134,60 @@ class MAID(FirstOrder):
     def _init(self, run: Run, theta: np.ndarray) -> State:
         run.constants.proved = self.certified
         delta = run.lipschitz * self.eps0 if self.delta0 is None else self.delta0
-        s = State(q=None, eps=float(self.eps0), delta=float(delta), alpha=self.alpha0, history=[])
+        s = State(q=None, eps=float(self.eps0), delta=float(delta), alpha=self.alpha0, secants={}, history=[])
         run.accept(s, run.evaluate(theta, self.eps0), grad_norm=math.nan, accuracy=s.eps, step=0.0, kind="start")
         return s
 
     def _step(self, run: Run, s: State) -> str | None:
         e, q, eps, delta, trials = run.known(s), s.q, s.eps, s.delta, self.max_backtracks
-        first = None
+        secants, alpha, first = Secants(s.secants, self.memory), s.alpha, None
         while True:
             z, h, eps, delta, stop = self._inexact_gradient(run, e, q, eps, delta)
             e, q = h.evaluation, h.q
             if stop is not None:
                 run.accept(s, e, grad_norm=norm(z), accuracy=eps, step=0.0, kind=stop)
                 return stop
-            here = self._bounds(run, e, h.q, h.residual)
-            alpha = first_step(e.theta, z) if s.alpha is None else s.alpha
-            start = h.u if first is None else first
-            for trial in range(trials):
-                new = run.evaluate(run.box.project(e.theta - alpha * z), eps, start)
-                first = new.lower.u if trial == 0 else first
-                allowed = here.lower - self.lam * norm(new.theta - e.theta) ** 2 / alpha
-                there, q_new = self._bounds(run, new), q
+            if first is None:
+                secants.add(e.theta, h.u, q)
+            here = self._bounds(run, e, q, h.residual)
+            alpha = first_step(e.theta, z) if alpha is None else alpha
+            last = None
+            for _ in range(trials):
+                theta = run.box.project(e.theta - alpha * z)
+                if np.array_equal(theta, e.theta):
+                    return "accuracy"  # rounding leaves nothing of the step
+                if last is not None:
+                    start = h.u + self.rho * (last - h.u)  # images change almost in proportion to the step
+                else:
+                    start = secants.predict("u", h.u, theta - e.theta) if first is None else first
+                new = run.evaluate(theta, eps, start)
+                first = last = new.lower.u
+                allowed = here.lower - self.lam * norm(theta - e.theta) ** 2 / alpha
+                there, q_new = self._bounds(run, new), secants.predict("q", q, theta - e.theta)
                 if there.lower <= allowed < there.upper and self._sharpens(run, new, q):
-                    found = run.adjoint(new, delta, q)
+                    found = run.adjoint(new, delta, q_new)
                     there, q_new = corrected_bounds(run.evaluator, new, found.q, found.residual), found.q
+                width = there.upper - there.lower + here.upper - here.lower
                 if there.upper <= allowed:
                     run.accept(s, new, grad_norm=norm(z), accuracy=eps, step=alpha, kind="step")
-                    s.q, s.alpha = q_new, self.rho_bar * alpha
-                    s.eps, s.delta = (self.nu_bar * eps, self.nu_bar * delta) if self.adaptive else (eps, delta)
+                    growth = self._growth(width, here.lower - there.upper, h.bound / norm(z))
+                    s.q, s.alpha, s.eps, s.delta = q_new, self.rho_bar * alpha, growth * eps, growth * delta
                     return None
-                if there.upper - there.lower + here.upper - here.lower > 2 * self.rho * alpha * float(z @ z):
+                if self.sharp and width > 2 * self.rho * alpha * float(z @ z):
                     break  # a smaller step decreases f by less than is known of it
                 alpha *= self.rho
-                start = h.u + self.rho * (new.lower.u - h.u)  # images change almost in proportion to the step
             run.evaluator.u = h.u
             if not self.adaptive or self.nu * eps < self.min_eps or not (new.lower.certificate <= eps).all():
                 return "line search"
             eps, delta, trials = self.nu * eps, self.nu * delta, trials + 1
+            alpha = alpha if self.sharp else s.alpha
+
+    def _growth(self, width: float, decrease: float, share: float) -> float:
+        """Factor of ε after a success: ν̄, or 1/ν where the errors were small enough for that."""
+        if not self.adaptive:
+            return 1.0
+        spare = self.sharp and width <= 0.25 * decrease and share <= 0.25
+        return max(self.nu_bar, 1 / self.nu) if spare else self.nu_bar
 
     def _bounds(
         self, run: Run, e: Evaluation, q: Array | None = None, residual: np.ndarray | None = None

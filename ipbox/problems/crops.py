@@ -21,7 +21,7 @@ def photograph_crops(n: int, size: int, split: str = "train") -> np.ndarray:
     Parameters
     ----------
     n : int
-        How many; the first tile of every photograph, then the second, and so on.
+        How many; the tile nearest to the middle of every photograph, then the next, and so on.
     size : int
         Pixels a side.
     split : {"train", "test"}
@@ -52,7 +52,9 @@ def photograph_crops(n: int, size: int, split: str = "train") -> np.ndarray:
     rounds = max((len(t) for t in tiles), default=0)
     ordered = [t[k] for k in range(rounds) for t in tiles if k < len(t)]
     if n > len(ordered):
-        raise ValueError(f"n is {n}; there are {len(ordered)} tiles of {size} x {size} pixels in the {split} photographs")
+        raise ValueError(
+            f"n is {n}; expected at most {len(ordered)}, the tiles of {size} x {size} pixels in {split} photographs"
+        )
     return np.stack(ordered[:n])
 
 
@@ -64,8 +66,6 @@ def _tiles(name: str, size: int) -> list[np.ndarray]:
     u = u @ _LUMINANCE if u.ndim == 3 else u
     counts = [m // size for m in u.shape]
     i0, j0 = ((m - c * size) // 2 for m, c in zip(u.shape, counts, strict=True))
-    return [
-        u[i0 + i * size : i0 + (i + 1) * size, j0 + j * size : j0 + (j + 1) * size]
-        for i in range(counts[0])
-        for j in range(counts[1])
-    ]
+    places = [(i, j) for i in range(counts[0]) for j in range(counts[1])]
+    places.sort(key=lambda place: sum((2 * p + 1 - c) ** 2 for p, c in zip(place, counts, strict=True)))
+    return [u[i0 + i * size : i0 + (i + 1) * size, j0 + j * size : j0 + (j + 1) * size] for i, j in places]

@@ -17,6 +17,7 @@ from ipbox.problems.pairs import interval_pairs
 THETA, F = -0.31492, 1.3714888  # optimum of the problem with one parameter
 STARTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 BEST = 2.85  # of three parameters, β = 1e-6
+PUBLISHED_2000 = 3.12e6  # lower-level iterations to 1.1 BEST with 2000 an evaluation
 Row = tuple[str, float, str, float, str]
 
 
@@ -34,9 +35,11 @@ def three_parameters() -> BilevelProblem:
     return BilevelProblem(truths, LowerLevel(None, data, term), ConditionPenalty(1e-6), "sum")
 
 
-def learned(problem: BilevelProblem, theta0: Any, bounds: Any, evaluations: int, iterations: int | None = None) -> Any:
+def learned(
+    problem: BilevelProblem, theta0: Any, bounds: Any, evaluations: int, iterations: int | None = None, **settings: Any
+) -> Any:
     """DFO with dynamic accuracy, or with so many lower-level iterations in every evaluation."""
-    method = DFO(evaluations=evaluations, accuracy="dynamic" if iterations is None else None)
+    method = DFO(evaluations=evaluations, accuracy="dynamic" if iterations is None else None, **settings)
     return method.minimise(problem.evaluator(iterations=iterations), theta0, bounds)
 
 
@@ -74,7 +77,7 @@ def rows_of_one() -> list[Row]:
     return [
         ("1-D, one parameter: f / f*", 1.002, "<=", f / F, f"f = {f:.7f} after 20 evaluations from 0"),
         ("1-D, one parameter: |theta - theta*|", 0.02, "<=", distance[0.0], f"theta = {found[0.0].theta[0]:.5f}"),
-        ("1-D, one parameter: work to 1.05 f*", 47775, "<=", work, "aim 40000; lower-level iterations, published 47775"),
+        ("1-D, one parameter: work to 1.05 f*", 47775, "<=", work, "lower-level iterations; aim 40000"),
         ("1-D, one parameter: worst |theta - theta*|", 0.03, "<=", max(distance.values()), f"from {others}"),
         ("1-D, 200 iterations: worst |theta - theta*|", 0.1, ">=", max(lost.values()), f"fails: {failed}"),
     ]
@@ -91,5 +94,8 @@ def rows_of_three(quick: bool) -> list[Row]:
     about = "; ".join(f"{n} iterations: {w:.6g}" for n, w in took.items())
     result = [("1-D, three parameters: work to 3.135", 31304, "<=", work, f"published 31304; final f: {finals}")]
     if not quick:
+        plain = work_to(problem, learned(problem, theta0, bounds, evaluations, 2000, curvature=False), 1.1 * BEST)
+        about += f"; with the paper's linear model {plain / work:.3g} times, and the published run's 3.12e6 gives "
+        about += f"{PUBLISHED_2000 / work:.3g}"
         result.append(("1-D, three parameters: fewer than 2000 its", 80, ">=", took[2000] / work, about))
     return result
