@@ -81,7 +81,7 @@ class DFO:
     gamma_inc, gamma_dec : float
         Factors of Δ.
     c : float
-        Interpolation points are evaluated with δ <= c Δ².
+        Interpolation points are evaluated with δ <= c Δ² ρ, ρ the root mean square of the inexact entries of r̃(θ_0).
     epsilon : float
         ε of the criticality phase.
     curvature : bool

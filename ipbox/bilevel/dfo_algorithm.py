@@ -50,6 +50,7 @@ class Algorithm:
         self.radius = settings.radius
         self.dynamic = settings.accuracy == "dynamic"
         self.first: list[Point] = []
+        self.size = 1.0
         self.set: InterpolationSet | None = None
         self.stop = ""
 
@@ -94,8 +95,8 @@ class Algorithm:
 
     @property
     def interpolation_accuracy(self) -> float:
-        """c Δ², with which the model is fully linear."""
-        return max(self.settings.c * self.radius**2, self.settings.accuracy_floor)
+        """c Δ² ρ, with which the model is fully linear; ρ, the size of r at θ^0, makes it independent of units."""
+        return max(self.settings.c * self.radius**2 * self.size, self.settings.accuracy_floor)
 
     def accuracy_for(self, r: np.ndarray, inexact: np.ndarray, predicted: float) -> float:
         """The δ with which (32) holds."""
@@ -122,6 +123,10 @@ class Algorithm:
     def start(self) -> Asking:
         """Line 1: θ^0, and a point in the direction of every variable, to the side where there is more room."""
         self.first.append((yield from self.evaluate(self.z0, "start", self.interpolation_accuracy)))
+        self.size = _size(self.first[0])
+        if self.dynamic and self.first[0].error > self.interpolation_accuracy and not self.exhausted(self.first[0]):
+            self.first[0] = yield from self.evaluate(self.z0, "accuracy", self.interpolation_accuracy)
+            self.size = _size(self.first[0])
         below, above = self.z0 - self.lo, self.hi - self.z0
         for i in range(len(self.z0)):
             z = self.z0.copy()
@@ -248,3 +253,9 @@ class Algorithm:
         X.replace(t, (yield from self.evaluate(z, kind, self.interpolation_accuracy)))
         if self.is_lower(X.points[t], self.iterate):
             X.move(t)
+
+
+def _size(p: Point) -> float:
+    """The root mean square of the residuals that have an error; 1 where they vanish."""
+    r = p.r[p.inexact] if p.inexact.any() else p.r
+    return float(np.sqrt(np.mean(r * r))) or 1.0
