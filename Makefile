@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       CT, a measured sinogram, fan beam, PET, MRI, deblurring; pictures in build/"
+	@echo "make demo       CT, a measured sinogram, fan beam, PET, MRI, deblurring, learning; pictures in build/"
 	@echo "make test       all tests but the slow ones: on NumPy, then on the stand-in for CuPy"
 	@echo "make test-slow  all tests"
 	@echo "make lint       ruff"
@@ -48,12 +48,12 @@ demo: $(READY)
 	$(PY) -m ipbox demo bilevel
 
 test: $(READY)
-	$(PY) -m pytest
-	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest --device=standin tests
+	$(PY) -m pytest -n auto
+	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto --device=standin tests
 
 test-slow: $(READY)
-	$(PY) -m pytest -m ""
-	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -m "" --device=standin tests
+	$(PY) -m pytest -n auto -m ""
+	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto -m "" --device=standin tests
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -35,6 +35,7 @@ def test_every_file_of_the_folder_is_registered() -> None:
         ("ct_lung2_full", "hu", (5, 512, 512), np.int16),
         ("mr_brain", "brain1", (25, 256, 256), np.int16),
         ("mr_brain", "brain2", (23, 256, 256), np.int16),
+        ("foe_48", "theta", (2497,), np.float64),
         ("mni", "t1", (15, 233, 197), np.uint8),
         ("mni", "gm", (15, 233, 197), np.uint8),
         ("mni", "wm", (15, 233, 197), np.uint8),

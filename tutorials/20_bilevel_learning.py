@@ -59,7 +59,7 @@ runs = {"dynamic": DFO(evaluations=100).minimise(problem.evaluator(), theta0, bo
 for n in (200, 2000):
     method = DFO(evaluations=30 if FAST else 100, accuracy=None)
     runs[f"{n} iterations"] = method.minimise(problem.evaluator(iterations=n), theta0, bounds)
-plot_objective({name: run.history for name, run in runs.items()}, OUT / "tutorial_20_work.png")
+plot_objective({name: run.history for name, run in runs.items()}, OUT / "tutorial_20.png")
 
 
 def work_to(history: list, target: float) -> float:

@@ -3,6 +3,7 @@
 from ipbox.bilevel.analysis import AnalysisLower
 from ipbox.bilevel.cost import Cost
 from ipbox.bilevel.dfo import DFO, DFOResult, dfo
+from ipbox.bilevel.exchange import Exchanged, exchange_samples
 from ipbox.bilevel.filters import dct_filters, gradient_filters
 from ipbox.bilevel.foe import FieldsOfExperts
 from ipbox.bilevel.hoag import HOAG
@@ -34,6 +35,7 @@ __all__ = [
     "DFOResult",
     "Evaluation",
     "Evaluator",
+    "Exchanged",
     "FieldsOfExperts",
     "GridSearch",
     "HOAG",
@@ -56,6 +58,7 @@ __all__ = [
     "Weight",
     "dct_filters",
     "dfo",
+    "exchange_samples",
     "gradient_filters",
     "hypergradient",
     "learn",

@@ -181,16 +181,18 @@ class Run:
         """Within it no lower-level solve takes more than what is left of the work."""
         self.check_work()
         evaluator, most = self.evaluator, self.evaluator.max_iterations
+        left = most
         if self.work < math.inf:
-            left = (self.work - evaluator.work()) / self.problem.lower.n
-            evaluator.max_iterations = min(most, math.ceil(left))
+            left = min(most, math.ceil((self.work - evaluator.work()) / self.problem.lower.n))
+        evaluator.max_iterations = left
         done: list[Evaluation] = []
         try:
             yield done
         finally:
             evaluator.max_iterations = most
-        if not (done[0].lower.certificate <= eps).all():
-            self.check_work()
+        found = done[0].lower
+        if left < most and ((found.iterations >= left) & ~(found.certificate <= eps)).any():
+            raise OutOfWork
 
     def adjoint(self, e: Evaluation, delta: float, q: Array) -> AdjointSolution:
         """The solution of the adjoint equation at an evaluated point."""

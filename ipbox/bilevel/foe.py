@@ -10,19 +10,25 @@ from ipbox.backend import Array
 from ipbox.bilevel.experts import Experts
 from ipbox.bilevel.filters import dct_filters
 from ipbox.bilevel.terms import ParametricTerm
+from ipbox.bilevel.transfer import smooth_bound
 from ipbox.functionals import Functional
 
-LOG_WEIGHT, LOG_NU = -5.0, -3.5  # where learning starts
+# Where learning starts, and units of θ in which objectives of denoising curve about alike: weights matter most.
+START = {"log weight": -5.0, "log nu": -5.0, "log alpha": -4.5, "log eta": -1.5}
+UNITS = {"log weight": 1.0, "log nu": 8.0, "log alpha": 5.0, "log eta": 8.0}
 LARGEST = 100.0  # |logarithm|: beyond, exp of it or its squares would leave the range of double precision
 
 
 class FieldsOfExperts(ParametricTerm):
-    r"""R_θ(u) = e^{θ_0} Σ_k e^{θ_k} Σ_i √((c_k∗u)_i² + ν_k²), ν_k = e^{θ_{K+k}}, for real images; convex and smooth.
+    r"""R_θ(u) = Σ_k w_k Σ_i √((c_k∗u)_i² + ν_k²), w_k = e^{θ_0 + θ_k}, for real images; smooth and convex.
 
     (c∗u)_i = Σ_m c_m u_{i+m} over a window centred at pixel i, u reflected about its boundary (half a pixel outside).
     The filters c_k have mean zero, so that R does not change with a constant: θ has their coefficients by the
-    orthonormal filters of the discrete cosine transform without the constant one.  θ = (θ_0, K log weights, K log
-    smoothings, s² - 1 coefficients of c_1, ..., of c_K).
+    orthonormal filters of the discrete cosine transform without the constant one.
+
+    With ``weak_convexity`` ρ > 0 the experts are √(t² + ν²) less v_k √(t² + η_k²), which lets large edges cost less:
+    R is ρ-weakly convex for every θ, and denoising by it (1 - ρ)-strongly convex.  The second sum has those i only
+    whose windows lie in the image.
 
     Parameters
     ----------
@@ -32,22 +38,30 @@ class FieldsOfExperts(ParametricTerm):
         K, the number of filters.
     size : int
         s, their pixels a side; odd.
+    weak_convexity : float
+        0 <= ρ < 1; 0 for convex experts.
 
     Notes
     -----
-    ∇R(u) = Σ_k w_k C_kᵀ(t_k/√(t_k² + ν_k²)), t_k = c_k∗u, with Lipschitz constant ‖Σ_k (w_k/ν_k) C_kᵀC_k‖, of which
-    L is a proved bound (see `ipbox.bilevel.transfer`).  As B depends on u through the product of both, it has no
-    Lipschitz constant that holds everywhere.
+    θ = (θ_0, K log weights, K log ν_k, for ρ > 0 also K log α_k and K log η_k, s² - 1 coefficients of c_1, ..., of
+    c_K).  The logarithms of ν_k and η_k are divided by 8 and those of α_k by 5, since objectives depend on them less
+    than on the others: gradient methods are several times faster with these units.
+
+    ∇R(u) = Σ_k w_k C_kᵀ(t_k/√(t_k² + ν_k²)), t_k = c_k∗u, has the Lipschitz constant ‖Σ_k (w_k/ν_k) C_kᵀC_k‖, of which
+    L is a proved bound (see `ipbox.bilevel.transfer`).  The second part of the experts has v_k/η_k = α_k ρ/(ρ + β),
+    β >= ‖Σ_k α_k C_kᵀC_k‖ a bound that depends smoothly on θ; so ‖Σ_k (v_k/η_k) C_kᵀC_k‖ < ρ.  As ∂_θ∇R depends on u
+    through the product of both, it has no Lipschitz constant that holds everywhere.
 
     Raises
     ------
     ValueError
-        for dims, numbers or sizes as above.
+        for dims, numbers or sizes that are not as above.
 
     References
     ----------
     Roth and Black, Fields of experts, Int. J. Comput. Vis. 82 (2009); Chen, Ranftl and Pock, Insights into analysis
-    operator learning, IEEE Trans. Image Process. 23 (2014).
+    operator learning, IEEE Trans. Image Process. 23 (2014); Goujon, Neumayer and Unser, Learning weakly convex
+    regularizers for convergent image-reconstruction algorithms, SIAM J. Imaging Sci. 17 (2024).
 
     Examples
     --------
@@ -62,22 +76,25 @@ class FieldsOfExperts(ParametricTerm):
     (True, True)
     """
 
-    def __init__(self, dims: tuple[int, int], filters: int = 48, size: int = 7) -> None:
+    def __init__(self, dims: tuple[int, int], filters: int = 48, size: int = 7, weak_convexity: float = 0.0) -> None:
         for name, value in (("filters", filters), ("size", size)):
             if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} is {value!r}; expected a positive integer")
         if size < 3 or size % 2 == 0:
             raise ValueError(f"size is {size}; expected 3, 5, 7 or another odd number")
+        if not isinstance(weak_convexity, numbers.Real) or not 0 <= weak_convexity < 1:
+            raise ValueError(f"weak_convexity is {weak_convexity!r}; expected a number from 0 to below 1")
         self.dims = tuple(dims)
         if len(self.dims) != 2 or not all(isinstance(n, numbers.Integral) and n >= size for n in self.dims):
             raise ValueError(f"dims is {dims}; expected two integers of at least {size}, the size of the filters")
-        self.K, self.size = int(filters), int(size)
+        self.K, self.size, self.rho = int(filters), int(size), float(weak_convexity)
         self._basis = dct_filters(size).reshape(-1, size * size)
         self._last: tuple[np.ndarray, Experts] | None = None
+        self._groups = tuple(START) if self.rho else ("log weight", "log nu")
+        self._units = np.array([[UNITS[name]] for name in self._groups])
         self.names = (
             "log weight",
-            *(f"log weight {k}" for k in range(self.K)),
-            *(f"log nu {k}" for k in range(self.K)),
+            *(f"{name} {k}, in {UNITS[name]:g}" for name in self._groups for k in range(self.K)),
             *(f"filter {k} dct {j}" for k in range(self.K) for j in range(1, size * size)),
         )
 
@@ -85,15 +102,15 @@ class FieldsOfExperts(ParametricTerm):
 
     def filters(self, theta: np.ndarray) -> np.ndarray:
         """c_k: float64, shape (K, s, s)."""
-        return self._compose(theta[2 * self.K + 1 :])
+        return self._split(theta)[1]
 
     def weights(self, theta: np.ndarray) -> np.ndarray:
-        """w_k = e^{θ_0 + θ_k}, shape (K,)."""
-        return np.exp(theta[0] + theta[1 : self.K + 1])
+        """w_k, shape (K,)."""
+        return np.exp(self._split(theta)[0][0])
 
     def nu(self, theta: np.ndarray) -> np.ndarray:
-        """ν_k = e^{θ_{K+k}}, shape (K,)."""
-        return np.exp(theta[self.K + 1 : 2 * self.K + 1])
+        """ν_k, shape (K,)."""
+        return np.exp(self._split(theta)[0][1])
 
     def initial(self, seed: int | None = None) -> np.ndarray:
         """Where to start learning: cosine filters of norm 1, by frequency, or random ones of about this norm.
@@ -105,16 +122,25 @@ class FieldsOfExperts(ParametricTerm):
         """
         taps = self.size**2 - 1
         if seed is None and self.K > taps:
-            raise ValueError(f"filters is {self.K}; expected at most {taps} without a seed, the number of cosine filters")
+            raise ValueError(
+                f"filters is {self.K}; expected at most {taps} without a seed, the number of cosine filters"
+            )
         if seed is None:
             r, s = divmod(np.arange(1, taps + 1), self.size)
             c = np.eye(taps)[np.argsort(r**2 + s**2, kind="stable")[: self.K]]
         else:
             c = np.random.default_rng(seed).standard_normal((self.K, taps)) / taps**0.5
-        return np.concatenate([[0.0], np.full(self.K, LOG_WEIGHT), np.full(self.K, LOG_NU), c.ravel()])
+        return np.concatenate(
+            [[0.0], *(np.full(self.K, START[name] / UNITS[name]) for name in self._groups), c.ravel()]
+        )
 
-    def _compose(self, coefficients: np.ndarray) -> np.ndarray:
-        return (coefficients.reshape(self.K, -1) @ self._basis).reshape(self.K, self.size, self.size)
+    def _split(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The logarithms, one row for each of w, ν, α and η, and the filters; also of a change of θ."""
+        end = 1 + len(self._groups) * self.K
+        logarithms = theta[1:end].reshape(-1, self.K) * self._units
+        logarithms[0] += theta[0]
+        coefficients = theta[end:].reshape(self.K, -1)
+        return logarithms, (coefficients @ self._basis).reshape(self.K, self.size, self.size)
 
     # ------------------------------------------------------------ f_θ and its mixed derivatives
 
@@ -124,25 +150,50 @@ class FieldsOfExperts(ParametricTerm):
         Raises
         ------
         ValueError
-            where the logarithm of a weight or a smoothing is beyond ±100.
+            where the logarithm of a parameter is beyond ±100.
         """
-        K = self.K
-        logarithms = np.concatenate([theta[0] + theta[1 : K + 1], theta[K + 1 : 2 * K + 1]])
+        if self._last is not None and np.array_equal(self._last[0], theta):  # its bounds take a few milliseconds
+            return self._last[1]
+        logarithms, c = self._split(theta)
         if not np.abs(logarithms).max() <= LARGEST:
-            raise ValueError(f"theta has a weight or smoothing of e^{logarithms[np.abs(logarithms).argmax()]:.4g}; "
-                             f"expected logarithms between -{LARGEST:g} and {LARGEST:g}")
-        if self._last is None or not np.array_equal(self._last[0], theta):  # its bounds take a few milliseconds
-            f = Experts(self.dims, self.filters(theta), self.weights(theta), self.nu(theta))
-            self._last = theta.copy(), f
-        return self._last[1]
+            worst = logarithms.ravel()[np.abs(logarithms).argmax()]
+            raise ValueError(
+                f"theta has a weight or smoothing of e^{worst:.4g}; expected e^-{LARGEST:g} to e^{LARGEST:g}"
+            )
+        w, nu, *bend = np.exp(logarithms)
+        if bend:
+            alpha, eta = bend
+            beta = smooth_bound(c, alpha)[0]
+            f = Experts(self.dims, c, w, nu, alpha * eta * self.rho / (self.rho + beta), eta)
+        else:
+            f = Experts(self.dims, c, w, nu)
+        self._last = theta.copy(), f
+        return f
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
-        by_w, by_nu, by_c = self.functional(theta).mixed(u, q)
-        n = len(by_w)
+        by_p, by_c = self.functional(theta).mixed(u, q)  # by log w, log ν, log v, log η
+        n = len(by_p)
+        if self.rho:  # log v = log α + log η - log(ρ + β(α, c)) + log ρ
+            along, by_alpha, by_filters = self._slope(theta)
+            total = by_p[:, 2].sum(axis=1)
+            by_p[:, 3] += by_p[:, 2]
+            by_p[:, 2] += along * total[:, None] * by_alpha
+            by_c += along * total[:, None, None, None] * by_filters
+        by_p = by_p[:, : len(self._groups)] * self._units
         by_c = by_c.reshape(n, self.K, -1) @ self._basis.T
-        return np.concatenate([by_w.sum(axis=1, keepdims=True), by_w, by_nu, by_c.reshape(n, -1)], axis=1)
+        return np.concatenate([by_p[:, 0].sum(axis=1, keepdims=True), by_p.reshape(n, -1), by_c.reshape(n, -1)], axis=1)
 
     def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
-        K = self.K
-        dw, dnu = dtheta[0] + dtheta[1 : K + 1], dtheta[K + 1 : 2 * K + 1]
-        return self.functional(theta).mixed_apply(u, dw, dnu, self._compose(dtheta[2 * K + 1 :]))
+        d, dc = self._split(dtheta)
+        dp = np.zeros((4, self.K))
+        dp[: len(d)] = d
+        if self.rho:
+            along, by_alpha, by_filters = self._slope(theta)
+            dp[2] += d[3] + along * (by_alpha @ d[2] + (by_filters * dc).sum())
+        return self.functional(theta).mixed_apply(u, dp, dc)
+
+    def _slope(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """-1/(ρ + β), and the derivatives of β by log α and by the filters."""
+        logarithms, c = self._split(theta)
+        beta, by_alpha, by_filters = smooth_bound(c, np.exp(logarithms[2]))
+        return -1 / (self.rho + beta), by_alpha, by_filters

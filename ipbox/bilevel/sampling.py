@@ -149,9 +149,7 @@ class SamplingWeights(ParametricTerm):
 
     def _data(self) -> Array:
         if self.b is None:
-            raise ValueError(
-                "SamplingWeights has no data; expected as the fidelity of a LowerLevel, which has them"
-            )
+            raise ValueError("SamplingWeights has no data; expected as the fidelity of a LowerLevel, which has them")
         return self.b
 
     # ------------------------------------------------------------ derivatives by θ

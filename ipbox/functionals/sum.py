@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ipbox.backend import Array
+from ipbox.backend import Array, array_module
 from ipbox.functionals.base import Functional, Work, buffer, child
 
 
@@ -71,7 +72,7 @@ class Sum(Functional):
 
     @property
     def mu(self) -> float:
-        return sum(f.mu for f in self.terms) if self.is_convex else 0.0
+        return max(self._modulus, 0.0)
 
     @property
     def hessian_lipschitz(self) -> float | None:
@@ -84,7 +85,12 @@ class Sum(Functional):
 
     @property
     def is_convex(self) -> bool:
-        return all(f.is_convex for f in self.terms)
+        return all(f.is_convex for f in self.terms) or self._modulus >= 0
+
+    @property
+    def _modulus(self) -> float:
+        """Σ μ, in which weakly convex terms have μ < 0; -inf where a term is neither convex nor weakly so."""
+        return sum(f.mu if f.is_convex or f.mu < 0 else -math.inf for f in self.terms)
 
     @property
     def has_hessian(self) -> bool:
@@ -98,12 +104,14 @@ class Sum(Functional):
             rough = next(f.name for f in self.terms if not f.has_grad)
             raise TypeError(f"{self.name} has no gradient because {rough} has none")
         first, *rest = self.terms
+        x = _kept(x, out)
         first.grad(x, out=out, work=child(work, "0"))
         for i, f in enumerate(rest, 1):
             out += f.grad(x, out=buffer(work, "grad", x), work=child(work, str(i)))
 
     def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
         first, *rest = self.terms
+        x = _kept(x, out)
         value, _ = first.value_grad(x, out, child(work, "0"), batch)
         for i, f in enumerate(rest, 1):
             more, g = f.value_grad(x, buffer(work, "grad", x), child(work, str(i)), batch)
@@ -121,6 +129,11 @@ class Sum(Functional):
 
     def take(self, index: np.ndarray) -> Functional:
         return Sum([f.take(index) for f in self.terms])
+
+
+def _kept(x: Array, out: Array) -> Array:
+    """``x``, which every term reads, where ``out`` is not the same memory; else a copy."""
+    return x.copy() if array_module(x).may_share_memory(x, out) else x
 
 
 def terms_of(f: Functional) -> list[Functional]:

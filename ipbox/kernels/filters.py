@@ -1,4 +1,9 @@
-"""What Fields of Experts need besides products of matrices: windows of images as columns, and the experts' functions."""
+"""What Fields of Experts need besides products of matrices: windows of images as columns, and the experts' functions.
+
+Responses t are (..., K, m, n), one image for each filter.  The experts are w √(t² + ν²) - v √(t² + η²); the rows of
+``p`` (4, K), float64 on the host, are w, ν², v and η².  The second part of the experts, which is not convex, counts in
+the pixels ``inside`` = (i0, i1, j0, j1) alone.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,19 @@ from types import ModuleType
 
 import numpy as np
 
-from ipbox.backend import Array, array_module, is_device, reduce_sum, to_device
+from ipbox.backend import Array, array_module, is_device, to_device, to_host
 
-__all__ = ["add_columns", "columns", "experts_influence", "experts_linearised", "experts_value"]
+__all__ = [
+    "add_columns",
+    "columns",
+    "experts_change",
+    "experts_influence",
+    "experts_linearised",
+    "experts_sums",
+    "experts_value",
+]
+
+Inside = tuple[int, int, int, int]
 
 
 def columns(u: Array, size: int, out: Array) -> Array:
@@ -59,37 +74,73 @@ def add_columns(c: Array, size: int, out: Array) -> None:
         out[..., a : a + m, b : b + n] += c[..., tap, :, :]
 
 
-def experts_value(t: Array, w: np.ndarray, nu: np.ndarray) -> np.ndarray:
-    """w_k Σ √(t_k² + ν_k²), float64 on the host, shape (..., K), for responses t (..., K, P)."""
+def experts_value(t: Array, p: np.ndarray, inside: Inside) -> np.ndarray:
+    """Σ w √(t² + ν²) - v √(t² + η²) of every expert: float64 on the host, shape (..., K)."""
     if not is_device(t):
-        return _cpu().value.run(t.size, t, w, nu * nu)
+        return _cpu().value.run(4 * t.size, t, p, inside)
+    f, g, _, _ = _parts(t.astype(np.float64), p, inside)
+    t2 = t.astype(np.float64) ** 2
+    nu2, eta2 = (_images(a, f) for a in p[[1, 3]])
+    return to_host((f * (t2 + nu2) - g * (t2 + eta2)).sum(axis=(-1, -2)))
+
+
+def experts_influence(t: Array, p: np.ndarray, inside: Inside) -> None:
+    """t <- w t/s - v t/σ, s = √(t² + ν²), σ = √(t² + η²), in place."""
+    if not is_device(t):
+        _cpu().influence.run(4 * t.size, t, p.astype(t.dtype), inside)
+        return
+    f, g, _, _ = _parts(t, p, inside)
+    t *= f - g
+
+
+def experts_linearised(t: Array, r: Array, p: np.ndarray, inside: Inside) -> None:
+    """r <- (w ν²/s³ - v η²/σ³) r, in place: the derivative of the influence along r."""
+    if not is_device(t):
+        _cpu().linearised.run(4 * t.size, t, r, p.astype(t.dtype), inside)
+        return
+    f, g, h, k = _parts(t, p, inside)
+    r *= f * h - g * k
+
+
+def experts_sums(t: Array, r: Array, p: np.ndarray, inside: Inside) -> np.ndarray:
+    """Σ r times the derivatives of the influence by log w, log ν, log v, log η: float64 on the host, (..., 4, K)."""
+    if not is_device(t):
+        return _cpu().sums.run(4 * t.size, t, r, p.astype(t.dtype), inside)
+    t, r = t.astype(np.float64), r.astype(np.float64)
+    f, g, h, k = _parts(t, p, inside)
+    y = t * r
+    parts = [(y * a).sum(axis=(-1, -2)) for a in (f, -f * h, -g, g * k)]
+    return to_host(array_module(t).stack(parts, axis=-2))
+
+
+def experts_change(t: Array, r: Array, d: np.ndarray, p: np.ndarray, inside: Inside) -> None:
+    """r <- (w ν²/s³ - v η²/σ³) r + the derivative of the influence along d = (dlog w, dlog ν, dlog v, dlog η).
+
+    t becomes its influence.
+    """
+    if not is_device(t):
+        _cpu().change.run(4 * t.size, t, r, d.astype(t.dtype), p.astype(t.dtype), inside)
+        return
+    f, g, h, k = _parts(t, p, inside)
+    dw, dnu, dv, deta = (_images(a, t) for a in d)
+    r *= f * h - g * k
+    r += (f * (dw - dnu * h) - g * (dv - deta * k)) * t
+    t *= f - g
+
+
+def _parts(t: Array, p: np.ndarray, inside: Inside) -> tuple[Array, Array, Array, Array]:
+    """w/s, v/σ, ν²/s² and η²/σ², by array functions."""
     xp = array_module(t)
-    s = xp.sqrt(t.astype(np.float64) ** 2 + _column(nu * nu, t, np.float64))
-    return w * reduce_sum(s.reshape(-1, s.shape[-1]), True).reshape(t.shape[:-1])
+    w, nu2, v, eta2 = (_images(a, t) for a in p)
+    mask = xp.zeros(t.shape[-2:], dtype=t.dtype)
+    mask[inside[0] : inside[1], inside[2] : inside[3]] = 1
+    s2, sigma2 = t * t + nu2, t * t + eta2
+    return w / xp.sqrt(s2), v * mask / xp.sqrt(sigma2), nu2 / s2, eta2 / sigma2
 
 
-def experts_influence(t: Array, w: np.ndarray, nu: np.ndarray) -> None:
-    """t <- w t/√(t² + ν²), in place."""
-    if not is_device(t):
-        w, nu2 = w.astype(t.dtype), (nu * nu).astype(t.dtype)
-        _cpu().influence.run(4 * t.size, t, w, nu2)
-        return
-    t *= _column(w, t) / array_module(t).sqrt(t * t + _column(nu * nu, t))
-
-
-def experts_linearised(t: Array, v: Array, w: np.ndarray, nu: np.ndarray) -> None:
-    """v <- w ν² v/√(t² + ν²)³, in place: the derivative of the influence along v."""
-    if not is_device(t):
-        w, nu2 = w.astype(t.dtype), (nu * nu).astype(t.dtype)
-        _cpu().linearised.run(4 * t.size, t, v, w, nu2)
-        return
-    r = t * t + _column(nu * nu, t)
-    v *= _column(w * nu * nu, t) / (r * array_module(t).sqrt(r))
-
-
-def _column(a: np.ndarray, like: Array, dtype: object = None) -> Array:
+def _images(a: np.ndarray, like: Array) -> Array:
     """A number for each expert, ready to multiply responses."""
-    return to_device(a.astype(like.dtype if dtype is None else dtype)[:, None], array_module(like))
+    return to_device(a.astype(like.dtype)[:, None, None], array_module(like))
 
 
 @functools.cache

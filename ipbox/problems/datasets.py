@@ -38,6 +38,11 @@ DATASETS: dict[str, Dataset] = {
     "ct_lung2_full": Dataset(
         {"ct_lung2_full.npz": "892a12e13c00b2ba6fa726b57ee4f250d73f5699a6ac3944c45108c90a3fb685"}, *_PYRADIOMICS
     ),
+    "foe_48": Dataset(
+        {"foe_48.npz": "84408c87c65b4ae7deada7e746a70133d3441c9a3d76ae3bdab946da7a5c055d"},
+        "learned from mr_brain by tests/bench/bilevel/foe_training.py",
+        "BSD-3-Clause, see data/README.md",
+    ),
     "mni": Dataset(
         {"mni.npz": "9e7a906edb04c1bd32c943b488bd813326e7753d3eba1518cf722c113898912c"},
         "MNI ICBM152 2009, cut from nilearn 0.14.1 (https://github.com/nilearn/nilearn)",
