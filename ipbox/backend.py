@@ -154,6 +154,8 @@ def per_sample(a: Any, x: Array) -> Any:
     """A coefficient ready to multiply ``x``: a Python float, or one number per sample along the first axis."""
     if np.ndim(a) == 0:
         return float(a)
+    if len(a) != len(x):
+        raise ValueError(f"{len(a)} numbers are given for {len(x)} samples; expected one for each, or one for all")
     shape = (-1,) + (1,) * (x.ndim - 1)
     return array_module(x).asarray(np.asarray(a, dtype=real_dtype(x.dtype))).reshape(shape)
 

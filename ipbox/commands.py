@@ -10,6 +10,7 @@ import contextlib
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,12 @@ def writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:
     if make_folder:
         with contextlib.suppress(OSError):  # the next check says it better
             out.parent.mkdir(parents=True, exist_ok=True)
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK) or out.is_dir():
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):  # what os.access says does not hold for root
+            good = not out.is_dir() and (not out.exists() or os.access(out, os.W_OK))
+    except OSError:
+        good = False
+    if not good:
         raise UsageError(f"--out is {path}; expected a file in a folder that exists and can be written")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,9 +180,10 @@ def compare(
     """
     A, b, x_true = _unpack(problem)
     _check(methods)
+    _check_options(path, held_out, noisier)
     lost = {}
     if noisier is not None:
-        if x_true is None or set(noisier[1]) != set(methods):
+        if x_true is None or _unpack(noisier[0])[2] is None or set(noisier[1]) != set(methods):
             raise ValueError("noisier is given without x_true, or with other methods; expected the same methods there")
         lost = {row.method: row.psnr for row in compare(*noisier, progress=progress).rows}
     rows, images, infos = [], {}, {}
@@ -200,8 +203,8 @@ def compare(
                 ssim=None if x_true is None else metrics.ssim(_magnitude(x), _magnitude(x_true)),
                 residual=_residual(A, x, b),
                 held_out=None if held_out is None else _residual(held_out[0], x, held_out[1]),
-                niter=getattr(info, "niter", None),
-                stop=getattr(info, "stop", None),
+                niter=_of_kind(getattr(info, "niter", None), numbers.Integral),
+                stop=_of_kind(getattr(info, "stop", None), str),
                 seconds=seconds,
                 applications=count.total,
                 **_weight(info),
@@ -220,6 +223,8 @@ def _unpack(problem: tuple[Any, ...]) -> tuple[Any, Array, Array | None]:
     A, b, x_true = (*problem, None)[:3]
     if x_true is not None and not backend.is_array(x_true):
         raise TypeError(f"x_true is {type(x_true).__name__}; expected an array, or None where it is not known")
+    if x_true is not None and not bool(backend.array_module(x_true).isfinite(x_true).all()):
+        raise ValueError("x_true has NaN or infinite entries; expected finite values")
     return A, b, x_true
 
 
@@ -229,6 +234,19 @@ def _check(methods: Mapping[str, Method]) -> None:
     for name, method in methods.items():
         if not isinstance(name, str) or not callable(method):
             raise TypeError(f"methods has {name!r}: {method!r}; expected a name and a function (A, b) -> (x, info)")
+
+
+def _check_options(path: Any, held_out: Any, noisier: Any) -> None:
+    """What is used only after the methods have run, or long before."""
+    if path is not None and not (isinstance(path, str | os.PathLike) and Path(path).parent.is_dir()):
+        raise ValueError(f"path is {path!r}; expected a file in a folder that exists")
+    for name, value, what in (("held_out", held_out, "(A, b)"), ("noisier", noisier, "(problem, methods)")):
+        if value is not None and not (isinstance(value, tuple | list) and len(value) == 2):
+            raise TypeError(f"{name} is {type(value).__name__}; expected a tuple {what}")
+    if held_out is not None and (held_out[0] is None or not backend.is_array(held_out[1])):
+        raise TypeError(f"held_out has {type(held_out[0]).__name__} and {type(held_out[1]).__name__}; expected (A, b)")
+    if noisier is not None and not isinstance(noisier[1], Mapping):
+        raise TypeError(f"noisier has {type(noisier[1]).__name__} for its methods; expected a dictionary")
 
 
 def _call(name: str, method: Method, A: Any, b: Array) -> tuple[Array, Any]:
@@ -250,11 +268,17 @@ def _residual(A: Any, x: Array, b: Array) -> float | None:
 
 def _weight(info: Any) -> dict[str, Any]:
     """λ, and the rule that chose it, where ``info`` tells them."""
-    extra = getattr(info, "extra", None) or {}
+    extra = getattr(info, "extra", None)
+    extra = extra if isinstance(extra, Mapping) else {}
     lam = extra.get("lam")
     if isinstance(lam, list | tuple | np.ndarray):  # of a hybrid method: one for each step
-        lam = float(lam[-1]) if len(lam) else None
-    return {"lam": lam, "lam_rule": getattr(extra.get("choice"), "rule", None)}
+        lam = np.ravel(lam)[-1] if len(lam) else None
+    return {"lam": _of_kind(lam, numbers.Real), "lam_rule": getattr(extra.get("choice"), "rule", None)}
+
+
+def _of_kind(value: Any, kind: type) -> Any:
+    """None for what a method calls so and the table cannot show."""
+    return value if isinstance(value, kind) else None
 
 
 def _bar(methods: Mapping[str, Method], progress: bool) -> Any:

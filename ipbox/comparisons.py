@@ -91,12 +91,14 @@ def compare(args: argparse.Namespace) -> None:
             raise UsageError("--noise is 0; expected a number > 0, since the methods choose λ and stop by it")
         problem = ipbox.problem(args.problem, xp=args.xp, **options)
         noisier = ipbox.problem(args.problem, xp=args.xp, **_noisier(options))
+        if not (problem[1].any() and (args.once or noisier[1].any())):
+            raise UsageError("the data are zero everywhere; expected more --counts")
     told = ", ".join(f"{name} {value}" for name, value in options.items())
     print(f"{args.problem}: {setting.help} ({told}); {problem[0].shape[1]} unknowns, {problem[1].size} data")
     for kind in KINDS:
         print(f"{kind}: {', '.join(name for name in getattr(setting, kind) if name in chosen) or '-'}")
-    methods = {name: _method(name, args, problem) for name in chosen}
-    second = None if args.once else (noisier, {name: _method(name, args, noisier) for name in chosen})
+    methods = {name: _served(name, args, problem) for name in chosen}
+    second = None if args.once else (noisier, {name: _served(name, args, noisier) for name in chosen})
     result = ipbox.compare(problem, methods, noisier=second)
     print(result.table())
     print(_summary(result))
@@ -122,6 +124,19 @@ def _noisier(options: dict[str, Any]) -> dict[str, Any]:
     if "counts" in options:
         return {**options, "counts": options["counts"] / 4}
     return {**options, "noise": 2 * options["noise"]}
+
+
+def _served(name: str, args: argparse.Namespace, problem: tuple[Any, ...]) -> Method:
+    """The method, which names itself where the problem asked for cannot serve it, such as by a target out of reach."""
+    method = _method(name, args, problem)
+
+    def run(A: Any, b: Any) -> tuple[Any, Any]:
+        try:
+            return method(A, b)
+        except (ValueError, RuntimeError) as err:
+            raise UsageError(f"{name}: {err} (--methods leaves a method out)") from err
+
+    return run
 
 
 def _method(name: str, args: argparse.Namespace, problem: tuple[Any, ...]) -> Method:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ipbox
-from ipbox.commands import PICTURES, bar, checked_input, writable
+from ipbox.commands import PICTURES, UsageError, bar, checked_input, writable
 
 Method = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -83,6 +83,8 @@ def demo(args: argparse.Namespace) -> None:
         A, b, x_true, info = problem
         if not ipbox.backend.norm(b) < math.sqrt(float(finfo(b.dtype).max)):
             raise FloatingPointError(f"the squared norm of the data is beyond the range of {b.dtype}")
+        if not b.any():
+            raise UsageError("the data are zero everywhere; expected ones with a signal, such as more --counts")
         delta = math.hypot(info.noise_level, info.model_error or 0.0)
         lam = _weight(args, A, b, delta) if "tv" in shown.methods else None
     told = ", ".join(f"{name} {value}" for name, value in options.items())

@@ -4,17 +4,64 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 import ipbox as ip
-from ipbox.choose import TV_FACTOR, tv_weight
+from ipbox.choose import RULES, TV_FACTOR, balancing, discrepancy, gcv, tv_weight
 
 
 def problem(n: int = 32, views: int = 20, h: float = 1.0, dtype: str = "float64") -> tuple[ip.RayTransform, np.ndarray]:
     A = ip.RayTransform((n, n), np.arange(views) * (math.pi / views), pixel_size=h, dtype=dtype)
     return A, np.ones(A.dimsd, dtype=dtype)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("level", [-1.0, math.nan, math.inf, "low", np.array([1.0])])
+def test_every_rule_refuses_what_is_no_noise_level(rule: str, level: object) -> None:
+    with pytest.raises(ValueError, match="^noise_level is"):
+        ip.tv(None, np.eye(4), rule, level)
+
+
+def test_balancing_takes_the_divergence_of_low_counts_itself() -> None:
+    """γ λ R = D at the chosen λ, for the Kullback-Leibler divergence without any scaling."""
+    b = np.random.default_rng(0).poisson(1.0, 400).astype(float)
+    D = ip.KL(None, b)
+
+    def mean(lam: float) -> tuple[np.ndarray, None]:
+        return (b + lam * b.mean()) / (1 + lam) + 1e-9, None
+
+    choice = balancing(mean, None, b, lambda u: float(((u - b.mean()) ** 2).sum()), D=D, lams=np.logspace(-3, 3, 60))
+    values = [1.5 * math.log(D.value(u) + lam * ((u - b.mean()) ** 2).sum()) - math.log(lam)
+              for lam in choice.curve["lam"] for u in [mean(lam)[0]]]  # fmt: skip
+    np.testing.assert_allclose(choice.curve["balance"], values, rtol=1e-12)
+
+
+def test_rules_on_data_without_information() -> None:
+    """Refused in words of their own, without a division by zero on the way."""
+    zeros = np.zeros((8, 8))
+    with pytest.raises(ValueError, match=r"^D \+ λR is 0 for every weight"):
+        ip.tv(None, zeros, "balancing")
+    with pytest.raises(ValueError, match="^the L-curve is a point or a line"):
+        ip.tv(None, zeros, "l_curve")
+    with pytest.raises(ValueError, match="does not rise above 0"):
+        ip.tv(None, zeros, "discrepancy", fidelity="kl")
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "call"),
+    [
+        (ValueError, "^max_solves is 0", lambda b: discrepancy(lambda lam: (b, None), None, b, 1.0, max_solves=0)),
+        (ValueError, "^reconstruct returned an image", lambda b: discrepancy(lambda lam: (b[0], 0), None, b, 1.0)),
+        (ValueError, "^lams is 'all'", lambda b: gcv(lambda lam, b=b: (b, None), None, b, lams="all")),
+        (ValueError, "^max_dof is 'all'", lambda b: gcv(lambda lam, b=b: (b, None), None, b, max_dof="all")),
+    ],
+)  # fmt: skip
+def test_bad_options_of_rules(error: type[Exception], message: str, call: Any) -> None:
+    with pytest.raises(error, match=message):
+        call(np.eye(4))
 
 
 def test_denoising_weight_is_the_standard_deviation() -> None:

@@ -140,9 +140,42 @@ def test_bad_methods(problem: tuple, given: object, error: type[Exception], word
         ip.compare(problem, given)
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"path": "no-such-folder/a.png"}, ValueError, "^path is 'no-such-folder/a.png'; expected a file in a folder"),
+        ({"path": 3}, ValueError, "^path is 3"),
+        ({"held_out": 3}, TypeError, "^held_out is int; expected a tuple"),
+        ({"held_out": (None, np.ones(3))}, TypeError, "^held_out has NoneType"),
+        ({"noisier": 3}, TypeError, "^noisier is int; expected a tuple"),
+        ({"noisier": ((None, np.ones(3)), {"late": ip.fbp})}, ValueError, "^noisier is given without x_true"),
+        ({"noisier": ((None, np.ones(3)), ["late"])}, TypeError, "^noisier has list for its methods"),
+    ],
+)
+def test_bad_options_are_refused_before_the_work(
+    problem: tuple, options: dict, error: type[Exception], words: str
+) -> None:
+    def late(A: object, b: np.ndarray) -> None:
+        raise AssertionError("the method was run")
+
+    with pytest.raises(error, match=words):
+        ip.compare(problem, {"late": late}, **options)
+
+
+def test_what_a_method_tells_in_its_own_way_is_left_out(problem: tuple) -> None:
+    class Info:
+        niter, stop = "many", 3
+        extra = ("lam", 1.0)
+
+    row = ip.compare(problem, {"own": lambda A, b: (A.apply_adjoint(b), Info())}).rows[0]
+    assert (row.niter, row.stop, row.lam) == (None, None, None)
+
+
 def test_bad_problem_and_unknown_row(problem: tuple, result: Comparison) -> None:
     with pytest.raises(TypeError, match="problem is not a tuple of 2 to 4"):
         ip.compare(problem[0], {"fbp": ip.fbp})
+    with pytest.raises(ValueError, match="x_true has NaN"):
+        ip.compare((*problem[:2], problem[2] * np.nan), {"fbp": ip.fbp})
     with pytest.raises(TypeError, match="x_true is list; expected an array"):
         ip.compare((*problem[:2], problem[2].tolist()), {"fbp": ip.fbp})
     with pytest.raises(KeyError, match="method is 'tv'; expected one of fbp, cgls"):

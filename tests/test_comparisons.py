@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,27 @@ def test_some_methods_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (["ct", "--out", "picture.txt"], "picture.txt"),
         (["ct", "--noise", "0", "--size", "32"], "--noise is 0; expected a number > 0"),
         (["pet", "--counts", "0"], "counts"),
+        (["ct", "--size", "17", "--methods", "wavelet", "--once"], "wavelet: dims is (17, 17); Wavelet expects even"),
+        (["inpaint", "--size", "16", "--noise", "10", "--methods", "tv"], "tv: the target ‖Au - b‖ = "),
+        (["pet", "--size", "16", "--counts", "1"], "the data are zero everywhere; expected more --counts"),
     ],
 )
-def test_bad_input(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input(options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if "--out" not in options:
+        options = [*options, "--out", str(tmp_path / "c.png")]
     assert main(["compare", *options, "--quiet"]) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also for root, to whom every folder seems writable."""
+
+    def refuse(**_: object) -> None:
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert main(["compare", "ct", "--size", "16", "--out", str(tmp_path / "c.png"), "--quiet"]) == 2
+    assert "expected a file in a folder that exists and can be written" in capsys.readouterr().err

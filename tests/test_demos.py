@@ -52,6 +52,7 @@ def test_demo(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
         (["blur", "--image", "dog"], "image is 'dog'"),
         (["inpaint", "--mask", "all"], "mask is 'all'"),
         (["super-resolution", "--factor", "7"], "factor is 7"),
+        (["pet", "--size", "16", "--counts", "1"], "the data are zero everywhere; expected ones with a signal"),
         (["denoise", "--out", "x.doc"], "--out is x.doc; expected a file that ends in .png, .pdf, .svg"),
     ],
 )

@@ -34,6 +34,19 @@ def tikhonov(M: np.ndarray, b: np.ndarray, lam: float) -> np.ndarray:
     return vt.T @ (s / (s**2 + lam) * (u.T @ b))
 
 
+@pytest.mark.parametrize("lam", [1.0, 100.0])
+def test_cgls_stays_at_the_minimiser_where_its_gradient_is_rounding(lam: float, rng: np.random.Generator) -> None:
+    """A tolerance out of single precision's reach, then a start at the minimiser: no step may go up."""
+    A = ip.RayTransform((8, 8), np.arange(30) * (math.pi / 30))
+    M = np.stack([A.apply(e.reshape(8, 8)).ravel() for e in np.eye(64, dtype=np.float32)], axis=1)
+    b = A.apply(np.ones((8, 8), np.float32)) + rng.standard_normal(A.dimsd).astype(np.float32)
+    exact = tikhonov(M.astype(np.float64), b.ravel().astype(np.float64), lam).reshape(8, 8)
+    x = None
+    for _ in range(2):
+        x, run = ip.tikhonov(A, b, lam, tol=1e-9, niter=400, x0=x)
+        assert np.linalg.norm(x - exact) <= 1e-4 * np.linalg.norm(exact)
+
+
 # ---------------------------------------------------------------- CG
 
 

@@ -84,14 +84,15 @@ def l_curve(
     """
     if R is None:
         raise TypeError("R is None; the L-curve expects the regulariser's value, R(u)")
-    if corner not in CORNERS:
+    if not isinstance(corner, str) or corner not in CORNERS:
         raise ValueError(f"corner is {corner!r}; expected 'distance' or 'curvature'")
     grid = weights(lams, lam0)
     path = Path(reconstruct, A, b, D=D, R=R, x_true=x_true, tol=inner_tol, progress=progress)
     for lam in grid:
         path.solve(float(lam))
-    t, rho, eta = (np.log(path.column(name)) for name in ("lam", "residual", "R"))
-    values = CORNERS[corner](t, rho, eta)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of zeros: the curve is then no curve, as said below
+        t, rho, eta = (np.log(path.column(name)) for name in ("lam", "residual", "R"))
+        values = CORNERS[corner](t, rho, eta)
     for point, value in zip(sorted(path.points, key=lambda p: p["lam"]), values, strict=True):
         point[corner] = float(value)
     if np.isnan(values).all():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ipbox.backend import Array
 from ipbox.choose.path import Map, Path, check_positive
 from ipbox.choose.result import Choice
+from ipbox.operators.tomography import check_count
 
 FAR = math.log(30.0)  # longest step in log λ while the target is not bracketed
 SLOPE = 0.5  # d log‖Au - b‖/d log λ that is assumed for the first step
-FINEST = 1e-7  # accuracy of solves
+FINEST = 1e-7  # accuracy of solves, in single precision 10 roundings
 FLAT = 0.01  # slope below which the curve has reached an end of its range
 NEAR = 5.0  # tolerances from the target at which solves become accurate
 SHARE = 0.7  # of the tolerance that is used: the solves themselves are not exact
@@ -95,6 +98,7 @@ def discrepancy(
     """
     path = Path(reconstruct, A, b, D=D, x_true=x_true, tol=inner_tol, progress=progress)
     target = _target(noise_level, D, b) * check_positive(safety, "safety")
+    check_count(max_solves, "max_solves")
     within, t = check_positive(within, "within"), math.log(check_positive(lam0, "lam0"))
     search, accuracy, accurate = _Search(), inner_tol, inner_tol == tol
     while path.solves < max_solves:
@@ -108,7 +112,7 @@ def discrepancy(
         if t is None:
             raise ValueError(_infeasible(path, target, search.reason))
         if accurate and accuracy is not None:  # the solve was not as accurate as its stop rule made believe
-            accuracy = max(0.3 * accuracy, FINEST)
+            accuracy = max(0.3 * accuracy, FINEST, 10 * float(np.finfo(b.dtype).eps))
         elif not accurate and (stuck or off <= NEAR * within):
             search, accuracy, accurate = _Search(SLOPE if stuck else search.slope), tol, True
     raise RuntimeError(

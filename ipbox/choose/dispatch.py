@@ -94,6 +94,8 @@ def resolve(
         x, info = reconstruct(lam)
         _note(info, lam=lam)
         return x, info
+    if noise_level is not None:
+        check_level(noise_level)
     given: dict[str, Any] = dict(options, D=D, tol=tol, progress=progress)
     given["inner_tol"] = None if tol is None else max(tol, INNER_TOL)
     if guess is not None:
@@ -115,6 +117,12 @@ def resolve(
 def _note(info: Any, **what: Any) -> None:
     if hasattr(info, "extra"):
         info.extra.update(what)
+
+
+def check_level(noise_level: Any) -> None:
+    """The norm of the noise is a number >= 0, also for rules that only start their search from it."""
+    if not isinstance(noise_level, numbers.Real) or not 0 <= noise_level < math.inf:
+        raise ValueError(f"noise_level is {noise_level!r}; expected a positive number")
 
 
 def check_lam(lam: Any) -> float:

@@ -20,7 +20,8 @@ def weights(lams: np.ndarray | None, lam0: float) -> np.ndarray:
         low, high = DECADES
         exponents = np.linspace(high, low, round((high - low) * PER_DECADE) + 1)
         return check_positive(lam0, "lam0") * 10.0**exponents
-    grid = np.asarray(lams, dtype=np.float64)
+    grid = np.asarray(lams)
+    grid = grid.astype(np.float64) if grid.dtype.kind in "iuf" else np.empty(0)  # nothing that could be taken
     if grid.ndim != 1 or len(grid) < 3 or not (np.isfinite(grid).all() and (grid > 0).all()):
         raise ValueError(f"lams is {lams!r}; expected at least three positive numbers")
     grid = np.unique(grid)[::-1]

@@ -148,6 +148,7 @@ def _gcv(
     progress: bool = False,
 ) -> Choice:
     _check_gaussian(D, rule)
+    check_positive(max_dof, "max_dof")
     grid = weights(lams, lam0)
     path = Path(reconstruct, A, b, x_true=x_true, tol=inner_tol, progress=progress)
     m = data_count(path.A, b)

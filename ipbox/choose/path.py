@@ -108,13 +108,17 @@ class Path:
         self._bar.update()
         if not isinstance(result, tuple) or len(result) != 2 or not backend.is_array(result[0]):
             raise TypeError(f"reconstruct returned {type(result).__name__}; expected a tuple (x, info) with an array x")
+        if self.A is None and result[0].shape != self.b.shape:
+            shape = result[0].shape
+            raise ValueError(f"reconstruct returned an image of shape {shape}; expected that of b, {self.b.shape}")
         return result
 
     def misfit(self, x: Array) -> float:
         """‖Au - b‖, or √(2D) of another fidelity; of KL √(m D/E[D]), which is √m where u explains the m counts."""
         if hasattr(self.D, "expected_value"):
             m = self.b.size if self.D.mask is None else float(self.D.mask.sum())
-            return math.sqrt(m * max(float(self.D.value(x)), 0.0) / self.D.expected_value(x))
+            value = max(float(self.D.value(x)), 0.0)
+            return math.sqrt(m * value / self.D.expected_value(x)) if 0 < value < math.inf else value
         if self.D is not None:
             return math.sqrt(max(2 * float(self.D.value(x)), 0.0))
         return backend.norm(self.forward(x) - self.b)

@@ -148,8 +148,11 @@ def balancing(
     path = Path(reconstruct, A, b, D=D, R=R, x_true=x_true, tol=inner_tol, progress=progress)
     for lam in grid:
         point = path.solve(float(lam))
-        F = 0.5 * point["residual"] ** 2 + lam * point["R"]
+        misfit = 0.5 * point["residual"] ** 2 if D is None else float(D.value(path.x))
+        F = misfit + lam * point["R"]
         point["balance"] = (1 + gamma) * math.log(F) - math.log(lam) if F > 0 else math.nan
+    if all(math.isnan(p["balance"]) for p in path.points):
+        raise ValueError("D + λR is 0 for every weight; expected data that are not zero, or other weights (lams=...)")
     lam, at_end = _local(path.column("lam"), path.column("balance"))
     return path.finish("balancing", lam, tol, at_end=at_end)
 

@@ -75,6 +75,7 @@ class Affine(ConvexSet):
         check_array(d, tuple(self.C.dimsd), self.C.dtype_out, "d", self.C.name)
         self._V = None
         if dense:
+            check_data(C, "C")
             least = self._decompose(backend.to_host(C), backend.to_host(d))
         else:
             least = backend.to_host(self._pseudo_inverse(d[None]))

@@ -11,6 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work
 from ipbox.functionals.composition import check_data
+from ipbox.functionals.fidelity import check_like
 from ipbox.functionals.images import ConvexSet, Vectors, check_radius, room
 
 
@@ -53,7 +54,7 @@ class L2Ball(ConvexSet):
     ) -> None:
         super().__init__(dims)
         self.radius, self.vectors = check_radius(radius), Vectors(self.dims, axis)
-        if centre is not None and check_data(centre, "centre").shape[-len(self.dims) :] != self.dims:
+        if centre is not None and self.dims not in (check_data(centre, "centre").shape, centre.shape[1:]):
             raise ValueError(f"centre has shape {centre.shape}; expected {self.dims}, or with one batch axis")
         self.centre = centre
 
@@ -62,12 +63,20 @@ class L2Ball(ConvexSet):
             return self
         return L2Ball(self.dims, self.radius, self.centre[index], self.vectors.axes)
 
+    def _centre_of(self, z: Array) -> Array:
+        """c, which has to go with ``z``."""
+        c = self.centre
+        check_like(c, z, type(self).__name__, "centre")
+        if c.ndim == z.ndim and len(c) != len(z):
+            raise ValueError(f"x has {len(z)} samples; L2Ball with a centre of shape {c.shape} expects {len(c)}")
+        return c
+
     def _from_centre(self, z: Array) -> Array:
-        return self.vectors.of(z if self.centre is None else z - self.centre)
+        return self.vectors.of(z if self.centre is None else z - self._centre_of(z))
 
     def _norms(self, d: Array) -> Array:
         xp = backend.array_module(d)
-        return xp.sqrt((abs(d) ** 2).sum(axis=-1, keepdims=True, dtype=np.float64))
+        return xp.sqrt((abs(d).astype(np.float64) ** 2).sum(axis=-1, keepdims=True))
 
     def _inside(self, z: Array) -> Array:
         allowed = self.radius * (1 + room(z, self.vectors.length))
@@ -87,7 +96,7 @@ class L2Ball(ConvexSet):
 
     def _support(self, z: Array) -> np.ndarray:
         value = self.radius * backend.reduce_sum(self._norms(self.vectors.of(z)), True)
-        return value if self.centre is None else value + backend.reduce_sum((z * self.centre.conj()).real, True)
+        return value if self.centre is None else value + backend.reduce_sum((z * self._centre_of(z).conj()).real, True)
 
 
 class LinfBall(Functional):

@@ -138,7 +138,7 @@ class Functional(pyproximal.ProxOperator):
 
     def value(self, x: Array, batch: bool = False) -> Any:
         """f(x): a float, or with ``batch`` one float64 per sample of the first axis."""
-        return self.weight * self._value(self._enter(x), batch)
+        return self.weight * self._value(self._enter(x, batch), batch)
 
     def grad(self, x: Array, out: Array | None = None, work: Work = None) -> Array:
         """∇f(x), written to ``out`` where given.
@@ -149,22 +149,22 @@ class Functional(pyproximal.ProxOperator):
             where f is not differentiable (never a Moreau envelope instead).
         """
         z = self._enter(x)
-        g = backend.array_module(z).empty_like(z) if out is None else out.reshape(z.shape)
+        g = _target(x, z, out)
         self._grad(z, g, work)
         if self.weight != 1.0:
             g *= self.weight
-        return g.reshape(x.shape)
+        return _leave(g, x, out)
 
     def value_grad(
         self, x: Array, out: Array | None = None, work: Work = None, batch: bool = False
     ) -> tuple[Any, Array]:
         """f(x) and ∇f(x), with one application of an operator and one of its adjoint."""
-        z = self._enter(x)
-        g = backend.array_module(z).empty_like(z) if out is None else out.reshape(z.shape)
+        z = self._enter(x, batch)
+        g = _target(x, z, out)
         value = self._value_grad(z, g, work, batch)
         if self.weight != 1.0:
             g *= self.weight
-        return self.weight * value, g.reshape(x.shape)
+        return self.weight * value, _leave(g, x, out)
 
     def hessian_apply(self, x: Array, v: Array, out: Array | None = None, work: Work = None) -> Array:
         """∇²f(x) v, written to ``out`` where given.
@@ -189,22 +189,26 @@ class Functional(pyproximal.ProxOperator):
         [[-2.0, 2.0], [-2.0, 2.0]]
         """
         z, d = self._enter(x), self._enter(v)
-        h = backend.array_module(z, d).empty_like(d) if out is None else out.reshape(d.shape)
+        backend.array_module(z, d)
+        h = _target(v, d, out)
         self._hessian(z, d, h, work)
         if self.weight != 1.0:
             h *= self.weight
-        return h.reshape(v.shape)
+        return _leave(h, v, out)
 
     def prox(self, x: Array, tau: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{τf}(x) = argmin_u f(u) + ‖u - x‖²/(2τ), in the shape of ``x`` (the image's, or flat)."""
         self._check_convex("prox")
-        z = self._enter(x)
-        p = backend.array_module(z).empty_like(z) if out is None else out.reshape(z.shape)
-        self._prox(z, check_step(tau, "tau") * self.weight, p, work)
-        return p.reshape(x.shape)
+        z, tau = self._enter(x), check_step(tau, "tau")
+        if np.ndim(tau) and (len(tau) != len(x) or self.dims is not None and z.ndim != 1 + len(self.dims)):
+            raise ValueError(f"tau has {len(tau)} entries; expected a number, or one for each sample of x {x.shape}")
+        p = _target(x, z, out)
+        self._prox(z, tau * self.weight, p, work)
+        return _leave(p, x, out)
 
     def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{σf*}(y) = y - σ prox_{f/σ}(y/σ) (Moreau)."""
+        self._enter(y)
         sigma = check_step(sigma, "sigma")
         scale = backend.per_sample(sigma, y)
         p = self.prox(y / scale, 1.0 / sigma, work=work)
@@ -218,7 +222,7 @@ class Functional(pyproximal.ProxOperator):
     def conj(self, y: Array, batch: bool = False) -> Any:
         """f*(y) = sup_u <u, y> - f(u)."""
         self._check_convex("conjugate")
-        return self._conj(self._enter(y), self.weight, batch)
+        return self._conj(self._enter(y, batch), self.weight, batch)
 
     def take(self, index: np.ndarray) -> Functional:
         """The functional of a part of the samples of a batch (itself, unless it holds data of each sample)."""
@@ -254,16 +258,17 @@ class Functional(pyproximal.ProxOperator):
 
     def scaled(self, c: float) -> Functional:
         """c·f."""
-        if not math.isfinite(c):
-            raise ValueError(f"weight is {c}; expected a finite number")
+        weight = self.weight * c
+        if not math.isfinite(weight):
+            raise ValueError(f"weight is {weight}; expected a finite number")
         if c < 0 and not self.has_grad:
             raise ValueError(f"weight {c:g} of {self.name} is negative; expected a non-negative one (f is not smooth)")
-        if c == 0:
+        if weight == 0:
             from ipbox.functionals.sum import Zero
 
             return Zero(self.dims)
         f = copy.copy(self)
-        f.weight = self.weight * c
+        f.weight = weight
         return f
 
     def __mul__(self, c: Any) -> Functional:
@@ -309,19 +314,44 @@ class Functional(pyproximal.ProxOperator):
         if self.weight < 0:
             raise ValueError(f"{self.name} has a negative weight, so no {what}; expected a convex functional")
 
-    def _enter(self, x: Array) -> Array:
+    def _enter(self, x: Array, batch: bool = False) -> Array:
         """``x`` in the image's shape: PyProximal's solvers hand over flat vectors."""
         backend.array_module(x)
-        if x.dtype.char not in "fdFD":
+        if x.dtype.char not in "fdFD" or not x.dtype.isnative:
             raise TypeError(f"x has dtype {x.dtype}; expected float32, float64, complex64 or complex128")
+        if x.ndim == 0:
+            raise ValueError("x has shape (); expected at least one axis")
+        nd = 0 if self.dims is None else len(self.dims)
+        if batch and nd and x.ndim != nd + 1:
+            who = type(self).__name__
+            raise ValueError(f"x has shape {x.shape}; {who} with batch expects (samples,) + {self.dims}")
         if self.dims is None:
             return x
-        nd = len(self.dims)
         if x.shape[max(x.ndim - nd, 0) :] == self.dims:
             return x
         if x.ndim == 1 and x.size == math.prod(self.dims):
             return x.reshape(self.dims)
         raise ValueError(f"x has shape {x.shape}; {type(self).__name__} expects {self.dims}, or the same flattened")
+
+
+def _target(x: Array, z: Array, out: Array | None) -> Array:
+    """Where a result for ``z``, which is ``x`` in another shape, is computed: ``out``, or a new array in C order."""
+    if out is not None:
+        backend.array_module(x, out)
+    if out is not None and (out.shape != x.shape or out.dtype != x.dtype):
+        raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; expected {x.shape} and {x.dtype}, as x")
+    if out is not None and out.flags.c_contiguous:
+        return out.reshape(z.shape)
+    return backend.array_module(z).empty(z.shape, dtype=z.dtype)
+
+
+def _leave(result: Array, x: Array, out: Array | None) -> Array:
+    """The result in the shape of ``x``, in ``out`` where given."""
+    result = result.reshape(x.shape)
+    if out is None or out.flags.c_contiguous:
+        return result
+    out[...] = result
+    return out
 
 
 def buffer(work: Work, key: str, like: Array, shape: tuple[int, ...] | None = None, dtype: Any = None) -> Array:
@@ -349,7 +379,10 @@ def check_step(tau: Any, name: str) -> Any:
         if not (tau > 0 and math.isfinite(tau)):
             raise ValueError(f"{name} is {tau:g}; expected a positive number")
         return tau
-    tau = np.asarray(tau, dtype=np.float64)
+    tau = np.asarray(tau)
+    if tau.dtype.kind not in "iuf":
+        raise TypeError(f"{name} has dtype {tau.dtype}; expected positive numbers")
+    tau = tau.astype(np.float64)
     if tau.ndim != 1 or not (tau > 0).all() or not np.isfinite(tau).all():
         raise ValueError(f"{name} has shape {tau.shape}; expected positive numbers, one per sample")
     return tau

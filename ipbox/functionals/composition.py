@@ -84,6 +84,9 @@ class Composition(Functional, DualTerm):
     """
 
     def __init__(self, g: Functional, K: Operator) -> None:
+        dimsd = tuple(K.dimsd)
+        if g.dims is not None and g.dims != dimsd[-len(g.dims) :] and dimsd != (math.prod(g.dims),):
+            raise ValueError(f"g is {g.name} on arrays of shape {g.dims}; expected {dimsd}, what {K.name} gives")
         self.g, self.K = g, K
         self.has_grad, self.explicit = g.has_grad, g.explicit
         super().__init__(tuple(K.dims))
@@ -175,12 +178,14 @@ class Composition(Functional, DualTerm):
 
 
 def check_data(b: Array, name: str = "b") -> Array:
-    """Measured data: a floating-point array without NaN or Inf."""
+    """Measured data: a floating-point array, not empty, without NaN or Inf."""
     if not backend.is_array(b):
         raise TypeError(f"{name} is {type(b).__name__}; expected a NumPy or CuPy array")
     xp = backend.array_module(b)
     if b.dtype.kind not in "fc" or b.dtype.char not in "fdFD" or not b.dtype.isnative:
         raise TypeError(f"{name} has dtype {b.dtype}; expected float32, float64, complex64 or complex128")
+    if b.ndim == 0 or b.size == 0:
+        raise ValueError(f"{name} has shape {b.shape}; expected at least one axis and one entry")
     if not bool(xp.isfinite(b).all()):
         raise ValueError(f"{name} has NaN or infinite entries; expected finite data")
     return b

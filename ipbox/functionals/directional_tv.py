@@ -82,10 +82,13 @@ class DirectionalTV(GradientNorm):
             raise ValueError(f"eta is {eta!r}; expected a positive number")
         xp = backend.array_module(guide)
         v = self.gradient.forward(xp.ascontiguousarray(guide), xp.empty(self.dual_dims, guide.dtype))
+        top = float(abs(v).max()) or 1.0  # the squares of v itself may leave the range of its precision
+        v /= top
         squares = (v * v).sum(axis=0)
         self.gamma = float(gamma)
-        self.eta = float(eta) if eta is not None else ETA * math.sqrt(float(squares.max())) or 1.0
-        self.xi = v / xp.sqrt(squares + self.eta**2)
+        self.eta = float(eta) if eta is not None else top * ETA * math.sqrt(float(squares.max())) or 1.0
+        length = xp.sqrt(squares + min(self.eta / top, 1e15) ** 2)
+        self.xi = v / xp.where(length > 0, length, 1)
 
     # ------------------------------------------------------------ K = D∇
 

@@ -113,12 +113,13 @@ class Fidelity(Functional):
 
     def _data(self, y: Array) -> Array:
         """b in the shape of ``y``, which may be flat or have a batch axis."""
+        check_like(self.b, y, type(self).__name__)
         return self._shaped(self.b, y)
 
     def _shaped(self, b: Array, y: Array) -> Array:
         if b.shape in (y.shape, y.shape[1:]):
             return b
-        if b.size != y.size:
+        if b.size != y.size or y.shape not in ((b.size,), b.shape[1:]):
             raise ValueError(f"x has shape {y.shape}; {type(self).__name__} with b of shape {b.shape} expects the same")
         return b.reshape(y.shape)
 
@@ -284,6 +285,13 @@ class L2(Fidelity):
             super().descend(x, d, tau, theta, x_bar, work)
         else:
             kernels.primal_step(x, d, tau, theta, x_bar, b=self.b, w=self.weight)
+
+
+def check_like(b: Array, x: Array, who: str, name: str = "b") -> None:
+    """Refuse an image of another precision than ``b``, or a real one for a complex ``b``."""
+    backend.array_module(b, x)
+    if x.dtype != b.dtype and backend.complex_dtype(b.dtype) != x.dtype:
+        raise TypeError(f"x has dtype {x.dtype}; {who} expects that of {name}, {b.dtype}")
 
 
 def check_fits(A: Any, b: Array) -> None:

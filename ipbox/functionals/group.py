@@ -70,8 +70,10 @@ class GroupSparsity(ImageFunctional):
         if weights.dtype.kind not in "fiu":
             raise TypeError(f"weights has dtype {weights.dtype}; expected numbers")
         weights = weights.astype(np.float64)
-        if weights.shape != (count,) or not ((weights >= 0) & np.isfinite(weights)).all():
-            raise ValueError(f"weights has shape {weights.shape}; expected a number >= 0 for each of {count} groups")
+        if weights.shape != (count,):
+            raise ValueError(f"weights has shape {weights.shape}; expected a number for each of {count} groups")
+        if not ((weights >= 0) & np.isfinite(weights)).all():
+            raise ValueError(f"weights goes from {weights.min():g} to {weights.max():g}; expected finite numbers >= 0")
         if labels is not None:  # one more group, without weight, for the entries that are in none
             labels, weights = np.where(labels < 0, count, labels), np.append(weights, 0.0)
         self._labels, self._weights = labels if labels is None else HeldArray(labels), HeldArray(weights)
@@ -79,13 +81,13 @@ class GroupSparsity(ImageFunctional):
     def _norms(self, z: Array) -> tuple[Array, Array]:
         """‖z_g‖ in float64, shape (samples, groups), and w."""
         xp = backend.array_module(z)
-        squares = abs(z) ** 2
+        squares = abs(z).astype(np.float64) ** 2
         if self._labels is None:
-            sums = self.vectors.of(squares).sum(axis=-1, dtype=np.float64)
+            sums = self.vectors.of(squares).sum(axis=-1)
         else:
             labels, count = self._labels.like(z), self._weights.host.size
             places = (labels + count * xp.arange(len(z))[:, None]).reshape(-1)
-            sums = xp.bincount(places, weights=squares.astype(np.float64).reshape(-1), minlength=count * len(z))
+            sums = xp.bincount(places, weights=squares.reshape(-1), minlength=count * len(z))
             sums = sums.reshape((len(z), count))
         return xp.sqrt(sums), self._weights.like(z)
 
@@ -129,9 +131,14 @@ def group_labels(groups: Any, dims: tuple[int, ...]) -> np.ndarray:
         if groups.dtype.kind not in "iu" or groups.shape != dims:
             raise ValueError(f"groups has dtype {groups.dtype} and shape {groups.shape}; expected integers, {dims}")
         labels = backend.to_host(groups).reshape(-1).astype(np.int64)
-        if labels.min() < -1:
-            raise ValueError(f"groups has entries down to {labels.min()}; expected numbers from 0, or -1 for no group")
+        if labels.min() < -1 or labels.max() >= size:
+            raise ValueError(
+                f"groups has entries from {labels.min()} to {labels.max()}; expected numbers from 0 to {size - 1}, "
+                f"or -1 for no group"
+            )
         return labels
+    if not np.iterable(groups):
+        raise TypeError(f"groups is {type(groups).__name__}; expected an array of int, or a sequence of index arrays")
     labels = np.full(size, -1, dtype=np.int64)
     for g, indices in enumerate(groups):
         indices = np.atleast_1d(backend.to_host(indices) if backend.is_array(indices) else np.asarray(indices))

@@ -14,6 +14,7 @@ from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work, buffer
 from ipbox.functionals.composition import DualTerm
 from ipbox.functionals.split_gradient import SplitGradient
+from ipbox.operators.tomography import check_count
 
 RELAXATION = 1.6
 VALUE_GAP = 1e-6  # relative to α1 TV, where the iteration starts
@@ -81,7 +82,8 @@ class InfConvTV(Functional, DualTerm):
         for name, value in (("alpha1", alpha1), ("alpha0", alpha0), ("accuracy", accuracy)):
             if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value!r}; expected a positive number")
-        self.alpha1, self.alpha0, self.accuracy, self.niter = float(alpha1), float(alpha0), float(accuracy), int(niter)
+        self.alpha1, self.alpha0, self.accuracy = float(alpha1), float(alpha0), float(accuracy)
+        self.niter = check_count(niter, "niter")
         self.split = SplitGradient(dims, spacing)
         super().__init__(self.split.dims)
         self.aux = (self.dims,)

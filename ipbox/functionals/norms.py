@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.base import Functional, Work
+from ipbox.functionals.base import Functional, Work, check_step
 
 
 class L1(Functional):
@@ -43,7 +44,8 @@ class L1(Functional):
 
     def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{σf*}(y) = y / max(1, |y|/λ): the projection on |y| <= λ."""
-        xp = backend.array_module(y)
+        xp = backend.array_module(self._enter(y))
+        check_step(sigma, "sigma")
         return xp.divide(y, xp.maximum(self._modulus(y) / self.weight, 1), out=out)
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
@@ -70,13 +72,14 @@ class L21(L1):
     """
 
     def __init__(self, ndim: int = 2) -> None:
-        if ndim not in (1, 2, 3):
-            raise ValueError(f"ndim is {ndim}; expected 1, 2 or 3 pixel axes")
-        self.ndim = ndim
+        if not isinstance(ndim, numbers.Integral) or ndim not in (1, 2, 3):
+            raise ValueError(f"ndim is {ndim!r}; expected 1, 2 or 3 pixel axes")
+        self.ndim = int(ndim)
         super().__init__()
 
     def _modulus(self, x: Array) -> Array:
         xp = backend.array_module(x)
         if x.ndim < self.ndim + 1:
             raise ValueError(f"x has shape {x.shape}; L21 expects (components,) + {self.ndim} pixel axes")
-        return xp.sqrt((xp.abs(x) ** 2).sum(axis=-(self.ndim + 1), keepdims=True))
+        squares = xp.abs(x).astype(np.float64) ** 2  # in single precision they overflow long before the moduli do
+        return xp.sqrt(squares.sum(axis=-(self.ndim + 1), keepdims=True)).astype(backend.real_dtype(x.dtype))

@@ -11,6 +11,7 @@ from ipbox.backend import Array
 from ipbox.functionals.base import Work
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.fidelity import Fidelity
+from ipbox.operators import as_operator
 
 
 class Quadratic(Fidelity):
@@ -46,7 +47,7 @@ class Quadratic(Fidelity):
     hessian_needs_x = False
 
     def __init__(self, A: Any, b: Array) -> None:
-        super().__init__(A, check_data(b))
+        super().__init__(as_operator(A), check_data(b))
         if tuple(self.A.dims) != tuple(self.A.dimsd) or self.A.dtype_in != self.A.dtype_out:
             raise ValueError(f"A maps {tuple(self.A.dims)} to {tuple(self.A.dimsd)}; expected a self-adjoint operator")
         self._check_definite()

@@ -54,6 +54,8 @@ class WaveletL1(ImageFunctional):
     ) -> None:
         super().__init__(dims)
         self.wavelet, self.coarse = wavelet, bool(coarse)
+        if not isinstance(wavelet, str):  # the next line hashes it
+            raise ValueError(f"wavelet is {wavelet!r}; expected a name, such as 'db4'")
         self.levels = transform(self.dims, wavelet, levels, "float32").levels
 
     def _transform(self, z: Array) -> Wavelet:

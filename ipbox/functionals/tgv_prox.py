@@ -14,6 +14,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.kernels import derivatives
 from ipbox.kernels import tgv as kernels
+from ipbox.operators.differences import check_spacing
 
 RHO = 1.9  # over-relaxation: about 1.8 times fewer iterations than 1
 EVERY = 25
@@ -33,10 +34,7 @@ class Geometry:
 
     @classmethod
     def of(cls, c: int, beta: float, spacing: Any) -> Geometry:
-        h = np.asarray(1.0 if spacing is None else spacing, dtype=float)
-        if h.shape not in ((), (1,), (c,)) or not ((h > 0) & np.isfinite(h)).all():
-            raise ValueError(f"spacing is {spacing}; expected positive numbers, one or one for each of {c} axes")
-        h = np.broadcast_to(h, (c,))
+        h = np.array(check_spacing(1.0 if spacing is None else spacing, c))
         kappa = float(np.exp(-np.log(h).mean()))
         return cls(tuple(float(k) for k in h * kappa), kappa, beta * kappa)
 

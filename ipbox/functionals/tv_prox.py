@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from typing import Any
 
@@ -13,6 +14,7 @@ from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work, buffer
 from ipbox.functionals.composition import DualTerm
 from ipbox.functionals.image_gradient import ImageGradient
+from ipbox.operators.tomography import check_count
 
 
 class GradientNorm(Functional, DualTerm):
@@ -26,10 +28,12 @@ class GradientNorm(Functional, DualTerm):
     has_prox = True
 
     def __init__(self, gradient: ImageGradient, isotropic: bool, accuracy: float | None, niter: int) -> None:
-        if accuracy is not None and not accuracy > 0:
-            raise ValueError(f"accuracy is {accuracy}; expected a positive number")
-        self.gradient, self.isotropic, self.accuracy = gradient, bool(isotropic), accuracy
-        self.niter = int(niter)
+        if accuracy is not None and not (isinstance(accuracy, numbers.Real) and 0 < accuracy < math.inf):
+            raise ValueError(f"accuracy is {accuracy!r}; expected a positive number")
+        if not isinstance(isotropic, bool):
+            raise TypeError(f"isotropic is {isotropic!r}; expected True or False")
+        self.gradient, self.isotropic, self.accuracy = gradient, isotropic, accuracy
+        self.niter = check_count(niter, "niter")
         super().__init__(gradient.dims)
 
     # ------------------------------------------------------------ K

@@ -11,7 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
 from ipbox.solvers.core import Certificate, Parts, Problem, Solver, State, Verdict
-from ipbox.solvers.line_search import ratio, squares
+from ipbox.solvers.line_search import inner, ratio, squares
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class CGLS(Solver):
 
     def step(self, p: Parts, s: State) -> None:
         forward(p, s.p, s.q)
-        alpha = ratio(s.gamma, stacked_squares(p, s.q))
+        # <g, p> is γ but for rounding; with it no step goes up, also where g is nothing but rounding
+        alpha = ratio(inner(s.g, s.p, p), stacked_squares(p, s.q))
         backend.axpy(alpha, s.p, s.x)
         for r, q in zip(s.r, s.q, strict=True):
             backend.axpy(-alpha, q, r)
