@@ -240,6 +240,9 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert vars(resumed.cost) == vars(whole.cost)
     with pytest.raises(ValueError, match="of another run"):
         method.minimise(p.evaluator(), np.full(4, -1.0), checkpoint=path)
+    other = problem(CASES["dct"], 0.02)
+    with pytest.raises(ValueError, match="of another problem"):
+        method.minimise(other.evaluator(), np.full(4, -2.0), checkpoint=path)
 
 
 # ---------------------------------------------------------------- bad input

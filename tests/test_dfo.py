@@ -153,8 +153,16 @@ def test_residuals_that_come_no_more_accurate(floor):
     found = dfo(Inexact(curved, 1, floor=floor), [-0.7, 0.9], ([-2, -2], [2, 2]))
     assert found.stop == "accuracy" and found.evaluations < 60
     assert found.bound > 0 and (found.delta >= floor).all()
-    # (32) failed, so the model promised less than bound/η_1'
+    # the model, which may be wrong, promised less than the errors of two values
     assert curved(found.theta) @ curved(found.theta) - best <= 2 * found.bound / 0.05
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_where_accuracy_ends_a_decrease_that_is_certain_is_still_taken(seed):
+    """Where (32) cannot be had, (33) decides alone: else most of what could be gained would be left."""
+    best = dfo(exact_only(curved), [-0.7, 0.9], ([-2, -2], [2, 2]), accuracy=None).f
+    found = dfo(Inexact(curved, seed, floor=1e-4), [-0.7, 0.9], ([-2, -2], [2, 2]))
+    assert curved(found.theta) @ curved(found.theta) - best <= 5 * found.bound
 
 
 def test_fixed_accuracy_and_exact_entries():
@@ -356,6 +364,10 @@ def test_starts_and_bounds_of_no_use(theta0, bounds, match):
         (lambda x, a: np.ones((2, 2)), ValueError, r"r of shape \(2, 2\)"),
         (lambda x, a: np.ones(0), ValueError, r"r of shape \(0,\)"),
         (lambda x, a: (np.ones(2), -1.0), ValueError, "delta = -1.0"),
+        (lambda x, a: "none", TypeError, "residuals gave 'none' at theta"),
+        (lambda x, a: [1j], TypeError, r"residuals gave \[1j\] at theta"),
+        (lambda x, a: ([1.0], "small"), TypeError, r"expected r, or \(r, delta\), of numbers"),
+        (lambda x, a: ([1.0], 0.1, 2), TypeError, r"expected r, or \(r, delta\), of numbers"),
         (lambda x, a: (np.ones(2), np.nan), ValueError, "delta = nan"),
         (lambda x, a: (np.ones(2), np.ones(3)), ValueError, "delta ="),
         (lambda x, a: np.ones(2 if x[0] == 0 else 3), ValueError, "gave 3 numbers"),

@@ -172,6 +172,8 @@ class Algorithm:
                 yield from self.criticality_phase()
             elif self.bound(old) > c.eta1_prime * predicted:  # (32)
                 if self.exhausted(old):
+                    if 2 * self.bound(old) < predicted:  # a decrease can still be certain, by (33)
+                        return model, s, predicted
                     self.stop = "accuracy"
                 else:
                     needed = self.accuracy_for(old.r, old.inexact, predicted)

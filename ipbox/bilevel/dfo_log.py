@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ipbox.bilevel.dfo_model import Point
+from ipbox.bilevel.evaluations import check_checkpoint
 from ipbox.solvers.state import State
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Log:
         work_done: Callable[[], float] | None,
         checkpoint: str | Path | None,
     ) -> None:
+        check_checkpoint(checkpoint)
         self.residuals, self.checkpoint = residuals, checkpoint
         self._work = getattr(residuals, "work", None) if work_done is None else work_done
         if self._work is not None and not callable(self._work):
@@ -62,7 +64,12 @@ class Log:
     def _checked(self, theta: np.ndarray, found: Any) -> tuple[np.ndarray, np.ndarray]:
         """r̃ and δ as vectors of float64."""
         given, error = found if isinstance(found, tuple) and len(found) == 2 else (found, 0.0)
-        r = np.array(given, dtype=np.float64)
+        try:
+            r, delta = np.array(given, dtype=np.float64), np.asarray(error, dtype=np.float64)
+        except (ValueError, TypeError) as err:
+            raise TypeError(
+                f"residuals gave {found!r} at theta = {theta}; expected r, or (r, delta), of numbers"
+            ) from err
         if r.ndim != 1 or r.size == 0:
             raise ValueError(f"residuals gave r of shape {r.shape} at theta = {theta}; expected a vector")
         if not np.isfinite(r).all():
@@ -71,7 +78,6 @@ class Log:
             raise ValueError(
                 f"residuals gave {len(r)} numbers at theta = {theta}; expected {len(self.rows['r'][0])}, as before"
             )
-        delta = np.asarray(error, dtype=np.float64)
         if delta.shape not in ((), r.shape) or not ((delta >= 0) & (delta < np.inf)).all():
             raise ValueError(
                 f"residuals gave delta = {delta} at theta = {theta}; expected a number from 0 on, or {r.shape} of them"

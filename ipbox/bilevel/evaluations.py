@@ -18,6 +18,26 @@ class EndOfBudget(Exception):
     """Raised where an evaluation would begin after the last one allowed."""
 
 
+def check_checkpoint(path: Any) -> None:
+    """Refuse, before anything is computed, what could not be written."""
+    if path is None:
+        return
+    if not isinstance(path, str | Path):
+        raise TypeError(f"checkpoint is {path!r}; expected a path")
+    if Path(path).is_dir() or not Path(path).parent.is_dir():
+        raise ValueError(f"checkpoint is {path}; expected a file (.npz) in a folder that is there")
+
+
+def check_same_problem(saved: dict[str, Any] | None, now: dict[str, Any] | None, eps: float) -> None:
+    """Refuse the checkpoint of another problem: numbers that tell of it differ by more than rounding."""
+    a, b = (np.empty(0) if d is None else d["numbers"] for d in (saved, now))
+    if a.shape != b.shape or not np.allclose(a, b, rtol=eps**0.5, atol=0.0):
+        raise ValueError(
+            "the checkpoint is of another problem; expected the same true images, data, lower level, penalty and "
+            "convention (for a new run, another path)"
+        )
+
+
 class Evaluations:
     """Evaluations of f, logged; a restarted minimiser is given those in the log again, and so comes to where it was.
 
@@ -58,6 +78,9 @@ class Evaluations:
         if not isinstance(work, numbers.Real) or not work > 0:
             raise ValueError(f"work is {work!r}; expected a positive number")
         self.evaluator, self._evaluate, self.run = evaluator, evaluate, run
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback is {type(callback).__name__}; expected a function of a row of the history")
+        check_checkpoint(checkpoint)
         self.most, self.work, self.checkpoint, self.callback = int(most), float(work), checkpoint, callback
         self.log: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []

@@ -116,9 +116,7 @@ def hypergradient(
     q, delta = found.q, found.residual
     evaluator.cost += found.cost
 
-    z = -lower.mixed(theta, u, q).sum(axis=0)
-    if problem.penalty is not None:
-        z += problem.penalty.grad(theta, lower)
+    z = problem.penalty_gradient(theta) - lower.mixed(theta, u, q).sum(axis=0)
     if not np.isfinite(z).all():
         raise FloatingPointError(f"the hypergradient has NaN or infinite entries at theta = {theta}")
 

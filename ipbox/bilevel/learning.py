@@ -12,11 +12,13 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.bilevel.evaluations import check_checkpoint
 from ipbox.bilevel.lower import LowerLevel
 from ipbox.bilevel.oracle import solve_lower
 from ipbox.bilevel.penalties import Penalty
 from ipbox.bilevel.problem import BilevelProblem
 from ipbox.bilevel.terms import ParametricTerm
+from ipbox.functionals import Functional
 from ipbox.solvers.core import Solver
 
 
@@ -53,12 +55,14 @@ class Learned:
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             where the data are not as those learned from.
         """
         data = tuple(self.problem.lower.b.shape[1:])
-        if not backend.is_array(b) or b.shape not in (data, (*b.shape[:1], *data)):
-            raise ValueError(f"b has shape {getattr(b, 'shape', None)}; expected {data}, or (n,) + {data}")
+        if not backend.is_array(b):
+            raise TypeError(f"b is {type(b).__name__}; expected an array of shape {data}, or (n,) + {data}")
+        if b.shape not in (data, (*b.shape[:1], *data)):
+            raise ValueError(f"b has shape {b.shape}; expected {data}, or (n,) + {data}")
         batch = b if b.ndim == len(data) + 1 else b[None]
         lower = self.problem.lower.with_data(batch)
         u = lower.observed(solve_lower(lower, self.theta, accuracy, method=method).u)
@@ -138,6 +142,10 @@ def learn(
         lower = lower.with_data(data)
     elif isinstance(lower, ParametricTerm):
         lower = LowerLevel(None, data, lower)
+    elif isinstance(lower, Functional):
+        raise TypeError(
+            f"lower is {lower.name}, which has no parameters; expected a term such as Weight({lower.name}(...))"
+        )
     elif callable(lower):
         lower = lower(data)
         if not isinstance(lower, LowerLevel):
@@ -150,12 +158,20 @@ def learn(
         method = DFO()
     if isinstance(method, type) or not callable(getattr(method, "minimise", None)):
         raise TypeError(f"method is {method!r}; expected a configured one, such as ip.bilevel.DFO()")
+    known = inspect.signature(method.minimise).parameters
+    for name in options:
+        if name not in known:
+            own = ", ".join(k for k, v in known.items() if v.kind is v.KEYWORD_ONLY)
+            raise TypeError(
+                f"{name} is no option of {type(method).__name__}.minimise; expected {own}, or a setting of it"
+            )
+    check_checkpoint(options.get("checkpoint"))
     problem = BilevelProblem(truths, lower, penalty, convention)
     evaluator = problem.evaluator(method=lower_method, n_jobs=n_jobs)
     if theta0 is not None:
         start = lower.check(theta0)
     else:  # searches over a box need none
-        optional = inspect.signature(method.minimise).parameters["theta0"].default is None
+        optional = known["theta0"].default is None
         start = None if optional else lower.initial()
     result = method.minimise(evaluator, start, bounds, **options)
     return Learned(result.theta, result.f, result.bound, result, problem)

@@ -92,10 +92,13 @@ class LowerLevel:
 
         Raises
         ------
-        ValueError
-            for another length, or entries that are not finite.
+        ValueError, TypeError
+            for another length, or entries that are no finite numbers.
         """
-        theta = np.asarray(theta, dtype=np.float64)
+        try:
+            theta = np.asarray(theta, dtype=np.float64)
+        except (ValueError, TypeError) as err:
+            raise TypeError(f"theta is {theta!r}; expected {len(self.names)} real numbers") from err
         if theta.shape != (len(self.names),):
             raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {', '.join(self.names)}")
         if not np.isfinite(theta).all():
@@ -110,7 +113,7 @@ class LowerLevel:
 
     def at(self, theta: np.ndarray) -> Functional:
         """Φ(·; θ) of all samples."""
-        return Sum([t.functional(part) for t, part in self._parts(self.check(theta))])
+        return Sum([_functional(t, part) for t, part in self._parts(self.check(theta))])
 
     def constants(self, theta: np.ndarray) -> tuple[float, float]:
         """μ and L: strong convexity of Φ(·; θ), and the Lipschitz constant of its gradient.
@@ -146,7 +149,10 @@ class LowerLevel:
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         """B_i*q_i = ∂_θ <∇Φ_i(u_i; θ), q_i>: float64, shape (n, p)."""
-        return np.concatenate([t.mixed(part, u, q) for t, part in self._parts(theta)], axis=1)
+        parts = [(t, t.mixed(part, u, q)) for t, part in self._parts(theta)]
+        for t, B in parts:
+            _check_shape(f"{type(t).__name__}.mixed", B, (len(u), len(t.names)))
+        return np.concatenate([B for _, B in parts], axis=1)
 
     def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
         """B_i dθ, as ``u``."""
@@ -154,7 +160,9 @@ class LowerLevel:
         total = self.xp.zeros_like(u)
         for (t, part), (_, step) in zip(self._parts(theta), steps, strict=True):
             if t.names:
-                total += t.mixed_apply(part, u, step)
+                change = t.mixed_apply(part, u, step)
+                _check_shape(f"{type(t).__name__}.mixed_apply", change, u.shape)
+                total += change
         return total
 
     def start(self) -> Array:
@@ -202,8 +210,24 @@ def _check_observe(observe: Any, dims: tuple[int, ...]) -> Any:
     return P
 
 
+def _functional(t: ParametricTerm, theta: np.ndarray) -> Functional:
+    f = t.functional(theta)
+    if not isinstance(f, Functional):
+        raise TypeError(f"{type(t).__name__}.functional gave {type(f).__name__} at {theta}; expected a Functional")
+    return f
+
+
+def _check_shape(what: str, found: Any, shape: tuple[int, ...]) -> None:
+    """Refuse what a user's term should not give."""
+    if getattr(found, "shape", None) != tuple(shape):
+        given = f"shape {found.shape}" if backend.is_array(found) else type(found).__name__
+        raise ValueError(f"{what} gave {given}; expected an array of shape {tuple(shape)}")
+
+
 def _as_term(t: Any) -> ParametricTerm:
     if isinstance(t, ParametricTerm):
+        if not isinstance(t.names, tuple | list) or not all(isinstance(name, str) for name in t.names):
+            raise TypeError(f"names of {type(t).__name__} is {t.names!r}; expected a tuple of strings")
         return t
     if isinstance(t, Functional):
         if not t.has_grad:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ipbox.bilevel.analysis import AnalysisLower, Denoised
 from ipbox.bilevel.cost import Cost
-from ipbox.bilevel.evaluations import EndOfBudget, Evaluations
+from ipbox.bilevel.evaluations import EndOfBudget, Evaluations, check_same_problem
 from ipbox.bilevel.first_order import Box
 from ipbox.bilevel.result import BilevelResult
 
@@ -67,6 +67,12 @@ class AnalysisProblem:
     def scale(self) -> float:
         """The factor of Σ‖û_i - u_i‖²: 1/n or 1."""
         return 1.0 / self.lower.n if self.convention == "mean" else 1.0
+
+    def fingerprint(self) -> np.ndarray:
+        """What tells this problem from another: norms and distances of a random image."""
+        lower, v = self.lower, np.random.default_rng(0).standard_normal(self.lower.dims)
+        distances = [np.linalg.norm(a - v) for a in (*lower.b, *self.truths)]
+        return np.array([self.scale, lower.gamma, np.linalg.norm(lower.stacked @ v.ravel()), *distances])
 
     def evaluator(self) -> AnalysisEvaluator:
         """An `AnalysisEvaluator` of this problem."""
@@ -148,10 +154,11 @@ class AnalysisEvaluator:
 
     def get_state(self) -> dict[str, Any]:
         """Warm start and cost, to be saved."""
-        return {"warm": self.warm, "cost": dict(vars(self.cost))}
+        return {"warm": self.warm, "cost": dict(vars(self.cost)), "problem": {"numbers": self.problem.fingerprint()}}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave."""
+        check_same_problem(state["problem"], {"numbers": self.problem.fingerprint()}, float(np.finfo(np.float64).eps))
         self.warm, self.cost = state["warm"], Cost(**state["cost"])
 
 

@@ -16,7 +16,7 @@ from ipbox.bilevel.terms import Fixed
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.base import Work
 from ipbox.operators import counting
-from ipbox.solvers import GradientDescent, Nesterov, Problem, solve
+from ipbox.solvers import Diverged, GradientDescent, Nesterov, Problem, solve
 from ipbox.solvers.core import Run, Solver
 from ipbox.solvers.stop_rule import StopRule
 from ipbox.solvers.stopping import niter
@@ -164,7 +164,10 @@ def _by_solver(
     problem = Problem(f, lower.n, lower.dims, lower.dtype, lower.xp.__name__)
     stop = niter(iterations) if iterations is not None else Accuracy(tolerance) | niter(max_iterations)
     with _counting(lower) as count:
-        found = solve(problem, method, x0=u, stop=stop)
+        try:
+            found = solve(problem, method, x0=u, stop=stop)
+        except Diverged as err:
+            raise FloatingPointError(f"the lower level gave NaN, or diverged, at theta = {theta}: {err}") from err
     if found.certificate.bound is None:
         raise TypeError(f"method is {type(method).__name__}, which has no certificate; expected one such as Nesterov()")
     certificate = np.asarray(found.certificate.bound, dtype=np.float64).reshape(lower.n)

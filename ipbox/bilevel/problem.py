@@ -11,6 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.cost import Cost
+from ipbox.bilevel.evaluations import check_same_problem
 from ipbox.bilevel.lower import LowerLevel
 from ipbox.bilevel.oracle import MAX_ITERATIONS, LowerSolution, solve_lower
 from ipbox.bilevel.penalties import Penalty
@@ -65,6 +66,11 @@ class BilevelProblem:
         expected = (self.lower.n, *(self.lower.dims if P is None else P.dimsd))
         if tuple(self.truths.shape) != expected:
             raise ValueError(f"truths has shape {self.truths.shape}; expected {expected}, one for each of the data")
+        kinds = "bif" if self.lower.dtype.kind == "f" else "bifc"
+        if self.truths.dtype.kind not in kinds:
+            raise TypeError(
+                f"truths has dtype {self.truths.dtype}; expected numbers like the unknown's, {self.lower.dtype}"
+            )
         if not bool(self.lower.xp.isfinite(self.truths).all()):
             raise ValueError("truths has NaN or infinite entries; expected finite numbers")
         if self.penalty is not None and not isinstance(self.penalty, Penalty):
@@ -90,17 +96,39 @@ class BilevelProblem:
         """∇g(u) = 2 scale P*(Pu - truth), g the fit of the upper level; it is 2 scale-Lipschitz."""
         P = self.lower.observe
         g = self.lower.observed(u) - self.truths
-        g *= 2 * self.scale
+        g = (2 * self.scale * g).astype(u.dtype)  # truths may have another precision
         return g if P is None else P.apply_adjoint(g)
 
     def penalty_value(self, theta: np.ndarray) -> float:
         """J(θ)."""
         if self.penalty is None:
             return 0.0
-        value = float(self.penalty.value(theta, self.lower))
+        value = self.penalty.value(theta, self.lower)
+        if not isinstance(value, numbers.Real):
+            raise TypeError(f"penalty gave {value!r} at theta = {theta}; expected a number")
+        value = float(value)
         if not 0 <= value < np.inf:
             raise ValueError(f"penalty is {value:g} at theta = {theta}; expected a finite number that is not negative")
         return value
+
+    def penalty_gradient(self, theta: np.ndarray) -> np.ndarray:
+        """∇J(θ), shape (p,)."""
+        if self.penalty is None:
+            return np.zeros(len(theta))
+        g = self.penalty.grad(theta, self.lower)
+        if np.shape(g) != theta.shape:
+            raise ValueError(f"the penalty's gradient is {g!r}; expected an array of shape {theta.shape}")
+        return np.asarray(g, dtype=np.float64)
+
+    def fingerprint(self, theta: np.ndarray) -> np.ndarray:
+        """What tells this problem from another: ‖∇Φ_i‖ and the distances of random images, and J(θ)."""
+        lower = self.lower
+        random = backend.generator(0, lower.b).standard_normal(
+            (lower.n, *lower.dims), dtype=backend.real_dtype(lower.dtype)
+        )
+        v = random.astype(lower.dtype)
+        slopes = np.sqrt(np.asarray(backend.sum_squares(lower.at(theta).grad(v), True), dtype=np.float64))
+        return np.concatenate([slopes, self.scale * self.distances(v), [self.penalty_value(theta)]])
 
     def evaluator(self, **settings: Any) -> Evaluator:
         """An `Evaluator` of this problem; ``settings`` as there."""
@@ -156,6 +184,7 @@ class Evaluator:
     cost: Cost = field(default_factory=Cost)
     u: Array | None = None
     recent: list[tuple[np.ndarray, Array]] = field(default_factory=list)
+    saved: dict[str, Any] | None = None  # tells a checkpoint of what problem it is
 
     def __post_init__(self) -> None:
         for name in ("max_iterations", "memory", "n_jobs"):
@@ -214,10 +243,26 @@ class Evaluator:
         """Warm starts and cost, to be saved."""
         recent = [{"theta": t, "u": u} for t, u in self.recent]
         last = bool(recent) and self.u is recent[-1]["u"]
-        return {"u": None if last else self.u, "recent": recent, "cost": dict(vars(self.cost))}
+        if self.saved is None and recent:
+            self.saved = self._known(recent[-1]["theta"])
+        return {"u": None if last else self.u, "recent": recent, "cost": dict(vars(self.cost)), "problem": self.saved}
+
+    def _known(self, theta: np.ndarray) -> dict[str, Any]:
+        return {"theta": theta, "numbers": np.append(self.problem.fingerprint(theta), self.iterations or 0)}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
+        """Go on from what `get_state` gave.
+
+        Raises
+        ------
+        ValueError
+            where that was of another problem.
+        """
+        self.saved = state["problem"]
+        if self.saved is not None:
+            theta, lower = self.saved["theta"], self.problem.lower
+            now = self._known(theta) if len(theta) == len(lower.names) else None
+            check_same_problem(self.saved, now, float(np.finfo(lower.dtype).eps))
         self.recent = [(kept["theta"], kept["u"]) for kept in state["recent"]]
         self.u = self.recent[-1][1] if state["u"] is None and self.recent else state["u"]
         self.cost = Cost(**state["cost"])

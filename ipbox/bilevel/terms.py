@@ -33,11 +33,11 @@ class ParametricTerm:
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         """B*q = ∂_θ <∇f_θ(u), q> with B = ∂_θ∇f_θ(u), for each sample: float64, shape (n, p)."""
-        raise NotImplementedError("abstract")
+        raise NotImplementedError(f"{type(self).__name__} has no mixed, the derivative by theta; expected it, or DFO")
 
     def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
         """B dθ, the change of ∇f_θ(u) with θ, as ``u``."""
-        raise NotImplementedError("abstract")
+        raise NotImplementedError(f"{type(self).__name__} has no mixed_apply; expected it, or a method such as DFO")
 
     def hessian_lipschitz(self, theta: np.ndarray) -> float | None:
         """Lipschitz constant of u ↦ ∇²f_θ(u), None where it is not known: then it is estimated."""
@@ -124,7 +124,10 @@ class Weight(ParametricTerm):
         self.f = f
 
     def functional(self, theta: np.ndarray) -> Functional:
-        return self.f.scaled(10.0 ** float(theta[0]))
+        t = float(theta[0])
+        if t >= 308:
+            raise ValueError(f"theta is {t:g}, log10 of the weight of {self.f.name}; expected less than 308")
+        return self.f.scaled(10.0**t)
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         g = self.functional(theta).grad(u)

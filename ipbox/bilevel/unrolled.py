@@ -153,8 +153,7 @@ def unrolled_gradient(
     z += tau_bar * steps.tau_gradient + (beta_bar @ steps.beta_slope) * steps.q_gradient
 
     f = problem.scale * float((problem.distances(u) ** 2).sum()) + problem.penalty_value(theta)
-    if problem.penalty is not None:
-        z += problem.penalty.grad(theta, lower)
+    z += problem.penalty_gradient(theta)
     if not math.isfinite(f) or not np.isfinite(z).all():
         raise FloatingPointError(f"f_N is {f} with gradient {z} at theta = {theta}; expected finite numbers")
     mu, _ = lower.constants(theta)
@@ -266,7 +265,7 @@ class Unrolled:
                 problem, theta, self.iterations, self.algorithm, self.segments, constants=self.constants
             )
             evaluator.cost += found.cost
-            evaluator.u = found.u
+            evaluator.u, evaluator.recent = found.u, [(theta, found.u)]
             delta, r = problem.scale**0.5 * found.certificate, problem.scale**0.5 * problem.distances(found.u)
             bound = float((2 * r + delta) @ delta)
             return {"f": found.f, "bound": bound, "z": found.z, "accuracy": float(found.certificate.max())}

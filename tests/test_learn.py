@@ -1,0 +1,262 @@
+"""`learn`: what every method finds, whose checkpoints it goes on from, and what is refused."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ipbox as ip
+from ipbox.bilevel import (
+    DFO,
+    HOAG,
+    LBFGSB,
+    MAID,
+    BilevelProblem,
+    GridSearch,
+    L1Penalty,
+    Learned,
+    LowerLevel,
+    ParametricTerm,
+    Penalty,
+    ScalarSearch,
+    Unrolled,
+    Weight,
+    learn,
+)
+
+METHODS = [DFO(), MAID(), HOAG(floor=1e-4), LBFGSB(accuracy=1e-6), Unrolled(200), ScalarSearch()]
+BOUNDS = ([-3.0], [1.0])
+
+
+def named(method: Any) -> str:
+    return type(method).__name__
+
+
+def pairs(dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
+    u = np.repeat([[0.0, 0, 0, 0, 1, 1, 1, 1, 0, 0]], 4, axis=0)
+    return u.astype(dtype), (u + 0.1 * np.random.default_rng(0).standard_normal(u.shape)).astype(dtype)
+
+
+def weight(eps: float = 0.05) -> Weight:
+    return Weight(ip.SmoothedTV((10,), eps=eps))
+
+
+def learned(method: Any, given: Any = None, lower: Any = None, **options: Any) -> Learned:
+    given, lower = pairs() if given is None else given, weight() if lower is None else lower
+    return learn(given, lower, method, **({"theta0": [-1.0], "bounds": BOUNDS} | options))
+
+
+@functools.cache
+def best() -> float:
+    """The least f on a fine grid."""
+    return learned(GridSearch(81, accuracy=1e-7), theta0=None, bounds=([-1.5], [-1.2])).f
+
+
+# ---------------------------------------------------------------- what is found
+
+
+@pytest.mark.parametrize("dtypes", [("float64", "float64"), ("float32", "float32"), ("float64", "float32")])
+@pytest.mark.parametrize("method", METHODS, ids=named)
+def test_every_method_finds_what_a_fine_grid_finds(method: Any, dtypes: tuple[str, str]) -> None:
+    u, b = pairs()
+    given = u.astype(dtypes[0]), b.astype(dtypes[1])
+    kept = [a.copy() for a in given]
+    for a in given:
+        a.flags.writeable = False
+    found = learned(method, given)
+    assert abs(found.f - best()) <= found.bound + 1e-5
+    assert all(np.array_equal(a, before) for a, before in zip(given, kept, strict=True))
+    assert found.reconstruct(given[1]).dtype == dtypes[1]
+
+
+def test_pairs_may_be_a_list_and_the_lower_level_a_function() -> None:
+    u, b = pairs()
+    found = learned(GridSearch(5), list(zip(u, b, strict=True)), lambda data: LowerLevel(None, data, weight()))
+    assert found.f == learned(GridSearch(5)).f
+
+
+def test_the_fit_has_the_precision_of_the_unknown() -> None:
+    u, b = pairs()
+    problem = BilevelProblem(u, LowerLevel(None, b.astype("float32"), weight()))
+    assert problem.fit_gradient(problem.lower.start()).dtype == np.float32
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+OTHERS = {
+    "data": lambda u, b: {"given": (u, b + 1.0)},
+    "truths": lambda u, b: {"given": (u[:, ::-1], b)},
+    "order": lambda u, b: {"given": (u, b[::-1])},
+    "number": lambda u, b: {"given": (u[:2], b[:2])},
+    "regulariser": lambda u, b: {"lower": weight(0.5)},
+    "convention": lambda u, b: {"convention": "sum"},
+    "penalty": lambda u, b: {"penalty": L1Penalty(0.1)},
+}
+
+
+@pytest.mark.parametrize("method", [*METHODS, GridSearch(4)], ids=named)
+def test_the_checkpoint_of_another_problem_is_refused(method: Any, tmp_path: Path) -> None:
+    """Else its evaluations would be taken for those of this one."""
+
+    class Killed(Exception):
+        pass
+
+    def kill(row: dict) -> None:
+        if row["work"] > 0 and row.get("iteration", row.get("evaluation")) == 2:
+            raise Killed
+
+    path = tmp_path / "run.npz"
+    with pytest.raises(Killed):
+        learned(method, checkpoint=path, callback=kill)
+    for other in OTHERS.values():
+        with pytest.raises(ValueError, match="of another problem"):
+            learned(method, **{"checkpoint": path} | other(*pairs()))
+    whole, resumed = learned(method), learned(method, checkpoint=path)
+    assert np.array_equal(resumed.theta, whole.theta) and resumed.f == whole.f
+
+
+def test_the_checkpoint_of_another_number_of_iterations_is_refused(tmp_path: Path) -> None:
+    u, b = pairs()
+    problem, path = BilevelProblem(u, LowerLevel(None, b, weight())), tmp_path / "run.npz"
+    method = DFO(accuracy=None, evaluations=3)
+    method.minimise(problem.evaluator(iterations=20), [-1.0], BOUNDS, checkpoint=path)
+    with pytest.raises(ValueError, match="of another problem"):
+        method.minimise(problem.evaluator(iterations=200), [-1.0], BOUNDS, checkpoint=path)
+
+
+@pytest.mark.parametrize("method", [*METHODS, GridSearch(4)], ids=named)
+def test_a_checkpoint_that_could_not_be_written_is_refused_at_once(method: Any, tmp_path: Path) -> None:
+    called: list[dict] = []
+    for path in (tmp_path / "missing" / "run.npz", tmp_path):
+        with pytest.raises(ValueError, match="in a folder that is there"):
+            learned(method, checkpoint=path, callback=called.append)
+    with pytest.raises(TypeError, match="checkpoint is 5"):
+        learned(method, checkpoint=5)
+    assert not called
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def test_arguments_of_no_use() -> None:
+    u, b = pairs()
+    with pytest.raises(ValueError, match="pairs is empty"):
+        learned(DFO(), [])
+    with pytest.raises(ValueError, match=r"\(4, 10\) truths and \(3, 10\) data"):
+        learned(DFO(), (u, b[:3]))
+    with pytest.raises(ValueError, match=r"truths has shape \(4, 5\)"):
+        learned(DFO(), (u[:, :5], b))
+    with pytest.raises(TypeError, match="truths has dtype complex128; expected .*float64"):
+        learned(DFO(), (u + 0j, b))
+    with pytest.raises(TypeError, match="truths has dtype object"):
+        learned(DFO(), (u.astype(object), b))
+    with pytest.raises(TypeError, match=r"lower is .*SmoothedTV.* no parameters; expected a term such as Weight"):
+        learned(DFO(), lower=ip.SmoothedTV((10,), eps=0.1))
+    with pytest.raises(TypeError, match="iterations is no option of DFO.minimise; expected .*checkpoint"):
+        learned(DFO(), iterations=3)
+    with pytest.raises(TypeError, match="method is <class"):
+        learned(DFO)
+    with pytest.raises(TypeError, match="theta is 'a'; expected 1 real numbers"):
+        learned(DFO(), theta0="a")
+    with pytest.raises(TypeError, match="callback is int"):
+        learned(GridSearch(3), callback=3)
+    with pytest.raises(TypeError, match="b is list"):
+        learned(GridSearch(3)).reconstruct([0.0])
+
+
+def test_a_weight_that_overflows() -> None:
+    with pytest.raises(ValueError, match="theta is 400, log10 of the weight"):
+        learned(DFO(), theta0=[400.0], bounds=None)
+
+
+class Term(ParametricTerm):
+    """A user's own, which gives what it was made with in place of what is expected."""
+
+    names = ("log10 weight",)
+
+    def __init__(self, **given: Any) -> None:
+        self.given, self.right = given, weight()
+
+    def functional(self, theta: np.ndarray) -> Any:
+        return self.given.get("functional", self.right.functional(theta))
+
+    def mixed(self, theta: np.ndarray, u: np.ndarray, q: np.ndarray) -> Any:
+        return self.given.get("mixed", self.right.mixed(theta, u, q))
+
+    def mixed_apply(self, theta: np.ndarray, u: np.ndarray, dtheta: np.ndarray) -> Any:
+        return self.given.get("mixed_apply", self.right.mixed_apply(theta, u, dtheta))
+
+
+def nan_gradient() -> Any:
+    f = ip.Tikhonov((10,), order=0)
+    f._grad = lambda x, out, work: out.fill(np.nan)
+    return f
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "match"),
+    [
+        ({"functional": 3.0}, TypeError, "Term.functional gave float"),
+        ({"functional": nan_gradient()}, FloatingPointError, "lower level gave NaN.* at theta"),
+        ({"mixed": None}, ValueError, r"Term.mixed gave NoneType; expected an array of shape \(4, 1\)"),
+        ({"mixed": np.zeros(4)}, ValueError, r"Term.mixed gave shape \(4,\)"),
+        ({"mixed": np.full((4, 1), np.nan)}, FloatingPointError, "hypergradient has NaN .* at theta"),
+        ({"mixed_apply": np.zeros((1, 10))}, ValueError, r"Term.mixed_apply gave shape \(1, 10\)"),
+    ],
+)
+def test_a_term_of_ones_own_that_gives_something_else(given: dict, error: type[Exception], match: str) -> None:
+    assert learned(LBFGSB(), lower=Term()).f == learned(LBFGSB()).f
+    with pytest.raises(error, match=match):
+        learned(LBFGSB(), lower=Term(**given))
+
+
+def test_a_term_without_derivatives_serves_derivative_free_methods() -> None:
+    class Values(ParametricTerm):
+        names = ("log10 weight",)
+        functional = staticmethod(weight().functional)
+
+    assert learned(DFO(), lower=Values()).f == learned(DFO()).f
+    with pytest.raises(NotImplementedError, match="Values has no mixed"):
+        learned(LBFGSB(), lower=Values())
+
+    class Text(Values):
+        names = "log10 weight"
+
+    with pytest.raises(TypeError, match="names of Text is 'log10 weight'; expected a tuple"):
+        learned(DFO(), lower=Text())
+
+
+class Given(Penalty):
+    """A user's penalty."""
+
+    def __init__(self, value: Any, grad: Any = None) -> None:
+        self._value, self._grad = value, grad
+
+    def value(self, theta: np.ndarray, lower: LowerLevel) -> Any:
+        return self._value
+
+    def grad(self, theta: np.ndarray, lower: LowerLevel) -> Any:
+        return self._grad
+
+
+@pytest.mark.parametrize(
+    ("penalty", "error", "match"),
+    [
+        (Given(np.nan), ValueError, "penalty is nan at theta"),
+        (Given(-1.0), ValueError, "penalty is -1 at theta"),
+        (Given(None), TypeError, "penalty gave None at theta"),
+        (Given(np.zeros(2)), TypeError, "penalty gave array"),
+        (Given(1.0, None), ValueError, r"gradient is None; expected an array of shape \(1,\)"),
+        (Given(1.0, np.zeros(3)), ValueError, r"expected an array of shape \(1,\)"),
+        (Given(1.0, np.array([np.nan])), FloatingPointError, "(NaN|nan).* at theta"),
+    ],
+)
+@pytest.mark.parametrize("method", [LBFGSB(), Unrolled(20)], ids=named)
+def test_a_penalty_that_gives_something_else(method: Any, penalty: Penalty, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        learned(method, penalty=penalty)
