@@ -76,9 +76,8 @@ def demo(args: argparse.Namespace) -> None:
         start = time.perf_counter()
         results[name] = run(problem.evaluator(iterations=iterations))
         seconds[name] = time.perf_counter() - start
-    accuracy = 1e-6 / math.sqrt(args.images)
-    exact = {name: problem.evaluator().evaluate(r.theta, accuracy).f for name, r in results.items()}
-    print(_table(results, exact, seconds, held))
+    evaluator, accuracy = problem.evaluator(), 1e-6 / math.sqrt(args.images)
+    print(_table(results, lambda theta: evaluator.evaluate(theta, accuracy).f, seconds, held))
     _pictures(Path(args.out), results, held)
 
 
@@ -91,12 +90,15 @@ def _chosen(names: list[str] | None, known: dict[str, Any]) -> dict[str, Any]:
     return {n: known[n] for n in names}
 
 
-def _table(results: dict[str, Any], exact: dict[str, float], seconds: dict[str, float], held: Any) -> str:
-    best = min(exact.values())
+def _table(results: dict[str, Any], objective: Callable[[Any], float], seconds: dict[str, float], held: Any) -> str:
+    from ipbox.bilevel import work_to
+
+    exact = {name: objective(r.theta) for name, r in results.items()}
+    target = 1.05 * min(exact.values())
     lines = [f"{'method':26} {'objective':>10} {'work':>10} {'to 1.05 best':>13} {'seconds':>8} {'PSNR':>7}  α, ξ, ν"]
     for name, r in results.items():
-        reached = next((row["work"] for row in r.history if row["f"] <= 1.05 * best), None)
-        to = "never" if reached is None or exact[name] > 1.05 * best else f"{reached:.4g}"
+        reached = work_to(r.history, target, objective)
+        to = f"{reached:.4g}" if reached < math.inf else "never"
         values = ", ".join(f"{10**t:.2g}" for t in r.theta)
         lines.append(
             f"{name:26} {exact[name]:10.5g} {r.history[-1]['work']:10.4g} {to:>13} {seconds[name]:8.2f} "

@@ -19,6 +19,7 @@ from ipbox.bilevel import (
     ParametricTerm,
     Weight,
     solve_lower,
+    work_to,
 )
 
 METHODS = {"nesterov": ip.Nesterov(), "gradient": ip.GradientDescent(), "lbfgs": ip.LBFGS()}
@@ -171,6 +172,37 @@ def test_evaluations_start_from_the_last_reconstruction_and_can_go_on_elsewhere(
     cold = problem.evaluator(warm=False)
     cold.evaluate([-1.0], 1e-6)
     assert cold.evaluate([-1.1], 1e-6).lower.cost.gradients > a.lower.cost.gradients
+
+
+def test_many_reconstructions_are_kept_for_residuals_alone() -> None:
+    problem = BilevelProblem(np.zeros((3, 5, 4)), lower_level())
+    thetas = np.linspace(-1.0, -0.5, 6)[:, None]
+    for options, kept in (({}, 4), ({"memory": 2}, 2), ({"warm": False}, 1), ({"iterations": 9}, 1)):
+        evaluator = problem.evaluator(**options)
+        for theta in [*thetas, thetas[-2]]:
+            evaluator.evaluate(theta, 1e-3)
+            assert len(evaluator.recent) == len(evaluator.get_state()["recent"]) == 1
+        for theta in [*thetas, thetas[-2]]:
+            evaluator(theta, 1e-3)
+        assert [t[0] for t, _ in evaluator.recent] == [*thetas[:-2, 0], thetas[-1, 0], thetas[-2, 0]][-kept:]
+        assert evaluator.recent[-1][1] is evaluator.u
+
+
+@pytest.mark.parametrize("f_bound", [0.3, np.inf, np.nan])
+def test_work_to_a_target_asks_for_f_where_its_bound_leaves_it_open(f_bound: float) -> None:
+    exact = {(0.0,): 3.0, (1.0,): 1.1, (2.0,): 0.9}
+    asked: list[tuple[float, ...]] = []
+
+    def objective(theta: np.ndarray) -> float:
+        asked.append(tuple(theta))
+        return exact[tuple(theta)]
+
+    rows = [{"work": 10 * k, "theta": [t], "f": 0.95, "f_bound": f_bound} for k, t in enumerate((1.0, 1.0, 2.0, 2.0))]
+    first = {"work": 0, "theta": np.array([0.0]), "f": 2.9, "f_bound": 0.2}
+    assert work_to([first, *rows], 1.0, objective) == 20
+    assert asked == [(1.0,), (2.0,)]
+    assert work_to(rows, 1.0) == 0 and work_to(rows, 0.5) == np.inf
+    assert work_to([rows[0] | {"f_bound": 0.01}], 1.0, objective) == 0
 
 
 def test_processes_give_the_same() -> None:

@@ -9,7 +9,17 @@ from bench.bilevel.quadratic import QuadraticProblem
 from test_hypergradient import Broken, pairs, three_parameters_2d, weight_1d, weight_2d
 
 import ipbox as ip
-from ipbox.bilevel import HOAG, LBFGSB, MAID, BilevelProblem, L1Penalty, LowerLevel, SmoothedTVRegulariser, Weight
+from ipbox.bilevel import (
+    HOAG,
+    LBFGSB,
+    MAID,
+    BilevelProblem,
+    Evaluator,
+    L1Penalty,
+    LowerLevel,
+    SmoothedTVRegulariser,
+    Weight,
+)
 from ipbox.bilevel.secants import Secants
 from ipbox.bilevel.value_bounds import corrected_bounds, plain_bounds
 
@@ -147,6 +157,21 @@ def test_hoag_with_a_known_lipschitz_constant_is_gradient_descent():
         theta = theta - problem.gradient(theta) / L
 
 
+def test_hoag_ends_where_no_step_is_left():
+    class Rising(Evaluator):
+        """f as if it were twice as large each time."""
+
+        def assess(self, theta, found):
+            e = super().assess(theta, found)
+            self.times = 2 * getattr(self, "times", 1)
+            e.f *= self.times
+            return e
+
+    problem, theta = weight_1d()
+    found = HOAG().minimise(Rising(problem), theta, iterations=5)
+    assert found.stop == "accuracy" and np.array_equal(found.theta, theta)
+
+
 def test_lbfgsb_finds_what_a_grid_finds():
     u, b = pairs((16, 16), n=2)
     problem = BilevelProblem(u, LowerLevel(None, b, Weight(ip.SmoothedTV((16, 16), eps=0.1))))
@@ -217,6 +242,8 @@ def test_a_resumed_run_is_the_same_bit_for_bit(method, tmp_path):
     assert vars(whole.cost) == vars(resumed.cost)
     with pytest.raises(ValueError, match="checkpoint is .* of another run"):
         method.minimise(problem.evaluator(), theta + 0.5, iterations=7, checkpoint=path)
+    with pytest.raises(ValueError, match="checkpoint is .* of another run"):
+        method.minimise(problem.evaluator(), theta, (theta - 1, theta + 1), iterations=7, checkpoint=path)
 
 
 @pytest.mark.parametrize("method", [*METHODS, LBFGSB()], ids=repr)
@@ -334,6 +361,11 @@ def test_bad_input(method, tmp_path):
         method.minimise(problem, theta)
     with pytest.raises(ValueError, match="evaluator has iterations = 5"):
         method.minimise(problem.evaluator(iterations=5), theta)
+    with pytest.raises(TypeError, match="callback is int"):
+        method.minimise(evaluator, theta, callback=3)
+    with pytest.raises(ValueError, match="in a folder that is there"):
+        method.minimise(evaluator, theta, checkpoint=tmp_path / "missing" / "run.npz")
+    assert evaluator.cost.total == 0
     path = tmp_path / "none.npz"
     path.write_text("nothing")
     with pytest.raises(ValueError, match="no complete checkpoint"):

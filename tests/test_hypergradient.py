@@ -20,8 +20,9 @@ from ipbox.bilevel import (
     hypergradient,
 )
 from ipbox.bilevel.adjoint_equation import solve_adjoint, solve_adjoint_samples
-from ipbox.bilevel.error_constants import ErrorConstants, norms
+from ipbox.bilevel.error_constants import ErrorConstants
 from ipbox.bilevel.foe import FieldsOfExperts
+from ipbox.bilevel.samples import norms
 from ipbox.functionals import Functional
 
 

@@ -171,7 +171,13 @@ def test_arguments_of_no_use() -> None:
 
 def test_a_weight_that_overflows() -> None:
     with pytest.raises(ValueError, match="theta is 400, log10 of the weight"):
-        learned(DFO(), theta0=[400.0], bounds=None)
+        weight().functional(np.array([400.0]))
+
+
+@pytest.mark.parametrize("theta0", [-20.5, 30.0, 400.0])
+def test_a_weight_in_place_of_its_logarithm(theta0: float) -> None:
+    with pytest.raises(ValueError, match="theta0 has log10 weight = .*; expected -20 to 20: θ is log10 of the weight"):
+        learned(DFO(), theta0=[theta0], bounds=None)
 
 
 class Term(ParametricTerm):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tqdm.auto
 
 import ipbox as ip
 from ipbox.bilevel import (
@@ -16,6 +17,7 @@ from ipbox.bilevel import (
     LowerLevel,
     ScalarSearch,
     SmoothedTVRegulariser,
+    Unrolled,
     Weight,
 )
 
@@ -123,6 +125,24 @@ def test_budgets() -> None:
 def test_progress_shows_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
     GridSearch(3).minimise(problem().evaluator(), bounds=(-3.0, 0.0), progress=True)
     assert "GridSearch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", [GridSearch(3), ScalarSearch(), Unrolled(5)])
+def test_the_bar_is_closed_whatever_happens(method: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[object] = []
+
+    class Bar(tqdm.auto.tqdm):
+        def close(self) -> None:
+            bars.append(self)
+            super().close()
+
+    def kill(row: dict) -> None:
+        raise Killed
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    with pytest.raises(Killed) as info:
+        method.minimise(problem().evaluator(), [-1.0], (-3.0, 0.0), callback=kill, progress=True)
+    assert len(bars) == 1 and info.tb is not None  # whose frames keep the bar from closing when it is collected
 
 
 def test_bad_input() -> None:

@@ -231,6 +231,8 @@ def test_bad_input() -> None:
         unrolled_gradient(p, THETA, 5, constants=(1.0, 2.0))
     with pytest.raises(ValueError, match="theta has shape"):
         unrolled_gradient(p, [0.0], 5)
+    with pytest.raises(ValueError, match="evaluator has n_jobs = 2; expected 1"):
+        Unrolled(5).minimise(p.evaluator(n_jobs=2), THETA)
     with pytest.raises(TypeError, match="evaluator is BilevelProblem"):
         Unrolled(5).minimise(p, THETA)
     with pytest.raises(ValueError, match="bounds cross"):

@@ -16,12 +16,13 @@ from ipbox.bilevel.newton import AnalysisProblem, SemismoothNewton
 from ipbox.bilevel.oracle import LowerSolution, solve_lower
 from ipbox.bilevel.penalties import ConditionPenalty, L1Penalty, Penalty, SamplingPenalty
 from ipbox.bilevel.problem import BilevelProblem, Evaluation, Evaluator
-from ipbox.bilevel.result import BilevelResult
+from ipbox.bilevel.result import BilevelResult, work_to
 from ipbox.bilevel.sampling import SamplingWeights
 from ipbox.bilevel.search import GridSearch, ScalarSearch
 from ipbox.bilevel.smoothed_tv import SmoothedTVRegulariser
 from ipbox.bilevel.terms import ParametricTerm, Weight
 from ipbox.bilevel.tgv import SmoothedTGVRegulariser, tgv_denoising
+from ipbox.bilevel.torch_term import TorchTerm
 from ipbox.bilevel.unrolled import Unrolled, unrolled_gradient
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "SemismoothNewton",
     "SmoothedTGVRegulariser",
     "SmoothedTVRegulariser",
+    "TorchTerm",
     "Unrolled",
     "Weight",
     "dct_filters",
@@ -65,4 +67,5 @@ __all__ = [
     "solve_lower",
     "tgv_denoising",
     "unrolled_gradient",
+    "work_to",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.cost import Cost
 from ipbox.bilevel.lower import LowerLevel
+from ipbox.bilevel.samples import by_processes, norms
 from ipbox.functionals import Functional
 
 RESTARTS = 5
@@ -75,16 +77,16 @@ def solve_adjoint(
     if tolerance.shape not in ((), (lower.n,)) or not (tolerance > 0).all():
         raise ValueError(f"tolerance is {tolerance}; expected a positive number, or ({lower.n},) of them")
     tolerance = np.broadcast_to(tolerance, (lower.n,))
-    size, cost = _norms(g), Cost()
+    size, cost = norms(g), Cost()
     eps = float(np.finfo(lower.dtype).eps)
     target = np.maximum(tolerance, 1e-2 * eps * size)  # below, squares of residuals may underflow
     q, r = lower.xp.zeros_like(g), g.copy()
     if start is not None:
         warm = g - _apply(lower.at(theta), u, start, cost)
-        better = np.flatnonzero(_norms(warm) < size)
+        better = np.flatnonzero(norms(warm) < size)
         q[better], r[better] = start[better], warm[better]
     mu, L = lower.constants(theta)
-    iterations, residual = np.zeros(lower.n, dtype=int), _norms(r)
+    iterations, residual = np.zeros(lower.n, dtype=int), norms(r)
     drifts = tolerance < eps**0.5 * size  # then rounding may spoil the recurrence
     for _ in range(RESTARTS):
         active = np.flatnonzero(~(residual <= target))
@@ -96,7 +98,7 @@ def solve_adjoint(
         check = active[drifts[active]]
         if check.size:
             r[check] = g[check] - _apply(_of(lower, check).at(theta), u[check], q[check], cost)
-        residual = _norms(r)
+        residual = norms(r)
         if not (residual < 0.5 * before)[active].any():
             break
     return AdjointSolution(q, r, residual, iterations, cost)
@@ -106,18 +108,8 @@ def solve_adjoint_samples(
     lower: LowerLevel, theta: np.ndarray, u: Array, g: Array, tolerance: float, start: Array | None, n_jobs: int
 ) -> AdjointSolution:
     """`solve_adjoint`, whose samples are shared by ``n_jobs`` processes."""
-    if n_jobs == 1 or lower.n == 1:
-        return solve_adjoint(lower, theta, u, g, tolerance, start)
-    import joblib
-
-    parts = np.array_split(np.arange(lower.n), min(n_jobs, lower.n))
-    found = joblib.Parallel(n_jobs=n_jobs)(
-        joblib.delayed(solve_adjoint)(lower.take(i), theta, u[i], g[i], tolerance, None if start is None else start[i])
-        for i in parts
-    )
-    images = (lower.xp.concatenate([getattr(f, name) for f in found]) for name in ("q", "r"))
-    numbers = (np.concatenate([getattr(f, name) for f in found]) for name in ("residual", "iterations"))
-    return AdjointSolution(*images, *numbers, sum((f.cost for f in found), Cost()))
+    solve = functools.partial(solve_adjoint, theta=theta)
+    return by_processes(solve, lower, n_jobs, u=u, g=g, tolerance=tolerance, start=start)
 
 
 def _iterate(
@@ -182,7 +174,3 @@ def _iteration_limit(condition: float, residual: np.ndarray, tolerance: np.ndarr
 def _inner(x: Array, y: Array) -> np.ndarray:
     """Re<x_i, y_i> of every sample."""
     return np.asarray(backend.reduce_sum((x.conj() * y).real, True), dtype=np.float64)
-
-
-def _norms(x: Array) -> np.ndarray:
-    return np.sqrt(np.asarray(backend.sum_squares(x, True), dtype=np.float64))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel.filters import as_group, curvature, fenchel_gap, filter_matrix, huber, modulus, shrink
+from ipbox.solvers.stop_rule import not_negative, positive
 
 MAX_STEPS = 400  # Newton steps of one denoising
 PATIENCE = 8  # multiplier steps that do not halve the gap
@@ -91,12 +91,11 @@ class AnalysisLower:
             raise ValueError(f"b has shape {b.shape}; expected (n, rows, columns) with at least one image")
         if not np.isfinite(b).all():
             raise ValueError("b has NaN or infinite entries; expected finite numbers")
-        if not isinstance(gamma, numbers.Real) or not 0 <= gamma < math.inf:
-            raise ValueError(f"gamma is {gamma!r}; expected a number that is not negative")
+        self.gamma = not_negative(gamma, "gamma")
         groups = [as_group(h, k) for k, h in enumerate(filters)]
         if not groups:
             raise ValueError("filters is empty; expected at least one, such as dct_filters(3)")
-        self.b, self.gamma = b, float(gamma)
+        self.b = b
         self.n, self.dims = b.shape[0], b.shape[1:]
         self.K = [[filter_matrix(h, self.dims) for h in group] for group in groups]
         self.stacked = sparse.vstack([K for group in self.K for K in group]).tocsr()
@@ -123,8 +122,7 @@ class AnalysisLower:
         What was not reached in MAX_STEPS Newton steps, the certificate says.
         """
         alpha = 10.0 ** self.check(theta)
-        if not isinstance(accuracy, numbers.Real) or not accuracy > 0:
-            raise ValueError(f"accuracy is {accuracy!r}; expected a positive number")
+        positive(accuracy, "accuracy")
         b = self.b[i].ravel()
         u = b.copy() if start is None else start.u
         none = [np.zeros((len(g), b.size)) for g in self.K]

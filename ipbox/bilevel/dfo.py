@@ -14,7 +14,11 @@ import numpy as np
 
 from ipbox.bilevel.dfo_algorithm import Algorithm
 from ipbox.bilevel.dfo_log import Log
-from ipbox.bilevel.first_order import Box, check_range
+from ipbox.bilevel.evaluations import check_callback
+from ipbox.bilevel.first_order import Box
+from ipbox.solvers.line_search import check_between
+from ipbox.solvers.smooth import check_count
+from ipbox.solvers.stop_rule import not_negative, positive
 
 
 @dataclass
@@ -145,20 +149,18 @@ class DFO:
         a = self.accuracy
         if not (a is None or a == "dynamic" or (_is_number(a) and 0 < a < math.inf)):
             raise ValueError(f"accuracy is {a!r}; expected 'dynamic', a positive number or None")
-        e = self.evaluations
-        if e is not None and (not isinstance(e, numbers.Integral) or isinstance(e, bool) or e < 1):
-            raise ValueError(f"evaluations is {e!r}; expected a positive integer or None")
+        if self.evaluations is not None:
+            check_count(self.evaluations, "evaluations")
         if not isinstance(self.curvature, bool):
             raise TypeError(f"curvature is {self.curvature!r}; expected True or False")
         for name in ("radius", "radius_final", "radius_max", "c", "reach", "poisedness", "accuracy_floor"):
-            check_range(getattr(self, name), name, 0.0, math.inf)
+            positive(getattr(self, name), name)
         for name in ("eta1", "eta2", "gamma_dec"):
-            check_range(getattr(self, name), name, 0.0, 1.0)
-        check_range(self.gamma_inc, "gamma_inc", 1.0, math.inf)
+            check_between(getattr(self, name), name, 0.0, 1.0)
+        check_between(self.gamma_inc, "gamma_inc", 1.0, math.inf)
         if self.work_budget is not None:
-            check_range(self.work_budget, "work_budget", 0.0, math.inf)
-        if not _is_number(self.epsilon) or not 0 <= self.epsilon < math.inf:
-            raise ValueError(f"epsilon is {self.epsilon!r}; expected a number that is not negative")
+            positive(self.work_budget, "work_budget")
+        not_negative(self.epsilon, "epsilon")
         most = min(self.eta1, 1 - self.eta2) / 2
         if not _is_number(self.eta1_prime) or not 0 < self.eta1_prime <= most or not self.eta1 <= self.eta2:
             raise ValueError(
@@ -185,8 +187,7 @@ class DFO:
         """Minimise ‖residuals‖²; the arguments are those of `dfo`."""
         if not callable(residuals):
             raise TypeError(f"residuals is {type(residuals).__name__}; expected a function of theta and accuracy")
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback is {type(callback).__name__}; expected a function of a row of the history")
+        check_callback(callback)
         theta0 = np.array(theta0, dtype=np.float64)
         if theta0.ndim != 1 or theta0.size == 0 or not np.isfinite(theta0).all():
             raise ValueError(f"theta0 is {theta0}; expected a vector of finite numbers")

@@ -11,6 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.cost import Cost
 from ipbox.bilevel.lower import LowerLevel
+from ipbox.bilevel.samples import norms
 
 FEW = 32  # so many parameters, B*B of every sample is put together
 POWER_STEPS = 10
@@ -97,8 +98,3 @@ class ErrorConstants:
 def _larger(old: np.ndarray | None, change: np.ndarray, step: np.ndarray) -> np.ndarray:
     quotient = np.divide(change, step, out=np.zeros_like(change), where=step > 0)
     return quotient if old is None else np.maximum(old, quotient)
-
-
-def norms(x: Array) -> np.ndarray:
-    """‖x_i‖ of every sample, float64."""
-    return np.sqrt(np.asarray(backend.sum_squares(x, True), dtype=np.float64))

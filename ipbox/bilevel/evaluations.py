@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel.result import BilevelResult
+from ipbox.solvers.smooth import check_count
 from ipbox.solvers.state import State
 
 
@@ -26,6 +27,19 @@ def check_checkpoint(path: Any) -> None:
         raise TypeError(f"checkpoint is {path!r}; expected a path")
     if Path(path).is_dir() or not Path(path).parent.is_dir():
         raise ValueError(f"checkpoint is {path}; expected a file (.npz) in a folder that is there")
+
+
+def check_callback(callback: Any) -> None:
+    """Refuse, before anything is computed, what could not be called."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is {type(callback).__name__}; expected a function of a row of the history")
+
+
+def check_work(work: Any) -> float:
+    """A budget, which may be infinite."""
+    if not isinstance(work, numbers.Real) or not work > 0:
+        raise ValueError(f"work is {work!r}; expected a positive number")
+    return float(work)
 
 
 def check_same_problem(saved: dict[str, Any] | None, now: dict[str, Any] | None, eps: float) -> None:
@@ -73,15 +87,11 @@ class Evaluations:
         callback: Callable[[dict[str, Any]], Any] | None = None,
         progress: bool = False,
     ) -> None:
-        if not isinstance(most, numbers.Integral) or isinstance(most, bool) or most < 1:
-            raise ValueError(f"iterations is {most!r}; expected a positive integer")
-        if not isinstance(work, numbers.Real) or not work > 0:
-            raise ValueError(f"work is {work!r}; expected a positive number")
-        self.evaluator, self._evaluate, self.run = evaluator, evaluate, run
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback is {type(callback).__name__}; expected a function of a row of the history")
+        check_count(most, "iterations")
+        check_callback(callback)
         check_checkpoint(checkpoint)
-        self.most, self.work, self.checkpoint, self.callback = int(most), float(work), checkpoint, callback
+        self.evaluator, self._evaluate, self.run = evaluator, evaluate, run
+        self.most, self.work, self.checkpoint, self.callback = int(most), check_work(work), checkpoint, callback
         self.log: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
         self.done = 0  # evaluations that the minimiser has had
@@ -150,10 +160,15 @@ class Evaluations:
             self._bar.update(1)
             self._bar.set_postfix_str(f"f = {min(e['f'] for e in self.log):.6g}")
 
-    def result(self, stop: str) -> BilevelResult:
-        """The best of the evaluations."""
-        if self._bar is not None:
-            self._bar.close()
+    def result(self, minimiser: Callable[[], str]) -> BilevelResult:
+        """The best of the evaluations that the minimiser asks for; it returns why it stopped."""
+        try:
+            stop = minimiser()
+        except EndOfBudget as end:
+            stop = str(end)
+        finally:
+            if self._bar is not None:
+                self._bar.close()
         if not self.log:
             raise ValueError(f"work is {self.work:g}, spent before the first evaluation; expected more")
         best = min(self.log[: self.done], key=lambda e: e["f"])

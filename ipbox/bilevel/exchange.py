@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,8 @@ import numpy as np
 
 from ipbox.bilevel.hypergradient import hypergradient
 from ipbox.bilevel.problem import Evaluation, Evaluator
+from ipbox.solvers.smooth import check_count
+from ipbox.solvers.stop_rule import positive
 
 
 @dataclass
@@ -96,10 +97,8 @@ def exchange_samples(
     if not np.isin(mask, (0, 1)).all() or not 0 < mask.sum() < p:
         raise ValueError(f"theta is {mask} for the {p} sampling weights; expected ones and zeros, some of each")
     for name, value in (("candidates", candidates), ("removals", removals), ("rounds", rounds)):
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} is {value!r}; expected a positive integer")
-    if not isinstance(accuracy, numbers.Real) or not accuracy > 0:
-        raise ValueError(f"accuracy is {accuracy!r}; expected a positive number")
+        check_count(value, name)
+    positive(accuracy, "accuracy")
     search = _Search(evaluator, p, float(accuracy), candidates, removals)
     best, history = evaluator.evaluate(theta, accuracy), []
     while len(history) < rounds:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import numbers
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,12 @@ from ipbox.backend import Array
 from ipbox.bilevel.adjoint_equation import AdjointSolution, solve_adjoint_samples
 from ipbox.bilevel.cost import Cost
 from ipbox.bilevel.error_constants import ErrorConstants
+from ipbox.bilevel.evaluations import check_callback, check_checkpoint, check_work
 from ipbox.bilevel.hypergradient import Hypergradient, hypergradient
 from ipbox.bilevel.oracle import LowerSolution
 from ipbox.bilevel.problem import Evaluation, Evaluator
 from ipbox.bilevel.result import BilevelResult
+from ipbox.solvers.smooth import check_count
 from ipbox.solvers.state import State
 
 
@@ -103,13 +104,13 @@ class FirstOrder:
             raise ValueError(
                 f"evaluator has iterations = {evaluator.iterations}; expected None: the method chooses the accuracy"
             )
-        if not isinstance(iterations, numbers.Integral) or isinstance(iterations, bool) or iterations < 0:
-            raise ValueError(f"iterations is {iterations!r}; expected an integer that is not negative")
-        if not isinstance(work, numbers.Real) or not work > 0:
-            raise ValueError(f"work is {work!r}; expected a positive number")
+        check_count(iterations, "iterations", least=0)
+        check_callback(callback)
+        check_checkpoint(checkpoint)
         theta = evaluator.problem.lower.check(theta0)
-        run = Run(evaluator, Box(bounds, theta), float(work), int(iterations), checkpoint, callback)
-        name = f"{self!r} from {theta.tolist()} for {evaluator.problem.lower.names}"
+        box = Box(bounds, theta)
+        run = Run(evaluator, box, check_work(work), int(iterations), checkpoint, callback)
+        name = f"{self!r} from {theta.tolist()} {box} for {evaluator.problem.lower.names}"
         if checkpoint is not None and Path(checkpoint).is_file():
             s = State.load(checkpoint, evaluator.problem.lower.xp.__name__)
             if getattr(s, "run", None) != name:
@@ -254,6 +255,9 @@ class Box:
         if not ((self.lower <= theta) & (theta <= self.upper)).all():
             raise ValueError(f"theta0 is {theta}, outside its bounds; expected {self.lower} <= theta0 <= {self.upper}")
 
+    def __str__(self) -> str:
+        return f"within {self.lower.tolist()}, {self.upper.tolist()}"
+
     def project(self, theta: np.ndarray) -> np.ndarray:
         return np.clip(theta, self.lower, self.upper)
 
@@ -267,9 +271,3 @@ def _bar(name: str, total: int) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(desc=name, unit="it", total=total, mininterval=0.2)
-
-
-def check_range(value: Any, name: str, low: float, high: float) -> None:
-    """Refuse what is not strictly between ``low`` and ``high``."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not low < value < high:
-        raise ValueError(f"{name} is {value!r}; expected a number between {low:g} and {high:g}, ends excluded")

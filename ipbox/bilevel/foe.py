@@ -12,6 +12,7 @@ from ipbox.bilevel.filters import dct_filters
 from ipbox.bilevel.terms import ParametricTerm
 from ipbox.bilevel.transfer import smooth_bound
 from ipbox.functionals import Functional
+from ipbox.solvers.smooth import check_count
 
 # Where learning starts, and units of θ in which objectives of denoising curve about alike: weights matter most.
 START = {"log weight": -5.0, "log nu": -5.0, "log alpha": -4.5, "log eta": -1.5}
@@ -45,7 +46,7 @@ class FieldsOfExperts(ParametricTerm):
     -----
     θ = (θ_0, K log weights, K log ν_k, for ρ > 0 also K log α_k and K log η_k, s² - 1 coefficients of c_1, ..., of
     c_K).  The logarithms of ν_k and η_k are divided by 8 and those of α_k by 5, since objectives depend on them less
-    than on the others: gradient methods are several times faster with these units.
+    than on the others.
 
     ∇R(u) = Σ_k w_k C_kᵀ(t_k/√(t_k² + ν_k²)), t_k = c_k∗u, has the Lipschitz constant ‖Σ_k (w_k/ν_k) C_kᵀC_k‖, of which
     L is a proved bound (see `ipbox.bilevel.transfer`).  The second part of the experts has v_k/η_k = α_k ρ/(ρ + β),
@@ -77,9 +78,8 @@ class FieldsOfExperts(ParametricTerm):
     """
 
     def __init__(self, dims: tuple[int, int], filters: int = 48, size: int = 7, weak_convexity: float = 0.0) -> None:
-        for name, value in (("filters", filters), ("size", size)):
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is {value!r}; expected a positive integer")
+        check_count(filters, "filters")
+        check_count(size, "size")
         if size < 3 or size % 2 == 0:
             raise ValueError(f"size is {size}; expected 3, 5, 7 or another odd number")
         if not isinstance(weak_convexity, numbers.Real) or not 0 <= weak_convexity < 1:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
-from ipbox.bilevel.first_order import FirstOrder, Run, check_range
+from ipbox.bilevel.first_order import FirstOrder, Run
 from ipbox.bilevel.hypergradient import Hypergradient
 from ipbox.bilevel.maid import norm
+from ipbox.solvers.line_search import check_between
 from ipbox.solvers.state import State
+from ipbox.solvers.stop_rule import not_negative, positive
 
 SCHEDULES = ("exponential", "quadratic", "cubic", "exact")
 C = 0.25
@@ -74,13 +74,12 @@ class HOAG(FirstOrder):
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule is {self.schedule!r}; expected one of {', '.join(SCHEDULES)}")
-        check_range(self.eps0, "eps0", 0, math.inf)
-        check_range(self.decay, "decay", 0, 1)
+        positive(self.eps0, "eps0")
+        check_between(self.decay, "decay", 0, 1)
         if self.L is not None:
-            check_range(self.L, "L", 0, math.inf)
-        check_range(self.floor, "floor", 0, math.inf)
-        if not isinstance(self.tol, numbers.Real) or not self.tol >= 0:
-            raise ValueError(f"tol is {self.tol!r}; expected a number that is not negative")
+            positive(self.L, "L")
+        positive(self.floor, "floor")
+        not_negative(self.tol, "tol")
 
     def _eps(self, s: State, k: int) -> float:
         if self.schedule == "exact":
@@ -114,6 +113,8 @@ class HOAG(FirstOrder):
             if e.f < 1.2 * f:
                 taken = 1 / s.L
                 break
+            if step == 0:
+                return "accuracy"  # rounding leaves nothing of the step
             s.L, s.factor = 2 * s.L, 0.5 * s.factor
         h = run.gradient(e.theta, *self._tolerances(run, s, s.k + 1), s.q, e)
         self._take(run, s, h, eps, taken, "step")

@@ -9,8 +9,9 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.bilevel.adjoint_equation import solve_adjoint_samples
 from ipbox.bilevel.cost import Cost
-from ipbox.bilevel.error_constants import ErrorConstants, norms
+from ipbox.bilevel.error_constants import ErrorConstants
 from ipbox.bilevel.problem import Evaluation, Evaluator
+from ipbox.bilevel.samples import norms
 
 
 @dataclass

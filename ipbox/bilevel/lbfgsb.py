@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-import numbers
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ipbox.bilevel.first_order import FirstOrder, Run, check_range
+from ipbox.bilevel.first_order import Box, FirstOrder, Run
 from ipbox.bilevel.maid import norm
+from ipbox.solvers.smooth import check_count
 from ipbox.solvers.state import State
+from ipbox.solvers.stop_rule import not_negative, positive
 
 
 class _Enough(Exception):
@@ -65,14 +67,12 @@ class LBFGSB(FirstOrder):
     ftol: float = 1e-12
 
     def __post_init__(self) -> None:
-        check_range(self.accuracy, "accuracy", 0, math.inf)
+        positive(self.accuracy, "accuracy")
         if self.residual_tol is not None:
-            check_range(self.residual_tol, "residual_tol", 0, math.inf)
-        if not isinstance(self.memory, numbers.Integral) or isinstance(self.memory, bool) or self.memory < 1:
-            raise ValueError(f"memory is {self.memory!r}; expected a positive integer")
-        for name in ("tol", "ftol"):
-            if not isinstance(getattr(self, name), numbers.Real) or not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected a number that is not negative")
+            positive(self.residual_tol, "residual_tol")
+        check_count(self.memory, "memory")
+        not_negative(self.tol, "tol")
+        not_negative(self.ftol, "ftol")
 
     def _init(self, run: Run, theta: np.ndarray) -> State:
         s = State(theta0=theta, q=None, f=math.inf, log=[], history=[])
@@ -91,8 +91,6 @@ class LBFGSB(FirstOrder):
             s.x, s.f, s.bound = theta.copy(), h.f, h.f_bound
 
     def _loop(self, run: Run, s: State, bar: Any) -> str:
-        from scipy.optimize import minimize
-
         replayed = 0
 
         def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -111,11 +109,20 @@ class LBFGSB(FirstOrder):
             replayed += 1
             return known["f"], known["z"].copy()
 
-        options = {"maxcor": self.memory, "gtol": self.tol, "ftol": self.ftol, "maxiter": 10**6, "maxfun": 10**6}
-        box = list(zip(run.box.lower, run.box.upper, strict=True))
         try:
-            found = minimize(objective, s.theta0, jac=True, method="L-BFGS-B", bounds=box, options=options)
+            return scipy_lbfgsb(objective, s.theta0, run.box, maxcor=self.memory, gtol=self.tol, ftol=self.ftol)
         except _Enough:
             return "iterations"
-        message = found.message if isinstance(found.message, str) else found.message.decode()
-        return "stationary" if "PROJECTED GRADIENT" in message else message.split(":")[-1].strip().lower()
+
+
+def scipy_lbfgsb(
+    objective: Callable[[np.ndarray], tuple[float, np.ndarray]], theta0: np.ndarray, box: Box, **options: Any
+) -> str:
+    """Minimise ``objective``, which gives f and ∇f, by SciPy; why that ended.  ``options`` are SciPy's."""
+    from scipy.optimize import minimize
+
+    options = {"maxiter": 10**6, "maxfun": 10**6, **options}
+    bounds = list(zip(box.lower, box.upper, strict=True))
+    found = minimize(objective, theta0, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    message = found.message if isinstance(found.message, str) else found.message.decode()
+    return "stationary" if "PROJECTED GRADIENT" in message else message.split(":")[-1].strip().lower()

@@ -17,9 +17,11 @@ from ipbox.bilevel.lower import LowerLevel
 from ipbox.bilevel.oracle import solve_lower
 from ipbox.bilevel.penalties import Penalty
 from ipbox.bilevel.problem import BilevelProblem
-from ipbox.bilevel.terms import ParametricTerm
+from ipbox.bilevel.terms import ParametricTerm, Weight
 from ipbox.functionals import Functional
 from ipbox.solvers.core import Solver
+
+LARGEST = 20  # |log10| of a weight to start from: beyond, the weight itself was given
 
 
 @dataclasses.dataclass
@@ -173,6 +175,9 @@ def learn(
     else:  # searches over a box need none
         optional = known["theta0"].default is None
         start = None if optional else lower.initial()
+    for name, t in () if start is None else zip(lower.names, start, strict=True):
+        if name in Weight.names and abs(t) > LARGEST:
+            raise ValueError(f"theta0 has {name} = {t:g}; expected -{LARGEST} to {LARGEST}: θ is log10 of the weight")
     result = method.minimise(evaluator, start, bounds, **options)
     return Learned(result.theta, result.f, result.bound, result, problem)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.bilevel.first_order import FirstOrder, Run, check_range
+from ipbox.bilevel.first_order import FirstOrder, Run
 from ipbox.bilevel.hypergradient import Hypergradient
 from ipbox.bilevel.problem import Evaluation
 from ipbox.bilevel.secants import Secants
 from ipbox.bilevel.value_bounds import ValueBounds, corrected_bounds, correction_helps, plain_bounds
+from ipbox.solvers.line_search import check_between
+from ipbox.solvers.smooth import check_count
 from ipbox.solvers.state import State
+from ipbox.solvers.stop_rule import not_negative, positive
 
 
 @dataclass(frozen=True)
@@ -111,22 +113,19 @@ class MAID(FirstOrder):
     adaptive: bool = True
 
     def __post_init__(self) -> None:
-        check_range(self.eps0, "eps0", 0, math.inf)
+        positive(self.eps0, "eps0")
         for name in ("delta0", "alpha0"):
             if getattr(self, name) is not None:
-                check_range(getattr(self, name), name, 0, math.inf)
+                positive(getattr(self, name), name)
         for name in ("rho", "nu", "eta"):
-            check_range(getattr(self, name), name, 0, 1)
+            check_between(getattr(self, name), name, 0, 1)
         for name in ("rho_bar", "nu_bar"):
-            check_range(getattr(self, name), name, 1, math.inf)
-        check_range(self.lam, "lam", 0, self.eta)
-        if not isinstance(self.max_backtracks, numbers.Integral) or self.max_backtracks < 1:
-            raise ValueError(f"max_backtracks is {self.max_backtracks!r}; expected a positive integer")
-        if not isinstance(self.memory, numbers.Integral) or isinstance(self.memory, bool) or self.memory < 0:
-            raise ValueError(f"memory is {self.memory!r}; expected an integer that is not negative")
+            check_between(getattr(self, name), name, 1, math.inf)
+        check_between(self.lam, "lam", 0, self.eta)
+        check_count(self.max_backtracks, "max_backtracks")
+        check_count(self.memory, "memory", least=0)
         for name in ("min_eps", "tol"):
-            if not isinstance(getattr(self, name), numbers.Real) or not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected a number that is not negative")
+            not_negative(getattr(self, name), name)
         for name in ("certified", "sharp", "adaptive"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} is {getattr(self, name)!r}; expected True or False")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,10 @@ import numpy as np
 
 from ipbox.bilevel.analysis import AnalysisLower, Denoised
 from ipbox.bilevel.cost import Cost
-from ipbox.bilevel.evaluations import EndOfBudget, Evaluations, check_same_problem
+from ipbox.bilevel.evaluations import Evaluations, check_same_problem
 from ipbox.bilevel.first_order import Box
 from ipbox.bilevel.result import BilevelResult
+from ipbox.solvers.stop_rule import positive
 
 LN10 = math.log(10.0)
 
@@ -206,10 +206,8 @@ class SemismoothNewton:
     tol: float = 1e-6
 
     def __post_init__(self) -> None:
-        for name in ("accuracy", "tol"):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value!r}; expected a positive number")
+        positive(self.accuracy, "accuracy")
+        positive(self.tol, "tol")
 
     def minimise(
         self,
@@ -255,13 +253,10 @@ class SemismoothNewton:
             e = evaluator.derivatives(theta, self.accuracy)
             return {"f": e.f, "bound": e.bound, "z": e.z, "hessian": e.hessian, "accuracy": self.accuracy}
 
-        run = f"{self!r} from {theta.tolist()} within {box.lower.tolist()}, {box.upper.tolist()}"
+        run = f"{self!r} from {theta.tolist()} {box}"
         options = {"most": iterations, "checkpoint": checkpoint, "callback": callback, "progress": progress}
         log = Evaluations(evaluator, evaluate, run, **options)
-        try:
-            return log.result(self._loop(log, theta, box))
-        except EndOfBudget as end:
-            return log.result(str(end))
+        return log.result(lambda: self._loop(log, theta, box))
 
     def _loop(self, log: Evaluations, theta: np.ndarray, box: Box) -> str:
         e = log(theta, "start")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-
 import numpy as np
 
 from ipbox.bilevel.lower import LowerLevel
+from ipbox.solvers.stop_rule import not_negative, positive
 
 
 class Penalty:
@@ -44,7 +42,7 @@ class ConditionPenalty(Penalty):
     """
 
     def __init__(self, beta: float) -> None:
-        self.beta = check_positive(beta, "beta")
+        self.beta = positive(beta, "beta")
 
     def value(self, theta: np.ndarray, lower: LowerLevel) -> float:
         mu, L = lower.constants(theta)
@@ -74,7 +72,7 @@ class L1Penalty(Penalty):
     """
 
     def __init__(self, beta: float) -> None:
-        self.beta = check_positive(beta, "beta")
+        self.beta = positive(beta, "beta")
 
     def value(self, theta: np.ndarray, lower: LowerLevel) -> float:
         return self.beta * float(np.abs(theta).sum())
@@ -111,8 +109,8 @@ class SamplingPenalty(Penalty):
     """
 
     def __init__(self, beta: float, gamma: float = 0.0) -> None:
-        self.beta = check_positive(beta, "beta")
-        self.gamma = 0.0 if gamma == 0 else check_positive(gamma, "gamma")
+        self.beta = positive(beta, "beta")
+        self.gamma = not_negative(gamma, "gamma")
 
     def value(self, theta: np.ndarray, lower: LowerLevel) -> float:
         p = self._weights(theta, lower)
@@ -128,10 +126,3 @@ class SamplingPenalty(Penalty):
         if not len(p):
             raise ValueError("the lower level has no parameters of its fidelity; expected SamplingWeights")
         return p
-
-
-def check_positive(value: float, name: str) -> float:
-    """Refuse what is no positive number."""
-    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; expected a positive number")
-    return float(value)

@@ -47,9 +47,7 @@ def plot_objective(histories: dict[str, list[dict[str, Any]]], path: PATH = None
     return _saved(figure, path)
 
 
-def plot_history(
-    histories: dict[str, list[dict[str, Any]]], names: Sequence[str] = (), path: PATH = None
-) -> Any:
+def plot_history(histories: dict[str, list[dict[str, Any]]], names: Sequence[str] = (), path: PATH = None) -> Any:
     """`plot_objective`, and beside it the parameters against the work.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +16,9 @@ from ipbox.bilevel.evaluations import check_same_problem
 from ipbox.bilevel.lower import LowerLevel
 from ipbox.bilevel.oracle import MAX_ITERATIONS, LowerSolution, solve_lower
 from ipbox.bilevel.penalties import Penalty
+from ipbox.bilevel.samples import by_processes, norms
 from ipbox.solvers.core import Solver
-
-FLOOR = 1e-8  # double precision delivers no better accuracy of a residual than about this
+from ipbox.solvers.smooth import check_count
 
 
 @dataclass(repr=False, eq=False)
@@ -90,7 +91,7 @@ class BilevelProblem:
 
     def distances(self, u: Array) -> np.ndarray:
         """‖u_i - truth_i‖ of every sample, float64."""
-        return np.sqrt(np.asarray(backend.sum_squares(self.lower.observed(u) - self.truths, True), dtype=np.float64))
+        return norms(self.lower.observed(u) - self.truths)
 
     def fit_gradient(self, u: Array) -> Array:
         """∇g(u) = 2 scale P*(Pu - truth), g the fit of the upper level; it is 2 scale-Lipschitz."""
@@ -127,7 +128,7 @@ class BilevelProblem:
             (lower.n, *lower.dims), dtype=backend.real_dtype(lower.dtype)
         )
         v = random.astype(lower.dtype)
-        slopes = np.sqrt(np.asarray(backend.sum_squares(lower.at(theta).grad(v), True), dtype=np.float64))
+        slopes = norms(lower.at(theta).grad(v))
         return np.concatenate([slopes, self.scale * self.distances(v), [self.penalty_value(theta)]])
 
     def evaluator(self, **settings: Any) -> Evaluator:
@@ -188,11 +189,9 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         for name in ("max_iterations", "memory", "n_jobs"):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is {value!r}; expected a positive integer")
-        if self.iterations is not None and (not isinstance(self.iterations, numbers.Integral) or self.iterations < 1):
-            raise ValueError(f"iterations is {self.iterations!r}; expected a positive integer or None")
+            check_count(getattr(self, name), name)
+        if self.iterations is not None:
+            check_count(self.iterations, "iterations")
 
     # ------------------------------------------------------------ evaluation
 
@@ -214,23 +213,24 @@ class Evaluator:
 
     def reconstruct(self, theta: np.ndarray, accuracy: Any = None) -> LowerSolution:
         """û(θ), with ‖u_i - û_i(θ)‖ <= accuracy; the warm start of the next."""
-        start = self.u if self.warm else None
-        settings = {"method": self.method, "max_iterations": self.max_iterations, "iterations": self.iterations}
-        if self.iterations is None and accuracy is None:
+        if self.iterations is not None:
+            accuracy = None
+        elif accuracy is None:
             raise ValueError("accuracy is None; expected a positive number, or a fixed number of iterations")
-        found = _solve_samples(
-            self.problem.lower, theta, accuracy if self.iterations is None else None, start, settings, self.n_jobs
-        )
+        settings = {"method": self.method, "max_iterations": self.max_iterations, "iterations": self.iterations}
+        solve = functools.partial(solve_lower, theta=theta, **settings)
+        start = self.u if self.warm else None
+        found = by_processes(solve, self.problem.lower, self.n_jobs, accuracy=accuracy, start=start)
         self.cost += found.cost
-        self.u = found.u
-        kept = [(t, u) for t, u in self.recent if not np.array_equal(t, theta)]
-        self.recent = [*kept, (theta, found.u)][-self.memory :]
+        self.u, self.recent = found.u, [(theta, found.u)]
         return found
 
     def __call__(self, theta: np.ndarray, accuracy: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-        if self.recent and self.iterations is None:
-            self.u = min(self.recent, key=lambda kept: float(np.linalg.norm(kept[0] - theta)))[1]
+        known = self.recent if self.warm and self.iterations is None else []
+        if known:
+            self.u = min(known, key=lambda kept: float(np.linalg.norm(kept[0] - theta)))[1]
         found = self.evaluate(theta, accuracy)
+        self.recent = [*(k for k in known if not np.array_equal(k[0], theta)), *self.recent][-self.memory :]
         return found.r, found.delta
 
     def work(self) -> float:
@@ -266,31 +266,3 @@ class Evaluator:
         self.recent = [(kept["theta"], kept["u"]) for kept in state["recent"]]
         self.u = self.recent[-1][1] if state["u"] is None and self.recent else state["u"]
         self.cost = Cost(**state["cost"])
-
-
-def _solve_samples(
-    lower: LowerLevel, theta: np.ndarray, accuracy: Any, start: Array | None, settings: dict[str, Any], n_jobs: int
-) -> LowerSolution:
-    """The one place where the samples are shared out and their results are put together."""
-    if n_jobs == 1 or lower.n == 1:
-        return solve_lower(lower, theta, accuracy, start, **settings)
-    import joblib
-
-    parts = np.array_split(np.arange(lower.n), min(n_jobs, lower.n))
-    tolerance = None if accuracy is None else np.broadcast_to(np.asarray(accuracy, dtype=np.float64), (lower.n,))
-    found = joblib.Parallel(n_jobs=n_jobs)(
-        joblib.delayed(solve_lower)(
-            lower.take(i),
-            theta,
-            None if tolerance is None else tolerance[i],
-            None if start is None else start[i],
-            **settings,
-        )
-        for i in parts
-    )
-    return LowerSolution(
-        lower.xp.concatenate([f.u for f in found]),
-        np.concatenate([f.certificate for f in found]),
-        np.concatenate([f.iterations for f in found]),
-        sum((f.cost for f in found), Cost()),
-    )

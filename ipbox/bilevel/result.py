@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,3 +48,37 @@ class BilevelResult:
     def column(self, name: str) -> np.ndarray:
         """One entry of all rows."""
         return np.array([row[name] for row in self.history])
+
+
+def work_to(
+    history: Iterable[dict[str, Any]], target: float, objective: Callable[[np.ndarray], float] | None = None
+) -> float:
+    """Lower-level work until f <= target at an iterate; inf where it never is.
+
+    Parameters
+    ----------
+    history : list of dict
+        Rows with ``work`` and ``f``; with ``objective`` also ``theta`` and ``f_bound``.
+    target : float
+    objective : function, optional
+        θ -> f(θ), computed accurately: asked where the bound of a row's f̃ leaves open on which side of the target f is.
+        Without it f̃ is taken for f.
+
+    Examples
+    --------
+    >>> from ipbox.bilevel import work_to
+    >>> rows = [{"work": w, "f": 1.0 / w, "f_bound": 0.1, "theta": [w]} for w in (1.0, 2.0, 4.0)]
+    >>> work_to(rows, 0.5), work_to(rows, 0.5, lambda theta: 1.01 / theta[0])
+    (2.0, 4.0)
+    """
+    known: dict[tuple[float, ...], float] = {}
+    for row in history:
+        f = row["f"]
+        if objective is not None and not abs(f - target) > row["f_bound"]:
+            theta = tuple(row["theta"])
+            if theta not in known:
+                known[theta] = objective(np.array(theta))
+            f = known[theta]
+        if f <= target:
+            return float(row["work"])
+    return math.inf

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.bilevel.evaluations import EndOfBudget, Evaluations
+from ipbox.bilevel.evaluations import Evaluations
 from ipbox.bilevel.first_order import Box
 from ipbox.bilevel.result import BilevelResult
+from ipbox.solvers.smooth import check_count
+from ipbox.solvers.stop_rule import positive
 
 AT_MOST = 3  # parameters of a grid
 
@@ -54,9 +56,8 @@ class GridSearch:
 
     def __post_init__(self) -> None:
         for k in np.atleast_1d(np.asarray(self.points, dtype=object)):
-            if not isinstance(k, numbers.Integral) or isinstance(k, bool) or k < 1:
-                raise ValueError(f"points is {self.points!r}; expected a positive integer, or one for each parameter")
-        _check_accuracy(self.accuracy)
+            check_count(k, "points")
+        positive(self.accuracy, "accuracy")
 
     def minimise(
         self,
@@ -96,13 +97,13 @@ class GridSearch:
         counts = [int(k) for k in np.broadcast_to(np.asarray(self.points), (p,))]
         axes = [_axis(a, b, k) for a, b, k in zip(box.lower, box.upper, counts, strict=True)]
         log = _log(self, evaluator, box, math.prod(counts), work, checkpoint, callback, progress)
-        stop = "grid"
-        try:
+
+        def walk() -> str:
             for index in _to_and_fro(counts):
                 log(np.array([x[i] for x, i in zip(axes, index, strict=True)]), "grid")
-        except EndOfBudget as end:
-            stop = str(end)
-        return log.result(stop)
+            return "grid"
+
+        return log.result(walk)
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,8 @@ class ScalarSearch:
     accuracy: float = 1e-6
 
     def __post_init__(self) -> None:
-        if not isinstance(self.tol, numbers.Real) or not 0 < self.tol < math.inf:
-            raise ValueError(f"tol is {self.tol!r}; expected a positive number")
-        _check_accuracy(self.accuracy)
+        positive(self.tol, "tol")
+        positive(self.accuracy, "accuracy")
 
     def minimise(
         self,
@@ -162,28 +162,23 @@ class ScalarSearch:
         if len(box.lower) != 1:
             raise ValueError(f"theta has {len(box.lower)} entries; ScalarSearch expects one")
         log = _log(self, evaluator, box, iterations, work, checkpoint, callback, progress)
-        stop, ends = "tol", (float(box.lower[0]), float(box.upper[0]))
-        if ends[0] == ends[1]:
-            log(box.lower, "search")
-            return log.result(stop)
-        try:
-            minimize_scalar(
-                lambda t: log(np.array([t]), "search")["f"],
-                bounds=ends,
-                method="bounded",
-                options={"xatol": self.tol, "maxiter": 10 * iterations},
-            )
-        except EndOfBudget as end:
-            stop = str(end)
-        return log.result(stop)
+        ends = float(box.lower[0]), float(box.upper[0])
+
+        def f(t: float) -> float:
+            return log(np.array([t]), "search")["f"]
+
+        def search() -> str:
+            if ends[0] == ends[1]:
+                f(ends[0])
+            else:
+                options = {"xatol": self.tol, "maxiter": 10 * iterations}
+                minimize_scalar(f, bounds=ends, method="bounded", options=options)
+            return "tol"
+
+        return log.result(search)
 
 
 # ---------------------------------------------------------------- parts
-
-
-def _check_accuracy(accuracy: float) -> None:
-    if not isinstance(accuracy, numbers.Real) or not 0 < accuracy < math.inf:
-        raise ValueError(f"accuracy is {accuracy!r}; expected a positive number")
 
 
 def _box(evaluator: Any, theta0: Any, bounds: Any) -> Box:
@@ -206,7 +201,7 @@ def _log(method: Any, evaluator: Any, box: Box, most: int, work: float, checkpoi
         found = evaluator.evaluate(theta, method.accuracy)
         return {"f": found.f, "bound": found.bound, "accuracy": method.accuracy}
 
-    run = f"{method!r} within {box.lower.tolist()}, {box.upper.tolist()} for {evaluator.problem.lower.names}"
+    run = f"{method!r} {box} for {evaluator.problem.lower.names}"
     return Evaluations(
         evaluator, evaluate, run, most=most, work=work, checkpoint=checkpoint, callback=callback, progress=progress
     )

@@ -90,7 +90,7 @@ class Fixed(ParametricTerm):
 
 
 class Weight(ParametricTerm):
-    """10^θ f: the weight of any functional whose gradient and Hessian are known.
+    """10^θ f: the weight of any functional whose gradient and Hessian are known; θ is log10 of the weight.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from ipbox.functionals.base import REAL_DTYPES, Work, buffer
 from ipbox.functionals.smoothed_tv import THIRD
 from ipbox.kernels import tgv as kernels
 from ipbox.operators.base import Operator, check_dims
+from ipbox.solvers.stop_rule import positive
 
 
 class ImagePart(Operator):
@@ -100,10 +100,7 @@ class SmoothedTGVRegulariser(ParametricTerm):
         self.dims = check_dims(dims, "dims")
         if len(self.dims) not in (2, 3):
             raise ValueError(f"dims is {dims}; TGV expects two or three axes")
-        for name, value in (("nu", nu), ("xi", xi)):
-            if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value!r}; expected a positive number")
-        self.nu, self.xi = float(nu), float(xi)
+        self.nu, self.xi = positive(nu, "nu"), positive(xi, "xi")
 
     def functional(self, theta: np.ndarray) -> SmoothedTGV:
         return SmoothedTGV(self.dims, 10.0 ** float(theta[0]), 10.0 ** float(theta[1]), self.nu, self.xi)

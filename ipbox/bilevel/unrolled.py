@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,14 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.cost import Cost
-from ipbox.bilevel.evaluations import EndOfBudget, Evaluations
+from ipbox.bilevel.evaluations import Evaluations
 from ipbox.bilevel.first_order import Box
+from ipbox.bilevel.lbfgsb import scipy_lbfgsb
 from ipbox.bilevel.problem import BilevelProblem, Evaluator
 from ipbox.bilevel.result import BilevelResult
+from ipbox.bilevel.samples import norms
+from ipbox.solvers.smooth import check_count
+from ipbox.solvers.stop_rule import not_negative
 
 ALGORITHMS = ("fista", "gradient")
 STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order
@@ -157,7 +160,7 @@ def unrolled_gradient(
     if not math.isfinite(f) or not np.isfinite(z).all():
         raise FloatingPointError(f"f_N is {f} with gradient {z} at theta = {theta}; expected finite numbers")
     mu, _ = lower.constants(theta)
-    certificate = np.sqrt(np.asarray(backend.sum_squares(phi.grad(u, work=work), True), dtype=np.float64)) / mu
+    certificate = norms(phi.grad(u, work=work)) / mu
     return UnrolledGradient(f, z, u, certificate, cost)
 
 
@@ -212,9 +215,8 @@ class Unrolled:
 
     def __post_init__(self) -> None:
         _check(self.iterations, self.algorithm, self.segments)
-        for name in ("tol", "ftol"):
-            if not isinstance(getattr(self, name), numbers.Real) or not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected a number that is not negative")
+        not_negative(self.tol, "tol")
+        not_negative(self.ftol, "ftol")
 
     def minimise(
         self,
@@ -233,7 +235,7 @@ class Unrolled:
         Parameters
         ----------
         evaluator : Evaluator
-            Of the problem; its cost is added to, its lower-level solver is not used.
+            Of the problem; its cost is added to, its lower-level solver is not used, and its n_jobs must be 1.
         theta0 : array, shape (p,)
         bounds : pair of arrays or numbers, optional
             Lower and upper bounds of θ.
@@ -252,10 +254,10 @@ class Unrolled:
         -------
         BilevelResult
         """
-        from scipy.optimize import minimize
-
         if not isinstance(evaluator, Evaluator):
             raise TypeError(f"evaluator is {type(evaluator).__name__}; expected problem.evaluator()")
+        if evaluator.n_jobs != 1:
+            raise ValueError(f"evaluator has n_jobs = {evaluator.n_jobs}; expected 1: Unrolled takes one process")
         problem = evaluator.problem
         theta = problem.lower.check(theta0)
         box = Box(bounds, theta)
@@ -271,21 +273,14 @@ class Unrolled:
             return {"f": found.f, "bound": bound, "z": found.z, "accuracy": float(found.certificate.max())}
 
         settings = {"most": iterations, "work": work, "checkpoint": checkpoint}
-        run = f"{self!r} from {theta.tolist()} within {box.lower.tolist()}, {box.upper.tolist()}"
+        run = f"{self!r} from {theta.tolist()} {box}"
         log = Evaluations(evaluator, evaluate, run, **settings, callback=callback, progress=progress)
 
         def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
             found = log(theta, "evaluation")
             return found["f"], found["z"].copy()
 
-        options = {"gtol": self.tol, "ftol": self.ftol, "maxiter": 10**6, "maxfun": 10**6}
-        limits = list(zip(box.lower, box.upper, strict=True))
-        try:
-            found = minimize(objective, theta, jac=True, method="L-BFGS-B", bounds=limits, options=options)
-        except EndOfBudget as end:
-            return log.result(str(end))
-        message = found.message if isinstance(found.message, str) else found.message.decode()
-        return log.result("stationary" if "PROJECTED GRADIENT" in message else message.split(":")[-1].strip().lower())
+        return log.result(lambda: scipy_lbfgsb(objective, theta, box, gtol=self.tol, ftol=self.ftol))
 
 
 # ---------------------------------------------------------------- parts
@@ -353,9 +348,8 @@ def _inner(a: Array, b: Array) -> float:
 
 
 def _check(iterations: int, algorithm: str, segments: int) -> None:
-    for name, value in (("iterations", iterations), ("segments", segments)):
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} is {value!r}; expected a positive integer")
+    check_count(iterations, "iterations")
+    check_count(segments, "segments")
     if segments > iterations:
         raise ValueError(f"segments is {segments}; expected at most the {iterations} iterations")
     if algorithm not in ALGORITHMS:

@@ -72,3 +72,13 @@ def fields(y: Array, ndim: int) -> Array:
     """The view (batch, ndim, n0, n1, n) of vector fields."""
     batch, dims = y.shape[: y.ndim - ndim - 1], y.shape[y.ndim - ndim :]
     return y.reshape((math.prod(batch), ndim) + (1,) * (3 - ndim) + dims)
+
+
+def check_accuracy(accuracy: Any, n: int) -> np.ndarray:
+    """One non-negative float64 for each of ``n`` samples."""
+    accuracy = np.asarray(accuracy)
+    if accuracy.shape != (n,) or accuracy.dtype != np.float64 or not (accuracy >= 0).all():
+        raise ValueError(
+            f"accuracy has shape {accuracy.shape} and dtype {accuracy.dtype}; expected {(n,)} non-negative float64"
+        )
+    return np.ascontiguousarray(accuracy)

@@ -12,11 +12,11 @@ import math
 
 import numpy as np
 
-from ipbox.kernels.layout import check_arrays, check_distinct, check_same_shape
+from ipbox.kernels.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
+from ipbox.kernels.smoothed_tv import METHODS, settings
 
 __all__ = ["sampled_loop"]
 
-METHODS = ("fista", "gradient")
 BUDGET = 1 << 26  # multiplications between two chances to interrupt
 
 
@@ -87,16 +87,13 @@ def sampled_loop(
         raise ValueError(f"c has shape {c.shape} and dtype {c.dtype}, column {column.shape}; expected complex (n, N)")
     if boundary not in ("neumann", "zero") or method not in METHODS:
         raise ValueError(f"boundary is {boundary!r}, method {method!r}; expected 'neumann' or 'zero', one of {METHODS}")
-    if accuracy.shape != (len(c),) or accuracy.dtype != np.float64 or not (accuracy >= 0).all():
-        raise ValueError(f"accuracy is {accuracy}; expected {(len(c),)} non-negative float64")
+    accuracy = check_accuracy(accuracy, len(c))
     from ipbox.kernels.sampled_signals_cpu import sampled_signals
 
     (mu, L), n = constants, c.shape[1]
     real = c.real.dtype
     eps = float(np.finfo(real).eps)
-    tau, ratio = (1.0 / L, mu / L) if method == "fista" else (2.0 / (L + mu), 0.0)
-    patience = 200.0 + (50.0 * math.sqrt(L / mu) if method == "fista" else L / mu)
-    factor = max(1.0 / mu - tau, 0.0) * (1.0 + 8.0 * eps) + 4.0 * eps / mu
+    tau, ratio, factor, (patience, _) = settings(method, mu, L, eps)
     # ‖G‖ <= Σ|column|, and sums of N rounded products err by about √N eps of theirs
     slope = eps / mu * (math.sqrt(n) * float(np.abs(column).sum()) + 4.0 * xi)
     rounding = eps / mu * (4.0 * np.linalg.norm(c, axis=1) + 22.0 * alpha * math.sqrt(n))
@@ -106,7 +103,7 @@ def sampled_loop(
     memory, running = np.tile([0.0, np.inf, 0.0], (len(c), 1)), np.ones(len(c), dtype=np.bool_)
     args = [
         planes, x, x.copy(), np.stack([circulant.real, circulant.imag]).astype(real), memory, count, certificate,
-        running, np.ascontiguousarray(accuracy), rounding.astype(np.float64), slope,
+        running, accuracy, rounding.astype(np.float64), slope,
         *(real.type(v) for v in (boundary == "zero", alpha, nu * nu, xi, tau)), ratio, factor, patience, bool(fixed),
     ]  # fmt: skip
     budget = max(1, BUDGET // max(c.size * n, 1))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import is_device
-from ipbox.kernels.layout import check_arrays, check_distinct, check_same_shape
+from ipbox.kernels.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
 
 __all__ = [
     "constants",
@@ -224,11 +224,7 @@ def denoise_loop(
         raise ValueError(f"method is {method!r}; expected 'fista' or 'gradient'")
     if not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
         raise ValueError(f"max_iterations is {max_iterations!r}; expected a positive integer")
-    accuracy = np.asarray(accuracy)
-    if accuracy.shape != (len(b),) or accuracy.dtype != np.float64 or not (accuracy >= 0).all():
-        raise ValueError(
-            f"accuracy has shape {accuracy.shape} and dtype {accuracy.dtype}; expected {(len(b),)} non-negative float64"
-        )
+    accuracy = check_accuracy(accuracy, len(b))
     mu, L = constants(alpha, nu, xi, b.ndim - 1)
     count, certificate = np.zeros(len(b), dtype=np.int64), np.zeros(len(b))
     norms = _norms(b)
@@ -237,12 +233,12 @@ def denoise_loop(
             raise ValueError(f"{name} has a sample of norm {largest:.3g}; expected at most {LARGEST:g}")
     if b.size == 0:
         return count, certificate
-    tau, ratio, factor, patience = _settings(method, mu, L, float(np.finfo(b.dtype).eps))
+    tau, ratio, factor, patience = settings(method, mu, L, float(np.finfo(b.dtype).eps))
     memory = np.tile([1.0, np.inf, 0.0], (len(b), 1))  # t_1 = 1, whatever q
     running = np.ones(len(b), dtype=np.bool_)
     args = [
         _rows(b), _rows(u), _rows(u.copy()), memory, count, certificate, running,
-        np.ascontiguousarray(accuracy), _rounding(b, norms, alpha, mu),
+        accuracy, _rounding(b, norms, alpha, mu),
         *_scalars(b, edge, alpha, nu * nu, 1.0 + xi, tau), ratio, factor, patience, L, bool(fixed),
         int(max_iterations), max(1, BUDGET // b.size),
     ]  # fmt: skip
@@ -251,11 +247,11 @@ def denoise_loop(
     return count, certificate
 
 
-def _settings(method: str, mu: float, L: float, eps: float) -> tuple[float, float, float, tuple[float, float]]:
+def settings(method: str, mu: float, L: float, eps: float) -> tuple[float, float, float, tuple[float, float]]:
     """τ, μ/L for FISTA (0 without momentum), the factor from ‖∇Φ(y)‖ to the error, and how long to wait for progress.
 
     Without rounding, gradient descent takes a tenth off ‖∇Φ‖ within L/(10 μ) iterations, and FISTA off its bound
-    within about 2 (L/μ)^½ log(L/μ); at the level of rounding waiting is of little use.
+    within about 2 (L/μ)^½ log(L/μ); at the level of rounding waiting is of little use, which the second number is for.
     """
     condition = L / mu
     if method == "gradient":

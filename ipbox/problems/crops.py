@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numbers
-
 import numpy as np
 
 from ipbox.problems.photographs import _LUMINANCE
+from ipbox.solvers.smooth import check_count
 
 __all__ = ["TEST", "TRAIN", "photograph_crops"]
 
@@ -45,9 +44,8 @@ def photograph_crops(n: int, size: int, split: str = "train") -> np.ndarray:
     """
     if split not in ("train", "test"):
         raise ValueError(f"split is {split!r}; expected 'train' or 'test'")
-    for name, value in (("n", n), ("size", size)):
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} is {value!r}; expected a positive integer")
+    check_count(n, "n")
+    check_count(size, "size")
     tiles = [_tiles(name, size) for name in (TRAIN if split == "train" else TEST)]
     rounds = max((len(t) for t in tiles), default=0)
     ordered = [t[k] for k in range(rounds) for t in tiles if k < len(t)]

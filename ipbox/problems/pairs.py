@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-
 import numpy as np
 
 from ipbox.problems.crops import photograph_crops
+from ipbox.solvers.smooth import check_count
+from ipbox.solvers.stop_rule import not_negative
 
 __all__ = ["interval_pairs", "photograph_pairs"]
 
@@ -49,13 +48,14 @@ def interval_pairs(n: int = 10, size: int = 256, noise: float = 0.1, seed: int =
     >>> round(float(((b - u) ** 2).sum()), 4)
     24.3088
     """
-    _check_counts(n=n, size=size)
+    check_count(n, "n")
+    check_count(size, "size")
     rng, t = np.random.RandomState(seed), np.linspace(-2, 2, size)
     truths = np.empty((n, size))
     for u in truths:
         centre, radius = rng.uniform(-1, 1), rng.uniform(-0.5, -1)
         u[:] = (t - centre) ** 2 < radius**2
-    noise = _check_noise(noise)
+    noise = not_negative(noise, "noise")
     return truths, np.stack([u + noise * rng.randn(size) for u in truths])
 
 
@@ -93,17 +93,5 @@ def photograph_pairs(
     if dtype not in ("float64", "float32"):
         raise ValueError(f"dtype is {dtype!r}; expected 'float64' or 'float32'")
     truths = photograph_crops(n, size, split)
-    data = truths + _check_noise(noise) * np.random.default_rng(seed).standard_normal(truths.shape)
+    data = truths + not_negative(noise, "noise") * np.random.default_rng(seed).standard_normal(truths.shape)
     return truths.astype(dtype), data.astype(dtype)
-
-
-def _check_counts(**values: int) -> None:
-    for name, value in values.items():
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} is {value!r}; expected a positive integer")
-
-
-def _check_noise(noise: float) -> float:
-    if not isinstance(noise, numbers.Real) or not 0 <= noise < math.inf:
-        raise ValueError(f"noise is {noise!r}; expected a non-negative number")
-    return float(noise)

@@ -188,5 +188,5 @@ def ratio(a: Any, b: Any) -> Any:
 
 def check_between(value: Any, name: str, low: float, high: float) -> None:
     """Refuse a parameter outside (low, high)."""
-    if not isinstance(value, numbers.Real) or not low < value < high:
-        raise ValueError(f"{name} is {value!r}; expected a number between {low:g} and {high:g}")
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not low < value < high:
+        raise ValueError(f"{name} is {value!r}; expected a number between {low:g} and {high:g}, ends excluded")

@@ -281,10 +281,11 @@ def lipschitz_only_on(p: Parts) -> Verdict | None:
     return Verdict(False, f"the Lipschitz constant of {f.name} holds where {f.L_holds_on}, which iterates may leave")
 
 
-def check_count(value: Any, name: str) -> None:
-    """Refuse what is no positive integer."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}; expected a positive integer")
+def check_count(value: Any, name: str, least: int = 1) -> None:
+    """Refuse what is no integer from ``least``, 1 or 0, on."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        expected = "a positive integer" if least else "an integer that is not negative"
+        raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
 def _norms(x: Array, p: Parts) -> Any:

@@ -85,9 +85,15 @@ class Both(StopRule):
         return Both(self.a.take(index), self.b.take(index))
 
 
-def positive(value: float, name: str) -> float:
-    if not isinstance(value, numbers.Real) or not (value > 0 and math.isfinite(value)):
+def positive(value: Any, name: str) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
         raise ValueError(f"{name} is {value!r}; expected a positive number")
+    return float(value)
+
+
+def not_negative(value: Any, name: str) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value!r}; expected a finite number that is not negative")
     return float(value)
 
 

@@ -6,7 +6,9 @@ import math
 import time
 from typing import Any
 
-from ipbox.bilevel import DFO, BilevelProblem, LowerLevel, SmoothedTVRegulariser
+import numpy as np
+
+from ipbox.bilevel import DFO, BilevelProblem, LowerLevel, SmoothedTVRegulariser, work_to
 from ipbox.problems.pairs import photograph_pairs
 
 from .denoise_1d import Row, exact
@@ -28,7 +30,13 @@ def rows(quick: bool = False) -> list[Row]:
     fixed = {n: _run(posed, n, most) for n, most in ((200, 60), (2000, 40))}
     finals = {"dynamic": exact(posed, dynamic.theta)} | {n: exact(posed, r.theta) for n, r in fixed.items()}
     target = 1.05 * min(finals.values())
-    work, others = _work_to(posed, dynamic, target), {n: _work_to(posed, r, target) for n, r in fixed.items()}
+    evaluator, accuracy = posed.evaluator(), 1e-5 * math.sqrt(target)  # f to within a part in 1e4
+
+    def objective(theta: np.ndarray) -> float:
+        return evaluator.evaluate(theta, accuracy).f
+
+    work = work_to(dynamic.history, target, objective)
+    others = {n: work_to(r.history, target, objective) for n, r in fixed.items()}
     told = "; ".join(f"{n} iterations: {w:.6g}" for n, w in others.items())
     ends = ", ".join(f"{n}: {f:.5g}" for n, f in finals.items())
     about = f"dynamic: {work:.6g}; {told}; final f: {ends}; dynamic run {seconds:.1f} s"
@@ -38,15 +46,3 @@ def rows(quick: bool = False) -> list[Row]:
 def _run(posed: BilevelProblem, iterations: int | None, evaluations: int) -> Any:
     method = DFO(evaluations=evaluations, accuracy="dynamic" if iterations is None else None)
     return method.minimise(posed.evaluator(iterations=iterations), START, BOUNDS)
-
-
-def _work_to(posed: BilevelProblem, found: Any, target: float) -> float:
-    """Work until the iterate's objective, evaluated to within a part in 1e4, is at most ``target``."""
-    evaluator, known = posed.evaluator(), {}
-    for row in found.history:
-        key = tuple(row["theta"])
-        if key not in known:
-            known[key] = evaluator.evaluate(row["theta"], 1e-5 * math.sqrt(row["f"])).f
-        if known[key] <= target:
-            return float(row["work"])
-    return math.inf

@@ -16,7 +16,7 @@ import warnings
 import numpy as np
 
 import ipbox as ip
-from ipbox.bilevel import LowerLevel, solve_lower
+from ipbox.bilevel import LowerLevel, solve_lower, work_to
 
 from . import foe_training as training
 
@@ -50,11 +50,6 @@ def _work(histories: dict[str, list[dict[str, float]]]) -> list[Row]:
         worst = max(ratio for ratio, _ in ratios.values())
         table.append((f"Fields of Experts: MAID / {what}, work", 1.0, "<=", worst, note))
     return table
-
-
-def work_to(history: list[dict[str, float]], target: float) -> float:
-    """Work until f <= target, inf where it is not reached."""
-    return min((row["work"] for row in history if row["f"] <= target), default=math.inf)
 
 
 def _psnr(theta: np.ndarray) -> Row:

@@ -29,6 +29,7 @@ from ipbox.bilevel import (
     SamplingWeights,
     exchange_samples,
     solve_lower,
+    work_to,
 )
 from ipbox.problems.kspace_masks import mask_from_weights, variable_density_mask
 from ipbox.problems.pairs import interval_pairs
@@ -81,11 +82,6 @@ def by_dfo(accuracy: str | int, evaluations: int) -> tuple[object, Evaluator, fl
     method = DFO(accuracy="dynamic" if fixed is None else None, evaluations=evaluations)
     start = time.perf_counter()
     return method.minimise(evaluator, np.full(N, 0.5), BOUNDS), evaluator, time.perf_counter() - start
-
-
-def work_to(history: list[dict], level: float) -> float:
-    """Lower-level iterations until f̃ of the iterate is at most ``level``; inf where it never is."""
-    return next((float(row["work"]) for row in history if row["f"] <= level), np.inf)
 
 
 # ---------------------------------------------------------------- what a sparse pattern is worth
