@@ -4,8 +4,10 @@ PYTHON ?= python3.11 python3
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# first, and pinned: what pip would choose by itself may bring gigabytes of CUDA libraries
+TORCH ?= torch==2.13.0
 
-.PHONY: help venv demo test test-slow lint bench bench-bilevel clean distclean
+.PHONY: help venv demo test test-slow lint bench bench-bilevel experiments-learned clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +17,7 @@ help:
 	@echo "make lint       ruff"
 	@echo "make bench      ipbox against its peers, in an environment of their own; build/bench.json"
 	@echo "make bench-bilevel  the required figures of bilevel learning, beside the measured ones"
+	@echo "make experiments-learned  those of learned methods, from stored results; RECOMPUTE=1 trains again"
 	@echo "make clean      remove build/ and caches; make distclean: the environments too"
 
 venv: $(READY)
@@ -34,7 +37,8 @@ $(READY): setup.cfg pyproject.toml
 	else \
 	    echo "bringing $(VENV) up to date"; \
 	fi
-	@$(PY) -m pip install --disable-pip-version-check --editable '.[dev]'
+	@$(PY) -m pip install --disable-pip-version-check '$(TORCH)'
+	@$(PY) -m pip install --disable-pip-version-check --editable '.[dev,learned]'
 	@touch $@
 
 demo: $(READY)
@@ -46,6 +50,7 @@ demo: $(READY)
 	$(PY) -m ipbox demo mri
 	$(PY) -m ipbox demo blur
 	$(PY) -m ipbox demo bilevel
+	$(PY) -m ipbox demo learned
 
 test: $(READY)
 	$(PY) -m pytest -n auto
@@ -67,6 +72,10 @@ bench-bilevel: $(READY)
 	@mkdir -p build
 	PYTHON=$(PY) sh tests/bench/setup_peers.sh .venv-peers
 	PEERS_PYTHON=.venv-peers/bin/python $(PY) -m tests.bench.bilevel
+
+# RECOMPUTE=1 trains everything again: hours
+experiments-learned: $(READY)
+	$(PY) -m tests.bench.learned
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

@@ -85,6 +85,12 @@ def to_device(x: Array, xp: str | ModuleType) -> Array:
     return to_host(x) if module is np else module.asarray(x)
 
 
+def from_dlpack(x: Any, xp: str | ModuleType) -> Array:
+    """The array behind ``x`` (anything with ``__dlpack__``) in the library ``xp``, without a copy."""
+    module = as_module(xp) if isinstance(xp, str) else xp
+    return module.from_dlpack(x)
+
+
 # ---------------------------------------------------------------- dtypes
 
 
@@ -181,6 +187,25 @@ def generator(seed: int, like: Array | ModuleType | None = None) -> Any:
 def current_stream(x: Array) -> int:
     """Pointer of CuPy's current stream, 0 for host arrays."""
     return int(_cupy().cuda.get_current_stream().ptr) if is_device(x) else 0
+
+
+@contextlib.contextmanager
+def on_stream(pointer: int | None, device: int | None = None) -> Iterator[None]:
+    """Make the CUDA stream at ``pointer``, of device number ``device``, CuPy's current one; nothing for None.
+
+    A stream is current on its own device only, which is therefore made the current one first.
+    """
+    if pointer is None:
+        yield
+        return
+    cuda = _cupy().cuda
+    with cuda.Device(device), cuda.ExternalStream(pointer, -1 if device is None else device):
+        yield
+
+
+def on_device_of(x: Array) -> contextlib.AbstractContextManager:
+    """Make the device that holds ``x`` the current one; nothing for host arrays."""
+    return x.device if is_device(x) else contextlib.nullcontext()
 
 
 def kernel_view(x: Array) -> Any:

@@ -59,12 +59,13 @@ LAYERS = (
     "commands",
     "demos_ct",
     "demos_bilevel",
+    "demos_learned",
     "demos",
     "comparisons",
     "cli",
     "__main__",
 )
-TOP = LAYERS[-7:]  # the command line may use the flat names, as a user does
+TOP = LAYERS[-8:]  # the command line may use the flat names, as a user does
 
 
 def in_package(path: Path) -> str:
@@ -210,10 +211,25 @@ def test_imports_go_down(path: Path) -> None:
     assert not above, f"{own} imports {', '.join(above)} from above"
 
 
+WAYS = {"from_numpy", "from_dlpack", "__dlpack__", "numpy", "asnumpy", "to_host", "to_device", "cpu", "cuda"}
+
+
+@every_module
+def test_only_the_bridge_moves_arrays(path: Path) -> None:
+    """Between torch and NumPy or CuPy, and between host and device: nothing else of ``learned/`` knows a way."""
+    if "learned" not in path.relative_to(PACKAGE).parts or path.name == "bridge.py":
+        return
+    called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    names = {f"torch.{name}" for name in ("as_tensor", "asarray", "frombuffer")}
+    used = {ast.unparse(f) for f in called if getattr(f, "attr", "") in WAYS or ast.unparse(f) in names}
+    assert not used, used
+
+
 @every_module
 def test_no_pickle(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert not tops(imports(tree)) & {"pickle", "cPickle", "dill", "cloudpickle", "shelve"}
+    assert not {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)} & {"torch.save", "torch.load"}
     # joblib is there for its processes; its files are pickles
     used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "joblib"}
     assert used <= {"Parallel", "delayed"} and "from joblib" not in path.read_text()
@@ -260,7 +276,7 @@ def sources() -> list[Path]:
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts
         hidden = any(p.startswith(".") or p in generated or p.endswith(".egg-info") for p in parts)
-        if not hidden and path.is_file() and path.suffix not in (".npz", ".npy", ".png", ".h5"):
+        if not hidden and path.is_file() and path.suffix not in (".npz", ".npy", ".png", ".h5", ".safetensors"):
             found.append(path)
     return sorted(found)
 

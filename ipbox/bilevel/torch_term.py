@@ -39,8 +39,9 @@ class TorchTerm(ParametricTerm):
         Modulus of strong convexity of E(·, θ), a number or a function of θ: what is certified holds only where it is
         not too large.  0 by default: convex, which is not checked.
     L : float or callable, optional
-        Lipschitz constant of ∇E(·, θ), or a bound from above.  By default 1.1 times ‖∇²E(0, θ)‖ by the power method on
-        the host: right for sums of ψ(Ku) with ψ'' largest at 0; where E curves more elsewhere, solvers may diverge.
+        Lipschitz constant of ∇E(·, θ), or a bound from above.  By default 1.1 times ‖∇²E(u, θ)‖ for u near 0, by the
+        power method on the host: right for sums of ψ(Ku) with ψ'' largest at 0; where E curves more elsewhere, solvers
+        may diverge (certificates show it).
     initial : array, optional
         Where learning starts; for a module its own parameters by default.
 
@@ -48,6 +49,10 @@ class TorchTerm(ParametricTerm):
     ------
     TypeError, ValueError
         for other arguments, and for an energy that does not give n numbers.
+
+    Notes
+    -----
+    Write |z|² as ``(z * z.conj()).real``: torch takes the second derivative of ``z.abs().square()`` at 0 to be 0.
 
     Examples
     --------

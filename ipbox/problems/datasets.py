@@ -87,7 +87,7 @@ def paths(name: str) -> tuple[Path, ...]:
     >>> [p.name for p in datasets.paths("tomo_haadf")]
     ['tomo_haadf.npz']
     """
-    return tuple(_find(file) for file in _dataset(name).files)
+    return tuple(find(file) for file in _dataset(name).files)
 
 
 def load(name: str) -> dict[str, np.ndarray]:
@@ -113,7 +113,7 @@ def load(name: str) -> dict[str, np.ndarray]:
     """
     parts = []
     for file, sha256 in _dataset(name).files.items():
-        path = _find(file)
+        path = find(file)
         content = path.read_bytes()
         found = hashlib.sha256(content).hexdigest()
         if found != sha256:
@@ -131,7 +131,8 @@ def _dataset(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def _find(file: str) -> Path:
+def find(file: str) -> Path:
+    """The data file of this name, in the first of `folders` that has it."""
     for folder in folders():
         if (folder / file).is_file():
             return folder / file

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,9 +25,12 @@ class Splitting(Solver):
     """
 
     rho: float | None = None
+    accuracy: float = field(default=0.1, kw_only=True)
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox", "dual")
 
     def prepare(self, problem: Problem) -> Parts:
+        if not 0 < self.accuracy < 1:
+            raise ValueError(f"accuracy is {self.accuracy}; expected a number in (0, 1)")
         roles = dict(problem.roles)
         for i, f in enumerate(problem.terms):
             if not isinstance(f, L2) and f.has_grad:  # smooth or not: CG is for quadratics
@@ -72,7 +76,7 @@ class Splitting(Solver):
 
     def _tolerance(self, s: State, size: Any) -> Any:
         """Residual at which the conjugate gradients end, given that at their start."""
-        return np.minimum(0.1 * size, s.first / (1 + s.k) ** 1.5)[()]
+        return np.minimum(self.accuracy * size, s.first / (1 + s.k) ** 1.5)[()]
 
     def _copy_of_prox(self, p: Parts, s: State) -> None:
         """x <- prox_{f/ρ}(u + y/ρ), the copy of u, and y_bar <- y + ρ(u - x)."""
@@ -97,6 +101,8 @@ class Splitting(Solver):
     @staticmethod
     def _resolvents(p: Parts, s: State) -> tuple[float, list[float]]:
         norms = saddle.norms_of(p)
+        if not p.prox.explicit:  # whose fixed points depend on the step size
+            return 1 / s.rho, [s.rho] * len(norms)
         return 1 / (p.smooth.L + s.rho * (1 + sum(k**2 for k in norms))), [s.rho] * len(norms)
 
 
@@ -113,15 +119,17 @@ class ADMM(Splitting):
         ρ > 0; by default L/(10 max‖K_i‖²), L = ‖Σ λ_j A_j*A_j‖, fitted on CT.
     relax : float
         Over-relaxation in (0, 2): 1.5 to 1.8 often saves iterations.
+    accuracy : float
+        Of the conjugate gradients that find u: residual relative to that at their start.
     balance : bool
         For the first 64 iterations, at k = 1, 2, 4, ..., move ρ by at most a factor of 4 to where ‖Δy‖ = ρ‖KΔu‖, so
         that primal and dual variables move in step.  Refused for batches, whose samples share ρ.
 
     Notes
     -----
-    u is found by conjugate gradients that start at the last u, until the residual is at most 0.1 of that at the start
-    and falls like k^(-3/2): the errors are summable.  Where there is a term f, the image returned is its copy, which
-    comes out of f's prox: feasible where f is a constraint.
+    u is found by conjugate gradients that start at the last u, until the residual is at most ``accuracy`` times that
+    at the start and falls like k^(-3/2): the errors are summable.  Where there is a term f, the image returned is its
+    copy, which comes out of f's prox: feasible where f is a constraint.
 
     References
     ----------
@@ -201,6 +209,11 @@ class HQS(Splitting):
         Factor of ρ, at least 1.
     rho_max : float, optional
         Where ρ stops to grow; by default 10⁴ times the first one.
+    schedule : sequence of float, optional
+        ρ_1, ρ_2, ... instead of the three above, the last of which then stays, as DPIR does with a denoiser for f.  The
+        start is first taken for z: u_1 = argmin_v q(v) + ρ_1/2 ‖v - x_0‖².
+    accuracy : float
+        Of the conjugate gradients that find u: residual relative to that at their start.
 
     Notes
     -----
@@ -210,7 +223,8 @@ class HQS(Splitting):
 
     References
     ----------
-    Geman and Yang, IEEE Trans. Image Process. 4 (1995); Wang, Yang, Yin and Zhang, SIAM J. Imaging Sci. 1 (2008).
+    Geman and Yang, IEEE Trans. Image Process. 4 (1995); Wang, Yang, Yin and Zhang, SIAM J. Imaging Sci. 1 (2008);
+    Zhang et al., Plug-and-play image restoration with deep denoiser prior, IEEE Trans. Pattern Anal. 44 (2021).
 
     Examples
     --------
@@ -224,6 +238,7 @@ class HQS(Splitting):
 
     growth: float = 1.05
     rho_max: float | None = None
+    schedule: Sequence[float] | None = None
 
     def step(self, p: Parts, s: State) -> None:
         for y, own, term, work in zip(s.y, s.aux, p.dual, s.terms, strict=True):
@@ -232,9 +247,19 @@ class HQS(Splitting):
         if p.labels["prox"]:
             s.y_prox[...] = 0
             self._copy_of_prox(p, s)
+        if self.schedule is not None:
+            self._to_scheduled_rho(s, s.k + 1)
         normal_equations.right_hand_side(p, s, s.y, s.y_bar_prox)
         self._move(p, s, 1.0)
-        s.rho = min(self.growth * s.rho, s.rho_max)
+        if self.schedule is None:
+            s.rho = min(self.growth * s.rho, s.rho_max)
+
+    def _to_scheduled_rho(self, s: State, k: int) -> None:
+        """The next ρ, already for u."""
+        rho = float(self.schedule[min(k, len(self.schedule) - 1)])
+        for y in (*s.y, s.y_bar_prox):
+            y *= rho / s.rho
+        s.rho = rho
 
     def init(self, p: Parts, x0: Array) -> State:
         s = super().init(p, x0)
@@ -243,7 +268,27 @@ class HQS(Splitting):
         s.rho_max = float(1e4 * s.rho if self.rho_max is None else self.rho_max)
         if not s.rho_max >= s.rho:
             raise ValueError(f"rho_max is {self.rho_max}; expected at least the first rho, {s.rho:g}")
+        if self.schedule is not None:
+            normal_equations.right_hand_side(p, s, s.y, s.y_bar_prox)
+            self._move(p, s, 1.0)
         return s
+
+    def _first_rho(self, p: Parts) -> float:
+        if self.schedule is None:
+            return super()._first_rho(p)
+        if self.rho is not None or self.rho_max is not None:
+            raise ValueError("schedule is given, and rho or rho_max too; expected one of them")
+        if not len(self.schedule) or not all(0 < rho < math.inf for rho in self.schedule):
+            raise ValueError(f"schedule is {self.schedule}; expected positive numbers")
+        return float(self.schedule[0])
+
+    def residual(self, p: Parts, s: State) -> Any:
+        """As that of `ADMM`; for an implicit f, by how much its next copy of u differs from x, relative to x."""
+        if p.prox.explicit:
+            return super().residual(p, s)
+        x_new = p.prox.prox(s.u, 1 / s.rho)
+        size, change = (np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, x_new - s.x))
+        return change / np.maximum(size, np.finfo(np.float32).tiny)
 
     def _default_rho(self, p: Parts) -> float:
         return super()._default_rho(p) / 100

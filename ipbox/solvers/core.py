@@ -13,7 +13,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.divergence import Diverged, located
 from ipbox.solvers.problem import Parts, Problem
 from ipbox.solvers.state import State
 from ipbox.solvers.stopping import StopRule, niter
@@ -184,13 +184,15 @@ class Run:
 
     def _once(self, key: str, compute: Callable[[], Any]) -> Any:
         if key not in self._cache:
-            self._cache[key] = compute()
+            with located(self.k, self._good):
+                self._cache[key] = compute()
         return self._cache[key]
 
     def advance(self) -> None:
         """One step; what was computed for the last one is forgotten."""
         self.in_step = True
-        self.solver.step(self.parts, self.state)
+        with located(self.k, self._good):
+            self.solver.step(self.parts, self.state)
         self.state.k += 1
         self.in_step = False
         self._cache.clear()

@@ -185,7 +185,7 @@ class Problem:
             wanted = (self.roles[i],) if i in self.roles else takes
             if i in self.roles and self.roles[i] not in takes:
                 raise ValueError(f"roles has {i}: {self.roles[i]!r}; {who} has only the roles {takes}")
-            if not f.is_convex and "smooth" not in wanted:
+            if f.explicit and not f.is_convex and "smooth" not in wanted:
                 raise ValueError(f"{f.name} is not convex; {who} expects convex terms")
             merged = (prox.merge(f) or f.merge(prox)) if "prox" in wanted and f.has_prox else None
             if "dual" in wanted and isinstance(f, DualTerm) and f.as_dual(self) is not None:

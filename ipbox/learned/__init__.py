@@ -1,0 +1,38 @@
+"""Learned priors and maps: torch networks inside classical solvers, and classical operators inside networks.
+
+Names are loaded when they are first used.
+
+>>> import ipbox as ip
+>>> net = ip.learned.pretrained("drunet")           # the same as a network of your own
+>>> A, b, x_true, info = ip.problem("blur", size=64, seed=0)
+>>> x, run = ip.pnp(A, b, net, noise_level=info.noise_level)
+"""
+
+import lazy_loader
+
+try:
+    import torch  # noqa: F401
+except ImportError as err:
+    raise ImportError("torch is not installed: pip install 'ipbox[learned]' brings it") from err
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["bridge", "losses", "maps", "networks", "priors", "training", "weights"],
+    submod_attrs={
+        "bridge": ["LinearMap", "from_torch", "to_torch"],
+        "maps.base": ["LearnedMap"],
+        "maps.direct": ["AUTOMAP", "PostProcessing"],
+        "maps.equilibrium": ["DeepEquilibrium"],
+        "maps.lista": ["LISTA"],
+        "maps.primal_dual": ["LearnedPrimalDual"],
+        "maps.unrolled": ["LearnedProximalGradient"],
+        "maps.variational_network": ["VariationalNetwork"],
+        "networks": ["DRUNet", "DnCNN", "UNet"],
+        "priors.denoiser": ["Denoiser"],
+        "priors.red": ["RED"],
+        "priors.torch_functional": ["TorchFunctional"],
+        "torch_operator": ["TorchOperator"],
+        "training": ["fit"],
+        "weights": ["load_weights", "pretrained", "save_weights"],
+    },
+)

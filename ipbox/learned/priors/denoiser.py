@@ -1,0 +1,174 @@
+"""A denoiser as an implicit prior: the functional whose proximal operator it would be."""
+
+from __future__ import annotations
+
+import copy
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals.base import Functional, Work
+from ipbox.learned.priors.layout import Layout
+from ipbox.learned.priors.monitor import LipschitzMonitor
+from ipbox.learned.priors.network import Network
+from ipbox.solvers.divergence import Diverged
+
+
+class Denoiser(Functional):
+    """An implicit prior: prox(x, τ) = D_σ(x), D_σ(x) = scale · net(x/scale, σ/scale).
+
+    It has no value, so a problem with it has no objective.
+
+    Parameters
+    ----------
+    net : torch.nn.Module or callable
+        A module on tensors (N, C) + pixels, called ``net(x, sigma)`` or ``net(x)`` (networks of this package and of
+        deepinv, any other); or a function of one image as an array (BM3D, scikit-image), called ``f(x, sigma)`` or
+        ``f(x)``.
+    sigma : float, optional
+        Noise level σ of the denoiser, a standard deviation in the units of the image.  It has nothing to do with the
+        step size τ, which is then not used.
+    lam : float, optional
+        Instead of ``sigma``: σ = √(λτ), the noise level of which prox_τ of λR, R = -log p, removes Gaussian noise.
+    scale : float
+        The network's unit: images are divided by it (the largest value of its training images, where those of the
+        network lay in [0, 1]).
+    channels : str, optional
+        Where the channels are: None for real images of one channel; ``"first"`` or ``"last"`` for colours along that
+        axis of the image; complex images as ``"complex"`` (two channels) or ``"separate"`` (two images).
+    axes : int
+        Number of the axes of pixels: axes before them are samples, which are denoised by themselves.
+    strength : float
+        D = Id + strength (D_σ - Id), in (0, 1]: less than 1 makes a non-expansive denoiser averaged.
+    box : (lo, hi), optional
+        Project what the denoiser gives onto [lo, hi].
+    dtype : str, optional
+        Compute in ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``.  By default the network's parameters
+        must have the image's dtype.
+    takes_sigma : bool, optional
+        Whether ``net`` takes a noise level, where its signature does not tell.
+    monitor : LipschitzMonitor, optional
+        Sees input and output in each iteration of a solver.
+
+    Notes
+    -----
+    The module runs in evaluation mode without recording gradients; its parameters and its training flags are left as
+    they were.  A denoiser that gives NaN ends a solve with `Diverged`, which has the last image it gave.
+
+    Raises
+    ------
+    TypeError, ValueError
+        where an argument is not as above; in use, where the network's dtype, device or number of channels is not the
+        image's, or what it gives is of another shape.
+
+    References
+    ----------
+    Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, GlobalSIP 2013.
+
+    Examples
+    --------
+    >>> import numpy as np, torch, ipbox as ip
+    >>> mean = torch.nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    >>> D = ip.Denoiser(mean)                          # blind: it takes no noise level
+    >>> D.prox(np.eye(3, dtype="float32"), 1.0)[1]
+    array([0.33333334, 0.33333334, 0.33333334], dtype=float32)
+    """
+
+    has_prox = True
+    explicit = False
+
+    def __init__(
+        self,
+        net: Any,
+        sigma: float | None = None,
+        *,
+        lam: float | None = None,
+        scale: float = 1.0,
+        channels: str | None = None,
+        axes: int = 2,
+        strength: float = 1.0,
+        box: tuple[float, float] | None = None,
+        dtype: str | None = None,
+        takes_sigma: bool | None = None,
+        monitor: LipschitzMonitor | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = Network(net, Layout(channels, axes), scale, dtype, takes_sigma)
+        if not isinstance(strength, numbers.Real) or not 0 < strength <= 1:
+            raise ValueError(f"strength is {strength!r}; expected a number in (0, 1]")
+        for name, value in (("sigma", sigma), ("lam", lam)):
+            if value is not None and not (isinstance(value, numbers.Real) and 0 < value < math.inf):
+                raise ValueError(f"{name} is {value!r}; expected a positive number")
+        if sigma is not None and lam is not None:
+            raise ValueError("sigma and lam are both given; expected one of them")
+        if self.net.takes_sigma and sigma is None and lam is None:
+            raise ValueError(f"sigma is None, and {self.net.name} takes a noise level; expected sigma=... or lam=...")
+        self.sigma = None if sigma is None else float(sigma)
+        self.lam = None if lam is None else float(lam)
+        self.strength, self.box, self.monitor = float(strength), _box(box), monitor
+
+    @property
+    def name(self) -> str:
+        level = f"sigma={self.sigma:g}" if self.sigma is not None else f"lam={self.lam:g}" if self.lam else "blind"
+        return f"Denoiser({self.net.name}, {level})"
+
+    def noise_level(self, tau: Any) -> Any:
+        """σ at the step size τ: a float, one per sample for such a τ, or None for blind denoisers."""
+        return self.sigma if self.lam is None else np.sqrt(self.lam * np.asarray(tau))[()]
+
+    def replaced(self, **changes: Any) -> Denoiser:
+        """A copy with another ``sigma``, ``lam``, ``strength``, ``box`` or ``monitor``."""
+        f = copy.copy(self)
+        if not set(changes) <= {"sigma", "lam", "strength", "box", "monitor"}:
+            raise TypeError(f"replaced has {', '.join(changes)}; expected sigma, lam, strength, box or monitor")
+        if "sigma" in changes or "lam" in changes:
+            changes = {"sigma": None, "lam": None, **changes}
+        f.__dict__.update(changes)
+        f.box = _box(f.box)
+        return f
+
+    def denoise(self, x: Array, sigma: float | None = None) -> Array:
+        """D_σ(x), at the noise level ``sigma`` (its own by default)."""
+        sigma = self.sigma if sigma is None else sigma
+        if self.net.takes_sigma and sigma is None:
+            raise ValueError(f"sigma is None, and {self.name} takes it from a step size; expected a noise level")
+        return self._denoised(self._enter(x), sigma, None)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        sigma = self.noise_level(t)
+        d = self._denoised(x, sigma, (work or {}).get("denoised"))
+        if work is not None:
+            if self.monitor is not None:
+                self.monitor.see(x, d, sigma)
+            work["denoised"] = d  # what a solve whose next denoised image is NaN is left with
+        out[...] = d
+
+    def _denoised(self, x: Array, sigma: Any, good: Array | None) -> Array:
+        """D_σ(x); where that is not finite, `Diverged` with ``good``, the last image that was."""
+        d = self.net(x, sigma)
+        if self.strength < 1:
+            d = x + self.strength * (d - x)
+        finite = backend.array_module(d).isfinite
+        if not bool(finite(d).all()):
+            what = "gave" if bool(finite(x).all()) else "was given"
+            raise Diverged(f"{self.name} {what} NaN or infinite values", good)
+        if self.box is not None:
+            d = d.clip(*self.box, out=d)
+        return d
+
+    def scaled(self, c: float) -> Functional:
+        if self.lam is None and c not in (0, 1):
+            raise ValueError(f"weight {c:g} of {self.name} has no meaning, its noise level is fixed; expected lam=...")
+        return super().scaled(c)
+
+
+def _box(box: Any) -> tuple[float, float] | None:
+    if box is None:
+        return None
+    if len(box) != 2 or not box[0] < box[1]:
+        raise ValueError(f"box is {box!r}; expected (lo, hi) with lo < hi")
+    return float(box[0]), float(box[1])

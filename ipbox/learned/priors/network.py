@@ -1,0 +1,220 @@
+"""A torch module, or a plain function of arrays, called on images: scale, noise level, dtype, evaluation mode."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+import math
+import numbers
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.learned.priors.layout import Layout
+
+COMPUTE = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
+LEVELS = ("sigma", "noise_level", "noise_std", "sigma_psd")  # how denoisers call their noise level
+
+
+class Network:
+    """x ↦ scale · net(x/scale, sigma/scale) on arrays.
+
+    Parameters
+    ----------
+    net : torch.nn.Module or callable
+        A module works on tensors (N, C) + pixels, as ``layout`` makes them; another callable on arrays, one image at
+        a time.  It is called ``net(x, sigma)``, or ``net(x)`` where it has no noise level.
+    layout : Layout
+    scale : float
+        Images are divided by it before, and multiplied by it afterwards.
+    dtype : str, optional
+        ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``: compute in this dtype.  By default that of the
+        image, which the network's parameters must have too.
+    takes_sigma : bool, optional
+        Whether ``net`` takes a noise level; by default read from its signature: a second argument without a default,
+        or one with the name of a noise level.
+    """
+
+    def __init__(self, net: Any, layout: Layout, scale: float, dtype: str | None, takes_sigma: bool | None) -> None:
+        if isinstance(net, type) or not callable(net):
+            raise TypeError(f"net is {net!r}; expected a torch module or a function of an image")
+        if not isinstance(scale, numbers.Real) or not 0 < scale < math.inf:
+            raise ValueError(f"scale is {scale!r}; expected a positive number")
+        if dtype is not None and dtype not in COMPUTE:
+            raise ValueError(f"dtype is {dtype!r}; expected one of {', '.join(COMPUTE)}")
+        self.net, self.layout, self.scale, self.dtype = net, layout, float(scale), dtype
+        self.is_module = isinstance(net, torch.nn.Module)
+        self.keyword, self.takes_sigma = noise_argument(net) if takes_sigma is None else (None, takes_sigma)
+
+    @property
+    def name(self) -> str:
+        return getattr(self.net, "__name__", type(self.net).__name__)
+
+    def __call__(self, x: Array, sigma: Any = None) -> Array:
+        """The network's images, in an array of their own of the shape and dtype of ``x``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where the network's dtype or device is not the image's, or it fails on the image, or gives another shape.
+        """
+        if not self.is_module:
+            return self._by_images(x, sigma)
+        with evaluation(self.net, gradient=False):
+            t = self.enter(x)
+            return self.leave(self.apply(t, self.level(sigma, x, t)), x)
+
+    # ------------------------------------------------------------ modules
+
+    def enter(self, x: Array) -> torch.Tensor:
+        """x/scale as a tensor of its own (a module may work in place), in the network's dtype and on its device."""
+        t = self.layout.pack(x)
+        t = t.clone() if self.scale == 1.0 else t / self.scale
+        if self.dtype is not None:
+            t = t.to(COMPUTE[self.dtype])
+        self._check_module(t)
+        return t
+
+    def apply(self, t: torch.Tensor, sigma: Any) -> torch.Tensor:
+        """net(t, sigma), an image for each image."""
+        result = self.call(t, sigma)
+        if result.shape != t.shape:
+            raise ValueError(
+                f"{self.name} gave shape {tuple(result.shape)}; expected that of its input, {tuple(t.shape)}"
+            )
+        return result
+
+    def call(self, t: torch.Tensor, sigma: Any) -> torch.Tensor:
+        """net(t, sigma), a tensor of the dtype of t."""
+        try:
+            result = self._invoke(t, sigma)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as err:
+            raise ValueError(
+                f"{self.name} failed on a tensor of shape {tuple(t.shape)} (samples, channels, pixels): {err}"
+            ) from err
+        if not isinstance(result, torch.Tensor):
+            raise TypeError(f"{self.name} gave {type(result).__name__}; expected a torch tensor")
+        if result.dtype != t.dtype:
+            raise TypeError(f"{self.name} gave {result.dtype}; expected that of its input, {t.dtype}")
+        return result
+
+    def leave(self, t: torch.Tensor, x: Array, factor: float | None = None) -> Array:
+        """factor · t (the scale by default) as an array like ``x``."""
+        factor = self.scale if factor is None else factor
+        t = t.detach()
+        if self.dtype is not None:
+            t = t.to(COMPUTE[str(backend.real_dtype(x.dtype))])
+        return self.layout.unpack(t if factor == 1.0 else t * factor, x)
+
+    def level(self, sigma: Any, x: Array, t: torch.Tensor) -> Any:
+        """sigma/scale: a float, or a tensor of one for each image of ``t`` where sigma has one for each sample."""
+        if sigma is None or np.ndim(sigma) == 0:
+            return None if sigma is None else float(sigma) / self.scale
+        levels = np.repeat(np.asarray(sigma) / self.scale, self.layout.samples(x))
+        if self.layout.channels == "separate":
+            levels = np.concatenate([levels, levels])
+        return torch.tensor(levels.tolist(), dtype=t.dtype, device=t.device)
+
+    def _check_module(self, t: torch.Tensor) -> None:
+        for name, p in itertools.chain(self.net.named_parameters(), self.net.named_buffers()):
+            if not p.is_floating_point():
+                continue
+            if p.dtype != t.dtype:
+                given = "the image is" if self.dtype is None else "dtype is"
+                raise TypeError(
+                    f"{self.name} has {name} in {p.dtype}, {given} {t.dtype}; expected one dtype, by net.to({t.dtype})"
+                    + (f", or dtype='{str(p.dtype)[6:]}' to compute in the network's" if self.dtype is None else "")
+                )
+            if p.device != t.device:
+                raise ValueError(
+                    f"{self.name} has {name} on {p.device}, the image is on {t.device}; expected one device, as by "
+                    f"net.to('{t.device}')"
+                )
+
+    # ------------------------------------------------------------ functions of arrays
+
+    def _by_images(self, x: Array, sigma: Any) -> Array:
+        """One image after another, each a new array, which the function may change."""
+        if x.dtype.kind == "c" and self.layout.channels != "complex":
+            raise TypeError(f"the image is complex; {self.name} as a function of arrays expects channels='complex'")
+        xp, axes = backend.array_module(x), self.layout.axes + (self.layout.channels in ("first", "last"))
+        if x.ndim < axes:
+            raise ValueError(f"the image has shape {x.shape}; expected at least {axes} axes")
+        result = xp.empty(x.shape, dtype=x.dtype)
+        images = x.reshape(-1, *x.shape[x.ndim - axes :])
+        levels = [None] * len(images) if sigma is None else np.repeat(sigma, len(images) // np.size(sigma)).tolist()
+        for image, out, level in zip(images, result.reshape(images.shape), levels, strict=True):
+            z = image / self.scale
+            if self.dtype is not None:
+                z = z.astype(np.promote_types(self.dtype, "F") if z.dtype.kind == "c" else self.dtype)
+            out[...] = self._checked(self._invoke(z, None if level is None else level / self.scale), z, xp)
+        if self.scale != 1.0:
+            result *= self.scale
+        return result
+
+    def _invoke(self, z: Any, level: Any) -> Any:
+        if not self.takes_sigma:
+            return self.net(z)
+        return self.net(z, level) if self.keyword is None else self.net(z, **{self.keyword: level})
+
+    def _checked(self, d: Any, z: Array, xp: Any) -> Array:
+        if not backend.is_array(d) or backend.array_module(d) is not xp:
+            raise TypeError(f"{self.name} gave {type(d).__name__}; expected an array of {xp.__name__}")
+        if d.shape != z.shape:
+            raise ValueError(f"{self.name} gave shape {d.shape}; expected that of its input, {z.shape}")
+        if d.dtype != z.dtype:
+            raise TypeError(
+                f"{self.name} gave {d.dtype} for an image of {z.dtype}; expected the same, or dtype='{d.dtype}'"
+            )
+        return d
+
+
+@contextlib.contextmanager
+def evaluation(net: torch.nn.Module, gradient: bool) -> Iterator[None]:
+    """The module in evaluation mode, with gradients recorded or not; every part's training flag is restored.
+
+    Not `torch.inference_mode`: a network that differentiates inside, such as a gradient step, could not.
+    """
+    training = [m for m in net.modules() if m.training]
+    if training:
+        net.eval()
+    try:
+        with torch.set_grad_enabled(gradient):
+            yield
+    finally:
+        for m in training:
+            m.training = True
+
+
+def noise_argument(net: Callable) -> tuple[str | None, bool]:
+    """(keyword, whether ``net`` takes a noise level); no keyword: as the second argument.
+
+    Raises
+    ------
+    TypeError
+        where the signature does not tell.
+    """
+    call = net.forward if isinstance(net, torch.nn.Module) else net
+    try:
+        parameters = list(inspect.signature(call).parameters.values())
+    except (TypeError, ValueError) as err:
+        raise TypeError(f"net is {net!r}, whose signature is not known; expected takes_sigma=True or False") from err
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    second = positional[1] if len(positional) > 1 else None
+    if second is not None and (second.default is second.empty or second.name in LEVELS):
+        return None, True
+    named = next((p.name for p in parameters if p.name in LEVELS), None)
+    if named is not None:
+        return named, True
+    if not positional:
+        raise TypeError(
+            f"net is {net!r} with the signature {inspect.signature(call)}; expected takes_sigma=True or False"
+        )
+    return None, False
