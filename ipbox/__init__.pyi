@@ -4,8 +4,10 @@ from . import (
     bilevel,
     choose,
     comparison,
+    evaluate,
     functionals,
     kernels,
+    learned,
     metrics,
     operators,
     plot,
@@ -44,6 +46,9 @@ from .functionals import (
     Zero,
     as_functional,
 )
+from .learned.plug_and_play import pnp
+from .learned.priors.denoiser import Denoiser
+from .learned.red import red
 from .metrics import nrmse, psnr, relative_residual, ssim
 from .operators import (
     PET,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ipbox
-from ipbox import commands, demos_bilevel, demos_ct
+from ipbox import commands, demos_bilevel, demos_ct, demos_learned
 from ipbox.commands import UsageError
 from ipbox.comparisons import SETTINGS
 from ipbox.comparisons import compare as run_compare
@@ -110,6 +110,7 @@ OPTIONS = {
     "noise": "relative noise level",
     "seed": "seed of the noise",
     "slice": "slice",
+    "slices": "how many slices",
     "counts": "expected counts",
     "coils": "receiver coils",
     "acceleration": "undersampling of k-space",
@@ -141,12 +142,14 @@ def _add_demo(subparsers: Any) -> None:
     learning = demos.add_parser("bilevel", help="learn the parameters of a regulariser by every bilevel method")
     learning.set_defaults(run=demos_bilevel.demo)
     _add_options(learning, demos_bilevel.OPTIONS)
-    names = "; ".join(demos_bilevel.NAMES)
-    learning.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {names} (all)")
-    learning.add_argument("--out", default="build/bilevel.png", help="picture, .png, .pdf or .svg (%(default)s)")
-    learning.add_argument("--quiet", action="store_true", help="no progress bars")
+    learned = demos.add_parser("learned", help="held-out CT slices by plug-and-play, direct, unrolled and other networks")
+    learned.set_defaults(run=demos_learned.demo)
+    _add_options(learned, demos_learned.OPTIONS)
+    for command, methods in ((learning, demos_bilevel.NAMES), (learned, tuple(demos_learned.METHODS))):
+        command.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {'; '.join(methods)} (all)")
     for name, command in demos.choices.items():
-        if name == "bilevel":
+        if name in ("bilevel", "learned"):  # on the host only
+            _add_picture(command, f"build/{name}.png")
             continue
         if name not in DEMOS or "tv" in DEMOS[name].methods:
             command.add_argument("--lam", type=_weight, default="auto", help="TV weight, or auto: from the noise")
@@ -172,6 +175,10 @@ def _add_compare(subparsers: Any) -> None:
 
 def _add_output(command: argparse.ArgumentParser, out: str) -> None:
     command.add_argument("--xp", choices=("numpy", "cupy"), default="numpy", help="CPU or GPU (%(default)s)")
+    _add_picture(command, out)
+
+
+def _add_picture(command: argparse.ArgumentParser, out: str) -> None:
     command.add_argument("--out", default=out, help="picture, .png, .pdf or .svg (%(default)s)")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
 

@@ -1,0 +1,96 @@
+"""``python -m ipbox demo learned``: held-out CT slices by analytical, variational, plug-and-play and learned methods."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import ipbox
+from ipbox.commands import PICTURES, UsageError, checked_input, writable
+
+OPTIONS = {"slices": 4, "seed": 0}
+SETTING = {"size": 128, "views": 40, "noise": 0.01}  # what the shipped maps were trained for
+SLICES = tuple(range(3, 61, 5))  # of the test patient; the weights were trained on another one
+SCALE = 0.04  # 1/mm: images divided by it are about in [0, 1], as the denoiser wants them
+
+# What was best on validation slices of the training patient; TV has what is best on the test slices themselves.
+TV_WEIGHT = 0.25
+PNP = {"lam": 0.23}
+RED = {"lam": 0.1, "sigma": 0.05 * SCALE}
+
+Method = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+METHODS: dict[str, str] = {
+    "fbp": "filtered back-projection (hann)",
+    "tv": "total variation, u >= 0",
+    "pnp": "plug-and-play, DRUNet",
+    "red": "RED, DRUNet",
+    "post-processing": "post-processing, U-Net on the FBP",
+    "unrolled": "unrolled, learned proximal gradient",
+    "equilibrium": "deep equilibrium",
+}
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Run the demonstration: the setting, a table of means over held-out slices, and a picture of one of them."""
+    with checked_input():
+        writable(args.out, PICTURES, make_folder=True)
+        if args.slices > len(SLICES):
+            raise UsageError(f"--slices is {args.slices}; expected at most {len(SLICES)}")
+        unknown = [name for name in args.methods or () if name not in METHODS]
+        if unknown:
+            raise UsageError(f"--methods has {', '.join(unknown)}; expected some of {', '.join(METHODS)}")
+        names = args.methods or list(METHODS)
+        methods = {name: method(name) for name in names}
+    shown = SLICES[:: len(SLICES) // args.slices][: args.slices]
+    told = ", ".join(f"{name} {value}" for name, value in SETTING.items())
+    print(f"learned: CT of chest slices {', '.join(map(str, shown))} of a patient that no weights have seen ({told})")
+    results = []
+    for k, index in enumerate(shown):
+        A, b, x_true, info = ipbox.problem("ct", **SETTING, slice=index, seed=args.seed + index)
+        if k == 0:
+            for run in methods.values():
+                run(A, b, info)  # compile and plan before the clock starts
+        bound = {METHODS[n]: (lambda A, b, run=run, info=info: run(A, b, info)) for n, run in methods.items()}
+        results.append(ipbox.compare((A, b, x_true, info), bound, progress=not args.quiet))
+    print(_table([METHODS[n] for n in names], results))
+    results[0].show(args.out)
+    print(f"picture: {args.out} (slice {shown[0]})")
+
+
+def method(name: str) -> Method:
+    """The method ``name`` as a function of (A, b, info); each is what a user would type."""
+    if name in ("fbp", "tv"):
+        return {
+            "fbp": lambda A, b, info: ipbox.fbp(A, b, "hann"),
+            "tv": lambda A, b, info: ipbox.tv(A, b, TV_WEIGHT, nonneg=True, tol=1e-4, niter=3000),
+        }[name]
+    from ipbox.learned.weights import pretrained
+
+    if name in ("pnp", "red"):
+        net = pretrained("drunet")
+        if name == "pnp":
+            return lambda A, b, info: ipbox.pnp(A, b, net, noise_level=info.noise_level, scale=SCALE, **PNP)
+        return lambda A, b, info: ipbox.red(A, b, net, scale=SCALE, **RED)
+    file = {"post-processing": "post_processing_ct", "unrolled": "unrolled_ct", "equilibrium": "equilibrium_ct"}[name]
+    maps: list[Any] = []
+
+    def reconstruct(A: Any, b: Any, info: Any) -> tuple[Any, Any]:
+        if not maps:
+            maps.append(pretrained(file, A))
+        return maps[0].as_method()(A, b)
+
+    return reconstruct
+
+
+def _table(names: list[str], results: list[Any]) -> str:
+    """Means over the slices."""
+    lines = [f"{'method':36} {'PSNR':>6} {'SSIM':>6} {'residual':>9} {'seconds':>8}"]
+    for name in names:
+        rows = [r[name] for r in results]
+        psnr, ssim, residual, seconds = (
+            sum(getattr(row, what) for row in rows) / len(rows) for what in ("psnr", "ssim", "residual", "seconds")
+        )
+        lines.append(f"{name:36} {psnr:6.2f} {ssim:6.3f} {residual:9.4f} {seconds:8.2f}")
+    return "\n".join(lines)

@@ -1,0 +1,30 @@
+"""Tests of reconstruction maps Φ: b ↦ u beyond their error on clean data.
+
+>>> import numpy as np, ipbox as ip
+>>> ip.evaluate.worst_perturbation(np.diag([3.0, 1.0]), np.ones(2), norm=0.1).gain > 2.99
+True
+"""
+
+from ipbox.evaluate.differentiable import Differentiable, Variational, as_differentiable
+from ipbox.evaluate.stability import (
+    Perturbation,
+    StabilityTable,
+    more_samples,
+    recovered_contrast,
+    stability_table,
+    worst_image_perturbation,
+    worst_perturbation,
+)
+
+__all__ = [
+    "Differentiable",
+    "Perturbation",
+    "StabilityTable",
+    "Variational",
+    "as_differentiable",
+    "more_samples",
+    "recovered_contrast",
+    "stability_table",
+    "worst_image_perturbation",
+    "worst_perturbation",
+]

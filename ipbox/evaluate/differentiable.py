@@ -1,0 +1,172 @@
+"""Reconstruction maps Φ whose derivative is known: learned maps by autograd, operators, smoothed variational methods."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals import L2, Functional, Quadratic
+from ipbox.operators import Operator, as_operator, operator
+from ipbox.operators.base import is_foreign
+from ipbox.solvers import CG, LBFGS, Problem, solve, stopping
+
+Pullback = Callable[[Array], Array]
+
+
+class Differentiable(Protocol):
+    """Φ with its derivative."""
+
+    def __call__(self, b: Array) -> Array:
+        """Φ(b)."""
+
+    def pull_back(self, b: Array) -> tuple[Array, Pullback]:
+        """Φ(b), and w ↦ J* w for the Jacobian J of Φ at b."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Φ(b) = Bb.
+
+    Parameters
+    ----------
+    B : Operator
+        From data to images, such as A† = A*F.
+    """
+
+    B: Operator
+
+    def __call__(self, b: Array) -> Array:
+        return self.B.apply(b)
+
+    def pull_back(self, b: Array) -> tuple[Array, Pullback]:
+        return self.B.apply(b), self.B.apply_adjoint
+
+
+@dataclass(frozen=True)
+class Module:
+    """A torch module that maps (N,) + data to (N,) + image, such as a `LearnedMap`, in evaluation mode."""
+
+    net: Any
+
+    def __call__(self, b: Array) -> Array:
+        import torch
+
+        with torch.no_grad():
+            return self._run(b)[1]
+
+    def pull_back(self, b: Array) -> tuple[Array, Pullback]:
+        import torch
+
+        from ipbox.learned.bridge import from_torch, to_torch
+
+        xp = backend.array_module(b)
+        with torch.enable_grad():
+            t = to_torch(b[None], copy=True).requires_grad_()
+            u, x = self._run(t, xp)
+
+        def pullback(w: Array) -> Array:
+            (g,) = torch.autograd.grad(u, t, to_torch(w[None], copy=True), retain_graph=True)
+            return from_torch(g.contiguous(), xp=xp)[0]
+
+        return x, pullback
+
+    def _run(self, b: Any, xp: Any = None) -> tuple[Any, Array]:
+        from ipbox.learned.bridge import from_torch, to_torch
+
+        xp = xp or backend.array_module(b)
+        t = b if hasattr(b, "requires_grad") else to_torch(b[None], copy=True)
+        training = [m for m in self.net.modules() if m.training]
+        self.net.eval()
+        try:
+            u = self.net(t)
+        finally:
+            for m in training:
+                m.training = True
+        return u, from_torch(u, copy=True, xp=xp)[0]
+
+
+@dataclass(frozen=True)
+class Variational:
+    r"""Φ(b) = argmin_u ½‖Au - b‖² + R(u) for a convex R with a Hessian, such as λ `SmoothedTV`.
+
+    The derivative is implicit: J* w = A(A*A + ∇²R(u))⁻¹ w, by conjugate gradients.
+
+    Parameters
+    ----------
+    A : Operator
+    R : Functional
+    tol : float
+        Relative norm of the gradient at which the minimisation stops, and relative residual of the linear equation.
+    niter : int
+        Most iterations of either.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.evaluate import Variational
+    >>> phi = Variational(ip.Identity((2,), "float64"), ip.L2())
+    >>> x, pullback = phi.pull_back(np.array([2.0, 4.0]))
+    >>> x.round(6), pullback(np.ones(2)).round(6)
+    (array([1., 2.]), array([0.5, 0.5]))
+    """
+
+    A: Operator
+    R: Functional
+    tol: float = 1e-5
+    niter: int = 2000
+
+    def __post_init__(self) -> None:
+        if not self.R.has_grad or not self.R.has_hessian or not self.R.is_convex:
+            raise ValueError(f"R is {self.R.name}; expected a convex functional with a Hessian, such as SmoothedTV")
+        if not isinstance(self.tol, numbers.Real) or not 0 < self.tol < math.inf:
+            raise ValueError(f"tol is {self.tol!r}; expected a positive number")
+
+    def __call__(self, b: Array) -> Array:
+        problem = Problem(L2(self.A, b) + self.R)
+        return solve(problem, LBFGS(), stop=stopping.residual(self.tol, every=1) | stopping.niter(self.niter)).x
+
+    def pull_back(self, b: Array) -> tuple[Array, Pullback]:
+        u, D = self(b), L2(self.A, b)
+
+        def hessian(v: Array) -> Array:
+            return D.hessian_apply(u, v) + self.R.hessian_apply(u, v)
+
+        H = operator(hessian, hessian, u.shape, u.shape, u.dtype, check=False, norm=1.0)
+
+        def pullback(w: Array) -> Array:
+            stop = stopping.residual(self.tol, every=1) | stopping.niter(self.niter)
+            return self.A.apply(solve(Problem(Quadratic(H, w)), CG(), stop=stop).x)
+
+        return u, pullback
+
+
+def as_differentiable(phi: Any) -> Differentiable:
+    """Φ with its derivative: an operator from data to images, a torch module, or what has ``pull_back`` already.
+
+    Raises
+    ------
+    TypeError
+        for anything else: of a plain function no derivative is known.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.evaluate import as_differentiable
+    >>> as_differentiable(2 * ip.Identity((2,), "float64")).pull_back(np.ones(2))[1](np.ones(2))
+    array([2., 2.])
+    """
+    if hasattr(phi, "pull_back"):
+        return phi
+    if is_foreign(phi) or backend.is_array(phi):
+        return Linear(as_operator(phi))
+    if hasattr(phi, "named_parameters"):
+        return Module(phi)
+    raise TypeError(
+        f"phi is {type(phi).__name__}; expected an operator from data to images, a torch module, or an object with "
+        "pull_back, such as ip.evaluate.Variational"
+    )

@@ -1,0 +1,56 @@
+"""Batches of training samples, drawn without replacement from a seeded generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ipbox.learned.bridge import to_torch
+
+__all__ = ["Batches", "as_batch"]
+
+
+class Batches:
+    """The batches of a run: ``next(device, generator)`` is a tuple of tensors.
+
+    Parameters
+    ----------
+    data : sequence or callable
+        Samples, or a function ``data(generator)`` that returns a batch.
+    batch_size : int
+        Of a sequence; samples left over at the end of a pass come first in the next.
+    """
+
+    def __init__(self, data: Sequence | Callable[[torch.Generator], Any], batch_size: int) -> None:
+        self.data, self.size = data, batch_size
+        self.queue: list[int] = []  # what is left of this pass
+        if not callable(data):
+            if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+                raise TypeError(f"data is {type(data).__name__}; expected a sequence of samples, or a function")
+            if not 1 <= batch_size <= len(data):
+                raise ValueError(f"batch_size is {batch_size}; expected 1 to {len(data)}, the number of samples")
+
+    def next(self, device: torch.device, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        if callable(self.data):
+            return as_batch(self.data(generator), device)
+        if len(self.queue) < self.size:
+            order = torch.randperm(len(self.data), generator=generator, device=generator.device).tolist()
+            # no sample twice in a batch
+            self.queue += [i for i in order if i not in self.queue] + [i for i in order if i in self.queue]
+        taken, self.queue = self.queue[: self.size], self.queue[self.size :]
+        samples = [as_batch(self.data[i], device) for i in taken]
+        if len({tuple(t.shape for t in s) for s in samples}) > 1:
+            raise ValueError("data has samples of different shapes in one batch; expected the same, or batch_size=1")
+        return tuple(torch.stack(column) for column in zip(*samples, strict=True))
+
+
+def as_batch(value: Any, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """One tensor or NumPy array, or several, as a tuple of tensors on ``device``."""
+    parts = value if isinstance(value, tuple | list) else (value,)
+    if not parts or not all(isinstance(t, torch.Tensor | np.ndarray) for t in parts):
+        raise TypeError("data gives something else than tensors; expected a tuple of tensors or NumPy arrays")
+    tensors = (t if isinstance(t, torch.Tensor) else to_torch(t, copy=True) for t in parts)
+    return tuple(t.to(device) for t in tensors)

@@ -1,0 +1,158 @@
+"""Fixed points u = f(u) of maps on batches of tensors: plain iteration and Anderson acceleration."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from ipbox.solvers.smooth import check_count
+
+__all__ = ["Anderson", "FixedPoint"]
+
+Map = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """What `Anderson.solve` returns.
+
+    Attributes
+    ----------
+    u : torch.Tensor
+        The last iterate.
+    residual : torch.Tensor
+        ‖f(u) - u‖/‖f(u)‖ of each sample.
+    history : list of float
+        The largest residual over the samples, of each iteration.
+    converged : bool
+        Whether every residual is at most the tolerance.
+    """
+
+    u: torch.Tensor
+    residual: torch.Tensor
+    history: list[float]
+    converged: bool
+
+    @property
+    def niter(self) -> int:
+        """Evaluations of f."""
+        return len(self.history)
+
+
+@dataclass(frozen=True)
+class Anderson:
+    r"""Anderson acceleration for u = f(u), each sample of the batch by itself.
+
+    .. math:: u^{k+1} = \sum_i α_i ((1 - β) u^{k-i} + β f(u^{k-i})), \qquad
+        α = \arg\min_{\sum α_i = 1} \big\| \sum_i α_i (f(u^{k-i}) - u^{k-i}) \big\|^2 + λ r^2 \|α\|^2
+
+    with r² the mean of the ‖f(u^{k-i}) - u^{k-i}‖².  A sample whose residual has grown to more than twice the least
+    one takes a plain step.
+
+    Parameters
+    ----------
+    memory : int
+        Iterates that are combined; 1 is the plain iteration.
+    beta : float
+        β in (0, 1].
+    regularisation : float
+        λ >= 0.
+    tol : float
+        Relative residual ‖f(u) - u‖/‖f(u)‖ at which a sample is done.
+    niter : int
+        Most evaluations of f.
+
+    Raises
+    ------
+    ValueError
+        where a number is not as above.
+
+    References
+    ----------
+    Anderson, J. ACM 12 (1965); Walker and Ni, SIAM J. Numer. Anal. 49 (2011).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.fixed_point import Anderson
+    >>> found = Anderson(tol=1e-6).solve(torch.cos, torch.zeros(1, 1))
+    >>> round(float(found.u), 5), found.converged
+    (0.73909, True)
+    """
+
+    memory: int = 5
+    beta: float = 1.0
+    regularisation: float = 1e-8
+    tol: float = 1e-3
+    niter: int = 50
+
+    def __post_init__(self) -> None:
+        check_count(self.memory, "memory")
+        check_count(self.niter, "niter")
+        for name, least in (("beta", 0.0), ("regularisation", -math.inf), ("tol", 0.0)):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or not least < value < math.inf:
+                raise ValueError(f"{name} is {value!r}; expected a positive number")
+        if self.beta > 1:
+            raise ValueError(f"beta is {self.beta}; expected a number in (0, 1]")
+        if self.regularisation < 0:
+            raise ValueError(f"regularisation is {self.regularisation}; expected a number that is not negative")
+
+    def solve(self, f: Map, u: torch.Tensor) -> FixedPoint:
+        """Iterate from ``u``, shape (N, ...), until every sample is done or ``niter`` evaluations are made."""
+        history: list[float] = []
+        residual = u.new_full((len(u),), math.inf)
+        for u, residual in self.iterates(f, u):  # noqa: B020
+            history.append(float(residual.max()))
+            if not history[-1] > self.tol or len(history) == self.niter:
+                break
+        return FixedPoint(u, residual, history, history[-1] <= self.tol)
+
+    def iterates(self, f: Map, u: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """u^k and the relative residual of each sample at u^k, for k = 0, 1, ... without end."""
+        U: list[torch.Tensor] = []
+        F: list[torch.Tensor] = []
+        least = u.new_full((len(u),), math.inf)
+        while True:
+            fu = f(u)
+            size = norms(fu - u)
+            yield u, size / norms(fu).clamp_min(torch.finfo(fu.dtype).tiny)
+            least = torch.minimum(least, size)
+            U, F = [*U, u][-self.memory :], [*F, fu][-self.memory :]
+            u = self._combine(U, F, size > 2 * least)
+
+    def _combine(self, U: list[torch.Tensor], F: list[torch.Tensor], plain: torch.Tensor) -> torch.Tensor:
+        """Σ α_i ((1 - β) u_i + β f(u_i)); the last alone where ``plain``."""
+        stacked = torch.stack([_rows(fu - u) for u, fu in zip(U, F, strict=True)], dim=1)  # (N, memory, pixels)
+        gram = stacked @ stacked.mH
+        gram = (gram.real if gram.is_complex() else gram).double()
+        scale = gram.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(torch.finfo(torch.float64).tiny)
+        eye = torch.eye(len(U), dtype=gram.dtype, device=gram.device)
+        gram = gram / scale[:, None, None] + max(self.regularisation, 1e-14) * eye
+        alpha = torch.linalg.solve(gram, gram.new_ones(len(gram), len(U), 1))[..., 0]
+        alpha = alpha / alpha.sum(dim=1, keepdim=True)
+        last = torch.zeros_like(alpha)
+        last[:, -1] = 1
+        good = torch.isfinite(alpha).all(dim=1) & ~plain
+        alpha = torch.where(good[:, None], alpha, last).to(_real(U[-1]))
+        new = torch.zeros_like(U[-1])
+        for i, (u, fu) in enumerate(zip(U, F, strict=True)):
+            new += alpha[:, i].reshape(-1, *[1] * (u.ndim - 1)) * (u + self.beta * (fu - u))
+        return new
+
+
+def norms(u: torch.Tensor) -> torch.Tensor:
+    """‖u_i‖ of each sample."""
+    return torch.linalg.vector_norm(_rows(u), dim=1)
+
+
+def _rows(u: torch.Tensor) -> torch.Tensor:
+    return u.reshape(len(u), -1)
+
+
+def _real(u: torch.Tensor) -> torch.dtype:
+    return u.dtype.to_real() if u.is_complex() else u.dtype

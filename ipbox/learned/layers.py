@@ -1,0 +1,126 @@
+"""Parts of image networks: blocks of convolutions, the map of noise levels, padding, and checks of the input."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = [
+    "ConvBlock",
+    "ResidualBlock",
+    "activation",
+    "check_images",
+    "check_width",
+    "noise_map",
+    "pad_to_multiple",
+    "with_noise_map",
+]
+
+_ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "softplus": lambda: nn.Softplus(beta=100.0)}
+
+
+def activation(name: str) -> nn.Module:
+    """The activation ``"relu"``, or a smooth one: ``"elu"`` or ``"softplus"``."""
+    if name not in _ACTIVATIONS:
+        raise ValueError(f"act is {name!r}; expected one of {', '.join(map(repr, _ACTIVATIONS))}")
+    return _ACTIVATIONS[name]()
+
+
+class ConvBlock(nn.Module):
+    """z ↦ σ(K₂ σ(K₁ z)) with 3 x 3 convolutions K_j, which keep the size.
+
+    Parameters
+    ----------
+    c_in, c_out : int
+        Channels before and after.
+    bias : bool
+    act : {"relu", "elu", "softplus"}
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.layers import ConvBlock
+    >>> ConvBlock(1, 4)(torch.zeros(2, 1, 5, 7)).shape
+    torch.Size([2, 4, 5, 7])
+    """
+
+    def __init__(self, c_in: int, c_out: int, bias: bool = True, act: str = "relu") -> None:
+        super().__init__()
+        self.config = {"c_in": c_in, "c_out": c_out, "bias": bias, "act": act}
+        self.first = nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)
+        self.second = nn.Conv2d(c_out, c_out, 3, padding=1, bias=bias)
+        self.act = activation(act)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.act(self.second(self.act(self.first(z))))
+
+
+class ResidualBlock(nn.Module):
+    """z ↦ z + K₂ σ(K₁ z) with 3 x 3 convolutions K_j and as many channels after as before."""
+
+    def __init__(self, channels: int, bias: bool = True, act: str = "relu") -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.act = activation(act)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z + self.second(self.act(self.first(z)))
+
+
+def check_images(x: torch.Tensor, channels: int) -> None:
+    """Raise unless ``x`` is a real floating tensor (N, channels, H, W)."""
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"x is {type(x).__name__}; expected a torch tensor (N, C, H, W)")
+    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:]:
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected (N, C, H, W) with {channels} channels")
+    if not x.is_floating_point():
+        raise TypeError(f"x has dtype {x.dtype}; expected a real floating one")
+
+
+def check_width(**numbers_: int) -> None:
+    """Raise unless each is a positive integer."""
+    for name, n in numbers_.items():
+        if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"{name} is {n!r}; expected a positive integer")
+
+
+def noise_map(sigma: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The noise level as a tensor (N, 1, 1, 1) or (1, 1, 1, 1) of the dtype and device of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        unless sigma is a finite number >= 0, or a tensor of one or N of them.
+    """
+    if isinstance(sigma, torch.Tensor):
+        if sigma.is_complex() or sigma.numel() not in (1, x.shape[0]):
+            raise ValueError(
+                f"sigma is a {sigma.dtype} tensor of shape {tuple(sigma.shape)}; expected one real number, or one for "
+                f"each of the {x.shape[0]} samples"
+            )
+        level = sigma.to(x).reshape(-1, 1, 1, 1)
+        if not bool(((level >= 0) & level.isfinite()).all()):
+            raise ValueError("sigma has values that are negative or not finite; expected noise levels >= 0")
+        return level
+    if not isinstance(sigma, numbers.Real) or isinstance(sigma, bool):
+        raise TypeError(f"sigma is {type(sigma).__name__}; expected a number or a tensor")
+    if not 0 <= sigma < math.inf:
+        raise ValueError(f"sigma is {sigma!r}; expected a finite noise level >= 0")
+    return torch.full((1, 1, 1, 1), float(sigma), dtype=x.dtype, device=x.device)
+
+
+def with_noise_map(x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
+    """(N, C + 1, H, W): the images, and the noise level as another channel, constant over each image."""
+    level = noise_map(sigma, x).expand(x.shape[0], 1, *x.shape[2:])
+    return torch.cat([x, level], dim=1)
+
+
+def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Rows and columns repeated below and to the right, until both sizes are multiples."""
+    below, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    return functional.pad(x, (0, right, 0, below), mode="replicate") if below or right else x

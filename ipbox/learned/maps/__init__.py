@@ -1,0 +1,1 @@
+"""Reconstruction maps Φ from networks."""

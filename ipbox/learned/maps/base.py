@@ -1,0 +1,185 @@
+"""The base class of learned reconstruction maps Φ: b ↦ u, torch modules that are called with NumPy and CuPy arrays."""
+
+from __future__ import annotations
+
+import copy
+import math
+import numbers
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals.composition import check_data
+from ipbox.functionals.fidelity import check_fits
+from ipbox.learned.bridge import LinearMap, from_torch, to_torch
+from ipbox.operators import Operator, as_operator
+from ipbox.reconstruct.info import AnalyticInfo
+from ipbox.solvers.divergence import Diverged
+
+__all__ = ["LearnedMap"]
+
+
+class LearnedMap(torch.nn.Module):
+    """A reconstruction map Φ: b ↦ u with parameters to be learned, for the operator A.
+
+    A subclass gives `forward`, or, where Φ goes through iterates, `iterates`, of which the last is Φ(b); and
+    `_set_operator` where it needs more of A than ``self.A``.
+
+    Parameters
+    ----------
+    A : Operator
+        Of ipbox, PyLops or SciPy, or a matrix.
+    scale : float
+        Size of the images' values, by which a subclass divides what its networks see: a fixed number.
+
+    Attributes
+    ----------
+    A : LinearMap
+        The operator on tensors.
+    dims, dimsd : tuple of int
+        Shapes of the image and of the data.
+    dtype : torch.dtype
+        Of the image.
+    config : dict
+        The constructor's arguments but A, which JSON can hold; set by each subclass.
+
+    Examples
+    --------
+    >>> import numpy as np, torch, ipbox as ip
+    >>> from ipbox.learned.maps.base import LearnedMap
+    >>> class Landweber(LearnedMap):
+    ...     def __init__(self, A):
+    ...         super().__init__(A)
+    ...         self.tau = torch.nn.Parameter(torch.tensor(0.5))
+    ...     def forward(self, b):
+    ...         return self.tau * self.A.adjoint(b)
+    >>> x, info = Landweber(ip.Identity((2, 2), dtype="float32")).reconstruct(np.ones((2, 2), "float32"))
+    >>> x.tolist(), info.method
+    ([[0.5, 0.5], [0.5, 0.5]], 'Landweber')
+    """
+
+    config: dict[str, Any]
+
+    def __init__(self, A: Any, scale: float = 1.0) -> None:
+        super().__init__()
+        if not (isinstance(scale, numbers.Real) and math.isfinite(scale) and scale > 0):
+            raise ValueError(f"scale is {scale!r}; expected a positive number")
+        self.scale = float(scale)
+        self.config = {}
+        self._set_operator(as_operator(A))
+
+    def _set_operator(self, A: Operator) -> None:
+        """Hold A, and what is computed from it."""
+        self.A = LinearMap(A)
+        self.dims, self.dimsd = tuple(A.dims), tuple(A.dimsd)
+        self.dtype: torch.dtype = getattr(torch, A.dtype_in.name)
+
+    def with_operator(self, A: Any) -> LearnedMap:
+        """The same map, with the same parameters (shared, not copied), for another operator of the same shape.
+
+        Parameters
+        ----------
+        A : Operator
+            For example that of another patient, whose pixels have another width.
+
+        Raises
+        ------
+        ValueError, TypeError
+            where the shapes or dtypes of A differ.
+        """
+        A, mine = as_operator(A), self.A.A
+        if (tuple(A.dims), tuple(A.dimsd)) != (self.dims, self.dimsd):
+            made = f"{self.dims} to {self.dimsd}"
+            raise ValueError(f"A maps {tuple(A.dims)} to {tuple(A.dimsd)}; this map was made for {made}")
+        if (A.dtype_in, A.dtype_out) != (mine.dtype_in, mine.dtype_out):
+            raise TypeError(f"A has dtypes {A.dtype_in}, {A.dtype_out}; expected {mine.dtype_in}, {mine.dtype_out}")
+        other = copy.copy(self)  # parameters are shared; what belongs to A is not
+        other._modules, other._buffers = dict(self._modules), dict(self._buffers)
+        other._set_operator(A)
+        return other
+
+    # ------------------------------------------------------------ on tensors
+
+    def forward(self, b: torch.Tensor) -> torch.Tensor:
+        """Φ(b): images of shape (N,) + dims for data of shape (N,) + dimsd."""
+        for u in self.iterates(b):  # noqa: B007
+            pass
+        return u
+
+    def iterates(self, b: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The images u⁰, u¹, ..., u^K that Φ goes through; Φ(b) alone where it goes through none."""
+        if type(self).forward is LearnedMap.forward:
+            raise TypeError(f"{type(self).__name__} defines neither forward nor iterates")
+        yield self.forward(b)
+
+    # ------------------------------------------------------------ on arrays
+
+    def reconstruct(self, b: Array) -> tuple[Array, AnalyticInfo]:
+        """Φ(b) of NumPy or CuPy data, in evaluation mode and without derivatives.
+
+        Parameters
+        ----------
+        b : array
+            Data of shape A.dimsd, or a batch (N,) + A.dimsd, of dtype A.dtype_out, on the device of the parameters.
+
+        Returns
+        -------
+        x : array
+            Image of shape A.dims, or a batch, of dtype A.dtype_in, on the device of ``b``.
+        info : AnalyticInfo
+            ``method`` is the class's name, ``seconds`` the time of the call.
+
+        Raises
+        ------
+        TypeError, ValueError
+            where ``b`` does not fit A, is not finite, or is on another device or of another precision than the
+            parameters.
+        Diverged
+            where the network gives values that are not finite; its ``x`` is the last finite iterate, if there is one.
+        """
+        start = time.perf_counter()
+        check_fits(self.A.A, check_data(b))
+        single, xp = b.shape == self.dimsd, backend.array_module(b)
+        t = to_torch(b[None] if single else b, copy=True)
+        self._check_parameters(t)
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            with torch.no_grad():
+                u = self(t).contiguous()
+                if not bool(torch.isfinite(u.abs()).all()):
+                    raise self._diverged(t, single, xp)
+        finally:
+            for module in training:
+                module.training = True
+        x = from_torch(u, xp=xp)
+        return x[0] if single else x, AnalyticInfo(type(self).__name__, time.perf_counter() - start)
+
+    def as_method(self) -> Callable[[Any, Array], tuple[Array, AnalyticInfo]]:
+        """Φ as a method of `ipbox.compare`: a callable (A, b) -> (x, info), for every A of the same shape."""
+
+        def method(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
+            return (self if A is self.A.A else self.with_operator(A)).reconstruct(b)
+
+        return method
+
+    def _check_parameters(self, b: torch.Tensor) -> None:
+        for name, p in self.named_parameters():
+            if p.device != b.device:
+                raise ValueError(f"b is on {b.device}; the map's parameter {name} is on {p.device}")
+            if p.dtype != b.abs().dtype:
+                raise TypeError(f"the map's parameter {name} has dtype {p.dtype}; expected {b.abs().dtype}, as b")
+
+    def _diverged(self, b: torch.Tensor, single: bool, xp: Any) -> Diverged:
+        """The error that carries the last finite iterate."""
+        good = None
+        for k, u in enumerate(self.iterates(b)):  # noqa: B007
+            if not bool(torch.isfinite(u.abs()).all()):
+                break
+            good = from_torch(u, copy=True, xp=xp)
+        x = good[0] if single and good is not None else good
+        return Diverged(f"{type(self).__name__} gives values that are not finite, first in iterate {k}", x, k)

@@ -1,0 +1,219 @@
+"""Deep equilibrium: the fixed point of one learned iteration, differentiated implicitly."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ipbox.backend import Array
+from ipbox.learned.fixed_point import Anderson, FixedPoint, norms
+from ipbox.learned.maps.base import LearnedMap
+from ipbox.learned.maps.blocks import Factory, make_networks
+from ipbox.learned.maps.channels import from_channels, to_channels
+from ipbox.learned.maps.gradient import DataGradient
+from ipbox.operators import Operator, as_operator
+from ipbox.reconstruct.info import AnalyticInfo
+
+__all__ = ["DeepEquilibrium"]
+
+BACKWARD = ("implicit", "jacobian_free")
+
+
+class DeepEquilibrium(LearnedMap):
+    r"""Deep equilibrium: u = f(u), with one network N in every iteration.
+
+    .. math:: f(u) = N(u - η ∇E(u)) \;\text{(prox)} \quad\text{or}\quad f(u) = N(u) - η ∇E(u) \;\text{(gradient)},
+        \qquad ∇E(u) = A^*F(Au - b)
+
+    Parameters
+    ----------
+    A : Operator
+        With two-dimensional images for the networks given by name; complex images are two channels (Re, Im).
+    method : {"prox", "gradient"}
+    network : {"residual", "unet"} or callable
+        N, as for `LearnedProximalGradient`; it is the identity at first where it is given by name.
+    width : int
+    filter : None, str, or Operator
+        F, as for `LearnedProximalGradient`.
+    eta : float, optional
+        η > 0 at the start, by default 1/‖A*FA‖; it is learned.
+    tol, niter, memory : float, int, int
+        Of `Anderson`: relative residual ‖f(u) - u‖/‖f(u)‖ at which to stop, most evaluations of f, and iterates that
+        are combined.
+    backward : {"implicit", "jacobian_free"}
+        Derivatives by the implicit function theorem, (I - J_f*)w = ∂l/∂u solved by the same iteration; or with w =
+        ∂l/∂u, which is cheaper, and no gradient but often a descent direction where f is a contraction.
+    scale : float
+        Size of the images' values: networks see u/scale.
+
+    Attributes
+    ----------
+    found : FixedPoint or None
+        How the last call ended.
+
+    Notes
+    -----
+    The fixed point is unique and the iteration converges where f is a contraction, which training does not guarantee:
+    `contraction` measures ‖J_f‖ at the fixed point, and `reconstruct` reports the residual.
+
+    Raises
+    ------
+    ValueError, TypeError
+        where an argument is not as above.
+
+    References
+    ----------
+    Bai, Kolter and Koltun, Deep equilibrium models, NeurIPS 2019; Gilton, Ongie and Willett, Deep equilibrium
+    architectures for inverse problems in imaging, IEEE Trans. Comput. Imaging 7 (2021); Fung et al., JFB: Jacobian-free
+    backpropagation for implicit networks, AAAI 2022.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> from ipbox.learned.maps.equilibrium import DeepEquilibrium
+    >>> A, b, x_true, info = ip.problem("ct", size=32, views=20)
+    >>> net = DeepEquilibrium(A, width=4, filter="ramp", scale=0.04)
+    >>> x, info = net.reconstruct(b)     # not trained yet: least squares
+    >>> info.stop, info.parameters["residual"] < 1e-3
+    ('residual', True)
+    """
+
+    def __init__(
+        self,
+        A: Any,
+        method: str = "prox",
+        network: str | Factory = "unet",
+        width: int = 32,
+        filter: str | Operator | None = None,
+        eta: float | None = None,
+        tol: float = 1e-3,
+        niter: int = 50,
+        memory: int = 5,
+        backward: str = "implicit",
+        scale: float = 1.0,
+    ) -> None:
+        if method not in ("prox", "gradient"):
+            raise ValueError(f"method is {method!r}; expected 'prox' or 'gradient'")
+        if backward not in BACKWARD:
+            raise ValueError(f"backward is {backward!r}; expected {' or '.join(map(repr, BACKWARD))}")
+        if eta is not None and not (isinstance(eta, numbers.Real) and 0 < eta < math.inf):
+            raise ValueError(f"eta is {eta!r}; expected a positive number, or None")
+        A = as_operator(A)
+        self.filter, self.method, self.backward = filter, method, backward
+        self.solver = Anderson(memory=memory, tol=tol, niter=niter)
+        self.found: FixedPoint | None = None
+        super().__init__(A, scale)
+        self.config = dict(method=method, network=network, width=width, filter=filter, eta=eta, tol=tol, niter=niter)
+        self.config |= dict(memory=memory, backward=backward, scale=scale)
+        c = 2 if A.dtype_in.kind == "c" else 1
+        (self.network,) = make_networks(network, c, c, width, 1, True, zero=True)
+        eta = 1.0 / self.E.lipschitz() if eta is None else float(eta)
+        self.eta = nn.Parameter(torch.tensor(eta, dtype=self.dtype.to_real()))
+
+    def _set_operator(self, A: Operator) -> None:
+        super()._set_operator(A)
+        self.E = DataGradient(A, self.filter)
+
+    # ------------------------------------------------------------ the iteration
+
+    def step(self, u: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """f(u), for data b; both in units of ``scale``."""
+        move = self.eta * self.E.gradient(u, b)
+        z = to_channels(u - move if self.method == "prox" else u)
+        fu = from_channels(self.network(z).to(z.dtype))  # autocast gives half precision
+        return fu if self.method == "prox" else fu - move
+
+    def iterates(self, b: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The iterates of Anderson's acceleration, ``niter`` of them whatever the residual."""
+        b = b / self.scale
+        for k, (u, _) in enumerate(self.solver.iterates(lambda u: self.step(u, b), self.E.start(b))):
+            yield self.scale * u
+            if k == self.solver.niter:
+                return
+
+    def forward(self, b: torch.Tensor) -> torch.Tensor:
+        """The fixed point."""
+        b = b / self.scale
+        with torch.no_grad():
+            self.found = self.solver.solve(lambda u: self.step(u, b), self.E.start(b))
+        u = self.found.u
+        if torch.is_grad_enabled():
+            u = self._attach(u, b)
+        return self.scale * u
+
+    def _attach(self, u: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """f(u), whose derivatives with respect to b and the parameters are those of the fixed point."""
+        fu = self.step(u, b)
+        if self.backward == "jacobian_free" or not fu.requires_grad:
+            return fu
+        v = u.clone().requires_grad_()
+        fv = self.step(v, b)
+
+        def solve_adjoint(g: torch.Tensor | None) -> torch.Tensor | None:  # (I - J*) w = g
+            if g is None:
+                return None
+
+            def transposed(w: torch.Tensor) -> torch.Tensor:
+                return torch.autograd.grad(fv, v, w, retain_graph=True)[0] + g
+
+            return self.solver.solve(transposed, g).u
+
+        fu.register_hook(solve_adjoint)
+        return fu
+
+    # ------------------------------------------------------------ reports
+
+    def reconstruct(self, b: Array) -> tuple[Array, AnalyticInfo]:
+        """Φ(b), as `LearnedMap.reconstruct`.
+
+        ``info.niter`` counts evaluations of f, ``info.stop`` is "residual" where the fixed point was reached to the
+        tolerance, else "niter", and ``info.parameters["residual"]`` is the largest relative residual of a sample.
+        """
+        x, info = super().reconstruct(b)
+        stop = "residual" if self.found.converged else "niter"
+        return x, replace(
+            info, niter=self.found.niter, stop=stop, parameters={"residual": float(self.found.residual.max())}
+        )
+
+    def contraction(self, b: torch.Tensor, niter: int = 20, seed: int = 0) -> torch.Tensor:
+        """‖J_f‖ at the fixed point of each sample, from below, by ``niter`` power iterations on J_f*J_f.
+
+        Below 1, the plain iteration converges near the fixed point.
+        """
+        with torch.no_grad():
+            u = self(b) / self.scale
+        b = b / self.scale
+        f = lambda u: self.step(u, b)  # noqa: E731
+        generator = torch.Generator(u.device).manual_seed(seed)
+        d = torch.randn(u.shape, dtype=u.dtype, device=u.device, generator=generator)
+        axes = (-1,) + (1,) * (u.ndim - 1)
+        for _ in range(niter):
+            d = d / norms(d).reshape(axes)
+            Jd = torch.func.jvp(f, (u,), (d,))[1]
+            size = norms(Jd)
+            with torch.enable_grad():
+                v = u.clone().requires_grad_()
+                (d,) = torch.autograd.grad(f(v), v, Jd)
+        return size.detach()
+
+    def jacobian_penalty(self, b: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """E‖J_f* ε‖²/n for ε ~ N(0, I), one draw for each sample, at the last fixed point: its mean, differentiable.
+
+        It bounds nothing, but keeps f a contraction while training.
+
+        References
+        ----------
+        Bai, Koltun and Kolter, Stabilizing equilibrium models by Jacobian regularization, ICML 2021.
+        """
+        if self.found is None:
+            raise ValueError("the map was not called; expected a call of it before its jacobian_penalty")
+        v = self.found.u.clone().requires_grad_()
+        noise = torch.randn(v.shape, dtype=v.dtype, device=v.device, generator=generator)
+        (Jn,) = torch.autograd.grad(self.step(v, b / self.scale), v, noise, create_graph=True)
+        return Jn.abs().square().mean()

@@ -1,0 +1,72 @@
+"""The ramp filter as an operator on sinograms: with A* after it, filtered back-projection with an exact adjoint."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.operators import JosephTransform, Operator, RayTransform
+from ipbox.reconstruct.filtered import FILTERS, angle_weights, ramp
+
+__all__ = ["RampFilter"]
+
+
+class RampFilter(Operator):
+    r"""F: b_θ ↦ (Δθ ds/h²) h_ramp * b_θ on parallel-beam sinograms, self-adjoint and positive; A*F b is nearly `fbp`.
+
+    A*F(Au - b) is the gradient of ½⟨Au - b, F(Au - b)⟩, and A*FA is nearly the identity on what the views see, where
+    A*A blurs: gradient descent with it needs few steps.
+
+    Parameters
+    ----------
+    A : RayTransform or JosephTransform
+        The geometry; Δθ is half the distance between the two neighbouring angles, ds and h are the widths of the
+        detector's and of the image's pixels.
+    filter : str
+        ``"ramp"``, ``"shepp-logan"``, ``"cosine"`` or ``"hann"``, as of `ipbox.fbp`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        for another operator, or an unknown filter.
+
+    References
+    ----------
+    Kak and Slaney, Principles of Computerized Tomographic Imaging, SIAM 2001, chapter 3.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> from ipbox.learned.maps.ramp import RampFilter
+    >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=90)
+    >>> x = (A.H @ RampFilter(A, "hann")).apply(b)
+    >>> bool(ip.nrmse(x, ip.fbp(A, b, "hann")[0]) < 0.02)
+    True
+    """
+
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
+
+    def __init__(self, A: RayTransform | JosephTransform, filter: str = "ramp") -> None:
+        if not isinstance(A, RayTransform | JosephTransform):
+            raise TypeError(f"A is {type(A).__name__}; expected a RayTransform or JosephTransform")
+        if not isinstance(filter, str) or filter not in FILTERS:
+            raise ValueError(f"filter is {filter!r}; expected one of {', '.join(FILTERS)}")
+        from scipy.fft import next_fast_len
+
+        super().__init__(tuple(A.dimsd), tuple(A.dimsd), A.dtype_out, name="RampFilter")
+        self.n = 2 * next_fast_len(A.n_det, real=True)  # padded with zeros: no wrap-around
+        weights = angle_weights(A.angles) * A.det_spacing / A.pixel_size**2
+        self.response = (weights[:, None] * ramp(self.n, A.det_spacing, filter)).astype(A.dtype_out)
+
+    def _apply(self, x: Array, out: Array) -> None:
+        fft, response = backend.fft_module(x), backend.array_module(x).asarray(self.response)
+        out[...] = fft.irfft(fft.rfft(x, n=self.n, axis=-1) * response, n=self.n, axis=-1)[..., : out.shape[-1]]
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        self._apply(y, out)  # the filter is even, and cut to the detector on both sides
+
+    def _compute_norm(self) -> tuple[float, str]:
+        return float(np.abs(self.response).max()), "bound"

@@ -1,0 +1,271 @@
+"""Plug-and-play reconstruction: a denoiser in the place of a proximal operator."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ipbox.backend import Array
+from ipbox.functionals import L2, Functional
+from ipbox.functionals.composition import check_data
+from ipbox.learned.priors.denoiser import Denoiser
+from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
+from ipbox.learned.priors.network import noise_argument
+from ipbox.learned.start import starting_image
+from ipbox.operators import Operator, as_operator
+from ipbox.reconstruct.iterative import batch_of
+from ipbox.reconstruct.minimise import make_constraint
+from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solution, Solver, solve, stopping
+from ipbox.solvers.stop_rule import StopRule
+
+METHODS = ("hqs", "forward_backward", "fista", "admm", "pdhg")
+LAM = 0.23  # of Zhang et al. 2021
+FIRST = 49 / 255  # where their noise levels begin, in units of the image's scale
+STEPS = 8
+
+
+def pnp(
+    A: Any,
+    b: Array,
+    denoiser: Any,
+    *,
+    sigma: float | Sequence[float] | None = None,
+    noise_level: float | None = None,
+    method: str = "hqs",
+    lam: float = LAM,
+    tau: float | None = None,
+    rho: float | None = None,
+    niter: int | None = None,
+    tol: float = 1e-4,
+    stop: StopRule | None = None,
+    x0: Array | None = None,
+    nonneg: bool = False,
+    box: tuple[float, float] | None = None,
+    scale: float = 1.0,
+    channels: str | None = None,
+    strength: float = 1.0,
+    dtype: str | None = None,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Plug-and-play: a method for min ½‖Au - b‖² + R(u) with a denoiser D_σ in the place of R's proximal operator.
+
+    ====================  ====================================================================  ==================
+    ``method``            iteration, E(u) = ½‖Au - b‖²                                          fixed points
+    ====================  ====================================================================  ==================
+    ``hqs``               u = argmin_v E(v) + ρ_k/2 ‖v - x‖²,  x ← D_σ_k(u)  (DPIR)             x = D(prox_{E/ρ} x)
+    ``forward_backward``  x ← D_σ(x - τ∇E(x))                                                   x = D(x - τ∇E(x))
+    ``fista``             the same with momentum                                                the same
+    ``admm``              x = D_σ(u + y/ρ),  y ← y + ρ(u - x),  u = prox_{E/ρ}(x - y/ρ)         the same, τ = 1/ρ
+    ``pdhg``              x ← D_σ(x - τA*y),  y ← prox_{sE*}(y + sA(2x⁺ - x))                   the same
+    ====================  ====================================================================  ==================
+
+    Parameters
+    ----------
+    A : Operator
+        Or a PyLops or SciPy operator, or a matrix.
+    b : array
+        Data of shape A.dimsd, or a batch of them.
+    denoiser : torch.nn.Module, callable, Denoiser or Functional
+        ``net(x, sigma)`` or ``net(x)``; a `Denoiser` brings its own noise level and layout; another functional is
+        taken by its proximal operator.
+    sigma : float or sequence, optional
+        Noise level σ of the denoiser, in the units of the image; for ``"hqs"`` the last one, to which they fall from
+        49/255 · ``scale`` by a constant factor, or all of them.  By default s/‖A‖, s = noise_level/√m the standard
+        deviation of the m data's noise; twice that where σ is fixed.
+    noise_level : float, optional
+        Expected norm of the noise.
+    method : str
+    lam : float
+        Weight of the prior: ρ_k = lam s²/σ_k².
+    tau : float, optional
+        Step size of ``"forward_backward"`` (below 2/‖A‖²; 1/‖A‖² by default), ``"fista"`` (at most 1/‖A‖²) and
+        ``"pdhg"`` (any; by default 1/ρ as for ``"admm"``).  The larger, the more weight the data have.
+    rho : float, optional
+        ρ of ``"admm"``, and the last one of ``"hqs"``, instead of that by ``lam``.
+    niter : int, optional
+        Bound on the iterations; 8 for ``"hqs"``, else 100.
+    tol : float
+        Stop where the relative fixed-point residual is at most this, checked every ten iterations (not for ``"hqs"``,
+        unless all its noise levels are the same).
+    stop : StopRule, optional
+        Instead of that rule, e.g. ``ip.stop.discrepancy(noise_level)``; ``niter`` still holds.
+    x0 : array, optional
+        Start; by default an analytical reconstruction (tomography, MRI), else ten conjugate gradient steps.
+    nonneg, box : bool, (lo, hi)
+        Project what the denoiser gives.
+    scale, channels, strength, dtype
+        As for `Denoiser`.
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.extra["sigma"]``: the noise level, or the list of them; ``info.extra["monitor"]``: a `Convergence`, with
+        local Lipschitz constants of the denoiser and what they mean, in words.  There is no objective.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for a method that is not known, strengths that are missing or out of range, and as `Denoiser`.
+    Diverged
+        where the denoiser gives NaN, or the iteration grows without end; the error has the last good iterate.
+
+    Notes
+    -----
+    At a fixed point E(x) is whatever it is: a rule E(x) < δ may never stop.  The data and the prior are balanced by σ
+    and by τ or 1/ρ.
+
+    References
+    ----------
+    Venkatakrishnan, Bouman and Wohlberg, GlobalSIP 2013; Zhang et al., Plug-and-play image restoration with deep
+    denoiser prior, IEEE Trans. Pattern Anal. 44 (2021); Ryu et al., Plug-and-play methods provably converge with
+    properly trained denoisers, ICML 2019.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> from skimage.restoration import denoise_tv_chambolle
+    >>> A, b, x_true, info = ip.problem("blur", size=64)
+    >>> tv = lambda x, sigma: denoise_tv_chambolle(x, weight=sigma)
+    >>> x, run = ip.pnp(A, b, tv, noise_level=info.noise_level)
+    >>> ip.psnr(x, x_true) > ip.psnr(b, x_true) + 1
+    True
+    """
+    A = as_operator(A)
+    data, batch = L2(A, check_data(b)), batch_of(A, b)
+    noise = None if noise_level is None else standard_deviation(noise_level, b, batch)
+    given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, box=limits_of(nonneg, box))
+    R, levels = _prior(denoiser, sigma, noise, A, method, niter, given)
+    solver = _solver(method, tau, _rho(method, tau, rho, lam, noise, levels, A), levels)
+    changing = len(set(levels)) > 1
+    if changing:
+        R = R.replaced(lam=solver.schedule[-1] * levels[-1] ** 2)  # so that σ_k = √(lam/ρ_k)
+    if isinstance(R, Denoiser):
+        R = R.replaced(monitor=LipschitzMonitor())
+    rule = stopping.niter((len(levels) if changing else 100) if niter is None else niter)
+    if stop is not None or not changing:
+        rule = (stopping.residual(tol) if stop is None else stop) | rule
+    if x0 is None and options.get("state") is None:
+        x0 = starting_image(A, b, noise_level)
+    info = solve(Problem(data + R, batch=batch), solver, x0=x0, stop=rule, **options)
+    info.extra["sigma"] = levels if changing else levels[-1] if levels else None
+    info.extra["monitor"] = convergence(method, info, data, R)
+    return info.x, info
+
+
+def _prior(
+    denoiser: Any, sigma: Any, noise: float | None, A: Operator, method: str, niter: Any, given: dict[str, Any]
+) -> tuple[Functional, list[float]]:
+    """The denoiser as a functional, and its noise levels: of each iteration, or one, or none."""
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
+    if not isinstance(denoiser, Functional):
+        blind = callable(denoiser) and not noise_argument(denoiser)[1]
+        levels = _levels(sigma, noise, A, given["scale"], method, niter, blind)
+        return Denoiser(denoiser, levels[-1] if levels and not blind else None, **given), levels[
+            -1:
+        ] if blind else levels
+    if sigma is not None or any(
+        given[k] != v for k, v in dict(scale=1.0, channels=None, strength=1.0, dtype=None).items()
+    ):
+        raise ValueError(f"denoiser is {denoiser.name}, a functional; expected sigma, scale ... given to that")
+    if not isinstance(denoiser, Denoiser):
+        if given["box"] is not None:
+            raise ValueError(
+                f"denoiser is {denoiser.name}; expected a Denoiser, or what one is made of, for nonneg and box"
+            )
+        return denoiser, []
+    box = denoiser.box if given["box"] is None else given["box"]
+    return denoiser.replaced(box=box), [] if denoiser.sigma is None else [denoiser.sigma]
+
+
+# ---------------------------------------------------------------- strengths
+
+
+def standard_deviation(noise_level: Any, b: Array, batch: int | None) -> float:
+    """s = noise_level/√m: of each of the m real data of a sample."""
+    if not isinstance(noise_level, numbers.Real) or not 0 < noise_level < math.inf:
+        raise ValueError(f"noise_level is {noise_level!r}; expected a positive number, the norm of the noise")
+    m = b.size * (2 if b.dtype.kind == "c" else 1) // (batch or 1)
+    return float(noise_level) / math.sqrt(m)
+
+
+def _levels(
+    sigma: Any, noise: float | None, A: Operator, scale: float, method: str, niter: Any, blind: bool
+) -> list[float]:
+    """σ_1, ..., σ_K: given, or from 49/255 · scale by a constant factor to σ_K; one where the method keeps it."""
+    if np.ndim(sigma) and method == "hqs":
+        levels = [positive(s, "sigma") for s in sigma]
+        if not levels:
+            raise ValueError("sigma is empty; expected at least one noise level")
+        return levels
+    if sigma is None and noise is None:
+        if blind:
+            return []
+        raise ValueError("sigma and noise_level are both None; expected one of them, for the denoiser's strength")
+    factor = 1.0 if method == "hqs" else 2.0
+    last = factor * noise / (A.norm() or 1.0) if sigma is None else positive(sigma, "sigma")
+    steps = (STEPS if niter is None else niter) if method == "hqs" and not blind else 1
+    return [last] if not steps > 1 else np.geomspace(max(FIRST * scale, last), last, steps).tolist()
+
+
+def _rho(
+    method: str, tau: Any, rho: Any, lam: Any, noise: float | None, levels: list[float], A: Operator
+) -> float | None:
+    """ρ of the last iteration (1/τ for PDHG); None for methods without."""
+    if rho is not None and method not in ("hqs", "admm"):
+        raise ValueError(f"rho is {rho!r}, and {method} has none; expected tau")
+    if tau is not None and method in ("hqs", "admm"):
+        raise ValueError(f"tau is {tau!r}, and {method} has none; expected rho")
+    if rho is not None or method in ("forward_backward", "fista"):
+        return None if rho is None else positive(rho, "rho")
+    if tau is not None:
+        return 1 / positive(tau, "tau")
+    if noise is not None and levels:
+        return positive(lam, "lam") * noise**2 / levels[-1] ** 2
+    if method == "pdhg":
+        return A.norm() ** 2 / 8  # its own step size
+    raise ValueError("rho and noise_level are both None; expected one of them, for the weight of the data")
+
+
+def _solver(method: str, tau: float | None, rho: float | None, levels: list[float]) -> Solver:
+    if method == "forward_backward":
+        return ForwardBackward(tau)
+    if method == "fista":
+        return FISTA(tau)
+    if method == "pdhg":
+        return PDHG(1 / rho)
+    if method == "admm":
+        return ADMM(rho, accuracy=1e-2)
+    return HQS(schedule=tuple(rho * (levels[-1] / s) ** 2 for s in levels) or (rho,), accuracy=1e-3)
+
+
+def positive(value: Any, name: str) -> float:
+    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}; expected a positive number")
+    return float(value)
+
+
+def limits_of(nonneg: bool, box: tuple[float, float] | None) -> tuple[float, float] | None:
+    """[lo, hi], with the checks of the variational methods."""
+    constraint = make_constraint(nonneg, box)
+    return None if constraint is None else (0.0, math.inf) if nonneg else tuple(float(v) for v in box)
+
+
+# ---------------------------------------------------------------- convergence
+
+
+def convergence(method: str, info: Solution, E: L2, R: Functional) -> Convergence:
+    """What the monitor of the denoiser has seen, and what follows for the method."""
+    if not isinstance(R, Denoiser):
+        verdict = info.solver.is_provably_convergent(Problem(E + R, batch=batch_of(E.A, E.b)))
+        return Convergence(applies=bool(verdict), reason=verdict.reason)
+    s = info.state
+    tau = s.tau if hasattr(s, "tau") else 1 / s.rho
+    return R.monitor.report(method, tau, E.L, E.mu, averaged=R.strength < 1)

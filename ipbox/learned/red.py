@@ -1,0 +1,179 @@
+"""Reconstruction by RED, regularisation by denoising."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals import L2, Box
+from ipbox.functionals.composition import check_data
+from ipbox.learned.plug_and_play import convergence, limits_of, positive
+from ipbox.learned.priors.denoiser import Denoiser
+from ipbox.learned.priors.monitor import LipschitzMonitor
+from ipbox.learned.priors.red import RED
+from ipbox.learned.start import starting_image
+from ipbox.operators import as_operator
+from ipbox.reconstruct.iterative import batch_of
+from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping
+from ipbox.solvers.stop_rule import StopRule
+
+METHODS = ("fixed_point", "steepest_descent", "admm")
+
+
+def red(
+    A: Any,
+    b: Array,
+    denoiser: Any,
+    lam: float,
+    sigma: float | None = None,
+    *,
+    method: str = "fixed_point",
+    gradient: str = "residual",
+    L: float = 1.0,
+    tau: float | None = None,
+    rho: float | None = None,
+    niter: int = 200,
+    tol: float = 1e-4,
+    stop: StopRule | None = None,
+    x0: Array | None = None,
+    nonneg: bool = False,
+    box: tuple[float, float] | None = None,
+    scale: float = 1.0,
+    channels: str | None = None,
+    dtype: str | None = None,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """RED: solve A*(Au - b) + λ (u - D_σ(u)) = 0, as if from min ½‖Au - b‖² + λ/2 <u, u - D_σ(u)>.
+
+    ====================  ==========================================================================
+    ``method``            iteration
+    ====================  ==========================================================================
+    ``fixed_point``       (A*A + λ Id) u⁺ = A*b + λ D_σ(u)
+    ``steepest_descent``  u ← u - τ (A*(Au - b) + λ ∇R(u)), ∇R as ``gradient`` says
+    ``admm``              one pass v ← (λ D_σ(v) + ρ (u + y/ρ))/(λ + ρ) of R's prox in each iteration
+    ====================  ==========================================================================
+
+    Parameters
+    ----------
+    A : Operator
+        Or a PyLops or SciPy operator, or a matrix.
+    b : array
+        Data of shape A.dimsd, or a batch of them.
+    denoiser : torch.nn.Module, callable or Denoiser
+        As for `pnp`.
+    lam : float
+        Weight λ > 0 of the prior.
+    sigma : float, optional
+        Noise level of the denoiser, in the units of the image.
+    method : str
+    gradient : {"residual", "autograd", "energy"}
+        As for `RED`; the last two are for ``"steepest_descent"``, and have an objective.
+    L : float
+        Lipschitz constant of ∇R, assumed: 1 where D is firmly non-expansive, 2 where it is non-expansive.
+    tau : float, optional
+        Step size of ``"steepest_descent"``, below 2/(‖A‖² + λL); by default half of that.
+    rho : float, optional
+        Of ``"admm"``; λ by default.
+    niter : int
+        Bound on the iterations.
+    tol : float
+        Stop where the relative residual of the equation is at most this; with ADMM where the image changes by less.
+    stop : StopRule, optional
+        Instead of that rule, e.g. ``ip.stop.discrepancy(noise_level)``; ``niter`` still holds.
+    x0 : array, optional
+        Start, as for `pnp`.
+    nonneg, box : bool, (lo, hi)
+        Constraint, for ``"steepest_descent"``, which projects in each step.
+    scale, channels, dtype
+        As for `Denoiser`.
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.extra["monitor"]`` as for `pnp`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for λ <= 0, a method that is not known or cannot use what is given, and as `RED`.
+    Diverged
+        where the denoiser gives NaN, or the iteration grows without end; the error has the last good iterate.
+
+    References
+    ----------
+    Romano, Elad and Milanfar, The little engine that could: regularization by denoising, SIAM J. Imaging Sci. 10
+    (2017).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> from skimage.restoration import denoise_tv_chambolle
+    >>> A, b, x_true, info = ip.problem("blur", size=64)
+    >>> x, run = ip.red(A, b, lambda x: denoise_tv_chambolle(x, weight=0.05), lam=0.02)
+    >>> ip.psnr(x, x_true) > ip.psnr(b, x_true) + 1
+    True
+    """
+    A = as_operator(A)
+    data, batch, lam = L2(A, check_data(b)), batch_of(A, b), positive(lam, "lam")
+    limits = limits_of(nonneg, box)
+    _check(method, gradient, limits, tau, rho)
+    monitor = LipschitzMonitor()
+    if isinstance(denoiser, Denoiser):
+        if (sigma, scale, channels, dtype) != (None, 1.0, None, None):
+            raise ValueError(f"denoiser is {denoiser.name}; expected sigma, scale, channels and dtype given to that")
+        D = denoiser.replaced(monitor=monitor)
+    else:
+        D = Denoiser(denoiser, sigma, scale=scale, channels=channels, dtype=dtype, monitor=monitor)
+    R = RED(D, gradient=gradient, L=L)
+    if method == "steepest_descent":
+        objective, solver = data + lam * R, ForwardBackward(tau)
+        objective = objective if limits is None else objective + Box(*limits)
+    elif method == "admm":
+        objective, solver = data + lam * R, ADMM(lam if rho is None else rho, accuracy=1e-2)
+    else:
+        objective, solver = data + D, FixedPoint(schedule=(lam,), accuracy=1e-3)
+    rule = stopping.relative_change(tol) if method == "admm" else stopping.residual(tol)
+    rule = (rule if stop is None else stop) | stopping.niter(niter)
+    if x0 is None and options.get("state") is None:
+        x0 = starting_image(A, b)
+    info = solve(Problem(objective, batch=batch), solver, x0=x0, stop=rule, **options)
+    info.extra["sigma"] = D.sigma
+    info.extra["monitor"] = convergence("red", info, data, D)
+    return info.x, info
+
+
+def _check(method: str, gradient: str, limits: Any, tau: Any, rho: Any) -> None:
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
+    if method != "steepest_descent":
+        for name, value, free in (
+            ("gradient", gradient, "residual"),
+            ("nonneg or box", limits, None),
+            ("tau", tau, None),
+        ):
+            if value != free:
+                raise ValueError(f"{name} is {value!r}, which {method} cannot use; expected method='steepest_descent'")
+    if method != "admm" and rho is not None:
+        raise ValueError(f"rho is {rho!r}, which {method} cannot use; expected method='admm'")
+
+
+@dataclass(frozen=True)
+class FixedPoint(HQS):
+    """u⁺ = argmin_v E(v) + λ/2 ‖v - D(u)‖², λ = ρ: half-quadratic splitting whose image is u instead of D(u)."""
+
+    def step(self, p: Parts, s: State) -> None:
+        super().step(p, s)
+        s.x[...] = s.u
+
+    def residual(self, p: Parts, s: State) -> Any:
+        """‖∇E(u) + λ(u - D(u))‖ relative to λ‖u‖."""
+        r = p.smooth.grad(s.u) + s.rho * (s.u - p.prox.prox(s.u, 1 / s.rho))
+        size, r = (np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.u, r))
+        return r / np.maximum(s.rho * size, np.finfo(np.float32).tiny)

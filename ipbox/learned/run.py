@@ -1,0 +1,220 @@
+"""The state of one training: model, optimizer, random numbers, counters; one step, and one row of the history."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from ipbox.learned.batches import Batches, as_batch
+from ipbox.learned.checkpoints import describe
+from ipbox.learned.options import Options
+from ipbox.solvers.divergence import Diverged
+
+__all__ = ["Run"]
+
+Weights = dict[str, torch.Tensor]
+
+
+class Run:
+    """What `training.fit` trains with; the first three arguments are its own.
+
+    Attributes
+    ----------
+    step : int
+        Steps made.
+    history : list of dict
+    best, best_step, best_weights : float, int and dict, or None
+        The least validation, its step and weights.
+    waited : int
+        Validations since then.
+    good_weights : dict
+        Weights at the last row of the history, or at the start.
+    """
+
+    def __init__(self, model: torch.nn.Module, loss: Callable, data: Any, options: Options) -> None:
+        if not isinstance(model, torch.nn.Module):
+            raise TypeError(f"model is {type(model).__name__}; expected a torch.nn.Module")
+        if not callable(loss):
+            raise TypeError(f"loss is {loss!r}; expected a function of model, batch and generator")
+        self.model, self.loss, self.options = model, loss, options
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        devices = {p.device for p in self.parameters}
+        if len(devices) != 1:
+            raise ValueError(f"model has parameters to train on {len(devices)} devices; expected 1")
+        self.device = devices.pop()
+        self.batches = Batches(data, options.batch_size)
+        self.optimizer = options.made_optimizer(self.parameters)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.generator = torch.Generator(self.device).manual_seed(options.seed)
+        self.history: list[dict[str, float]] = []
+        self.best: float | None = None
+        self.best_step: int | None = None
+        self.best_weights: Weights | None = None
+        self.step = self.waited = self.counted = 0
+        self.total = self.seconds = 0.0
+        self.good_weights = self._copy()
+        self._since = time.perf_counter()
+
+    def settings(self) -> dict[str, Any]:
+        """What must be the same where a run goes on."""
+        o, data = self.options, self.batches.data
+        groups = self.optimizer.state_dict()["param_groups"]
+        return {
+            "model": [
+                type(self.model).__qualname__,
+                describe(getattr(self.model, "config", None)),
+                {k: f"{t.dtype} {tuple(t.shape)}" for k, t in self.model.state_dict().items()},
+                [k for k, p in self.model.named_parameters() if p.requires_grad],
+            ],
+            "loss": describe(self.loss),
+            "data": describe(data)
+            if callable(data)
+            else [type(data).__qualname__, len(data), describe(as_batch(data[0], self.device))],
+            "batch_size": o.batch_size,
+            "optimizer": [type(self.optimizer).__qualname__, describe(groups)],
+            "schedule": describe(o.schedule),
+            "steps": None if o.schedule is None else o.steps,
+            "validation": describe(o.validation),
+            "validate_every": o.validate_every,
+            "early_stopping": o.early_stopping,
+            "seed": o.seed,
+            "autocast": o.autocast,
+            "clip": o.clip,
+        }
+
+    def finished(self) -> str | None:
+        """Why there is nothing more to do, if so."""
+        patience = self.options.early_stopping
+        if patience is not None and self.waited >= patience:
+            return "early stopping"
+        return "steps" if self.step >= self.options.steps else None
+
+    # ------------------------------------------------------------ training
+
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Training mode, and torch's own generators seeded, for layers such as dropout; afterwards as they were."""
+        cuda = [self.device] if self.device.type == "cuda" else []
+        with _mode(self.model, True), torch.random.fork_rng(cuda), torch.enable_grad():
+            torch.default_generator.manual_seed(self.options.seed)
+            for device in cuda:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(self.options.seed)
+            yield
+
+    def advance(self) -> None:
+        """One step of the optimizer."""
+        factor = self.options.factor(self.step)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        batch = self.batches.next(self.device, self.generator)
+        self.optimizer.zero_grad()
+        value = self._loss(batch, self.generator)
+        if value.requires_grad:
+            value.backward(inputs=self.parameters)  # and nobody else's: a loss may hold a critic, or need h'(b)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        if not gradients:
+            raise ValueError("loss does not depend on the parameters of model; expected a function that does")
+        norm = torch.nn.utils.get_total_norm(gradients)
+        number = float(value.detach())
+        if not (math.isfinite(number) and math.isfinite(norm)):
+            what = "gradient of the loss" if math.isfinite(number) else "loss"
+            raise self._diverged(what, self.step + 1)
+        if self.options.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.options.clip, norm)
+        self.optimizer.step()
+        self.step += 1
+        self.total, self.counted = self.total + number, self.counted + 1
+
+    def record(self) -> None:
+        """A row of the history; keeps the weights, and the best ones."""
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        row = {
+            "step": self.step,
+            "loss": self.total / self.counted,
+            "factor": self.options.factor(self.step),
+            "seconds": self.seconds,
+        }
+        self.total, self.counted = 0.0, 0
+        if self.options.validation is not None:
+            with _mode(self.model, False), torch.no_grad():
+                row["validation"] = self._validate()
+            if not math.isfinite(row["validation"]):
+                raise self._diverged("validation", self.step)
+            self.waited += 1
+            if self.best is None or row["validation"] < self.best:
+                self.best, self.best_step, self.waited = row["validation"], self.step, 0
+                self.best_weights = self._copy()
+        self.history.append(row)
+        self.good_weights = self.best_weights or self._copy()
+
+    def _loss(self, batch: tuple, generator: torch.Generator) -> torch.Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.autocast is not None):
+            value = self.loss(self.model, batch, generator)
+        if not isinstance(value, torch.Tensor) or value.ndim or value.is_complex():
+            raise TypeError("loss does not return a real scalar tensor; expected one, such as a mean")
+        return value
+
+    def _validate(self) -> float:
+        if callable(self.options.validation):
+            return float(self.options.validation(self.model))
+        generator = torch.Generator(self.device).manual_seed(self.options.seed)
+        values = [
+            float(self._loss(as_batch(batch, self.device), generator).detach()) for batch in self.options.validation
+        ]
+        return sum(values) / len(values)
+
+    def _diverged(self, what: str, step: int) -> Diverged:
+        return Diverged(
+            f"{what} of {type(self.model).__name__} is not finite in step {step}; the model has its best weights "
+            "again, or the last recorded ones",
+            k=step,
+        )
+
+    # ------------------------------------------------------------ checkpoints
+
+    def restore(self, weights: Weights) -> None:
+        """Give the model these weights."""
+        self.model.load_state_dict(weights)
+
+    def _copy(self) -> Weights:
+        return {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+
+    def random_state(self) -> Weights:
+        """The states of all generators."""
+        states = {"generator": self.generator.get_state(), "torch": torch.get_rng_state()}
+        return states | ({"cuda": torch.cuda.get_rng_state(self.device)} if self.device.type == "cuda" else {})
+
+    def counters(self) -> dict[str, Any]:
+        """Everything else, as JSON holds it."""
+        names = ("step", "waited", "counted", "total", "seconds", "best", "best_step", "history", "rates")
+        return {name: getattr(self, name) for name in names} | {"queue": self.batches.queue}
+
+    def resume(self, counters: dict[str, Any], best_weights: Weights | None, random: Weights) -> None:
+        """Go on from what `counters` and `random_state` gave."""
+        self.batches.queue = counters.pop("queue")
+        vars(self).update(counters)
+        self.best_weights = best_weights
+        self.good_weights = best_weights or self._copy()
+        self.generator.set_state(random["generator"])
+        torch.set_rng_state(random["torch"])
+        if "cuda" in random:
+            torch.cuda.set_rng_state(random["cuda"], self.device)
+
+
+@contextlib.contextmanager
+def _mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
+    """All modules in training or evaluation mode; afterwards each as it was."""
+    before = [(m, m.training) for m in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was in before:
+            module.training = was

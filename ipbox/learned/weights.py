@@ -1,0 +1,238 @@
+"""Weights of networks in safetensors files, with all that is needed to rebuild the network; never pickle."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ipbox.learned import tensor_files
+from ipbox.problems import datasets
+
+__all__ = ["CLASSES", "SHIPPED", "load_weights", "pretrained", "save_weights"]
+
+# class name -> module; only these classes are ever built from a file
+CLASSES: dict[str, str] = {
+    "DnCNN": "ipbox.learned.networks",
+    "DRUNet": "ipbox.learned.networks",
+    "NonExpansive": "ipbox.learned.non_expansive",
+    "GradientStep": "ipbox.learned.gradient_step",
+    "UNet": "ipbox.learned.networks",
+    "ConvBlock": "ipbox.learned.layers",
+    "LISTA": "ipbox.learned.maps.lista",
+    "LearnedProximalGradient": "ipbox.learned.maps.unrolled",
+    "LearnedPrimalDual": "ipbox.learned.maps.primal_dual",
+    "VariationalNetwork": "ipbox.learned.maps.variational_network",
+    "AUTOMAP": "ipbox.learned.maps.direct",
+    "PostProcessing": "ipbox.learned.maps.direct",
+    "DeepEquilibrium": "ipbox.learned.maps.equilibrium",
+}
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A file of weights in ``data/``: its SHA-256, and the script that trained it."""
+
+    file: str
+    sha256: str
+    script: str
+
+
+SHIPPED: dict[str, Shipped] = {
+    "unrolled_ct": Shipped(
+        "unrolled_ct.safetensors",
+        "a36f48e1471db7896b6f4e7028e71f939b76365c6afb6a460e04358f616dce7e",
+        "tests/bench/learned/train_unrolled.py",
+    ),
+    "non_expansive": Shipped(
+        "non_expansive.safetensors",
+        "e2eb16efe599b76da66fbd1da0f62dbe9dcc5e9ca3e93159b95f4216016fcf94",
+        "tests/bench/learned/train_denoisers.py",
+    ),
+    "drunet": Shipped(
+        "drunet.safetensors",
+        "746c8beec6ac212aeb474ae256ce34d660e2861f21555724c41a0cf2a5a26b92",
+        "tests/bench/learned/train_denoisers.py",
+    ),
+}
+
+
+def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any], half: bool = False) -> str:
+    """Write the parameters and buffers of a module, its class name and its ``config``, atomically.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that ends in .safetensors, in a folder that exists.
+    module : torch.nn.Module
+        `load_weights` can rebuild it where its class is in `CLASSES` and it has a dictionary ``config`` with the
+        constructor's arguments; other modules can only be filled.
+    about : dict
+        Where the weights come from: the training script, data, settings; anything JSON can hold.
+    half : bool
+        Store float32 tensors as float16, in half the space; they lose 13 of 24 bits, once.
+
+    Returns
+    -------
+    str
+        SHA-256 of the file.
+
+    Raises
+    ------
+    TypeError
+        where ``module`` is no module, or ``about`` or ``config`` is no dictionary that JSON can hold.
+    ValueError
+        where weights are not finite, or overflow in float16; where the path does not end in .safetensors.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from pathlib import Path
+    >>> from ipbox.learned.weights import load_weights, save_weights
+    >>> net = torch.nn.Conv2d(1, 4, 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sha256 = save_weights(Path(folder) / "conv.safetensors", net, {"script": "none, random"})
+    ...     other = load_weights(Path(folder) / "conv.safetensors", torch.nn.Conv2d(1, 4, 3), sha256=sha256)
+    >>> bool(torch.equal(net.weight, other.weight))
+    True
+    """
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"module is {type(module).__name__}; expected a torch.nn.Module")
+    tensors = dict(module.state_dict())
+    _check_finite({k: t.half() if half and t.dtype == torch.float32 else t for k, t in tensors.items()}, "module")
+    metadata = {
+        "format": "ipbox weights 1",
+        "class": type(module).__name__,
+        "config": _json("config", getattr(module, "config", {})),
+        "about": _json("about", about),
+    }
+    return tensor_files.write(path, tensors, metadata, half)
+
+
+def load_weights(
+    path: str | Path, module: torch.nn.Module | None = None, sha256: str | None = None, A: Any = None
+) -> torch.nn.Module:
+    """Rebuild the module that `save_weights` wrote, or fill a given one.
+
+    Tensors stored as float16 become float32, exactly as they are stored: float16 saves space in the file, and nothing
+    is computed in it.  Every other dtype must be that of the module.
+
+    Parameters
+    ----------
+    path : str or Path
+    module : torch.nn.Module, optional
+        Filled in place, on its device; by default a new module of the class and ``config`` in the file, on the CPU, in
+        evaluation mode.
+    sha256 : str, optional
+        What the file's SHA-256 must be.
+    A : Operator, optional
+        The first argument of classes that are made for an operator, such as `LearnedMap`; files do not hold it.
+
+    Returns
+    -------
+    torch.nn.Module
+        ``module``, or the new one.
+
+    Raises
+    ------
+    FileNotFoundError
+        where there is no file.
+    ValueError
+        where the SHA-256 is another; where the file is a pickle, or no safetensors file; where names, shapes or dtypes
+        do not fit the module, or values are not finite; where its class is not in `CLASSES`, or does not take the
+        stored arguments.
+    TypeError
+        where ``module`` is no module.
+    """
+    if module is not None and not isinstance(module, torch.nn.Module):
+        raise TypeError(f"module is {type(module).__name__}; expected a torch.nn.Module or None")
+    tensors, metadata = tensor_files.read(path, sha256)
+    built = _build(metadata, A, path) if module is None else module
+    wanted = built.state_dict()
+    missing, unexpected = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
+    if missing or unexpected:
+        raise ValueError(
+            f"{path} does not fit {type(built).__name__}: {len(missing)} tensors are missing{_first(missing)}, "
+            f"{len(unexpected)} unexpected{_first(unexpected)}"
+        )
+    for name, t in wanted.items():
+        found = tensors[name]
+        if found.shape != t.shape:
+            raise ValueError(f"{path} has {name} of shape {tuple(found.shape)}; the module's is {tuple(t.shape)}")
+        if found.dtype != t.dtype and (found.dtype, t.dtype) != (torch.float16, torch.float32):
+            raise ValueError(f"{path} has {name} of dtype {found.dtype}; the module's is {t.dtype}")
+    _check_finite(tensors, str(path))
+    built.load_state_dict(tensors)
+    return built
+
+
+def pretrained(name: str, A: Any = None) -> torch.nn.Module:
+    """A network with the weights shipped under ``name``, after a check of the file's SHA-256.
+
+    Parameters
+    ----------
+    name : str
+        One of `SHIPPED`, which names the script that trained each.
+    A : Operator, optional
+        The operator, for reconstruction maps.
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU, in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        for an unknown name, or a file whose SHA-256 is not the recorded one.
+    FileNotFoundError
+        where the file is missing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.weights import pretrained
+    >>> net = pretrained("non_expansive")
+    >>> with torch.no_grad():
+    ...     net(torch.zeros(1, 1, 16, 16), 0.1).shape
+    torch.Size([1, 1, 16, 16])
+    """
+    if name not in SHIPPED:
+        raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, SHIPPED))}")
+    return load_weights(datasets.find(SHIPPED[name].file), sha256=SHIPPED[name].sha256, A=A)
+
+
+def _build(metadata: dict[str, str], A: Any, path: str | Path) -> torch.nn.Module:
+    name = metadata.get("class")
+    if name not in CLASSES:
+        raise ValueError(f"{path} holds class {name!r}; expected one of {', '.join(CLASSES)}, or the argument module")
+    cls = getattr(importlib.import_module(CLASSES[name]), name)
+    config = tensor_files.json_of(metadata, "config", path)
+    with torch.random.fork_rng():  # initial weights that are overwritten should not move the caller's generator
+        try:
+            return cls(*([] if A is None else [A]), **config).eval()
+        except TypeError as err:
+            raise ValueError(f"{path} holds arguments that make no {name}: {err}; expected those of its class") from err
+
+
+def _check_finite(tensors: dict[str, torch.Tensor], where: str) -> None:
+    for name, t in tensors.items():
+        if not bool(torch.isfinite(t).all()):
+            raise ValueError(f"{where} has values in {name} that are not finite (in {t.dtype}); expected finite ones")
+
+
+def _json(name: str, value: Any) -> str:
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is {type(value).__name__}; expected a dictionary that JSON can hold")
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as err:
+        raise TypeError(f"{name} is not what JSON can hold: {err}") from err
+
+
+def _first(names: list[str]) -> str:
+    return f" ({names[0]}, ...)" if len(names) > 1 else f" ({names[0]})" if names else ""

@@ -1,0 +1,255 @@
+"""Anderson acceleration, and maps that are fixed points of a learned iteration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import ipbox as ip
+from ipbox.learned.fixed_point import Anderson
+from ipbox.learned.maps.equilibrium import DeepEquilibrium
+from ipbox.learned.maps.unrolled import LearnedProximalGradient
+
+torch.set_num_threads(1)
+
+
+class Contraction(nn.Module):
+    """z ↦ 0.7 z + 0.2 tanh(Kz), zero-padded."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(c_in, c_out, 3, padding=1)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return 0.7 * z + 0.2 * torch.tanh(self.conv(z))
+
+
+class SoftThreshold(nn.Module):
+    def __init__(self, c_in: int, c_out: int, threshold: float = 0.1) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return z.sign() * (z.abs() - self.threshold).clamp_min(0)
+
+
+@pytest.fixture
+def A() -> ip.RayTransform:
+    return ip.RayTransform((6, 5), np.linspace(0, 3, 4), dtype="float64")
+
+
+@pytest.fixture
+def b(A: ip.RayTransform) -> torch.Tensor:
+    return torch.randn(2, *A.dimsd, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def contraction(A: ip.RayTransform, **options: object) -> DeepEquilibrium:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return DeepEquilibrium(A, network=Contraction, **dict(tol=1e-12, niter=400, scale=0.5) | options).double()
+
+
+# ---------------------------------------------------------------- Anderson acceleration
+
+
+def linear(samples: int = 3, n: int = 20) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """M with ‖M_i‖ = 0.9, c, and the solution of u = Mu + c, for each sample."""
+    g = torch.Generator().manual_seed(2)
+    M = torch.randn(samples, n, n, dtype=torch.float64, generator=g)
+    M *= 0.9 / torch.linalg.matrix_norm(M, 2)[:, None, None]
+    c = torch.randn(samples, n, 1, dtype=torch.float64, generator=g)
+    return M, c, torch.linalg.solve(torch.eye(n, dtype=torch.float64) - M, c)
+
+
+def test_anderson_solves_a_linear_contraction_faster_than_the_plain_iteration() -> None:
+    M, c, solution = linear()
+    start = torch.zeros_like(c)
+    accelerated = Anderson(memory=8, tol=1e-10, niter=500).solve(lambda u: M @ u + c, start)
+    plain = Anderson(memory=1, tol=1e-10, niter=500).solve(lambda u: M @ u + c, start)
+    assert accelerated.converged and plain.converged
+    # ‖u - u*‖ <= ‖f(u) - u‖/(1 - 0.9), and the residual is relative to ‖f(u)‖
+    bound = 10 * 1e-10 * 1.01 * float(torch.linalg.matrix_norm(solution).max())
+    assert float(torch.linalg.matrix_norm(accelerated.u - solution).max()) <= bound
+    assert float(torch.linalg.matrix_norm(plain.u - solution).max()) <= bound
+    assert accelerated.niter < plain.niter
+
+
+def test_memory_one_is_the_plain_iteration() -> None:
+    M, c, _ = linear()
+    iterates = Anderson(memory=1).iterates(lambda u: M @ u + c, torch.zeros_like(c))
+    u = torch.zeros_like(c)
+    for (found, residual), _k in zip(iterates, range(6), strict=False):
+        torch.testing.assert_close(found, u, rtol=1e-12, atol=1e-12)
+        fu = M @ u + c
+        norm = torch.linalg.matrix_norm
+        torch.testing.assert_close(residual, norm(fu - u) / norm(fu))
+        u = fu
+
+
+def test_samples_do_not_see_each_other() -> None:
+    M, c, _ = linear()
+    anderson, start = Anderson(tol=1e-300, niter=12), torch.zeros_like(c)
+    together = anderson.solve(lambda u: M @ u + c, start).u
+    for i in range(len(c)):
+        alone = anderson.solve(lambda u, i=i: M[i] @ u + c[i], start[i : i + 1]).u
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-7, atol=1e-9)
+
+
+def test_a_map_without_a_fixed_point_is_reported() -> None:
+    found = Anderson(niter=10).solve(lambda u: u + 1.0, torch.zeros(1, 3))
+    assert not found.converged and found.niter == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(memory=0), "memory is 0"),
+        (dict(niter=0), "niter is 0"),
+        (dict(beta=0.0), "beta is 0.0"),
+        (dict(beta=1.5), "beta is 1.5"),
+        (dict(tol=0.0), "tol is 0.0"),
+        (dict(regularisation=-1.0), "regularisation is -1.0"),
+    ],
+)
+def test_bad_settings_of_anderson(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Anderson(**options)
+
+
+# ---------------------------------------------------------------- the fixed point
+
+
+def test_prox_method_with_soft_thresholding_is_the_variational_solution(A: ip.RayTransform, b: torch.Tensor) -> None:
+    """u = S_t(u - η A*(Au - b)/‖A‖²) minimises ½‖Au - b‖² + (t‖A‖²/η)‖u‖₁."""
+    net = DeepEquilibrium(A, network=SoftThreshold, eta=1.0, tol=1e-11, niter=3000).double()
+    u = net(b)
+    assert net.found.converged
+    data = np.ascontiguousarray(b[0].numpy())
+    problem = ip.Problem(ip.L2(A, data) + 0.1 * A.norm() ** 2 * ip.L1())
+    x = ip.solve(problem, ip.FISTA(restart="gradient"), stop=ip.stop.residual(1e-11) | ip.stop.niter(20000)).x
+    np.testing.assert_allclose(u[0].detach().numpy(), x, atol=1e-7)
+
+
+def test_gradient_method_with_the_identity_is_least_squares(b: torch.Tensor) -> None:
+    A = ip.RayTransform((3, 3), np.linspace(0, 3, 6), dtype="float64")  # injective
+    data = torch.randn(1, *A.dimsd, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    net = DeepEquilibrium(A, method="gradient", network="residual", width=2, tol=1e-12, niter=3000).double()
+    dense = A.todense() if hasattr(A, "todense") else np.stack([A @ e for e in np.eye(9)], 1)
+    solution = np.linalg.lstsq(np.asarray(dense), data.numpy().reshape(-1), rcond=None)[0]
+    np.testing.assert_allclose(net(data).detach().numpy().reshape(-1), solution, atol=1e-7)
+
+
+def test_the_fixed_point_is_where_the_unrolled_iteration_goes(A: ip.RayTransform, b: torch.Tensor) -> None:
+    net = contraction(A)
+    unrolled = LearnedProximalGradient(A, niter=150, network=Contraction, shared=True, scale=0.5).double()
+    unrolled.networks[0].load_state_dict(net.network.state_dict())
+    with torch.no_grad():
+        unrolled.tau.copy_(net.eta)
+    torch.testing.assert_close(net(b), unrolled(b), rtol=1e-8, atol=1e-10)
+
+
+# ---------------------------------------------------------------- derivatives
+
+
+def test_implicit_derivatives_are_those_of_differences(A: ip.RayTransform, b: torch.Tensor) -> None:
+    net = contraction(A)
+    assert torch.autograd.gradcheck(net, b.requires_grad_(), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["prox", "gradient"])
+def test_implicit_derivatives_are_those_of_many_unrolled_steps(
+    A: ip.RayTransform, b: torch.Tensor, method: str
+) -> None:
+    net = contraction(A, method=method)
+    parameters = list(net.parameters())
+    implicit = torch.autograd.grad(net(b).square().sum(), parameters)
+    u = net.E.start(b / 0.5)
+    for _ in range(200):
+        u = net.step(u, b / 0.5)
+    unrolled = torch.autograd.grad((0.5 * u).square().sum(), parameters)
+    for one, other in zip(implicit, unrolled, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
+
+
+def test_jacobian_free_derivatives_are_those_of_one_step(A: ip.RayTransform, b: torch.Tensor) -> None:
+    net = contraction(A, backward="jacobian_free")
+    found = torch.autograd.grad(net(b).square().sum(), list(net.parameters()))
+    u = net.step(net.found.u, b / 0.5)
+    wanted = torch.autograd.grad((0.5 * u).square().sum(), list(net.parameters()))
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def jacobian(net: DeepEquilibrium, b: torch.Tensor) -> torch.Tensor:
+    """J_f at the fixed point of one sample, dense."""
+    u = net(b).detach() / net.scale
+    n = u[0].numel()
+    return torch.autograd.functional.jacobian(lambda v: net.step(v, b / net.scale), u).reshape(n, n)
+
+
+def test_contraction_is_the_norm_of_the_jacobian(A: ip.RayTransform, b: torch.Tensor) -> None:
+    net = contraction(A)
+    norm = float(torch.linalg.matrix_norm(jacobian(net, b[:1]), 2))
+    measured = float(net.contraction(b[:1], niter=300))
+    assert measured <= norm * (1 + 1e-9)
+    assert measured == pytest.approx(norm, rel=1e-3)
+
+
+def test_jacobian_penalty_is_its_expected_value(A: ip.RayTransform, b: torch.Tensor) -> None:
+    """E‖J*ε‖²/n = ‖J‖²_F/n."""
+    net = contraction(A)
+    J, generator = jacobian(net, b[:1]), torch.Generator().manual_seed(0)
+    net(b[:1])
+    draws = torch.stack([net.jacobian_penalty(b[:1], generator).detach() for _ in range(400)])
+    wanted = float(J.square().sum()) / len(J)
+    assert abs(float(draws.mean()) - wanted) < 4 * float(draws.std()) / 20
+
+
+# ---------------------------------------------------------------- on arrays, and bad input
+
+
+def test_reconstruct_reports_how_it_ended(A: ip.RayTransform, b: torch.Tensor) -> None:
+    data = b.numpy()
+    net = contraction(A)
+    x, info = net.reconstruct(data)
+    assert info.stop == "residual" and info.parameters["residual"] <= 1e-12
+    np.testing.assert_allclose(x[1], net.reconstruct(data[1])[0], rtol=1e-9, atol=1e-12)
+    short = DeepEquilibrium(A, network=Contraction, tol=1e-12, niter=3).double()
+    assert short.reconstruct(data)[1].stop == "niter"
+
+
+def test_trains(A: ip.RayTransform, b: torch.Tensor) -> None:
+    net = contraction(A, tol=1e-8)
+    truth = 0.1 * torch.ones(2, 6, 5, dtype=torch.float64)
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-2)
+    losses = []
+    for _ in range(40):
+        loss = (net(b) - truth).square().mean() + 0.01 * net.jacobian_penalty(b)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(method="admm"), "method is 'admm'"),
+        (dict(backward="unrolled"), "backward is 'unrolled'"),
+        (dict(eta=-1.0), "eta is -1.0"),
+        (dict(network="transformer"), "network is 'transformer'"),
+        (dict(filter="none"), "filter is 'none'"),
+        (dict(tol=-1.0), "tol is -1.0"),
+    ],
+)
+def test_bad_input(A: ip.RayTransform, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DeepEquilibrium(A, **options)
+
+
+def test_penalty_before_the_first_call(A: ip.RayTransform, b: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="was not called"):
+        contraction(A).jacobian_penalty(b)
