@@ -1,0 +1,1 @@
+"""Experiments with learned methods: training scripts, figures, stored results."""
