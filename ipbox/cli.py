@@ -142,7 +142,7 @@ def _add_demo(subparsers: Any) -> None:
     learning = demos.add_parser("bilevel", help="learn the parameters of a regulariser by every bilevel method")
     learning.set_defaults(run=demos_bilevel.demo)
     _add_options(learning, demos_bilevel.OPTIONS)
-    learned = demos.add_parser("learned", help="held-out CT slices by plug-and-play, direct, unrolled and other networks")
+    learned = demos.add_parser("learned", help="held-out CT slices by plug-and-play, direct and unrolled networks")
     learned.set_defaults(run=demos_learned.demo)
     _add_options(learned, demos_learned.OPTIONS)
     for command, methods in ((learning, demos_bilevel.NAMES), (learned, tuple(demos_learned.METHODS))):

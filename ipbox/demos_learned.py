@@ -1,4 +1,4 @@
-"""``python -m ipbox demo learned``: held-out CT slices by analytical, variational, plug-and-play and learned methods."""
+"""``python -m ipbox demo learned``: held-out CT slices by classical, plug-and-play and learned methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SLICES = tuple(range(3, 61, 5))  # of the test patient; the weights were trained
 SCALE = 0.04  # 1/mm: images divided by it are about in [0, 1], as the denoiser wants them
 
 # What was best on validation slices of the training patient; TV has what is best on the test slices themselves.
-TV_WEIGHT = 0.25
+TV_WEIGHT = 0.31
 PNP = {"lam": 0.23}
 RED = {"lam": 0.1, "sigma": 0.05 * SCALE}
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import ipbox as ip
+from ipbox import backend
 from ipbox.learned.fixed_point import Anderson
 from ipbox.learned.maps.equilibrium import DeepEquilibrium
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
+from ipbox.learned.weights import load_weights, save_weights
+from ipbox.solvers.divergence import Diverged
 
 torch.set_num_threads(1)
 
@@ -253,3 +258,89 @@ def test_bad_input(A: ip.RayTransform, options: dict, message: str) -> None:
 def test_penalty_before_the_first_call(A: ip.RayTransform, b: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="was not called"):
         contraction(A).jacobian_penalty(b)
+
+
+# ---------------------------------------------------------------- the solver under the map
+
+
+def test_samples_of_a_batch_are_reconstructed_as_if_alone(A: ip.RayTransform, b: torch.Tensor) -> None:
+    net = contraction(A, tol=1e-300, niter=9)  # the same number of iterations for all
+    x = net.reconstruct(b.numpy())[0]
+    for xi, bi in zip(x, b.numpy(), strict=True):
+        np.testing.assert_allclose(xi, net.reconstruct(bi)[0], rtol=1e-9, atol=1e-12)
+
+
+def test_more_iterations_come_closer_to_the_fixed_point(A: ip.RayTransform, b: torch.Tensor) -> None:
+    """In the plain iteration of a contraction every step does."""
+    net = contraction(A)
+    with torch.no_grad():
+        fixed = net(b[:1])
+        short = contraction(A, memory=1, tol=1e-300, niter=30)
+        errors = [float((u - fixed).norm()) for u in short.iterates(b[:1])]
+    assert len(errors) == 31  # u⁰, ..., u³⁰
+    assert all(after < before for before, after in zip(errors, errors[1:], strict=False))
+
+
+def test_where_there_is_no_fixed_point_it_is_reported(A: ip.RayTransform, b: torch.Tensor) -> None:
+    """f = 1.2 (u - η∇E(u)) + 1 grows on the null space of A."""
+
+    class Expansive(nn.Module):
+        def __init__(self, c_in: int, c_out: int) -> None:
+            super().__init__()
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return 1.2 * z + 1
+
+    net = DeepEquilibrium(A, network=Expansive, niter=15, memory=1).double()
+    x, info = net.reconstruct(b.numpy())
+    assert info.stop == "niter" and info.niter == 15 and info.parameters["residual"] > 1e-2
+    assert np.isfinite(x).all()
+    assert float(net.contraction(b[:1], niter=100)) == pytest.approx(1.2, rel=1e-3)
+
+
+def test_values_that_are_not_finite_stop_with_the_last_good_iterate(A: ip.RayTransform, b: torch.Tensor) -> None:
+    class Overflows(nn.Module):
+        def __init__(self, c_in: int, c_out: int) -> None:
+            super().__init__()
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return 1e200 * (z + 1) ** 2
+
+    net = DeepEquilibrium(A, network=Overflows, niter=15, memory=1).double()
+    with pytest.raises(Diverged, match="DeepEquilibrium gives values that are not finite, first in iterate") as caught:
+        net.reconstruct(b[0].numpy())
+    assert caught.value.x.shape == (6, 5) and np.isfinite(caught.value.x).all()
+
+
+def test_complex_images() -> None:
+    """Soft thresholding of (Re, Im) with a full Fourier transform: f is constant, and reached after one step."""
+    A = ip.FourierTransform((6, 5), dtype="complex128")
+    rng = np.random.default_rng(4)
+    b = rng.standard_normal(A.dimsd) + 1j * rng.standard_normal(A.dimsd)
+    net = DeepEquilibrium(A, network=SoftThreshold, eta=1.0, tol=1e-12).double()
+    x, info = net.reconstruct(b)
+    z = A.apply_adjoint(b) / A.norm() ** 2
+    soft = lambda v: np.sign(v) * np.maximum(np.abs(v) - 0.1, 0)  # noqa: E731
+    np.testing.assert_allclose(x, soft(z.real) + 1j * soft(z.imag), atol=1e-12)
+    assert info.stop == "residual" and info.niter <= 3
+
+
+def test_weights_come_back_from_a_file(A: ip.RayTransform, b: torch.Tensor, tmp_path: Path) -> None:
+    net = DeepEquilibrium(A, width=2, filter="ramp", tol=1e-5, niter=7, backward="jacobian_free", scale=0.5)
+    with torch.no_grad():
+        net.eta.mul_(0.9)
+    sha256 = save_weights(tmp_path / "net.safetensors", net, {})
+    again = load_weights(tmp_path / "net.safetensors", sha256=sha256, A=A)
+    assert (again.solver, again.backward, again.scale) == (net.solver, "jacobian_free", 0.5)
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), again.parameters(), strict=True))
+
+
+def test_device_data_stay_there(xp, rng: np.random.Generator) -> None:
+    A = ip.RayTransform((6, 5), np.linspace(0, 3, 4), dtype="float32")
+    b = rng.standard_normal((2, *A.dimsd)).astype("float32")
+    net = DeepEquilibrium(A, network="residual", width=2, filter="ramp", niter=3, tol=1e-300)
+    expected, _ = net.reconstruct(b)
+    net.E.A.xp = net.E.F.xp = xp  # on the stand-in, tensors on the CPU play those on a GPU
+    x, _ = net.reconstruct(xp.asarray(b))
+    assert isinstance(x, xp.ndarray)
+    assert np.allclose(backend.to_host(x), expected, rtol=1e-3, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Reconstruction maps Φ whose derivative is known: learned maps by autograd, operators, smoothed variational methods."""
+"""Reconstruction maps Φ whose derivative is known: learned maps, operators, smooth variational methods."""
 
 from __future__ import annotations
 

@@ -105,12 +105,11 @@ class Anderson:
     def solve(self, f: Map, u: torch.Tensor) -> FixedPoint:
         """Iterate from ``u``, shape (N, ...), until every sample is done or ``niter`` evaluations are made."""
         history: list[float] = []
-        residual = u.new_full((len(u),), math.inf)
-        for u, residual in self.iterates(f, u):  # noqa: B020
+        for v, residual in self.iterates(f, u):
             history.append(float(residual.max()))
-            if not history[-1] > self.tol or len(history) == self.niter:
-                break
-        return FixedPoint(u, residual, history, history[-1] <= self.tol)
+            if not history[-1] > self.tol or len(history) == self.niter:  # also where it is NaN
+                return FixedPoint(v, residual, history, history[-1] <= self.tol)
+        raise AssertionError("the iterates have no end")
 
     def iterates(self, f: Map, u: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """u^k and the relative residual of each sample at u^k, for k = 0, 1, ... without end."""

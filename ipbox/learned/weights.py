@@ -43,6 +43,21 @@ class Shipped:
 
 
 SHIPPED: dict[str, Shipped] = {
+    "gradient_step": Shipped(
+        "gradient_step.safetensors",
+        "0c4c07a5e3647f29c68f6e5efa963ef1399d8f784313a89b827133b156c4276f",
+        "tests/bench/learned/train_denoisers.py",
+    ),
+    "unrolled_shared_ct": Shipped(
+        "unrolled_shared_ct.safetensors",
+        "9b3959f930fd982afe21f4f6f1805048a395145d6bd5c837f8b216dd09fa1335",
+        "tests/bench/learned/train_equilibrium.py",
+    ),
+    "post_processing_ct": Shipped(
+        "post_processing_ct.safetensors",
+        "bebcf85ca35c9a2333b9e89d8cf74007d8962d68901fc74b0288038ffa5ccbec",
+        "tests/bench/learned/train_post_processing.py",
+    ),
     "unrolled_ct": Shipped(
         "unrolled_ct.safetensors",
         "a36f48e1471db7896b6f4e7028e71f939b76365c6afb6a460e04358f616dce7e",

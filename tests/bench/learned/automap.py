@@ -1,8 +1,8 @@
 """AUTOMAP in a table of its own: every method on CT slices of 32 x 32 pixels, since its layers grow with n⁴.
 
 20 views, 1 % noise; trained on ct_lung1, tested on the twelve slices of ct_lung2.  TV has the weight that is best for
-these.  `compute` trains AUTOMAP, post-processing and the unrolled network at this size, a few minutes; their weights are
-not shipped.
+these.  `compute` trains AUTOMAP, post-processing and the unrolled network at this size, a quarter of an hour; their
+weights are not shipped.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ MAPS = {
     "post-processing": "post_processing_ct",
     "unrolled": "unrolled_ct",
 }
-TV_WEIGHT = 0.25
+TV_WEIGHT = 0.31
 SMOOTHING = 4e-4  # 1/mm, a hundredth of the image's range: ν of √(|∇u|² + ν²)
 VIEWS = (20, 40, 60, 80, 120)
 

@@ -19,7 +19,7 @@ from tests.bench.learned.photographs import Crops
 
 ROOT = Path(__file__).resolve().parents[3]
 RANGE = (0.002, 0.25)
-STEPS, LR, SIZE, BATCH = 700, 3e-4, 64, 8
+STEPS, LR, SIZE, BATCH = 500, 3e-4, 64, 8
 
 
 def weighted_error(model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
@@ -37,14 +37,18 @@ def train(steps: int = STEPS, progress: bool = True) -> torch.nn.Module:
     checkpoint = ROOT / "build" / f"drunet_fine_{steps}.safetensors"
     checkpoint.parent.mkdir(exist_ok=True)
     crops = Crops(SIZE, BATCH)
-    given = dict(schedule=warm_cosine, checkpoint=checkpoint, validate_every=100, progress=progress, clip=1.0, seed=2)
+    given = dict(schedule=falling, checkpoint=checkpoint, validate_every=100, progress=progress, clip=1.0, seed=2)
     fit(net, weighted_error, crops, steps=steps, lr=LR, **given)
     return net.eval()
 
 
-def warm_cosine(k: int, K: int) -> float:
-    """Factor of the learning rate: 50 steps up to 1, then a cosine down to 0."""
-    return min(1.0, (k + 1) / 50) * (1 + math.cos(math.pi * k / K)) / 2
+def falling(k: int, K: int) -> float:
+    """Factor of the learning rate: 50 steps up to 1, a cosine that would end at 1.4 K, and 0.2 K steps down to 0."""
+
+    def cosine(k: float) -> float:
+        return (1 + math.cos(math.pi * k / (1.4 * K))) / 2
+
+    return min((k + 1) / 50, cosine(min(k, 0.8 * K)) * min(1.0, 5 * (K - k) / K))
 
 
 def main(argv: list[str] | None = None) -> None:
