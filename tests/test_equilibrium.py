@@ -158,9 +158,10 @@ def test_the_fixed_point_is_where_the_unrolled_iteration_goes(A: ip.RayTransform
 # ---------------------------------------------------------------- derivatives
 
 
-def test_implicit_derivatives_are_those_of_differences(A: ip.RayTransform, b: torch.Tensor) -> None:
-    net = contraction(A)
-    assert torch.autograd.gradcheck(net, b.requires_grad_(), atol=1e-6)
+def test_implicit_derivatives_are_those_of_differences() -> None:
+    A = ip.RayTransform((4, 3), [0.2, 1.5], dtype="float64")
+    b = torch.randn(1, *A.dimsd, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    assert torch.autograd.gradcheck(contraction(A), b, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["prox", "gradient"])
@@ -197,7 +198,7 @@ def jacobian(net: DeepEquilibrium, b: torch.Tensor) -> torch.Tensor:
 def test_contraction_is_the_norm_of_the_jacobian(A: ip.RayTransform, b: torch.Tensor) -> None:
     net = contraction(A)
     norm = float(torch.linalg.matrix_norm(jacobian(net, b[:1]), 2))
-    measured = float(net.contraction(b[:1], niter=300))
+    measured = float(net.contraction(b[:1], niter=100))
     assert measured <= norm * (1 + 1e-9)
     assert measured == pytest.approx(norm, rel=1e-3)
 
@@ -230,13 +231,13 @@ def test_trains(A: ip.RayTransform, b: torch.Tensor) -> None:
     truth = 0.1 * torch.ones(2, 6, 5, dtype=torch.float64)
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-2)
     losses = []
-    for _ in range(40):
+    for _ in range(25):
         loss = (net(b) - truth).square().mean() + 0.01 * net.jacobian_penalty(b)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.85 * losses[0]
 
 
 @pytest.mark.parametrize(
@@ -304,10 +305,10 @@ def test_values_that_are_not_finite_stop_with_the_last_good_iterate(A: ip.RayTra
             super().__init__()
 
         def forward(self, z: torch.Tensor) -> torch.Tensor:
-            return 1e200 * (z + 1) ** 2
+            return 1e100 * (z + 1) ** 2
 
     net = DeepEquilibrium(A, network=Overflows, niter=15, memory=1).double()
-    with pytest.raises(Diverged, match="DeepEquilibrium gives values that are not finite, first in iterate") as caught:
+    with pytest.raises(Diverged, match="values that are not finite, first from iterate 1") as caught:
         net.reconstruct(b[0].numpy())
     assert caught.value.x.shape == (6, 5) and np.isfinite(caught.value.x).all()
 

@@ -310,6 +310,24 @@ def test_a_gradient_step_is_the_same_with_gradients_off_and_trains_with_them_on(
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in net.parameters())
 
 
+def test_the_gradient_of_a_loss_in_the_weights_of_a_gradient_step_agrees_with_differences():
+    net, x = GradientStep(widths=(4, 6), blocks=1).double(), torch.rand(2, 1, 8, 8, dtype=torch.float64)
+
+    def loss():
+        return (net(x, 0.1) - 0.5).square().sum()
+
+    loss().backward()
+    for p in net.parameters():
+        e, h = p.grad / p.grad.norm(), 1e-6
+        with torch.no_grad():
+            p += h * e
+            above = float(loss())
+            p -= 2 * h * e
+            slope = (above - float(loss())) / (2 * h)
+            p += h * e
+        assert slope == pytest.approx(float(p.grad.norm()), rel=1e-6)
+
+
 # ---------------------------------------------------------------- bad input
 
 

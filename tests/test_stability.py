@@ -49,14 +49,16 @@ def test_image_perturbation_that_grows_without_bounds(B: np.ndarray) -> None:
 # ---------------------------------------------------------------- derivatives
 
 
-def test_pull_back_of_a_variational_method_is_that_of_differences(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("nonneg", [False, True])
+def test_pull_back_of_a_variational_method_is_that_of_differences(rng: np.random.Generator, nonneg: bool) -> None:
     A = ip.RayTransform((6, 5), np.linspace(0, 3, 7), dtype="float64")
-    phi = Variational(A, 0.1 * ip.SmoothedTV((6, 5), eps=0.3) + 0.01 * ip.L2(), tol=1e-11)
+    phi = Variational(A, 0.1 * ip.SmoothedTV((6, 5), eps=0.3) + 0.01 * ip.L2(), 1e-11, 5000, nonneg)
     b, w, d = rng.standard_normal(A.dimsd), rng.standard_normal(A.dims), rng.standard_normal(A.dimsd)
     x, pullback = phi.pull_back(b)
     difference = (phi(b + 1e-4 * d) - phi(b - 1e-4 * d)) / 2e-4
     assert np.vdot(pullback(w), d) == pytest.approx(np.vdot(w, difference), rel=1e-5)
     np.testing.assert_allclose(x, phi(b))
+    assert ((x == 0).sum() > 3) == nonneg
 
 
 def test_pull_back_of_a_module_is_that_of_differences(rng: np.random.Generator) -> None:
@@ -127,6 +129,7 @@ def test_more_views_help_tikhonov() -> None:
         (dict(norm=0.0), "norm is"),
         (dict(norm=1.0, niter=0), "niter is 0"),
         (dict(norm=1.0, restarts=0), "restarts is 0"),
+        (dict(norm=1.0, starts=[np.ones(3)]), "starts has shape"),
         (dict(norm=1.0, x_true=np.ones(4)), "x_true has shape"),
     ],
 )

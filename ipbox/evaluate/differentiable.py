@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import L2, Functional, Quadratic
+from ipbox.functionals import L2, Functional, NonNegative, Quadratic
 from ipbox.operators import Operator, as_operator, operator
 from ipbox.operators.base import is_foreign
-from ipbox.solvers import CG, LBFGS, Problem, solve, stopping
+from ipbox.solvers import CG, FISTA, LBFGS, Problem, solve, stopping
 
 Pullback = Callable[[Array], Array]
 
@@ -92,9 +92,10 @@ class Module:
 
 @dataclass(frozen=True)
 class Variational:
-    r"""Φ(b) = argmin_u ½‖Au - b‖² + R(u) for a convex R with a Hessian, such as λ `SmoothedTV`.
+    r"""Φ(b) = argmin_u ½‖Au - b‖² + R(u) for a convex R with a Hessian, such as λ `SmoothedTV`, optionally over u >= 0.
 
-    The derivative is implicit: J* w = A(A*A + ∇²R(u))⁻¹ w, by conjugate gradients.
+    The derivative is implicit: J* w = A(A*A + ∇²R(u))⁻¹ w, by conjugate gradients; with the constraint on the pixels
+    where u > 0 alone.
 
     Parameters
     ----------
@@ -104,6 +105,8 @@ class Variational:
         Relative norm of the gradient at which the minimisation stops, and relative residual of the linear equation.
     niter : int
         Most iterations of either.
+    nonneg : bool
+        Constrain u >= 0.
 
     Examples
     --------
@@ -119,6 +122,7 @@ class Variational:
     R: Functional
     tol: float = 1e-5
     niter: int = 2000
+    nonneg: bool = False
 
     def __post_init__(self) -> None:
         if not self.R.has_grad or not self.R.has_hessian or not self.R.is_convex:
@@ -127,20 +131,26 @@ class Variational:
             raise ValueError(f"tol is {self.tol!r}; expected a positive number")
 
     def __call__(self, b: Array) -> Array:
-        problem = Problem(L2(self.A, b) + self.R)
-        return solve(problem, LBFGS(), stop=stopping.residual(self.tol, every=1) | stopping.niter(self.niter)).x
+        objective = L2(self.A, b) + self.R
+        if self.nonneg:
+            problem, solver = Problem(objective + NonNegative()), FISTA(restart="gradient")
+        else:
+            problem, solver = Problem(objective), LBFGS()
+        return solve(problem, solver, stop=stopping.residual(self.tol, every=10) | stopping.niter(self.niter)).x
 
     def pull_back(self, b: Array) -> tuple[Array, Pullback]:
         u, D = self(b), L2(self.A, b)
+        free = (u > 0).astype(u.dtype) if self.nonneg else 1.0
 
         def hessian(v: Array) -> Array:
-            return D.hessian_apply(u, v) + self.R.hessian_apply(u, v)
+            v = free * v
+            return free * (D.hessian_apply(u, v) + self.R.hessian_apply(u, v))
 
         H = operator(hessian, hessian, u.shape, u.shape, u.dtype, check=False, norm=1.0)
 
         def pullback(w: Array) -> Array:
             stop = stopping.residual(self.tol, every=1) | stopping.niter(self.niter)
-            return self.A.apply(solve(Problem(Quadratic(H, w)), CG(), stop=stop).x)
+            return self.A.apply(solve(Problem(Quadratic(H, free * w)), CG(), stop=stop).x)
 
         return u, pullback
 

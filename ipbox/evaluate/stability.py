@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,7 @@ def worst_perturbation(
     niter: int = 30,
     restarts: int = 2,
     seed: int = 0,
+    starts: Sequence[Array] = (),
 ) -> Perturbation:
     r"""The perturbation of the data, of a given norm, that changes the reconstruction most.
 
@@ -81,6 +82,8 @@ def worst_perturbation(
     restarts : int
         Random starts.
     seed : int
+    starts : sequence of array
+        Other starts, such as the perturbations of other maps; scaled to the norm.
 
     Returns
     -------
@@ -110,20 +113,23 @@ def worst_perturbation(
     """
     phi, norm = as_differentiable(phi), positive(norm, "norm")
     check_count(niter, "niter")
-    check_count(restarts, "restarts")
+    check_count(restarts, "restarts", least=0)
+    if not restarts and not len(starts):
+        raise ValueError("restarts is 0 and starts is empty; expected a start")
     x = phi(b)
     y = x if x_true is None else _like(x_true, x, "x_true")
-    rng = backend.generator(seed, b)
-    best: tuple[float, Array, list[float]] | None = None
-    for _ in range(restarts):
-        e = rng.standard_normal(b.shape).astype(b.dtype)
-        if b.dtype.kind == "c":
-            e = e + 1j * rng.standard_normal(b.shape).astype(b.real.dtype)
-        found = _ascend(phi, b, y, norm, e * (norm / backend.norm(e)), niter)
-        best = found if best is None or found[0] > best[0] else best
-    _, e, history = best
+    begins = [*_random(b, restarts, seed), *(_like(e, b, "starts") for e in starts)]
+    runs = (_ascend(phi, b, y, norm, e * (norm / backend.norm(e)), niter) for e in begins)
+    _, e, history = max(runs, key=lambda run: run[0])
     x_perturbed = phi(b + e)
     return Perturbation(e, x, x_perturbed, backend.norm(x_perturbed - x), history)
+
+
+def _random(b: Array, n: int, seed: int) -> list[Array]:
+    """White noise in the shape and dtype of ``b``."""
+    rng = backend.generator(seed, b)
+    real = [rng.standard_normal(b.shape).astype(backend.real_dtype(b.dtype)) for _ in range(n)]
+    return [e + 1j * rng.standard_normal(b.shape).astype(e.dtype) for e in real] if b.dtype.kind == "c" else real
 
 
 def _ascend(
@@ -300,6 +306,11 @@ def stability_table(
     -------
     StabilityTable
 
+    Notes
+    -----
+    A second round of searches starts from the perturbations of the others, so that no map looks stable because its
+    own search got stuck.
+
     Examples
     --------
     >>> import numpy as np
@@ -311,6 +322,9 @@ def stability_table(
     maps = {name: as_differentiable(phi) for name, phi in maps.items()}
     runs = {name: (evaluate or {}).get(name, phi) for name, phi in maps.items()}
     found = {name: worst_perturbation(phi, b, norm, x_true=x_true, **options) for name, phi in maps.items()}
+    every = [p.e for p in found.values()]
+    again = dict(options, restarts=0, starts=every, x_true=x_true)
+    found = {name: worst_perturbation(phi, b, norm, **again) for name, phi in maps.items()}
     images = {name: run(b) for name, run in runs.items()}
     rows = [[run(b + p.e) for p in found.values()] for run in runs.values()]
     errors = np.array([[backend.norm(x - x_true) for x in row] for row in rows])
@@ -380,5 +394,5 @@ def more_samples(
 def _like(value: Array, x: Array, name: str) -> Array:
     backend.array_module(value, x)
     if value.shape != x.shape:
-        raise ValueError(f"{name} has shape {value.shape}; expected that of the image, {x.shape}")
+        raise ValueError(f"{name} has shape {value.shape}; expected {x.shape}")
     return value

@@ -115,7 +115,7 @@ class Anderson:
         """u^k and the relative residual of each sample at u^k, for k = 0, 1, ... without end."""
         U: list[torch.Tensor] = []
         F: list[torch.Tensor] = []
-        least = u.new_full((len(u),), math.inf)
+        least = torch.full_like(norms(u), math.inf)
         while True:
             fu = f(u)
             size = norms(fu - u)

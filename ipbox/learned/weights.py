@@ -43,6 +43,26 @@ class Shipped:
 
 
 SHIPPED: dict[str, Shipped] = {
+    "drunet_fine": Shipped(
+        "drunet_fine.safetensors",
+        "29b5a1f3113eb4a49292b3c023a003f8f052975487aff18e2e1b22541581ca0f",
+        "tests/bench/learned/train_plug_and_play.py",
+    ),
+    "dncnn": Shipped(
+        "dncnn.safetensors",
+        "7d271d08022c01ab39aa99850ad08b1da8e07dad6c539593fb55a3a5271b73da",
+        "tests/bench/learned/train_denoisers.py",
+    ),
+    "post_processing_ct_noiseless": Shipped(
+        "post_processing_ct_noiseless.safetensors",
+        "e59e7cf5b55455fe48ca431f00bc9e851e2187a7739fab93ff60a2e795f70b22",
+        "tests/bench/learned/train_post_processing.py",
+    ),
+    "equilibrium_ct": Shipped(
+        "equilibrium_ct.safetensors",
+        "22036c1bd53a7927ec15cace2c2f614b0981b143a7d79d1b332ec136961d995b",
+        "tests/bench/learned/train_equilibrium.py",
+    ),
     "gradient_step": Shipped(
         "gradient_step.safetensors",
         "0c4c07a5e3647f29c68f6e5efa963ef1399d8f784313a89b827133b156c4276f",

@@ -14,6 +14,7 @@ from contracts.support import assert_close, dense, dot_test, draw, eps, freeze, 
 
 from ipbox import operators
 from ipbox.learned import TorchOperator
+from ipbox.learned.maps.ramp import RampFilter
 from ipbox.operators import Operator
 
 DOT_TEST = {"float32": 1e-5, "float64": 1e-10}
@@ -44,7 +45,7 @@ def data(A: Operator, rng: np.random.Generator, xp: ModuleType, batch: tuple[int
 
 
 def test_every_class_is_listed() -> None:
-    assert public_classes(operators, Operator) | {TorchOperator} == {case.cls for case in CASES}
+    assert public_classes(operators, Operator) | {TorchOperator, RampFilter} == {case.cls for case in CASES}
 
 
 def test_the_case_makes_what_it_says(case: OperatorCase, A: Operator, xp: ModuleType) -> None:

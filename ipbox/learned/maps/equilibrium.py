@@ -19,6 +19,7 @@ from ipbox.learned.maps.channels import from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.info import AnalyticInfo
+from ipbox.solvers.divergence import Diverged
 
 __all__ = ["DeepEquilibrium"]
 
@@ -176,6 +177,9 @@ class DeepEquilibrium(LearnedMap):
         tolerance, else "niter", and ``info.parameters["residual"]`` is the largest relative residual of a sample.
         """
         x, info = super().reconstruct(b)
+        if not math.isfinite(self.found.history[-1]):
+            k = self.found.niter - 1
+            raise Diverged(f"DeepEquilibrium gives values that are not finite, first from iterate {k}", x, k)
         stop = "residual" if self.found.converged else "niter"
         return x, replace(
             info, niter=self.found.niter, stop=stop, parameters={"residual": float(self.found.residual.max())}

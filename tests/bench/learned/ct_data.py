@@ -42,8 +42,13 @@ class Pairs:
         return b + (sigma * rng.standard_normal(b.shape)).astype(np.float32), self.truths[index]
 
 
-def training_pairs(size: int = 128, views: int = 40, copies: int = 16, noise: float = NOISE, seed: int = 0) -> Pairs:
-    """``copies`` versions of each of the 44 slices to learn from, simulated once and kept in ``build/``."""
+def training_pairs(
+    size: int = 128, views: int = 40, copies: int = 16, noise: float = NOISE, seed: int = 0, exact: bool = False
+) -> Pairs:
+    """``copies`` versions of each of the 44 slices to learn from, simulated once and kept in ``build/``.
+
+    ``exact`` data are those of the operator itself, without the error of the model.
+    """
     slices = [k for k in range(48) if k not in VALIDATION]
     path = BUILD / f"ct_pairs_{size}_{views}_{copies}_{seed}.npz"
     if not path.is_file():
@@ -54,8 +59,10 @@ def training_pairs(size: int = 128, views: int = 40, copies: int = 16, noise: fl
         temporary = path.with_suffix(".tmp.npz")
         np.savez(temporary, truths=np.stack(truths), clean=np.stack(clean))
         temporary.replace(path)
+    A = _operator(size, views)
     with np.load(path) as f:
-        return Pairs(_operator(size, views), f["truths"], f["clean"], noise)
+        truths = f["truths"]
+        return Pairs(A, truths, A.apply(truths) if exact else f["clean"], noise)
 
 
 def validation_problems(size: int = 128, views: int = 40, noise: float = NOISE) -> list[tuple]:

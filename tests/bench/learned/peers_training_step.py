@@ -23,9 +23,9 @@ from torch import nn
 
 BATCH, STEPS, WIDTH = 2, 6, 32
 SETTINGS = {  # pixels a side, views, mixed precision
+    "256 x 256, 90 views, mixed precision": (256, 90, True),
     "128 x 128, 40 views, mixed precision": (128, 40, True),
     "128 x 128, 40 views": (128, 40, False),
-    "256 x 256, 90 views": (256, 90, False),
 }
 Maps = tuple[Callable, Callable]
 

@@ -16,6 +16,7 @@ import torch
 
 import ipbox as ip
 from ipbox.evaluate import Variational, more_samples, recovered_contrast, stability_table
+from ipbox.learned.maps.ramp import RampFilter
 from ipbox.learned.weights import pretrained
 from tests.bench.learned import ct_data
 
@@ -33,9 +34,8 @@ VIEWS = (20, 40, 60, 80, 120)
 
 def maps_of(A: Any) -> dict[str, Any]:
     """TV through its smooth approximation, filtered back-projection, and the networks."""
-    smooth = Variational(A, TV_WEIGHT * ip.SmoothedTV(tuple(A.dims), eps=SMOOTHING), tol=1e-4, niter=400)
-    from ipbox.learned.maps.ramp import RampFilter
-
+    R = TV_WEIGHT * ip.SmoothedTV(tuple(A.dims), eps=SMOOTHING)
+    smooth = Variational(A, R, tol=1e-4, niter=1000, nonneg=True)
     return {"TV": smooth, "fbp": A.H @ RampFilter(A)} | {name: pretrained(file, A) for name, file in MAPS.items()}
 
 

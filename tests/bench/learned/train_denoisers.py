@@ -35,14 +35,16 @@ class Plan:
     size: int = 64
     batch_size: int = 16
     last: int = 100  # steps in float32
+    stop: int | None = None  # end here, before the schedule does: the time there was
     half: bool = False  # store float16
+    bfloat16: bool = True  # most steps; torch 2.13 has second derivatives of convolutions wrong in it
 
 
 PLANS = {
-    "drunet": Plan("DRUNet", {"widths": [32, 64, 96], "blocks": 2}, 4000, 8e-4, half=True),
+    "drunet": Plan("DRUNet", {"widths": [32, 64, 96], "blocks": 2}, 8000, 8e-4, last=0, stop=1500, half=True),
     "dncnn": Plan("DnCNN", {"width": 32, "depth": 10, "bias": False}, 800, 1e-3, last=40),
     "non_expansive": Plan("NonExpansive", {"features": 32, "layers": 10, "kernel": 7}, 1500, 2e-2, batch_size=8),
-    "gradient_step": Plan("GradientStep", {"widths": [16, 32, 64], "blocks": 1}, 1200, 1e-3, last=40),
+    "gradient_step": Plan("GradientStep", {"widths": [16, 32, 64], "blocks": 1}, 1500, 1e-3, 48, 8, bfloat16=False),
 }
 
 
@@ -70,6 +72,7 @@ def train(name: str, steps: int | None = None, progress: bool = True) -> torch.n
     folder = ROOT / "build"
     folder.mkdir(exist_ok=True)
     common = {"validate_every": 250, "progress": progress, "clip": 1.0}
+    stop = plan.stop if steps == plan.steps and plan.stop else steps
     checkpoint = folder / f"{name}_{steps}.safetensors"
     fit(
         net,
@@ -78,11 +81,14 @@ def train(name: str, steps: int | None = None, progress: bool = True) -> torch.n
         steps=steps,
         lr=plan.lr,
         schedule=warm_cosine,
-        autocast="bfloat16",
+        autocast="bfloat16" if plan.bfloat16 else None,
         checkpoint=checkpoint,
+        callbacks=[lambda k, _: k >= stop],
         **common,
     )
-    last = min(plan.last, steps)
+    last = min(plan.last, steps) if plan.bfloat16 else 0
+    if not last:
+        return net.eval()
     checkpoint = checkpoint.with_stem(checkpoint.stem + "_float32")
     fit(net, squared_error, crops, steps=last, lr=plan.lr / 30, seed=1, checkpoint=checkpoint, **common)
     return net.eval()
@@ -116,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     net = train(args.name, args.steps)
     out = args.out or ROOT / "data" / f"{args.name}.safetensors"
-    print(out, save(args.name, net, args.steps or PLANS[args.name].steps, out))
+    print(out, save(args.name, net, args.steps or PLANS[args.name].stop or PLANS[args.name].steps, out))
 
 
 if __name__ == "__main__":

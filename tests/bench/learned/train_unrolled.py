@@ -50,9 +50,9 @@ class Batches:
 class Validation:
     """Minus the mean PSNR of the held-out slices of the training patient."""
 
-    def __init__(self, noise: float, size: int, views: int) -> None:
+    def __init__(self, noise: float, size: int, views: int, exact: bool = False) -> None:
         problems = ct_data.validation_problems(size, views, noise)
-        self.b = to_torch(np.stack([b for _, b, _, _ in problems]))
+        self.b = to_torch(np.stack([A.apply(x) if exact else b for A, b, x, _ in problems]))
         self.x = [x for _, _, x, _ in problems]
 
     def __call__(self, model: LearnedMap) -> float:
@@ -78,10 +78,11 @@ def train(
     objective: Callable = loss,
     size: int = 128,
     views: int = 40,
+    exact: bool = False,
 ) -> FitResult:
     """Train a map of the CT experiment, with prints of the validation; the best weights are in ``model`` afterwards."""
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
-    validation = Validation(noise, size, views)
+    validation = Validation(noise, size, views, exact)
 
     def report(step: int, model: LearnedMap) -> None:
         if step % EVERY == 0:
@@ -90,7 +91,7 @@ def train(
     return fit(
         model.to(memory_format=torch.channels_last),
         objective,
-        Batches(ct_data.training_pairs(size, views, copies, noise), batch_size),
+        Batches(ct_data.training_pairs(size, views, copies, noise, exact=exact), batch_size),
         steps=steps,
         lr=lr,
         schedule=schedule,

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-ROUNDS, REPEATS, THREADS = 2, 4, 2
-REQUIRED = {"128 x 128, 40 views, mixed precision": 3.0}  # the others are printed
+ROUNDS, REPEATS, THREADS = 2, 3, 2
+REQUIRED = {"256 x 256, 90 views, mixed precision": 3.0}  # the others are printed
 
 
 def compute() -> dict[str, Any]:

@@ -6,8 +6,10 @@ in build/learned: about ten minutes on one core.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from ipbox.learned.training import fit
 from tests.bench.learned import ct, ct_data, train_unrolled
 from tests.bench.learned.train_unrolled import CHECKPOINTS, SCALE
 
+RESULTS = Path(__file__).parent / "results"
 Result = dict[str, Any]
 
 
@@ -32,13 +35,14 @@ def compute() -> Result:
 
 def rows(result: Result) -> list[tuple[str, float, str, float, str]]:
     pd, vn, codes = result["primal-dual"], result["variational network"], result["lista"]
+    reference = ct.tv_psnr(json.loads((RESULTS / "ct.json").read_text())["result"])
     print_only = (-math.inf, ">=")
-    tv = f"TV at its best weight {pd['tv']:.2f} dB, {pd['steps']} steps of training"
+    tv = f"TV at its best weight {reference:.2f} dB, {pd['steps']} steps of training"
     zero_filled = f"zero-filled {vn['zero-filled']:.2f}, TV {vn['tv']:.2f} dB, {vn['steps']} steps of training"
     k = len(codes["lista"]) - 1
     iterations = f"after {k} layers and iterations: LISTA {codes['lista'][-1]:.1f}, ISTA {codes['ista'][-1]:.1f}"
     return [
-        ("unrolled: learned primal-dual above TV on CT, dB", *print_only, pd["psnr"] - pd["tv"], tv),
+        ("unrolled: learned primal-dual above TV on CT, dB", *print_only, pd["psnr"] - reference, tv),
         ("unrolled: variational network above TV on MRI, dB", *print_only, vn["psnr"] - vn["tv"], zero_filled),
         ("unrolled: variational network above zero-filled, dB", *print_only, vn["psnr"] - vn["zero-filled"], ""),
         (
@@ -59,16 +63,15 @@ def primal_dual(steps: int = 750) -> Result:
     torch.manual_seed(0)
     model = LearnedPrimalDual(ct_data.training_pairs(copies=24).A, niter=6, width=32, scale=SCALE)
     train_unrolled.train(model, "primal_dual", steps, batch_size=2, lr=1e-3)
-    method, problems = model.as_method(), ct_data.test_problems()
-    psnr = [ip.psnr(method(A, b)[0], x) for A, b, x, _ in problems]
-    weight = ct.best_weight(problems)
-    return {"psnr": float(np.mean(psnr)), "tv": max(weight["psnr"]), "lam": weight["best"], "steps": steps}
+    method = model.as_method()
+    psnr = [ip.psnr(method(A, b)[0], x) for A, b, x, _ in ct_data.test_problems()]
+    return {"psnr": float(np.mean(psnr)), "steps": steps}
 
 
 # ---------------------------------------------------------------- variational network
 
 MRI = {"size": 128, "acceleration": 4, "noise": 0.01, "phase": True}
-HEADS = tuple(range(1, 23, 3))  # of the test patient
+HEADS = (3, 9, 15, 21)  # of the test patient
 
 
 def variational_network(steps: int = 400) -> Result:
@@ -115,14 +118,14 @@ def mri_batches(A: ip.CartesianMRI, images: torch.Tensor, size: int) -> Callable
 
 
 def best_mri_weight(problems: list) -> float:
-    """TV's, by steps of a factor 1.5."""
+    """TV's, by steps of a factor 2."""
 
     def mean(lam: float) -> float:
         return mean_psnr(
             [ip.tv(A, b, lam, tol=1e-4, niter=3000)[0] for A, b, _, _ in problems], [p[2] for p in problems]
         )
 
-    lams = 2e-3 * 1.5 ** np.arange(9)
+    lams = 1e-3 * 2.0 ** np.arange(7)
     best = int(np.argmax([mean(lam) for lam in lams]))
     if best in (0, len(lams) - 1):
         raise ValueError(f"the best weight {lams[best]:g} is the first or last one tried")

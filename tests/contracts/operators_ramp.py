@@ -1,0 +1,22 @@
+"""The ramp filter on sinograms, by several windows."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+from contracts.case import OperatorCase
+
+from ipbox.learned.maps.ramp import RampFilter
+from ipbox.operators import RayTransform
+
+
+def ramp(dtype: np.dtype, xp: ModuleType) -> RampFilter:
+    return RampFilter(RayTransform((7, 6), np.array([0.1, 0.9, 1.3, 2.8]), n_det=31, dtype=dtype))
+
+
+def hann(dtype: np.dtype, xp: ModuleType) -> RampFilter:
+    return RampFilter(RayTransform((5, 8), np.linspace(0, 3, 6), pixel_size=0.5, dtype=dtype), "hann")
+
+
+CASES = [OperatorCase("ramp filter", RampFilter, ramp, "bound"), OperatorCase("hann filter", RampFilter, hann, "bound")]
