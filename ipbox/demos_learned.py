@@ -17,7 +17,7 @@ SCALE = 0.04  # 1/mm: images divided by it are about in [0, 1], as the denoiser 
 # What was best on validation slices of the training patient; TV has what is best on the test slices themselves.
 TV_WEIGHT = 0.31
 PNP = {"lam": 0.23}
-RED = {"lam": 0.1, "sigma": 0.05 * SCALE}
+RED = {"lam": 110.0, "sigma": 0.02 * SCALE, "niter": 50, "tol": 1e-3}  # 0.004 ‖A‖²
 
 Method = Callable[[Any, Any, Any], tuple[Any, Any]]
 

@@ -65,7 +65,7 @@ SHIPPED: dict[str, Shipped] = {
     ),
     "gradient_step": Shipped(
         "gradient_step.safetensors",
-        "0c4c07a5e3647f29c68f6e5efa963ef1399d8f784313a89b827133b156c4276f",
+        "3c994d6a096d333c303530eaf965daf38813555ce8dc434ee14b8863d179bcf1",
         "tests/bench/learned/train_denoisers.py",
     ),
     "unrolled_shared_ct": Shipped(

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 import ipbox as ip
+from ipbox.learned.bridge import to_torch
 from ipbox.learned.networks import DRUNet
 from ipbox.learned.priors import Denoiser, LipschitzMonitor
 from ipbox.operators.psf import motion_psf
@@ -41,7 +42,7 @@ def measured(A: Any, net: torch.nn.Module) -> dict[str, float]:
     problem = ip.Problem(ip.L2(A, b) + D)
     run = ip.iterate(problem, ip.ForwardBackward(), x0=A.apply_adjoint(b) / A.norm() ** 2, stop=ip.stop.niter(10**6))
     x, y, g = np.zeros(A.dims, "float32"), np.zeros(A.dimsd, "float32"), np.zeros(A.dims, "float32")
-    t = torch.zeros(1, 1, *A.dims)
+    t = to_torch(photograph("camera", SIZE).astype("float32")[None, None])
 
     def parts() -> None:
         A.apply(x, out=y)

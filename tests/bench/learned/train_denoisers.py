@@ -44,7 +44,7 @@ PLANS = {
     "drunet": Plan("DRUNet", {"widths": [32, 64, 96], "blocks": 2}, 8000, 8e-4, last=0, stop=1500, half=True),
     "dncnn": Plan("DnCNN", {"width": 32, "depth": 10, "bias": False}, 800, 1e-3, last=40),
     "non_expansive": Plan("NonExpansive", {"features": 32, "layers": 10, "kernel": 7}, 1500, 2e-2, batch_size=8),
-    "gradient_step": Plan("GradientStep", {"widths": [16, 32, 64], "blocks": 1}, 1500, 1e-3, 48, 8, bfloat16=False),
+    "gradient_step": Plan("GradientStep", {"widths": [16, 32, 64], "blocks": 1}, 2000, 1e-3, 48, 8, bfloat16=False),
 }
 
 

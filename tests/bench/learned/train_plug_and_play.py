@@ -1,8 +1,8 @@
 """Adapt the general denoiser to the small noise that plug-and-play ends with: ``data/drunet_fine.safetensors``.
 
-``python -m tests.bench.learned.train_plug_and_play [--steps N] [--out FILE]``.  Starts from ``data/drunet.safetensors``.
+``python -m tests.bench.learned.train_plug_and_play [--steps N] [--out FILE]``.  Starts from data/drunet.safetensors.
 Noise N(0, σ²) with log σ uniform in [0.002, 0.25], the squared error over σ^1.5, in float32: rounding to bfloat16 is
-itself noise of σ = 0.001 to 0.002 on images in [0, 1].  A run that was stopped goes on from its checkpoint in ``build/``.
+itself noise of σ = 0.001 to 0.002 on images in [0, 1].  A run that was stopped goes on from its checkpoint in build/.
 """
 
 from __future__ import annotations

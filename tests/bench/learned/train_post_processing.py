@@ -35,7 +35,7 @@ def main() -> None:
     result = train(model, name, args.steps, args.batch_size, lr=1e-3, noise=args.noise, exact=args.noise == 0)
     about = {
         "script": "tests/bench/learned/train_post_processing.py",
-        "data": f"ct_lung1, slices 5, 17, 29 and 41 held out; 128 x 128, 40 views, "
+        "data": "ct_lung1, slices 5, 17, 29 and 41 held out; 128 x 128, 40 views, "
         + (f"{100 * args.noise:g} % noise" if args.noise else "no noise, data of the operator itself"),
         "steps": result.steps,
         "validation_psnr": round(-result.best, 3),
