@@ -20,7 +20,7 @@ OUT = Path(os.environ.get("IPBOX_OUT", "build"))
 OUT.mkdir(exist_ok=True)
 size = 96 if FAST else 256
 
-net = ip.learned.pretrained("drunet")
+net = ip.learned.pretrained("drunet_fine")
 A, b, x_true, info = ip.problem("blur", size=size, kernel="out-of-focus", noise=0.03, radius=3.0)
 
 

@@ -71,7 +71,7 @@ for name, values in curves.items():
 ax.axvline(K, color="0.7", lw=1, zorder=0)
 ax.text(K + 1, 25.4, f"{K} steps", color="0.5")
 ax.set(xlabel="iterations at test time", ylabel="PSNR (dB)", ylim=(25, None), xlim=(0, NITER))
-ax.legend(loc="lower right")
+ax.legend(loc=(0.3, 0.04))
 fig.savefig(OUT / "tutorial_25.png", dpi=120)
 
 # %% Does the iteration converge?

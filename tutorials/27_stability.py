@@ -56,7 +56,7 @@ for name, value in lost.items():
 images, titles = [], []
 for i, name in enumerate(found.names):
     p = found.perturbations[name]
-    images += [p.x, p.x_perturbed]
+    images += [tv(b), tv(b + p.e)] if name == "TV" else [p.x, p.x_perturbed]
     titles += [name, f"its worst case ({found.errors[i, i] / np.linalg.norm(x):.2f})"]
 ip.show(*images, titles=titles, path=OUT / "tutorial_27.png", vmin=0, vmax=0.03)
 

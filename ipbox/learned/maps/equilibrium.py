@@ -209,7 +209,7 @@ class DeepEquilibrium(LearnedMap):
     def jacobian_penalty(self, b: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """E‖J_f* ε‖²/n for ε ~ N(0, I), one draw for each sample, at the last fixed point: its mean, differentiable.
 
-        It bounds nothing, but keeps f a contraction while training.
+        It does not bound ‖J_f‖, which may stay above 1, but favours maps f whose iteration converges.
 
         References
         ----------

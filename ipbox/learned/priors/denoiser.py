@@ -136,25 +136,24 @@ class Denoiser(Functional):
         sigma = self.sigma if sigma is None else sigma
         if self.net.takes_sigma and sigma is None:
             raise ValueError(f"sigma is None, and {self.name} takes it from a step size; expected a noise level")
-        return self._denoised(self._enter(x), sigma, None)
+        return self._denoised(self._enter(x), sigma, None, None)
 
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
         sigma = self.noise_level(t)
-        d = self._denoised(x, sigma, (work or {}).get("denoised"))
+        d = self._denoised(x, sigma, (work or {}).get("denoised"), work)
         if work is not None:
             if self.monitor is not None:
                 self.monitor.see(x, d, sigma)
             work["denoised"] = d  # what a solve whose next denoised image is NaN is left with
         out[...] = d
 
-    def _denoised(self, x: Array, sigma: Any, good: Array | None) -> Array:
+    def _denoised(self, x: Array, sigma: Any, good: Array | None, work: Work) -> Array:
         """D_σ(x); where that is not finite, `Diverged` with ``good``, the last image that was."""
-        d = self.net(x, sigma)
+        d = self.net(x, sigma, work)
         if self.strength < 1:
             d = x + self.strength * (d - x)
-        finite = backend.array_module(d).isfinite
-        if not bool(finite(d).all()):
-            what = "gave" if bool(finite(x).all()) else "was given"
+        if not math.isfinite(backend.norm(d)):
+            what = "gave" if math.isfinite(backend.norm(x)) else "was given"
             raise Diverged(f"{self.name} {what} NaN or infinite values", good)
         if self.box is not None:
             d = d.clip(*self.box, out=d)

@@ -65,21 +65,22 @@ class LipschitzMonitor:
         self._last: tuple[Array, Array] | None = None
 
     def see(self, x: Array, d: Array, sigma: Any) -> None:
-        """The denoiser gave ``d`` (kept, not copied) for ``x`` at the noise level ``sigma``."""
+        """The denoiser gave ``d`` for ``x`` at the noise level ``sigma``; ``d`` is kept, and overwritten next time."""
         if sigma is not None:
             self.levels.update(np.atleast_1d(sigma).tolist())
         if self._last is None or self._last[0].shape != x.shape:  # samples of a batch that are done are left out
             self._last = (x.copy(), d)
             return
-        x_old, d_old = self._last
-        moved, answer = x - x_old, d - d_old
+        moved, answer = self._last  # no new memory, which would cost more than the arithmetic
+        moved -= x
+        answer -= d
         size, least = backend.norm(moved), 1e3 * float(np.finfo(x.dtype).eps) * backend.norm(x)
         if size > least:  # else rounding is what would be measured
             self.ratios.append(backend.norm(answer) / size)
             answer -= moved
             self.residual_ratios.append(backend.norm(answer) / size)
-        x_old[...] = x
-        self._last = (x_old, d)
+        moved[...] = x
+        self._last = (moved, d)
 
     def report(self, method: str, tau: float, L: float, mu: float, averaged: bool = False) -> Convergence:
         """Which theorem applies to ``method`` with step size τ, for an L-smooth, μ-strongly convex data fidelity.

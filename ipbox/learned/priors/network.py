@@ -15,6 +15,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.functionals.base import Work, buffer
 from ipbox.learned.priors.layout import Layout
 
 COMPUTE = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
@@ -55,8 +56,10 @@ class Network:
     def name(self) -> str:
         return getattr(self.net, "__name__", type(self.net).__name__)
 
-    def __call__(self, x: Array, sigma: Any = None) -> Array:
+    def __call__(self, x: Array, sigma: Any = None, work: Work = None) -> Array:
         """The network's images, in an array of their own of the shape and dtype of ``x``.
+
+        ``work`` keeps the network's input from call to call: new memory costs more than writing to it.
 
         Raises
         ------
@@ -66,15 +69,19 @@ class Network:
         if not self.is_module:
             return self._by_images(x, sigma)
         with evaluation(self.net, gradient=False):
-            t = self.enter(x)
+            t = self.enter(x, work)
             return self.leave(self.apply(t, self.level(sigma, x, t)), x)
 
     # ------------------------------------------------------------ modules
 
-    def enter(self, x: Array) -> torch.Tensor:
+    def enter(self, x: Array, work: Work = None) -> torch.Tensor:
         """x/scale as a tensor of its own (a module may work in place), in the network's dtype and on its device."""
-        t = self.layout.pack(x)
-        t = t.clone() if self.scale == 1.0 else t / self.scale
+        z = buffer(work, "input", x)
+        if self.scale == 1.0:
+            z[...] = x
+        else:
+            backend.array_module(x).divide(x, self.scale, out=z)
+        t = self.layout.pack(z)
         if self.dtype is not None:
             t = t.to(COMPUTE[self.dtype])
         self._check_module(t)

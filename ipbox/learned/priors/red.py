@@ -165,7 +165,7 @@ class RED(TorchFunctional):
         if self.gradient == "autograd":
             super()._grad(x, out, work)
             return
-        d = self.denoiser._denoised(x, self.sigma, x)
+        d = self.denoiser._denoised(x, self.sigma, x, work)
         if work is not None and self.denoiser.monitor is not None:
             self.denoiser.monitor.see(x, d, self.sigma)
         backend.array_module(x).subtract(x, d, out=out)
@@ -185,7 +185,7 @@ class RED(TorchFunctional):
         last = None if work is None else work.get("prox")
         v = x if last is None or last.shape != x.shape else last
         for _ in range(self.inner):
-            v = (t * self.denoiser._denoised(v, self.sigma, last) + x) / (1 + t)
+            v = (t * self.denoiser._denoised(v, self.sigma, last, work) + x) / (1 + t)
         if work is not None:
             work["prox"] = v
         out[...] = v

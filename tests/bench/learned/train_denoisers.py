@@ -37,7 +37,7 @@ class Plan:
     last: int = 100  # steps in float32
     stop: int | None = None  # end here, before the schedule does: the time there was
     half: bool = False  # store float16
-    bfloat16: bool = True  # most steps; torch 2.13 has second derivatives of convolutions wrong in it
+    bfloat16: bool = True  # most steps; in it torch 2.13 halves some second derivatives
 
 
 PLANS = {

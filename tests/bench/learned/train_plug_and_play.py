@@ -48,7 +48,7 @@ def falling(k: int, K: int) -> float:
     def cosine(k: float) -> float:
         return (1 + math.cos(math.pi * k / (1.4 * K))) / 2
 
-    return min((k + 1) / 50, cosine(min(k, 0.8 * K)) * min(1.0, 5 * (K - k) / K))
+    return min(1.0, (k + 1) / 50) * cosine(min(k, 0.8 * K)) * min(1.0, 5 * (K - k) / K)
 
 
 def main(argv: list[str] | None = None) -> None:
