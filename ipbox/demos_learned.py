@@ -16,8 +16,8 @@ SCALE = 0.04  # 1/mm: images divided by it are about in [0, 1], as the denoiser 
 
 # What was best on validation slices of the training patient; TV has what is best on the test slices themselves.
 TV_WEIGHT = 0.31
-PNP = {"lam": 0.23}
-RED = {"lam": 110.0, "sigma": 0.02 * SCALE, "niter": 50, "tol": 1e-3}  # 0.004 ‖A‖²
+PNP = {"lam": 0.05, "nonneg": True, "sigma": [SCALE * 0.1 * 0.06 ** (k / 23) for k in range(24)]}  # 0.1 to 0.006
+RED = {"lam": 250.0, "sigma": 0.012 * SCALE, "niter": 25, "tol": 1e-3}  # lam: 0.01 ‖A‖²
 
 Method = Callable[[Any, Any, Any], tuple[Any, Any]]
 
@@ -69,7 +69,7 @@ def method(name: str) -> Method:
     from ipbox.learned.weights import pretrained
 
     if name in ("pnp", "red"):
-        net = pretrained("drunet")
+        net = pretrained("drunet_fine")
         if name == "pnp":
             return lambda A, b, info: ipbox.pnp(A, b, net, noise_level=info.noise_level, scale=SCALE, **PNP)
         return lambda A, b, info: ipbox.red(A, b, net, scale=SCALE, **RED)

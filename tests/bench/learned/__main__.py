@@ -30,6 +30,7 @@ MODULES = (
     "equilibrium",
     "supervision",
     "stability",
+    "stability_pseudoinverse",
     "overhead",
     "training_step",
 )

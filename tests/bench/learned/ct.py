@@ -20,8 +20,8 @@ import ipbox as ip
 from tests.bench.learned import ct_data
 
 WEIGHTS = {
-    "pnp": "drunet",
-    "red": "drunet",
+    "pnp": "drunet_fine",
+    "red": "drunet_fine",
     "post-processing": "post_processing_ct",
     "unrolled": "unrolled_ct",
     "equilibrium": "equilibrium_ct",
