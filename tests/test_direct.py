@@ -91,3 +91,10 @@ def test_bad_input(A: ip.RayTransform) -> None:
         PostProcessing(A, width=2, depth=2).reconstruct(np.ones((3, 3)))
     with pytest.raises(TypeError, match="float64"):
         PostProcessing(A, width=2, depth=2).reconstruct(np.ones(A.dimsd))  # its parameters are float32
+
+
+def test_a_filter_made_for_one_operator_is_not_kept_for_another(A: ip.RayTransform) -> None:
+    net = PostProcessing(A, width=2, depth=2, filter=RampFilter(A))
+    other = ip.RayTransform((9, 8), np.linspace(0, 3, 7), pixel_size=2.0, dtype="float64")
+    with pytest.raises(ValueError, match="made for another A"):
+        net.with_operator(other)

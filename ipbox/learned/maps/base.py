@@ -97,6 +97,11 @@ class LearnedMap(torch.nn.Module):
             raise ValueError(f"A maps {tuple(A.dims)} to {tuple(A.dimsd)}; this map was made for {made}")
         if (A.dtype_in, A.dtype_out) != (mine.dtype_in, mine.dtype_out):
             raise TypeError(f"A has dtypes {A.dtype_in}, {A.dtype_out}; expected {mine.dtype_in}, {mine.dtype_out}")
+        if A is not mine and isinstance(getattr(self, "filter", None), Operator):
+            raise ValueError(
+                f"filter is the operator {self.filter.name}, made for another A; expected a map that is built anew for "
+                "A, with load_state_dict"
+            )
         other = copy.copy(self)  # parameters are shared; what belongs to A is not
         other._modules, other._buffers = dict(self._modules), dict(self._buffers)
         other._set_operator(A)
