@@ -1,0 +1,32 @@
+"""``python -m ipbox demo learned``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ipbox import demos_learned
+from ipbox.cli import main
+
+
+def test_prints_a_table_and_leaves_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "learned.png"
+    methods = ["fbp", "post-processing", "unrolled", "equilibrium"]
+    assert main(["demo", "learned", "--slices", "1", "--quiet", "--out", str(out), "--methods", *methods]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    psnr = {name: float(line[36:43]) for name, line in zip(methods, lines[2:], strict=False)}
+    assert psnr["fbp"] + 3 < psnr["post-processing"] < psnr["unrolled"]
+    assert psnr["equilibrium"] > psnr["fbp"] + 3
+    assert out.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("options", [["--slices", "0"], ["--slices", "99"], ["--methods", "magic"], ["--out", "x.txt"]])
+def test_bad_options(options: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert main(["demo", "learned", "--quiet", *options]) == 2
+    assert "error" in capsys.readouterr().err
+
+
+def test_every_method_is_known() -> None:
+    for name in demos_learned.METHODS:
+        assert callable(demos_learned.method(name))
