@@ -9,6 +9,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators import JosephTransform, Operator, RayTransform
+from ipbox.operators.held import HeldArray
 from ipbox.reconstruct.filtered import FILTERS, angle_weights, ramp
 
 __all__ = ["RampFilter"]
@@ -59,14 +60,14 @@ class RampFilter(Operator):
         super().__init__(tuple(A.dimsd), tuple(A.dimsd), A.dtype_out, name="RampFilter")
         self.n = 2 * next_fast_len(A.n_det, real=True)  # padded with zeros: no wrap-around
         weights = angle_weights(A.angles) * A.det_spacing / A.pixel_size**2
-        self.response = (weights[:, None] * ramp(self.n, A.det_spacing, filter)).astype(A.dtype_out)
+        self.response = HeldArray((weights[:, None] * ramp(self.n, A.det_spacing, filter)).astype(A.dtype_out))
 
     def _apply(self, x: Array, out: Array) -> None:
-        fft, response = backend.fft_module(x), backend.array_module(x).asarray(self.response)
+        fft, response = backend.fft_module(x), self.response.like(x)
         out[...] = fft.irfft(fft.rfft(x, n=self.n, axis=-1) * response, n=self.n, axis=-1)[..., : out.shape[-1]]
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         self._apply(y, out)  # the filter is even, and cut to the detector on both sides
 
     def _compute_norm(self) -> tuple[float, str]:
-        return float(np.abs(self.response).max()), "bound"
+        return float(np.abs(self.response.host).max()), "bound"
