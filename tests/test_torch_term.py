@@ -252,3 +252,9 @@ def test_bounds_that_do_not_fit_are_found_by_the_lower_level() -> None:
         LowerLevel(
             ip.as_operator(np.zeros((4, 30))), np.zeros((1, 4)), TorchTerm(function, (30,), ("a",), L=1.0)
         ).constants(np.ones(1))
+
+
+def test_gradients_in_inference_mode() -> None:
+    term = TorchTerm(lambda u, theta: theta[0] * u.square().sum(1), (4,), ("a",)).functional(np.array([1.0]))
+    with torch.inference_mode():
+        np.testing.assert_allclose(term.grad(np.ones((1, 4))), 2.0)

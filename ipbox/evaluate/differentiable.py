@@ -65,7 +65,7 @@ class Module:
         from ipbox.learned.bridge import from_torch, to_torch
 
         xp = backend.array_module(b)
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             t = to_torch(b[None], copy=True).requires_grad_()
             u, x = self._run(t, xp)
 

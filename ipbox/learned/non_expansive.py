@@ -140,11 +140,10 @@ class NonExpansive(nn.Module):
         if K.is_inference() or (K.requires_grad and torch.is_grad_enabled()):
             return self._divided(K)
         kept = self._kept
-        key = (K._version, K.dtype, K.device)
-        if kept is None or kept[0] is not K or kept[1] != key:
+        if kept is None or kept[0].dtype != K.dtype or kept[0].device != K.device or not torch.equal(kept[0], K):
             with torch.inference_mode(False), torch.no_grad():
-                self._kept = kept = (K, key, self._divided(K))
-        return kept[2]
+                self._kept = kept = (K.clone(), self._divided(K))
+        return kept[1]
 
     def _divided(self, K: torch.Tensor) -> torch.Tensor:
         K = K.unflatten(0, (len(self.steps), -1))

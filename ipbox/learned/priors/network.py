@@ -113,12 +113,12 @@ class Network:
         return result
 
     def leave(self, t: torch.Tensor, x: Array, factor: float | None = None) -> Array:
-        """factor · t (the scale by default) as an array like ``x``."""
+        """factor · t (the scale by default) as an array of its own like ``x``: networks may return a buffer."""
         factor = self.scale if factor is None else factor
         t = t.detach()
         if self.dtype is not None:
             t = t.to(COMPUTE[str(backend.real_dtype(x.dtype))])
-        return self.layout.unpack(t if factor == 1.0 else t * factor, x)
+        return self.layout.unpack(t.clone() if factor == 1.0 else t * factor, x)
 
     def level(self, sigma: Any, x: Array, t: torch.Tensor) -> Any:
         """sigma/scale: a float, or a tensor of one for each image of ``t`` where sigma has one for each sample."""

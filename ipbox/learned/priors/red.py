@@ -144,7 +144,7 @@ class RED(TorchFunctional):
         """½<t, t - D(t)>, or g(t), of each image."""
         if self.gradient == "energy":
             return self.net.net.energy(t, sigma) if self.net.takes_sigma else self.net.net.energy(t)
-        return 0.5 * (t * (t - self.net.apply(t, sigma))).flatten(1).sum(1)
+        return 0.5 * (t * (t - self.net.apply(t.clone(), sigma))).flatten(1).sum(1)
 
     def _level(self, x: Array, t: torch.Tensor) -> Any:
         return self.net.level(self.sigma, x, t)

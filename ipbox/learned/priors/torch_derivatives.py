@@ -81,13 +81,13 @@ class ParametricEnergy:
 
     def gradient(self, u: Array, theta: np.ndarray) -> Array:
         """∇E(u_i, θ), as ``u``."""
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             t = _leaf(u)
             return _array(_grad(self._energies(t, _like(t, theta)).sum(), t), u)
 
     def hessian(self, u: Array, v: Array, theta: np.ndarray) -> Array:
         """∇²E(u_i, θ) v_i, as ``u``: the gradient of <∇E(u, θ), v>."""
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             t = _leaf(u)
             g = _grad(self._energies(t, _like(t, theta)).sum(), t, create_graph=True)
             return _array(_grad(g, t, to_torch(v, copy=None)), u)
@@ -95,7 +95,7 @@ class ParametricEnergy:
     def mixed(self, u: Array, q: Array, theta: np.ndarray) -> np.ndarray:
         """∂_θ <∇E(u_i, θ), q_i>: float64, shape (n, p); one sample after another, as each has its own gradient by θ."""
         rows = []
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             for t, d in zip(to_torch(u, copy=True), to_torch(q, copy=None), strict=True):
                 t, d = t[None].requires_grad_(), d[None]
                 p = _like(t, theta).requires_grad_()
@@ -105,7 +105,7 @@ class ParametricEnergy:
 
     def mixed_apply(self, u: Array, dtheta: np.ndarray, theta: np.ndarray) -> Array:
         """The change of ∇E(u_i, θ) with dθ, as ``u``: the gradient by u of <∂_θ E(u, θ), dθ>."""
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             t = _leaf(u)
             p = _like(t, theta).requires_grad_()
             g = _grad(self._energies(t, p).sum(), p, create_graph=True)
