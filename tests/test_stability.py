@@ -75,6 +75,22 @@ def test_pull_back_of_a_module_is_that_of_differences(rng: np.random.Generator) 
     assert net.training
 
 
+def test_a_map_that_does_not_react_has_no_worst_case() -> None:
+    """Its derivative is 0: there is no direction to go, and every perturbation is as bad as another."""
+    found = worst_perturbation(np.zeros((2, 3)), np.ones(3), norm=0.1)
+    assert found.gain == 0 and np.linalg.norm(found.e) == pytest.approx(0.1)
+
+
+def test_zero_start_is_refused() -> None:
+    with pytest.raises(ValueError, match="starts has a perturbation that is zero everywhere"):
+        worst_perturbation(np.eye(3), np.ones(3), norm=0.1, starts=[np.zeros(3)])
+
+
+def test_evaluate_of_an_unknown_map_is_refused() -> None:
+    with pytest.raises(ValueError, match="evaluate has B; expected names of maps: A"):
+        stability_table({"A": np.eye(3)}, np.ones(3), np.ones(3), 0.1, evaluate={"B": lambda b: b})
+
+
 def test_a_function_has_no_derivative() -> None:
     with pytest.raises(TypeError, match="expected an operator"):
         worst_perturbation(lambda b: b, np.ones(3), 0.1)

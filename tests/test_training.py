@@ -252,6 +252,44 @@ def test_an_infinite_gradient_stops_before_the_step() -> None:
     assert torch.equal(weights(model), before)
 
 
+def test_weights_that_overflow_are_not_kept() -> None:
+    """One huge step: the loss was finite, what it leaves is not."""
+
+    def steep(model: nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
+        return 1e3 * mse(model, batch, generator)
+
+    model = nn.Linear(4, 2)
+    before = weights(model)
+    with pytest.raises(Diverged, match="a weight of Linear is not finite in step 1"):
+        fit(model, steep, samples(), steps=1, optimizer=lambda p: torch.optim.SGD(p, lr=1e38), schedule=None)
+    assert torch.equal(weights(model), before)
+
+
+def test_data_are_not_changed_by_a_model_that_works_in_place() -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(x.mul_(0.5))
+
+    given, held = tuple(samples(2)[0]), [tuple(t[None] for t in samples(2)[1])]
+    before = [t.clone() for t in (*given, *held[0])]
+    batch = tuple(t[None] for t in given)
+    fit(InPlace(), mse, lambda generator: batch, steps=2, validation=held, validate_every=1)
+    assert all(torch.equal(a, b) for a, b in zip((*given, *held[0]), before, strict=True))
+
+
+def test_numpy_integers_are_kept_in_checkpoints(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    model = network()
+    fit(model, mse, samples(), steps=np.int64(2), batch_size=np.int32(3), seed=np.int64(1), checkpoint=path)
+    again = network()
+    fit(again, mse, samples(), steps=2, batch_size=3, seed=1, checkpoint=path, resume=True)
+    assert torch.equal(weights(model), weights(again))
+
+
 def test_a_validation_that_is_not_finite_stops() -> None:
     with pytest.raises(Diverged, match="validation of Linear is not finite in step 2"):
         fit(nn.Linear(4, 2), plain, samples(), steps=3, validation=lambda m: math.inf, validate_every=2)

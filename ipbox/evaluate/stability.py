@@ -119,6 +119,8 @@ def worst_perturbation(
     x = phi(b)
     y = x if x_true is None else _like(x_true, x, "x_true")
     begins = [*_random(b, restarts, seed), *(_like(e, b, "starts") for e in starts)]
+    if not all(backend.norm(e) > 0 for e in begins):
+        raise ValueError("starts has a perturbation that is zero everywhere; expected a direction")
     runs = (_ascend(phi, b, y, norm, e * (norm / backend.norm(e)), niter) for e in begins)
     _, e, history = max(runs, key=lambda run: run[0])
     x_perturbed = phi(b + e)
@@ -139,7 +141,10 @@ def _ascend(
     value, direction = _value(phi, b + e, y)
     history, share = [value], 1.0
     for _ in range(niter):
-        trial = (1 - share) * e + (share * norm / max(backend.norm(direction), 1e-300)) * direction
+        length = backend.norm(direction)
+        if length == 0:  # Φ does not react, or Φ(b + e) = y
+            break
+        trial = (1 - share) * e + (share * norm / length) * direction
         trial = (trial * (norm / backend.norm(trial))).astype(e.dtype)
         new, towards = _value(phi, b + trial, y)
         if new > value * (1 + 1e-4):
@@ -259,7 +264,10 @@ class StabilityTable:
     clean: np.ndarray
     errors: np.ndarray
     changes: np.ndarray
-    perturbations: dict[str, Perturbation]
+    perturbations: dict[str, Perturbation] = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.table()
 
     def loss(self, name: str) -> float:
         """‖Φ(b + e) - x‖ - ‖Φ(b) - x‖ under the map's own worst perturbation."""
@@ -320,12 +328,15 @@ def stability_table(
     [[0.1, 0.1], [0.2, 0.2]]
     """
     maps = {name: as_differentiable(phi) for name, phi in maps.items()}
+    unknown = sorted(set(evaluate or {}) - set(maps))
+    if unknown:
+        raise ValueError(f"evaluate has {', '.join(unknown)}; expected names of maps: {', '.join(maps)}")
     runs = {name: (evaluate or {}).get(name, phi) for name, phi in maps.items()}
     found = {name: worst_perturbation(phi, b, norm, x_true=x_true, **options) for name, phi in maps.items()}
     every = [p.e for p in found.values()]
     again = dict(options, restarts=0, starts=every, x_true=x_true)
     found = {name: worst_perturbation(phi, b, norm, **again) for name, phi in maps.items()}
-    images = {name: run(b) for name, run in runs.items()}
+    images = {name: _like(run(b), x_true, f"the image of {name}") for name, run in runs.items()}
     rows = [[run(b + p.e) for p in found.values()] for run in runs.values()]
     errors = np.array([[backend.norm(x - x_true) for x in row] for row in rows])
     changes = np.array([[backend.norm(x - images[name]) for x in row] for name, row in zip(runs, rows, strict=True)])

@@ -35,7 +35,7 @@ class Batches:
 
     def next(self, device: torch.device, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         if callable(self.data):
-            return as_batch(self.data(generator), device)
+            return as_batch(self.data(generator), device, copy=True)
         if len(self.queue) < self.size:
             order = torch.randperm(len(self.data), generator=generator, device=generator.device).tolist()
             # no sample twice in a batch
@@ -47,10 +47,10 @@ class Batches:
         return tuple(torch.stack(column) for column in zip(*samples, strict=True))
 
 
-def as_batch(value: Any, device: torch.device) -> tuple[torch.Tensor, ...]:
-    """One tensor or NumPy array, or several, as a tuple of tensors on ``device``."""
+def as_batch(value: Any, device: torch.device, copy: bool = False) -> tuple[torch.Tensor, ...]:
+    """One tensor or NumPy array, or several, as a tuple of tensors on ``device``; copies for in-place models."""
     parts = value if isinstance(value, tuple | list) else (value,)
     if not parts or not all(isinstance(t, torch.Tensor | np.ndarray) for t in parts):
         raise TypeError("data gives something else than tensors; expected a tuple of tensors or NumPy arrays")
     tensors = (t if isinstance(t, torch.Tensor) else to_torch(t, copy=True) for t in parts)
-    return tuple(t.to(device) for t in tensors)
+    return tuple(t.to(device, copy=copy) for t in tensors)

@@ -35,12 +35,15 @@ class Options:
             optional = name == "early_stopping" and value is None
             if not optional and (not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1):
                 raise ValueError(f"{name} is {value!r}; expected a positive integer")
+            object.__setattr__(self, name, None if value is None else int(value))  # checkpoints hold no NumPy numbers
         for name in ("clip", "lr"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, numbers.Real) and 0 < value < math.inf):
                 raise ValueError(f"{name} is {value!r}; expected a positive number or None")
+            object.__setattr__(self, name, None if value is None else float(value))
         if not isinstance(self.seed, numbers.Integral) or isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed!r}; expected an integer from 0 to 2^32 - 1, which torch tells apart")
+        object.__setattr__(self, "seed", int(self.seed))
         if self.schedule not in ("cosine", None) and not callable(self.schedule):
             raise ValueError(f"schedule is {self.schedule!r}; expected 'cosine', None or a function of step and steps")
         if self.autocast not in (None, "bfloat16"):

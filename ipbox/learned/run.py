@@ -133,6 +133,8 @@ class Run:
 
     def record(self) -> None:
         """A row of the history; keeps the weights, and the best ones."""
+        if not all(bool(torch.isfinite(t).all()) for t in self.model.state_dict().values()):
+            raise self._diverged("a weight", self.step)
         now = time.perf_counter()
         self.seconds, self._since = self.seconds + now - self._since, now
         row = {
@@ -166,7 +168,8 @@ class Run:
             return float(self.options.validation(self.model))
         generator = torch.Generator(self.device).manual_seed(self.options.seed)
         values = [
-            float(self._loss(as_batch(batch, self.device), generator).detach()) for batch in self.options.validation
+            float(self._loss(as_batch(batch, self.device, copy=True), generator).detach())
+            for batch in self.options.validation
         ]
         return sum(values) / len(values)
 
