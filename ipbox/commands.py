@@ -89,7 +89,7 @@ def _angles(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
     """--angles in radians: start:stop:n without its end, or a file."""
     import numpy as np
 
-    from ipbox.operators.tomography import check_angles
+    from ipbox.operators.tomography.ray import check_angles
     from ipbox.problems.readers import KINDS, read_array
 
     parts = args.angles.split(":")

@@ -12,9 +12,9 @@ from scipy import ndimage, signal
 import ipbox as ip
 from ipbox.kernels.correlate import _row_starts, correlate, correlate_rows
 from ipbox.operators import Blur, GaussianBlur, VaryingBlur
-from ipbox.operators.convolution import extend, fold, is_symmetric
-from ipbox.operators.psf import disc_psf, gaussian_psf, motion_psf
-from ipbox.operators.varying_blur import interpolation_weights, node_positions
+from ipbox.operators.images.convolution import extend, fold, is_symmetric
+from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf
+from ipbox.operators.images.varying_blur import interpolation_weights, node_positions
 
 MODES = {"periodic": "wrap", "reflective": "reflect", "zero": "constant"}
 BOUNDARIES = tuple(MODES)
@@ -24,7 +24,7 @@ every_boundary = pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.fixture(params=["direct", "fft"])
 def way(request, monkeypatch) -> str:
     """Direct sums and FFTs, whatever the number of weights."""
-    monkeypatch.setattr("ipbox.operators.blur.DIRECT_TAPS", 10**6 if request.param == "direct" else -1)
+    monkeypatch.setattr("ipbox.operators.images.blur.DIRECT_TAPS", 10**6 if request.param == "direct" else -1)
     return request.param
 
 

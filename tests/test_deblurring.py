@@ -10,7 +10,7 @@ import pytest
 import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.operators import Blur
-from ipbox.operators.psf import disc_psf, gaussian_psf, motion_psf
+from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf
 from ipbox.reconstruct.edgetaper import edgetaper
 
 DIMS = (8, 9)

@@ -14,7 +14,7 @@ import ipbox as ip
 from ipbox import backend
 from ipbox.kernels import fan as fan_kernels
 from ipbox.kernels import lines_reference
-from ipbox.operators.astra import AstraTransform
+from ipbox.operators.tomography.astra import AstraTransform
 from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_line_integrals, ellipses_sinogram
 from ipbox.reconstruct.fan import parker, redundancy_weights
 

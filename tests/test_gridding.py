@@ -11,7 +11,7 @@ from contracts.support import host
 
 import ipbox as ip
 from ipbox.operators import FourierTransform, NonCartesianMRI
-from ipbox.operators.density import pipe_menon_density, radial_density
+from ipbox.operators.mri.density import pipe_menon_density, radial_density
 from ipbox.problems.coils import simulate_sensitivities
 from ipbox.problems.heads import smooth_phase
 from ipbox.problems.mri_radial import mri_radial

@@ -12,7 +12,7 @@ import pytest
 
 import ipbox as ip
 from ipbox.kernels import lines, lines_reference
-from ipbox.operators.positive import collatz_wielandt
+from ipbox.operators.core.positive import collatz_wielandt
 from ipbox.problems.joseph import joseph
 from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_sinogram
 

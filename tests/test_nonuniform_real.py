@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ipbox import backend
-from ipbox.operators.nonuniform_real import SPLIT_FROM, RealNonuniformFFT
+from ipbox.operators.fourier.nonuniform_real import SPLIT_FROM, RealNonuniformFFT
 
 
 def direct(u: np.ndarray, points: list[np.ndarray]) -> np.ndarray:

@@ -16,7 +16,7 @@ import pytest
 
 import ipbox as ip
 from ipbox.operators import Operator, as_operator
-from ipbox.operators.norms import golub_kahan
+from ipbox.operators.core.norms import golub_kahan
 from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_sinogram
 
 ROOT = Path(ip.__file__).parents[1]

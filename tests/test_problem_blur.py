@@ -11,7 +11,7 @@ from scipy import ndimage
 import ipbox as ip
 from ipbox.backend import norm, to_host
 from ipbox.operators import Blur, VaryingBlur
-from ipbox.operators.psf import disc_psf, gaussian_psf, motion_psf, uniform_psf
+from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf, uniform_psf
 from ipbox.problems.datasets import area_average
 from ipbox.problems.photographs import photograph
 

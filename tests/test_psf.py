@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ipbox.operators.psf import disc_psf, gaussian_psf, motion_psf, uniform_psf
+from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf, uniform_psf
 
 ALL = [
     gaussian_psf(1.7),

@@ -65,7 +65,7 @@ def test_gaussian_measurements(xp: ModuleType) -> None:
 
 
 def test_the_norm_of_a_large_matrix_is_estimated(monkeypatch) -> None:
-    from ipbox.operators import measurements
+    from ipbox.operators.images import measurements
 
     monkeypatch.setattr(measurements, "EXACT_NORM_UP_TO", 10)
     A = ip.GaussianMeasurements((8, 8), 30, dtype="float64")

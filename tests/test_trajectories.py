@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ipbox.operators import NonCartesianMRI
-from ipbox.operators.density import density_compensation, pipe_menon_density, radial_density
+from ipbox.operators.mri.density import density_compensation, pipe_menon_density, radial_density
 from ipbox.problems.trajectories import GOLDEN_ANGLE, radial_trajectory, spiral_trajectory
 
 N = 48

@@ -11,7 +11,7 @@ import pywt
 from contracts.support import host
 
 import ipbox as ip
-from ipbox.operators.daubechies import NAMES, scaling_filter
+from ipbox.operators.images.daubechies import NAMES, scaling_filter
 
 
 @pytest.mark.parametrize("name", NAMES)

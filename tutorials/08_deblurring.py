@@ -17,7 +17,7 @@ from skimage import data
 
 import ipbox as ip
 from ipbox.choose import tv_weight
-from ipbox.operators.psf import motion_psf
+from ipbox.operators.images.psf import motion_psf
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))

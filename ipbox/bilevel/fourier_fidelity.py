@@ -15,7 +15,7 @@ from ipbox.functionals import Functional, SmoothedTV, Sum, Tikhonov, WeightedL2
 from ipbox.functionals.base import Work
 from ipbox.kernels.sampled_signals import sampled_loop
 from ipbox.operators import FourierTransform
-from ipbox.operators.counting import counts
+from ipbox.operators.core.counting import counts
 
 
 class IsometricL2(WeightedL2):

@@ -15,7 +15,7 @@ from ipbox.functionals import Functional
 from ipbox.functionals.base import REAL_DTYPES, Work, buffer
 from ipbox.functionals.smoothed_tv import THIRD
 from ipbox.kernels import tgv as kernels
-from ipbox.operators.base import Operator, check_dims
+from ipbox.operators.core.base import Operator, check_dims
 from ipbox.solvers.stop_rule import positive
 
 

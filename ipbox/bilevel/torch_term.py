@@ -14,7 +14,7 @@ from ipbox.backend import Array
 from ipbox.bilevel.terms import ParametricTerm
 from ipbox.functionals import Functional
 from ipbox.functionals.base import Work
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 
 if TYPE_CHECKING:
     from ipbox.learned.priors.torch_derivatives import ParametricEnergy

@@ -10,7 +10,7 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.choose.path import Map, Path, check_positive
 from ipbox.choose.result import Choice
-from ipbox.operators.tomography import check_count
+from ipbox.operators.tomography.ray import check_count
 
 FAR = math.log(30.0)  # longest step in log λ while the target is not bracketed
 SLOPE = 0.5  # d log‖Au - b‖/d log λ that is assumed for the first step

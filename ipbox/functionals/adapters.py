@@ -11,7 +11,7 @@ import pyproximal
 from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work
 from ipbox.operators import as_operator
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 
 
 class PyProximalFunctional(Functional):

@@ -12,9 +12,9 @@ from ipbox.backend import Array
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.images import ConvexSet, check_radius, room
 from ipbox.operators import as_operator
-from ipbox.operators.base import check_array
-from ipbox.operators.held import HeldArray
-from ipbox.operators.tomography import check_count
+from ipbox.operators.core.base import check_array
+from ipbox.operators.core.held import HeldArray
+from ipbox.operators.tomography.ray import check_count
 
 
 class Affine(ConvexSet):

@@ -11,7 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.base import Work, check_step
 from ipbox.functionals.images import ImageFunctional, Vectors, into, room
-from ipbox.operators.held import HeldArray
+from ipbox.operators.core.held import HeldArray
 
 
 class GroupSparsity(ImageFunctional):

@@ -13,8 +13,8 @@ from ipbox import backend, kernels
 from ipbox.backend import Array
 from ipbox.functionals.base import Work, buffer
 from ipbox.kernels.derivatives import spaced_gradient, spaced_gradient_adjoint
-from ipbox.operators.base import check_dims
-from ipbox.operators.differences import check_spacing, difference_norm
+from ipbox.operators.core.base import check_dims
+from ipbox.operators.images.differences import check_spacing, difference_norm
 
 
 class ImageGradient:

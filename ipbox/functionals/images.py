@@ -11,7 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 
 
 class ImageFunctional(Functional):

@@ -14,7 +14,7 @@ from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work, buffer
 from ipbox.functionals.composition import DualTerm
 from ipbox.functionals.split_gradient import SplitGradient
-from ipbox.operators.tomography import check_count
+from ipbox.operators.tomography.ray import check_count
 
 RELAXATION = 1.6
 VALUE_GAP = 1e-6  # relative to α1 TV, where the iteration starts

@@ -10,9 +10,9 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.base import Work, check_step
 from ipbox.functionals.images import ImageFunctional, into
-from ipbox.operators.derivatives import Gradient
-from ipbox.operators.differences import check_scheme, check_spacing
-from ipbox.operators.held import HeldArray
+from ipbox.operators.core.held import HeldArray
+from ipbox.operators.images.derivatives import Gradient
+from ipbox.operators.images.differences import check_scheme, check_spacing
 
 
 class Tikhonov(ImageFunctional):

@@ -11,7 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.base import Work, check_step
 from ipbox.functionals.images import ImageFunctional, into, room
-from ipbox.operators.wavelets import Wavelet
+from ipbox.operators.images.wavelets import Wavelet
 
 
 class WaveletL1(ImageFunctional):

@@ -14,7 +14,7 @@ from ipbox.functionals.base import REAL_DTYPES, Functional, Work, buffer
 from ipbox.functionals.composition import DualTerm
 from ipbox.functionals.tgv_prox import Geometry, denoise, least_value
 from ipbox.kernels import tgv as kernels
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 
 
 class TGV(Functional, DualTerm):

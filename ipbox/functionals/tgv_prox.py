@@ -14,7 +14,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.kernels import derivatives
 from ipbox.kernels import tgv as kernels
-from ipbox.operators.differences import check_spacing
+from ipbox.operators.images.differences import check_spacing
 
 RHO = 1.9  # over-relaxation: about 1.8 times fewer iterations than 1
 EVERY = 25

@@ -14,7 +14,7 @@ from ipbox.backend import Array
 from ipbox.functionals.base import Functional, Work, buffer
 from ipbox.functionals.composition import DualTerm
 from ipbox.functionals.image_gradient import ImageGradient
-from ipbox.operators.tomography import check_count
+from ipbox.operators.tomography.ray import check_count
 
 
 class GradientNorm(Functional, DualTerm):

@@ -10,8 +10,8 @@ import torch
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.learned.bridge import from_torch, to_torch
-from ipbox.operators.base import ALL_DTYPES, check_dims
-from ipbox.operators.user import FunctionOperator
+from ipbox.operators.core.base import ALL_DTYPES, check_dims
+from ipbox.operators.core.user import FunctionOperator
 
 __all__ = ["TorchOperator"]
 

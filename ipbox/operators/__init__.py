@@ -1,27 +1,27 @@
 """Linear operators A: the base class and its algebra, derivatives, the ray transform."""
 
-from ipbox.operators.algebra import Adjoint, Composition, Identity, Scaled, Sum, VStack
-from ipbox.operators.base import Operator, PyLopsOperator, as_operator
-from ipbox.operators.blur import Blur, GaussianBlur
-from ipbox.operators.counting import counting
-from ipbox.operators.derivatives import FiniteDifference, Gradient, SymmetrisedGradient
-from ipbox.operators.emission import PET
-from ipbox.operators.fanbeam import FanBeamTransform
-from ipbox.operators.fourier import FourierTransform
-from ipbox.operators.lines import JosephTransform
-from ipbox.operators.matrix import MatrixOperator
-from ipbox.operators.measurements import GaussianMeasurements
-from ipbox.operators.mri import CartesianMRI
-from ipbox.operators.nonuniform import NonuniformFFT
-from ipbox.operators.nonuniform_mri import NonCartesianMRI
-from ipbox.operators.nonuniform_normal import NonCartesianNormal
-from ipbox.operators.sampling import Downsampling, Mask, Sampling
-from ipbox.operators.sensitivities import CoilSensitivities
-from ipbox.operators.toeplitz import RayNormal
-from ipbox.operators.tomography import RayTransform
-from ipbox.operators.user import FunctionOperator, operator
-from ipbox.operators.varying_blur import VaryingBlur
-from ipbox.operators.wavelets import Wavelet
+from ipbox.operators.core.algebra import Adjoint, Composition, Identity, Scaled, Sum, VStack
+from ipbox.operators.core.base import Operator, PyLopsOperator, as_operator
+from ipbox.operators.core.counting import counting
+from ipbox.operators.core.matrix import MatrixOperator
+from ipbox.operators.core.user import FunctionOperator, operator
+from ipbox.operators.fourier.nonuniform import NonuniformFFT
+from ipbox.operators.fourier.transform import FourierTransform
+from ipbox.operators.images.blur import Blur, GaussianBlur
+from ipbox.operators.images.derivatives import FiniteDifference, Gradient, SymmetrisedGradient
+from ipbox.operators.images.measurements import GaussianMeasurements
+from ipbox.operators.images.sampling import Downsampling, Mask, Sampling
+from ipbox.operators.images.varying_blur import VaryingBlur
+from ipbox.operators.images.wavelets import Wavelet
+from ipbox.operators.mri.cartesian import CartesianMRI
+from ipbox.operators.mri.coils import CoilSensitivities
+from ipbox.operators.mri.non_cartesian import NonCartesianMRI
+from ipbox.operators.mri.normal import NonCartesianNormal
+from ipbox.operators.tomography.fan import FanBeamTransform
+from ipbox.operators.tomography.joseph import JosephTransform
+from ipbox.operators.tomography.pet import PET
+from ipbox.operators.tomography.ray import RayTransform
+from ipbox.operators.tomography.ray_normal import RayNormal
 
 __all__ = [
     "Adjoint",

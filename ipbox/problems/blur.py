@@ -11,9 +11,9 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators import Blur, VaryingBlur
-from ipbox.operators.blur import check_boundary
-from ipbox.operators.psf import disc_psf, gaussian_psf, motion_psf, uniform_psf
-from ipbox.operators.varying_blur import interpolation_weights, node_positions
+from ipbox.operators.images.blur import check_boundary
+from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf, uniform_psf
+from ipbox.operators.images.varying_blur import interpolation_weights, node_positions
 from ipbox.problems import ProblemInfo
 from ipbox.problems import noise as noises
 from ipbox.problems.scenes import scene
@@ -49,8 +49,8 @@ def blur(
     size : int, optional
         Pixels a side of the field of view; 256 by default.
     kernel : str or array
-        ``"gaussian"``, ``"motion"``, ``"out-of-focus"``, ``"uniform"`` (see `ipbox.operators.psf`), or a point-spread
-        function of your own, centred at shape // 2.
+        ``"gaussian"``, ``"motion"``, ``"out-of-focus"``, ``"uniform"`` (see `ipbox.operators.images.psf`), or a
+        point-spread function of your own, centred at shape // 2.
     boundary : str
         Boundary of A: ``"reflective"``, ``"periodic"`` or ``"zero"``.
     noise : float

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ipbox import backend
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 
 
 def simulate_sensitivities(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 from ipbox.problems.kspace import calibrated, check_acceleration, radii
 from ipbox.problems.noise import check_seed
 from ipbox.problems.poisson_disc import poisson_disc_mask

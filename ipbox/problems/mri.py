@@ -11,7 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators import CartesianMRI
-from ipbox.operators.fourier import check_complex
+from ipbox.operators.fourier.transform import check_complex
 from ipbox.problems import ProblemInfo, kspace_masks
 from ipbox.problems import noise as noises
 from ipbox.problems.coils import simulate_sensitivities

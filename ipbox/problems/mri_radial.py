@@ -11,8 +11,8 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators import NonCartesianMRI
-from ipbox.operators.density import density_compensation
-from ipbox.operators.fourier import check_complex
+from ipbox.operators.fourier.transform import check_complex
+from ipbox.operators.mri.density import density_compensation
 from ipbox.problems import ProblemInfo
 from ipbox.problems import noise as noises
 from ipbox.problems.coils import simulate_sensitivities

@@ -7,7 +7,7 @@ import numbers
 
 import numpy as np
 
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 from ipbox.problems.kspace import calibrated, radii
 from ipbox.problems.noise import check_seed
 

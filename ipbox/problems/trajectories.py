@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 
 GOLDEN_ANGLE = math.pi * (math.sqrt(5) - 1) / 2  # 111.25 degrees
 

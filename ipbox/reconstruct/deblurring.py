@@ -13,8 +13,9 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.fidelity import check_fits
-from ipbox.operators import Blur, diagonal
-from ipbox.operators.diagonal import Diagonal
+from ipbox.operators import Blur
+from ipbox.operators.images import diagonal
+from ipbox.operators.images.diagonal import Diagonal
 from ipbox.reconstruct.edgetaper import edgetaper as taper
 from ipbox.reconstruct.info import AnalyticInfo
 

@@ -11,10 +11,10 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.fidelity import check_fits
-from ipbox.operators.density import density_compensation
-from ipbox.operators.fourier import FourierTransform
-from ipbox.operators.nonuniform_mri import NonCartesianMRI
-from ipbox.operators.sensitivities import inverse_sum_of_squares, sum_of_squares
+from ipbox.operators.fourier.transform import FourierTransform
+from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
+from ipbox.operators.mri.density import density_compensation
+from ipbox.operators.mri.non_cartesian import NonCartesianMRI
 from ipbox.reconstruct.info import AnalyticInfo
 
 
@@ -33,7 +33,7 @@ def gridding(A: NonCartesianMRI, b: Array, density: str | Array = "auto") -> tup
         Data of shape A.dimsd, or a batch of them.  Where A has no sensitivities, a leading axis are the coils.
     density : str or array
         Weights w of shape A.trajectory.shape[:-1], in cells of the Cartesian grid; or ``"auto"``: ring sectors for
-        straight spokes, else Pipe and Menon's iteration (see `ipbox.operators.density`), computed at every call.
+        straight spokes, else Pipe and Menon's iteration (see `ipbox.operators.mri.density`), computed at every call.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from ipbox.functionals import L2
 from ipbox.functionals.composition import check_data
 from ipbox.functionals.fidelity import check_fits
 from ipbox.operators import CartesianMRI, NonCartesianMRI, as_operator
-from ipbox.operators.sensitivities import inverse_sum_of_squares, sum_of_squares
+from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
 from ipbox.reconstruct.info import AnalyticInfo
 from ipbox.reconstruct.iterative import batch_of
 from ipbox.reconstruct.variational import tikhonov

@@ -11,7 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.composition import check_data
 from ipbox.operators import FourierTransform
-from ipbox.operators.sensitivities import sum_of_squares
+from ipbox.operators.mri.coils import sum_of_squares
 from ipbox.problems.kspace import centre
 
 METHODS = ("espirit", "low-resolution")

@@ -11,7 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import DualTerm, Functional, PyProximalFunctional, Sum, Zero, as_functional, terms_of
 from ipbox.functionals.fidelity import Fidelity
-from ipbox.operators.base import check_dims
+from ipbox.operators.core.base import check_dims
 
 ROLES = ("smooth", "prox", "dual")
 

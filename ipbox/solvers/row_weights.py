@@ -7,7 +7,7 @@ from typing import Any
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators import MatrixOperator, Operator
-from ipbox.operators.norms import golub_kahan
+from ipbox.operators.core.norms import golub_kahan
 from ipbox.solvers.problem import Parts
 
 

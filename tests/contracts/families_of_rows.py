@@ -9,8 +9,8 @@ import numpy as np
 from contracts.registry_solvers import DIMS, LAM, Family, Matrix, dense
 
 import ipbox as ip
-from ipbox.operators.subsets import OrderedSubsets
-from ipbox.operators.tomography import check_subset
+from ipbox.operators.core.subsets import OrderedSubsets
+from ipbox.operators.tomography.ray import check_subset
 
 ROWS = 40  # in subsets of one shape for 4, 8 and 20
 

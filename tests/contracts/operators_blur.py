@@ -9,8 +9,8 @@ import numpy as np
 from contracts.case import OperatorCase
 
 from ipbox.operators import Blur, GaussianBlur, VaryingBlur
-from ipbox.operators.psf import disc_psf, gaussian_psf, motion_psf
-from ipbox.operators.varying_blur import interpolation_weights
+from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf
+from ipbox.operators.images.varying_blur import interpolation_weights
 
 DIMS = (7, 9)
 RNG = np.random.default_rng(8)

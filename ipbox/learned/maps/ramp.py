@@ -9,7 +9,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators import JosephTransform, Operator, RayTransform
-from ipbox.operators.held import HeldArray
+from ipbox.operators.core.held import HeldArray
 from ipbox.reconstruct.filtered import FILTERS, angle_weights, ramp
 
 __all__ = ["RampFilter"]

@@ -18,7 +18,7 @@ import ipbox as ip
 from ipbox.learned.bridge import to_torch
 from ipbox.learned.networks import DRUNet
 from ipbox.learned.priors import Denoiser, LipschitzMonitor
-from ipbox.operators.psf import motion_psf
+from ipbox.operators.images.psf import motion_psf
 from ipbox.problems.photographs import photograph
 
 SIZE, REPEATS, SIGMA = 512, 20, 0.05

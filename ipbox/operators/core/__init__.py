@@ -1,0 +1,1 @@
+"""What every operator is: the base class, its algebra, norms, adapters."""

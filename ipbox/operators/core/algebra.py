@@ -1,0 +1,174 @@
+"""Adjoints, multiples, sums, compositions and stacks of operators, all keeping their dtype."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.operators.core.base import ALL_DTYPES, Operator, as_operator
+
+
+class Identity(Operator):
+    """The identity on arrays of shape ``dims``.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.Identity((2, 3)).norm()
+    1.0
+    """
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def __init__(self, dims: tuple[int, ...], dtype: Any = "float32") -> None:
+        super().__init__(dims, dims, dtype, name="Id")
+
+    def _apply(self, x: Array, out: Array) -> None:
+        out[...] = x
+
+    _apply_adjoint = _apply
+
+    def _compute_norm(self) -> tuple[float, str]:
+        return 1.0, "exact"
+
+
+class Adjoint(Operator):
+    """A*, with Re<A u, v> = Re<u, A* v>."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def __init__(self, op: Operator) -> None:
+        self.op = op
+        super().__init__(op.dimsd, op.dims, op.dtype_out, op.dtype_in, name=f"{op.name}*")
+
+    def _apply(self, x: Array, out: Array) -> None:
+        self.op._apply_adjoint(x, out)
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        self.op._apply(y, out)
+
+    def _compute_norm(self) -> tuple[float, str]:
+        return self.op.norm(), self.op.norm_kind
+
+    def _adjoint(self) -> Operator:
+        return self.op
+
+
+class Scaled(Operator):
+    """c A for a real number c."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def __init__(self, op: Operator, c: float) -> None:
+        self.op, self.c = op, c
+        super().__init__(op.dims, op.dimsd, op.dtype_in, op.dtype_out, name=f"{c:g} {op.name}")
+
+    def _apply(self, x: Array, out: Array) -> None:
+        self.op._apply(x, out)
+        out *= self.c
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        self.op._apply_adjoint(y, out)
+        out *= self.c
+
+    def _compute_norm(self) -> tuple[float, str]:
+        return abs(self.c) * self.op.norm(), self.op.norm_kind
+
+
+class Composition(Operator):
+    """A B: first B, then A; where one of them is flat (a matrix), what B gives is reshaped to what A takes."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def __init__(self, a: Operator, b: Operator) -> None:
+        flat = 1 in (len(a.dims), len(b.dimsd)) and a.shape[1] == b.shape[0]
+        if not (tuple(a.dims) == tuple(b.dimsd) or flat) or a.dtype_in != b.dtype_out:
+            raise ValueError(
+                f"A B needs what B gives to be what A takes; B gives {tuple(b.dimsd)} {b.dtype_out}, "
+                f"A takes {tuple(a.dims)} {a.dtype_in}"
+            )
+        self.a, self.b = a, b
+        super().__init__(b.dims, a.dimsd, b.dtype_in, a.dtype_out, name=f"{a.name} {b.name}")
+
+    def _apply(self, x: Array, out: Array) -> None:
+        self.a._apply(self.b.apply(x).reshape(-1, *self.a.dims), out)
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        self.b._apply_adjoint(self.a.apply_adjoint(y).reshape(-1, *self.b.dimsd), out)
+
+    def _compute_norm(self) -> tuple[float, str]:
+        """||A*A|| = ||AA*|| = ||A||², exact where ||A|| is; otherwise an estimate."""
+        a, b = self.a, self.b
+        squared = (isinstance(a, Adjoint) and a.op is b) or (isinstance(b, Adjoint) and b.op is a)
+        return (b.norm() ** 2, "exact") if squared and b.norm_kind == "exact" else super()._compute_norm()
+
+
+class Sum(Operator):
+    """A + B."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def __init__(self, a: Operator, b: Operator) -> None:
+        same = tuple(a.dims) == tuple(b.dims) and tuple(a.dimsd) == tuple(b.dimsd)
+        if not same or (a.dtype_in, a.dtype_out) != (b.dtype_in, b.dtype_out):
+            raise ValueError(
+                f"A + B needs equal shapes and dtypes; A is {tuple(a.dims)} -> {tuple(a.dimsd)} {a.dtype_out}, "
+                f"B is {tuple(b.dims)} -> {tuple(b.dimsd)} {b.dtype_out}"
+            )
+        self.a, self.b = a, b
+        super().__init__(a.dims, a.dimsd, a.dtype_in, a.dtype_out, name=f"({a.name} + {b.name})")
+
+    def _apply(self, x: Array, out: Array) -> None:
+        self.a._apply(x, out)
+        out += self.b.apply(x)
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        self.a._apply_adjoint(y, out)
+        out += self.b.apply_adjoint(y)
+
+
+class VStack(Operator):
+    """(A_1; ...; A_n): u -> (A_1 u, ..., A_n u), each part flattened and laid end to end.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> D = ip.Gradient((4, 5))
+    >>> tuple(ip.VStack([ip.Identity((4, 5)), D]).dimsd)
+    (60,)
+    """
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def __init__(self, ops: list[Any]) -> None:
+        if not ops:
+            raise ValueError("ops is empty; expected at least one operator")
+        self.ops = [as_operator(op) for op in ops]
+        a = self.ops[0]
+        for op in self.ops[1:]:
+            if tuple(op.dims) != tuple(a.dims) or (op.dtype_in, op.dtype_out) != (a.dtype_in, a.dtype_out):
+                raise ValueError(
+                    f"ops take {tuple(a.dims)} {a.dtype_in} and {tuple(op.dims)} {op.dtype_in}; "
+                    f"expected one shape and dtype"
+                )
+        self._sizes = [op.shape[0] for op in self.ops]
+        super().__init__(a.dims, (sum(self._sizes),), a.dtype_in, a.dtype_out, name="VStack")
+
+    def split(self, y: Array) -> list[Array]:
+        """The parts of ``y`` (batch + (n,)), each in its operator's own shape; views where y is contiguous."""
+        batch, parts, start = y.shape[:-1], [], 0
+        for op, size in zip(self.ops, self._sizes, strict=True):
+            parts.append(y[..., start : start + size].reshape(batch + tuple(op.dimsd)))
+            start += size
+        return parts
+
+    def _apply(self, x: Array, out: Array) -> None:
+        xp = backend.array_module(x)
+        parts = [op.apply(x).reshape(x.shape[0], n) for op, n in zip(self.ops, self._sizes, strict=True)]
+        xp.concatenate(parts, axis=1, out=out)
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        out[...] = 0
+        for op, part in zip(self.ops, self.split(y), strict=True):
+            out += op.apply_adjoint(part)

@@ -1,0 +1,290 @@
+"""The base class of every linear operator: N-D arrays in and out, batches, an exact adjoint, a norm with its kind."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, ClassVar
+
+import numpy as np
+import pylops
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.operators.core.counting import counts
+
+ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
+
+
+class Operator(pylops.LinearOperator):
+    """Linear operator A between N-D arrays; a `pylops.LinearOperator` whose work is done by `apply`.
+
+    A subclass gives ``_apply(x, out)`` and ``_apply_adjoint(y, out)`` for C-contiguous arrays with exactly one batch
+    axis, ``x``: (B,) + dims and ``y``: (B,) + dimsd, and, where it knows one, ``_norm()``.
+
+    Parameters
+    ----------
+    dims, dimsd : tuple of int
+        Shapes of the model u and of the data A u.
+    dtype_in, dtype_out : dtype
+        float32, float64, complex64 or complex128.  A real model with complex data is allowed; the inner product is
+        then Re<., .> and the adjoint is real.
+    name : str
+        Short name, shown in `info`.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> D = ip.Gradient((4, 5), dtype="float64")
+    >>> D.apply(np.ones((4, 5))).shape
+    (2, 4, 5)
+    """
+
+    # What a class declares is what the contracts test and what the README's table says.
+    backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
+
+    def __init__(
+        self,
+        dims: tuple[int, ...],
+        dimsd: tuple[int, ...],
+        dtype_in: Any,
+        dtype_out: Any = None,
+        name: str = "A",
+    ) -> None:
+        self.dtype_in = np.dtype(dtype_in)
+        self.dtype_out = self.dtype_in if dtype_out is None else np.dtype(dtype_out)
+        backend.real_dtype(self.dtype_in), backend.real_dtype(self.dtype_out)
+        self._norm_cache: tuple[float, str] | None = None
+        clinear = self.dtype_in.kind == self.dtype_out.kind
+        super().__init__(
+            dtype=self.dtype_out,
+            dims=check_dims(dims, "dims"),
+            dimsd=check_dims(dimsd, "dimsd"),
+            clinear=clinear,
+            name=name,
+        )
+
+    # ------------------------------------------------------------ to be given by a subclass
+
+    def _apply(self, x: Array, out: Array) -> None:
+        raise TypeError(f"{type(self).__name__} defines no _apply")
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        raise TypeError(f"{type(self).__name__} defines no _apply_adjoint")
+
+    def _compute_norm(self) -> tuple[float, str]:
+        from ipbox.operators.core.norms import golub_kahan
+
+        return 1.02 * golub_kahan(self), "estimate"
+
+    # ------------------------------------------------------------ public
+
+    def apply(self, x: Array, out: Array | None = None) -> Array:
+        """A x for ``x`` of shape batch + dims and dtype ``dtype_in``; returns batch + dimsd (written to ``out``)."""
+        return self._call(self._apply, x, out, tuple(self.dims), self.dtype_in, tuple(self.dimsd), self.dtype_out, "x")
+
+    def apply_adjoint(self, y: Array, out: Array | None = None) -> Array:
+        """A* y for ``y`` of shape batch + dimsd and dtype ``dtype_out``; returns batch + dims (written to ``out``)."""
+        return self._call(
+            self._apply_adjoint,
+            y,
+            out,
+            tuple(self.dimsd),
+            self.dtype_out,
+            tuple(self.dims),
+            self.dtype_in,
+            "y",
+        )
+
+    def norm(self) -> float:
+        """||A||, computed once; `norm_kind` says whether it is exact, an upper bound or an estimate."""
+        if self._norm_cache is None:
+            self._norm_cache = self._compute_norm()
+        return self._norm_cache[0]
+
+    @property
+    def norm_kind(self) -> str:
+        """``"exact"``, ``"bound"`` (from above) or ``"estimate"`` (Golub-Kahan from a seeded start, times 1.02)."""
+        self.norm()
+        return self._norm_cache[1]
+
+    def _call(self, work, x, out, dims, dtype, dims_to, dtype_to, name):
+        xp = backend.array_module(x) if out is None else backend.array_module(x, out)
+        check_array(x, dims, dtype, name, self.name)
+        batch = x.shape[: x.ndim - len(dims)]
+        if out is None:
+            out = xp.empty(batch + dims_to, dtype=dtype_to)
+        elif out.shape != batch + dims_to or out.dtype != dtype_to or not out.flags.c_contiguous:
+            raise ValueError(
+                f"out has shape {out.shape} and dtype {out.dtype}; expected a C-contiguous array of shape "
+                f"{batch + dims_to} and dtype {dtype_to}"
+            )
+        elif xp.may_share_memory(x, out):  # sums and stacks write out before they have read all of x
+            raise ValueError(f"out shares memory with {name}; expected an array of its own")
+        for count in counts.get():
+            count.add(self, math.prod(batch), work.__name__ == "_apply")
+        if out.size:  # a batch may be empty
+            work(xp.ascontiguousarray(x).reshape((-1,) + dims), out.reshape((-1,) + dims_to))
+        return out
+
+    # ------------------------------------------------------------ PyLops' side: flat vectors
+
+    def _matvec(self, x: Array) -> Array:
+        return self._flat(self.apply, x, tuple(self.dims), self.dtype_in)
+
+    def _rmatvec(self, x: Array) -> Array:
+        return self._flat(self.apply_adjoint, x, tuple(self.dimsd), self.dtype_out)
+
+    @staticmethod
+    def _flat(method, x, dims, dtype):
+        if x.dtype.kind == "c" and dtype.kind != "c":
+            raise TypeError(f"x is {x.dtype}; expected real data for a real operator")
+        # PyLops' solvers and scaled operators change the precision on the way: come back to the operator's own.
+        return method(x.reshape(dims).astype(dtype, copy=False)).reshape(-1)
+
+    # ------------------------------------------------------------ algebra that keeps dtype (PyLops' does not)
+
+    def dot(self, x: Any) -> Any:
+        """A applied to an array (N-D or flat), composed with an operator, or scaled by a number."""
+        from ipbox.operators.core import algebra
+
+        if is_foreign(x):
+            return algebra.Composition(self, as_operator(x))
+        if isinstance(x, numbers.Real):
+            return algebra.Scaled(self, float(x))
+        if isinstance(x, numbers.Number):
+            raise TypeError(f"{self.name} is multiplied by {x}; expected a real number")
+        nd = len(self.dims)
+        if backend.is_array(x) and x.shape[max(x.ndim - nd, 0) :] == tuple(self.dims):
+            return self.apply(x)
+        if not backend.is_array(x) or x.shape[:1] != self.shape[1:]:
+            what = f"has shape {x.shape}" if backend.is_array(x) else f"is {type(x).__name__}"
+            raise ValueError(
+                f"x {what}; {self.name} expects an array of shape {tuple(self.dims)}, or the same flattened"
+            )
+        return super().dot(x)
+
+    # so that NumPy leaves ``M @ A`` to the method below
+    __array_ufunc__ = None
+
+    def __rmatmul__(self, x: Any) -> Operator:
+        """M A for a matrix (dense or sparse) M."""
+        return as_operator(x).dot(self)
+
+    def __rmul__(self, x: Any) -> Any:
+        return self.dot(x) if isinstance(x, numbers.Number) else super().__rmul__(x)
+
+    def __truediv__(self, x: Any) -> Any:
+        """A / c for a number c; PyLops' least-squares solve for an array."""
+        return self.dot(1.0 / float(x)) if isinstance(x, numbers.Real) else super().__truediv__(x)
+
+    def __neg__(self) -> Operator:
+        return self.dot(-1.0)
+
+    def __add__(self, other: Any) -> Operator:
+        from ipbox.operators.core import algebra
+
+        return algebra.Sum(self, as_operator(other))
+
+    def __sub__(self, other: Any) -> Operator:
+        return self + as_operator(other).dot(-1.0)
+
+    def _adjoint(self) -> Operator:
+        from ipbox.operators.core import algebra
+
+        return algebra.Adjoint(self)
+
+    def _transpose(self) -> Operator:
+        if self.dtype_in.kind == "c" or self.dtype_out.kind == "c":
+            raise TypeError(f"A.T of the complex operator {self.name} is not defined here; expected A.H, its adjoint")
+        return self._adjoint()
+
+
+class PyLopsOperator(Operator):
+    """A foreign `LinearOperator` of PyLops or SciPy with N-D `apply`; results are brought back to its declared dtype.
+
+    SciPy's operators are flat: dims is (n,).
+    """
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def __init__(self, op: Any) -> None:
+        self.op = op
+        if op.dtype is None or np.dtype(op.dtype).char not in "fdFD":
+            raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
+        m, n = op.shape
+        name = getattr(op, "name", None) or type(op).__name__
+        super().__init__(getattr(op, "dims", n), getattr(op, "dimsd", m), op.dtype, name=name)
+
+    def _apply(self, x: Array, out: Array) -> None:
+        for xi, oi in zip(x, out, strict=True):
+            value = self.op.matvec(xi.reshape(-1)).reshape(oi.shape)
+            if value.dtype.kind == "c" and oi.dtype.kind != "c":
+                raise TypeError(f"{self.name} has dtype {self.dtype_out} and gave {value.dtype}; expected what it says")
+            oi[...] = value
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        for yi, oi in zip(y, out, strict=True):
+            value = self.op.rmatvec(yi.reshape(-1)).reshape(oi.shape)
+            oi[...] = value if oi.dtype.kind == "c" else value.real
+
+
+def as_operator(op: Any) -> Operator:
+    """``op`` as an `Operator`: one of ours as it is; a PyLops or SciPy operator, or a 2-D matrix, wrapped.
+
+    Matrices may be dense or sparse (SciPy's arrays and matrices, or CuPy's); they and SciPy's operators are flat,
+    with dims (n,) and dimsd (m,).
+
+    Raises
+    ------
+    TypeError
+        for anything else, and for integers or other dtypes than float32, float64, complex64 and complex128.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.as_operator(np.eye(3)[:2]).apply(np.array([1.0, 2.0, 3.0]))
+    array([1., 2.])
+    """
+    if isinstance(op, Operator):
+        return op
+    if (backend.is_array(op) or hasattr(op, "tocsr")) and op.ndim == 2:
+        if np.dtype(op.dtype).char not in "fdFD":
+            raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
+        if getattr(op, "format", "csr") not in ("csr", "csc"):  # products are slow, and PyLops misreads some
+            op = op.tocsr()
+        from ipbox.operators.core.matrix import MatrixOperator
+
+        return MatrixOperator(op)
+    if is_foreign(op) and not hasattr(op, "tocsr"):
+        return PyLopsOperator(op)
+    raise TypeError(f"A is {type(op).__name__}; expected an ipbox, PyLops or SciPy operator, or a 2-D matrix")
+
+
+def is_foreign(op: Any) -> bool:
+    """Whether ``op`` is a PyLops or SciPy operator, or a sparse matrix: not a dense one, which may as well be data."""
+    from scipy.sparse.linalg import LinearOperator
+
+    return isinstance(op, pylops.LinearOperator | LinearOperator) or hasattr(op, "tocsr")
+
+
+# ---------------------------------------------------------------- checks shared by every operator
+
+
+def check_dims(dims: Any, name: str) -> tuple[int, ...]:
+    """``dims`` as a tuple of positive Python ints."""
+    if isinstance(dims, numbers.Integral):
+        dims = (dims,)
+    dims = tuple(dims) if np.iterable(dims) else (dims,)
+    if not dims or not all(isinstance(n, numbers.Integral) and n > 0 for n in dims):
+        raise ValueError(f"{name} is {dims}; expected positive integers")
+    return tuple(int(n) for n in dims)
+
+
+def check_array(x: Array, dims: tuple[int, ...], dtype: np.dtype, name: str, who: str) -> None:
+    """Refuse an array whose trailing shape or dtype is not what ``who`` takes."""
+    if x.shape[max(x.ndim - len(dims), 0) :] != dims:
+        raise ValueError(f"{name} has shape {x.shape}; {who} expects {dims}, with any leading batch axes")
+    if x.dtype != dtype:
+        raise TypeError(f"{name} has dtype {x.dtype}; {who} expects {dtype}")

@@ -1,0 +1,32 @@
+"""Arrays that operators are made with, on the host and, from their first use there, on the device."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+
+
+class HeldArray:
+    """A host array with its copy on the device; both are read only by convention.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.operators.core.held import HeldArray
+    >>> HeldArray(np.arange(3)).like(np.zeros(1))
+    array([0, 1, 2])
+    """
+
+    def __init__(self, host: np.ndarray) -> None:
+        self.host = host
+        self._device: Array | None = None
+
+    def like(self, x: Array) -> Array:
+        """It in the library of ``x``; moved at the first call."""
+        if not backend.is_device(x):
+            return self.host
+        if self._device is None:
+            self._device = backend.to_device(self.host, backend.array_module(x))
+        return self._device

@@ -1,0 +1,77 @@
+"""Operator norms: a seeded Golub-Kahan estimate for operators with no analytic norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pylops
+
+from ipbox import backend
+from ipbox.operators.core.base import Operator
+
+
+def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0) -> float:
+    """Largest singular value of the bidiagonal matrix of Golub and Kahan's process: ||A|| from below.
+
+    alpha_k u_k = A v_k - beta_{k-1} u_{k-1},  beta_k v_{k+1} = A* u_k - alpha_k v_k, from a seeded v_1 (on the device
+    where the operator holds device arrays, else on the host), stopped when the value has risen by less than ``rtol``
+    in 5 steps, but not before 4 + log(n) of them: a random start in n dimensions holds about 1/√n of a singular vector,
+    and to show one 3 % above a crowd of others, each step multiplies its part by 1.6.
+
+    References
+    ----------
+    Kuczynski and Wozniakowski, Estimating the largest eigenvalue by the power and Lanczos algorithms with a random
+    start, SIAM J. Matrix Anal. Appl. 13 (1992).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.operators.core.norms import golub_kahan
+    >>> round(golub_kahan(ip.as_operator(np.diag([1.0, 2.0, 3.0]))), 6)
+    3.0
+    """
+    rng = np.random.default_rng(seed)
+    v = rng.standard_normal(tuple(op.dims)).astype(op.dtype_in)
+    if op.dtype_in.kind == "c":
+        v += 1j * rng.standard_normal(tuple(op.dims)).astype(v.real.dtype)
+    v = backend.to_device(v, library(op))
+    v /= backend.norm(v)
+    u = op.apply(v)
+    alphas, betas, values = [], [], []
+    tiny = 1e-6 if backend.real_dtype(op.dtype_in) == np.float32 else 1e-13
+    least = 4 + math.log(op.shape[1])
+    for _ in range(steps):
+        alpha = backend.norm(u)
+        alphas.append(alpha)
+        if alpha == 0.0:  # v lies in the null space: the process ends here
+            break
+        u /= alpha
+        w = op.apply_adjoint(u)
+        backend.axpy(-alpha, v, w)
+        beta = backend.norm(w)
+        values.append(_bidiagonal_norm(alphas, betas))
+        done = len(values) > max(5, least) and values[-1] <= (1 + rtol) * values[-6]
+        if done or beta <= tiny * values[-1]:
+            break
+        betas.append(beta)
+        v = w / beta
+        w = op.apply(v)
+        backend.axpy(-beta, u, w)
+        u = w
+    return values[-1] if values else 0.0
+
+
+def library(op: Any) -> str:
+    """``"cupy"`` where ``op``, or an operator it is made of, holds device arrays; else ``"numpy"``."""
+    held = [w for v in vars(op).values() for w in (v if isinstance(v, list | tuple) else [v])]
+    device = any(backend.is_device(v) or backend.is_device(getattr(v, "data", None)) for v in held)  # sparse: .data
+    parts = (v for v in held if isinstance(v, pylops.LinearOperator))
+    return "cupy" if device or any(library(v) == "cupy" for v in parts) else "numpy"
+
+
+def _bidiagonal_norm(alphas: list[float], betas: list[float]) -> float:
+    k = len(alphas)
+    matrix = np.diag(alphas) + np.diag(betas[: k - 1], 1) if k > 1 else np.array([[alphas[0]]])
+    return float(np.linalg.norm(matrix, 2))

@@ -1,0 +1,42 @@
+"""Operators whose data can be split along the first axis (views of a scan, rows of a matrix)."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+from weakref import WeakKeyDictionary
+
+_made: WeakKeyDictionary[Any, dict[int, list[Any]]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+class OrderedSubsets:
+    """Gives an operator with a method ``subset(indices)`` its `subsets`."""
+
+    def subset(self, indices: Any) -> Any:
+        raise NotImplementedError("abstract")
+
+    def subsets(self, n: int) -> list[Any]:
+        """n operators of every n-th view (or row), as ordered subsets take them; the data of the k-th are ``b[k::n]``.
+
+        They are made once, with what they hold: norms, sensitivities, plans.
+
+        Examples
+        --------
+        >>> import numpy as np, ipbox as ip
+        >>> A = ip.JosephTransform((8, 8), np.arange(6) * np.pi / 6)
+        >>> u = np.ones((8, 8), "float32")
+        >>> b = A.apply(u)
+        >>> [np.array_equal(B.apply(u), b[k::3]) for k, B in enumerate(A.subsets(3))]
+        [True, True, True]
+        """
+        from ipbox.operators.tomography.ray import check_count
+
+        n = check_count(n, "n")
+        if n > self.dimsd[0]:
+            raise ValueError(f"n is {n}; expected at most one subset for each of the {self.dimsd[0]} views (or rows)")
+        with _lock:
+            made = _made.setdefault(self, {})
+            if n not in made:
+                made[n] = [self.subset(slice(k, None, n)) for k in range(n)]
+            return list(made[n])

@@ -1,0 +1,128 @@
+"""Coil sensitivities of parallel MRI: u -> (S_c u)_c."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.operators.core.base import ALL_DTYPES, Operator
+from ipbox.operators.core.held import HeldArray
+
+
+class CoilSensitivities(Operator):
+    r"""The image as each receive coil sees it.
+
+    .. math:: (A u)_c = S_c u, \qquad A^* y = \sum_c \overline{S_c} y_c
+
+    Parameters
+    ----------
+    sensitivities : array, (coils,) + dims
+        Maps S_c, complex64 or complex128 (NumPy or CuPy); copied.
+    real_image : bool
+        The image is real: dtype_in is real, and the adjoint takes the real part.
+
+    Notes
+    -----
+    The norm is exact: √(max_x Σ_c |S_c(x)|²).
+
+    Raises
+    ------
+    ValueError, TypeError
+        for maps that are not complex, not finite, or zero everywhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.operators import CoilSensitivities
+    >>> S = np.array([[[1.0, 1j]], [[0.0, 1.0]]])
+    >>> A = CoilSensitivities(S)
+    >>> A.apply_adjoint(A.apply(np.array([[1.0 + 0j, 1.0]]))).real
+    array([[1., 2.]])
+    """
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def __init__(self, sensitivities: Array, real_image: bool = False) -> None:
+        S = check_sensitivities(sensitivities)
+        self._maps = HeldArray(S)
+        dtype = backend.real_dtype(S.dtype) if real_image else S.dtype
+        super().__init__(S.shape[1:], S.shape, dtype, S.dtype, name="S")
+
+    @property
+    def sensitivities(self) -> np.ndarray:
+        """The maps S_c, (coils,) + dims, on the host; read only."""
+        return self._maps.host
+
+    def _apply(self, x: Array, out: Array) -> None:
+        backend.array_module(x).multiply(self._maps.like(x), x[:, None], out=out)
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        xp = backend.array_module(y)
+        products = xp.conj(self._maps.like(y))[None] * y
+        xp.sum(products if out.dtype.kind == "c" else products.real, axis=1, out=out)
+
+    def _compute_norm(self) -> tuple[float, str]:
+        return float(np.sqrt(sum_of_squares(self._maps.host).max())), "exact"
+
+
+def check_sensitivities(S: Array, dims: tuple[int, ...] | None = None, dtype: Any = None) -> np.ndarray:
+    """``S`` as a read-only copy on the host, after the checks below.
+
+    Parameters
+    ----------
+    S : array, (coils,) + dims
+        Complex maps (NumPy or CuPy).
+    dims : tuple of int, optional
+        Shape of the image.
+    dtype : dtype, optional
+        What ``S`` has to be: complex64 or complex128 (or their real counterparts).
+
+    Raises
+    ------
+    ValueError
+        for another shape, NaN or infinite entries, or maps that are zero in every pixel.
+    TypeError
+        for what is no array, or of another dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.operators.mri.coils import check_sensitivities
+    >>> check_sensitivities(np.ones((2, 4, 5), complex), (4, 5)).shape
+    (2, 4, 5)
+    """
+    if not backend.is_array(S):
+        raise TypeError(f"sensitivities is {type(S).__name__}; expected a NumPy or CuPy array (coils,) + dims")
+    if dims is not None and (S.ndim != len(dims) + 1 or S.shape[1:] != tuple(dims)):
+        raise ValueError(f"sensitivities has shape {S.shape}; expected (coils,) + {tuple(dims)}")
+    if S.ndim < 2 or S.size == 0:
+        raise ValueError(f"sensitivities has shape {S.shape}; expected (coils,) + dims")
+    expected = "complex64 or complex128" if dtype is None else backend.complex_dtype(dtype)
+    if S.dtype not in (np.complex64, np.complex128) or (dtype is not None and S.dtype != expected):
+        raise TypeError(f"sensitivities has dtype {S.dtype}; expected {expected}")
+    S = np.array(backend.to_host(S), order="C")
+    if not np.isfinite(S).all():
+        raise ValueError("sensitivities has NaN or infinite entries; expected finite values")
+    if not S.any():
+        raise ValueError("sensitivities vanish: every coil is zero in every pixel")
+    with np.errstate(over="ignore"):
+        largest = float(sum_of_squares(S).max())
+    if not 0 < largest < np.inf:
+        raise ValueError(f"sensitivities reach {abs(S).max():g}, whose square is beyond the range of {S.dtype}")
+    S.flags.writeable = False
+    return S
+
+
+def sum_of_squares(S: Array) -> Array:
+    """Σ_c |S_c|² over the first axis, real."""
+    return (S.real**2 + S.imag**2).sum(axis=0)
+
+
+def inverse_sum_of_squares(S: np.ndarray) -> np.ndarray:
+    """1 / Σ_c |S_c|², and 0 where no coil sees anything but rounding."""
+    squares = sum_of_squares(S)
+    seen = squares > np.finfo(squares.dtype).eps * squares.max()
+    return np.where(seen, 1 / np.where(seen, squares, 1), 0).astype(squares.dtype)

@@ -1,0 +1,1 @@
+"""Projections: parallel, fan beam, emission."""

@@ -1,0 +1,293 @@
+"""The parallel-beam ray transform by a non-uniform FFT (Fourier slice theorem)."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import threading
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.operators.core.base import Operator, check_dims
+from ipbox.operators.core.subsets import OrderedSubsets
+from ipbox.operators.fourier.nonuniform import NonuniformFFT
+from ipbox.operators.fourier.nonuniform_real import RealNonuniformFFT
+
+
+class RayTransform(OrderedSubsets, Operator):
+    r"""Parallel-beam ray transform A of a 2-D image.
+
+    .. math:: (A u)(θ, s) = \int u(s \cos θ - t \sin θ,\; s \sin θ + t \cos θ)\, dt
+
+    Computed by the Fourier slice theorem: a non-uniform FFT (FINUFFT; cuFINUFFT for CuPy) gives the image's Fourier
+    transform on the lines ω(cos θ, sin θ), and an inverse FFT along each line gives the projection.
+
+    Parameters
+    ----------
+    dims : (ny, nx)
+        Image shape.
+    angles : array of float
+        θ in radians, any number in any order.
+    n_det : int, optional
+        Detector pixels; by default they cover the image's diagonal.
+    det_spacing : float, optional
+        Detector pixel width ds, in the units of ``pixel_size``; by default equal to it.
+    det_shift : float
+        Position of the detector's centre on the s axis, in the same units.
+    pixel_size : float
+        Width h of the square pixels; the line integrals are in its units.
+    dtype : dtype
+        float32 or float64.
+    eps : float, optional
+        Tolerance of the non-uniform FFT (1e-4 for float32, 1e-9 for float64).
+
+    Notes
+    -----
+    Geometry: x points right and y up (row 0 has the largest y), pixel centres x_j = (j - (nx-1)/2) h and
+    y_i = ((ny-1)/2 - i) h, detector centres s_k = (k - (n_det-1)/2) ds + det_shift.  Data shape: (len(angles), n_det).
+
+    Discretisation: u_ij is the average of the image over pixel (i, j), a reading is the average of the line
+    integrals over a detector pixel.  Pixel averaging already smooths by a footprint of width h in every direction;
+    widths add in quadrature, so what is left to apply is a window of width √(ds² - h²) where ds > h.  Frequencies
+    beyond the image's own (|ω| > π/h) and the detector's (|ω| > π/ds) are dropped.  The FFT along s is padded to the
+    object's reach, so a truncated or shifted detector sees no wrap-around.
+
+    ``A.apply_adjoint`` is the adjoint to rounding.  `normal` gives A*A by its Toeplitz kernel.
+
+    A stack of slices is a batch, (n_slices, ny, nx): 3-D parallel beam.
+
+    Raises
+    ------
+    ValueError
+        for an empty ``angles``, values that look like degrees, or a size that is not positive.
+
+    References
+    ----------
+    Natterer, The Mathematics of Computerized Tomography, SIAM 2001; Barnett, Magland and af Klinteberg, A parallel
+    nonuniform fast Fourier transform library, SIAM J. Sci. Comput. 41 (2019).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.RayTransform((64, 64), np.linspace(0, np.pi, 30, endpoint=False), dtype="float64")
+    >>> p = A.apply(np.ones((64, 64)))          # at θ = 0 the rays through the middle are 64 pixels long
+    >>> bool(abs(p[0, p.shape[1] // 2] - 64) < 0.5)
+    True
+    """
+
+    def __init__(
+        self,
+        dims: tuple[int, int],
+        angles: Any,
+        n_det: int | None = None,
+        det_spacing: float | None = None,
+        det_shift: float = 0.0,
+        pixel_size: float = 1.0,
+        dtype: Any = "float32",
+        eps: float | None = None,
+    ) -> None:
+        dims = check_dims(dims, "dims")
+        if len(dims) != 2:
+            raise ValueError(f"dims is {dims}; RayTransform expects (ny, nx)")
+        self.angles = check_angles(angles)
+        self.pixel_size = h = check_positive(pixel_size, "pixel_size")
+        self.det_spacing = ds = h if det_spacing is None else check_positive(det_spacing, "det_spacing")
+        self.det_shift = check_finite(det_shift, "det_shift")
+        eps = None if eps is None else check_positive(eps, "eps")
+        reach = 0.5 * h * math.hypot(*dims)  # the image lies in |s| <= reach
+        self.n_det = math.ceil(2 * reach / ds) if n_det is None else check_count(n_det, "n_det")
+        super().__init__(dims, (self.angles.size, self.n_det), dtype, name="RayTransform")
+        if self.dtype_in.kind == "c":
+            raise TypeError(f"dtype is {self.dtype_in}; RayTransform expects float32 or float64")
+
+        half = 0.5 * (self.n_det - 1) * ds + abs(self.det_shift)
+        self.covers = bool(0.5 * self.n_det * ds - abs(self.det_shift) >= reach - 1e-9 * reach)
+        self.period = _even_fast_length(max((reach + half) / ds + 2, self.n_det))
+        # frequencies ω_k = 2π k / (period ds), up to the image's Nyquist π/h and the detector's π/ds
+        self.n_freq = min(self.period // 2, int(self.period * ds / (2 * h)) + 1)
+        self._omega = 2 * np.pi * np.arange(self.n_freq) / (self.period * ds)
+        ox, oy = self._phases()
+        self.points = [p.ravel() for p in (-oy, ox)]
+        self.eps = eps
+        self._local = threading.local()
+
+    def _phases(self) -> tuple[np.ndarray, np.ndarray]:
+        """Phase advance per pixel along x, and along y (upwards), for every angle and frequency."""
+        h = self.pixel_size
+        return h * np.outer(np.cos(self.angles), self._omega), h * np.outer(np.sin(self.angles), self._omega)
+
+    def magnitudes(self) -> np.ndarray:
+        """What each frequency is multiplied by, but for shifts: h²/ds and the window."""
+        h, ds = self.pixel_size, self.det_spacing
+        return h**2 / ds * np.sinc(self._omega * math.sqrt(max(ds**2 - h**2, 0.0)) / (2 * np.pi))
+
+    def counts(self) -> np.ndarray:
+        """Factors of rfft in the adjoint of irfft of length N: every frequency but 0 counts twice, over N."""
+        counts = np.full(self.n_freq, 2.0 / self.period)
+        counts[0] /= 2
+        return counts
+
+    # ------------------------------------------------------------ forward and adjoint
+
+    def _apply(self, x: Array, out: Array) -> None:
+        fft, fourier = backend.fft_module(x), self._fourier(x)
+        for u, p in zip(x, out, strict=True):
+            lines = fourier.forward(u)
+            p[...] = fft.irfft(lines, n=self.period, axis=1)[:, : self.n_det]
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        fft, fourier = backend.fft_module(y), self._fourier(y)
+        for p, u in zip(y, out, strict=True):
+            fourier.adjoint(fft.rfft(p, n=self.period, axis=1)[:, : self.n_freq], u)
+
+    def _fourier(self, like: Array) -> _Fourier:
+        """The Fourier transform on every line, with the buffers of this thread and device."""
+        cache = self._local.__dict__.setdefault("fourier", {})
+        key = backend.is_device(like)
+        if key not in cache:
+            cache[key] = _Fourier(self, backend.array_module(like))
+        return cache[key]
+
+    # ------------------------------------------------------------ A*A and its norm
+
+    def normal(self) -> Operator:
+        """A*A by its Toeplitz kernel: two FFTs of the doubled image, whatever the number of angles.
+
+        Raises
+        ------
+        ValueError
+            for a detector that does not cover the image: then A*A is not Toeplitz.
+        """
+        from ipbox.operators.tomography.ray_normal import RayNormal
+
+        return RayNormal(self)
+
+    def subset(self, indices: Any) -> RayTransform:
+        """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
+
+        Parameters
+        ----------
+        indices : slice or array of int
+            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for no angles, an index out of range, or indices that are not integers.
+        """
+        angles = self.angles[check_subset(indices, self.angles.size)]
+        geometry = (self.n_det, self.det_spacing, self.det_shift, self.pixel_size)
+        return RayTransform(tuple(self.dims), angles, *geometry, dtype=self.dtype_in, eps=self.eps)
+
+    def _compute_norm(self) -> tuple[float, str]:
+        """A certified bound where the detector covers the image and it is tight; else an estimate."""
+        if not self.covers:
+            return super()._compute_norm()
+        from ipbox.operators.tomography.ray_normal import normal_norm
+
+        square, kind = normal_norm(self, within=1.05**2)
+        return math.sqrt(square), kind
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_local"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _local=threading.local())
+
+
+class _Fourier:
+    """The image's Fourier transform on the line of every angle, with the phases that put the detector in its place."""
+
+    def __init__(self, ray: RayTransform, xp: Any) -> None:
+        ny, nx = ray.dims
+        s0 = ray.det_shift - 0.5 * (ray.n_det - 1) * ray.det_spacing
+        ox, oy = ray._phases()
+        # the NUFFT counts from index n // 2, the geometry from the image's centre
+        phase = ray._omega * s0 - (nx // 2 - (nx - 1) / 2) * ox + (ny // 2 - (ny - 1) / 2) * oy
+        weights = ray.magnitudes() * np.exp(1j * phase)
+        dtype = backend.complex_dtype(ray.dtype_in)
+        self.weights = xp.asarray(weights.astype(dtype))
+        self.adjoint_weights = xp.asarray((weights.conj() * ray.counts()).astype(dtype))
+        self.lines = xp.empty(weights.shape, dtype=dtype)
+        nufft = RealNonuniformFFT if xp is np else NonuniformFFT
+        self.nufft = nufft(ray.dims, ray.points, ray.dtype_in, ray.eps)
+        self.real = xp is np
+
+    def forward(self, u: Array) -> Array:
+        """The Fourier transform of ``u`` on every line, in a buffer."""
+        self.nufft.forward(u if self.real else u.astype(self.lines.dtype), out=self.lines.reshape(-1))
+        self.lines *= self.weights
+        return self.lines
+
+    def adjoint(self, lines: Array, u: Array) -> None:
+        """``u`` <- the adjoint of `forward`."""
+        backend.array_module(lines).multiply(lines, self.adjoint_weights, out=self.lines)
+        if self.real:
+            self.nufft.adjoint(self.lines.reshape(-1), out=u)
+        else:
+            u[...] = self.nufft.adjoint(self.lines.reshape(-1)).real
+
+
+def _even_fast_length(length: float) -> int:
+    from scipy.fft import next_fast_len
+
+    return 2 * next_fast_len(math.ceil(length / 2), real=True)
+
+
+# ---------------------------------------------------------------- checks
+
+
+def check_angles(angles: Any) -> np.ndarray:
+    """``angles`` as a float64 vector in radians; degrees are recognised and refused."""
+    a = np.atleast_1d(np.asarray(backend.to_host(angles) if backend.is_array(angles) else angles))
+    if a.ndim != 1 or a.size == 0:
+        raise ValueError(f"angles has shape {a.shape}; expected a non-empty vector of radians")
+    if a.dtype.kind not in "fiu":
+        raise TypeError(f"angles has dtype {a.dtype}; expected real numbers in radians")
+    a = a.astype(np.float64)
+    if not np.isfinite(a).all():
+        raise ValueError("angles has NaN or infinite entries; expected finite radians")
+    if np.abs(a).max() > 4 * np.pi + 1e-6:
+        raise ValueError(f"angles reach {np.abs(a).max():g}, which looks like degrees; expected radians (np.deg2rad)")
+    return a
+
+
+def check_subset(indices: Any, n: int) -> np.ndarray:
+    """The ``indices`` (a slice or integers) of some of n angles, as a vector."""
+    if isinstance(indices, slice):
+        chosen = np.arange(n)[indices]
+    else:
+        chosen = np.atleast_1d(np.asarray(indices))
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise TypeError(
+                f"indices has shape {chosen.shape} and dtype {chosen.dtype}; expected a slice or a vector of integers"
+            )
+    if chosen.size == 0:
+        raise ValueError(f"indices is {indices!r}, which leaves none of the {n} angles; expected one or more")
+    if chosen.min() < -n or chosen.max() >= n:
+        raise ValueError(f"indices reach from {chosen.min()} to {chosen.max()}; expected those of {n} angles")
+    return chosen
+
+
+def check_count(value: Any, name: str) -> int:
+    """A positive integer."""
+    if not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{name} is {value!r}; expected a positive integer")
+    return int(value)
+
+
+def check_positive(value: Any, name: str) -> float:
+    """A positive finite number as a float."""
+    if check_finite(value, name) <= 0:
+        raise ValueError(f"{name} is {value}; expected a positive number")
+    return float(value)
+
+
+def check_finite(value: Any, name: str) -> float:
+    """A finite real number as a float."""
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}; expected a finite number")
+    return float(value)
