@@ -301,7 +301,7 @@ def test_source_file(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"(?<![\w.])/(work|tmp|root|home|farm)/", text), "names a path of one machine"
     if path.suffix == ".py":
-        assert code_lines(text) <= 300, "look for the second idea in it"
+        assert code_lines(text) <= (300 if PACKAGE in path.parents else 400), "look for the second idea in it"
 
 
 def test_every_package_is_shipped() -> None:

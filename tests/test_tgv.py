@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import ipbox as ip
 from ipbox.choose.guess import first_weight
-from ipbox.functionals import tgv_prox
+from ipbox.functionals.total_variation import tgv_prox
 
 # ---------------------------------------------------------------- the same model for CVXPY
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 
 import ipbox as ip
-from ipbox.functionals.transmission import wright_omega
+from ipbox.functionals.fidelities.transmission import wright_omega
 
 RNG = np.random.default_rng(5)
 COUNTS = RNG.poisson(3.0, 12).astype(float)

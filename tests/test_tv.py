@@ -14,9 +14,9 @@ from contracts.support import draw, host, real_dot
 from skimage.restoration import denoise_tv_chambolle
 
 import ipbox as ip
-from ipbox.functionals.image_gradient import ImageGradient
-from ipbox.functionals.split_gradient import SplitGradient
-from ipbox.functionals.tv_prox import GradientNorm
+from ipbox.functionals.total_variation.gradient_norm import GradientNorm
+from ipbox.functionals.total_variation.image_gradient import ImageGradient
+from ipbox.functionals.total_variation.split_gradient import SplitGradient
 
 
 def differences(n: int, h: float = 1.0) -> np.ndarray:

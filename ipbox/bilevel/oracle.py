@@ -14,7 +14,7 @@ from ipbox.bilevel.cost import Cost
 from ipbox.bilevel.lower import LowerLevel
 from ipbox.bilevel.terms import Fixed
 from ipbox.functionals import L2, Functional
-from ipbox.functionals.base import Work
+from ipbox.functionals.core.base import Work
 from ipbox.operators import counting
 from ipbox.solvers import Diverged, GradientDescent, Nesterov, Problem, solve
 from ipbox.solvers.core import Run, Solver

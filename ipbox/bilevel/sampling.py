@@ -14,7 +14,7 @@ from ipbox.backend import Array
 from ipbox.bilevel.fourier_fidelity import FourierL2, IsometricL2, signal_loop
 from ipbox.bilevel.terms import ParametricTerm
 from ipbox.functionals import Functional, WeightedL2
-from ipbox.functionals.fidelity import check_fits
+from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import FourierTransform, as_operator
 
 # s(θ), s'(θ), the least θ beyond those allowed, and where to start

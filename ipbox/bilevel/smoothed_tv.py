@@ -13,8 +13,8 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms import LN10, ParametricTerm
 from ipbox.functionals import Functional
-from ipbox.functionals.base import Work
-from ipbox.functionals.smoothed_tv import THIRD
+from ipbox.functionals.core.base import Work
+from ipbox.functionals.total_variation.smoothed import THIRD
 from ipbox.kernels import smoothed_tv as kernels
 
 PARAMETERS = ("alpha", "xi", "nu")

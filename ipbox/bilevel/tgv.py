@@ -12,8 +12,8 @@ from ipbox.backend import Array
 from ipbox.bilevel.lower import LowerLevel
 from ipbox.bilevel.terms import LN10, ParametricTerm
 from ipbox.functionals import Functional
-from ipbox.functionals.base import REAL_DTYPES, Work, buffer
-from ipbox.functionals.smoothed_tv import THIRD
+from ipbox.functionals.core.base import REAL_DTYPES, Work, buffer
+from ipbox.functionals.total_variation.smoothed import THIRD
 from ipbox.kernels import tgv as kernels
 from ipbox.operators.core.base import Operator, check_dims
 from ipbox.solvers.stop_rule import positive

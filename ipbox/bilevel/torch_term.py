@@ -13,7 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms import ParametricTerm
 from ipbox.functionals import Functional
-from ipbox.functionals.base import Work
+from ipbox.functionals.core.base import Work
 from ipbox.operators.core.base import check_dims
 
 if TYPE_CHECKING:

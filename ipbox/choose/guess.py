@@ -9,8 +9,8 @@ from typing import Any
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import KL, L2, TGV, TV, Functional
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import Fidelity, check_fits
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import Fidelity, check_fits
 from ipbox.operators import Identity, as_operator
 from ipbox.solvers import CGLS, Problem, solve, stopping
 

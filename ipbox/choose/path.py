@@ -13,8 +13,8 @@ import numpy as np
 from ipbox import backend, metrics
 from ipbox.backend import Array
 from ipbox.choose.result import Choice
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import check_fits
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import as_operator
 
 APART = 987654321  # added to a seed: simulated data must not have been made with the very noise that probes them

@@ -1,29 +1,29 @@
 """Functionals: data fidelities D(Au, b) and regularisers R(u)."""
 
-from ipbox.functionals.adapters import PyProximalFunctional, as_functional
-from ipbox.functionals.affine import Affine
-from ipbox.functionals.balls import L2Ball, LinfBall
-from ipbox.functionals.base import Functional
-from ipbox.functionals.composition import Composition, DualTerm
-from ipbox.functionals.constraints import Box, L2Box, NonNegative
-from ipbox.functionals.directional_tv import DirectionalTV
-from ipbox.functionals.fidelity import L2
-from ipbox.functionals.group import GroupSparsity
-from ipbox.functionals.infconv_tv import InfConvTV
-from ipbox.functionals.kl import KL
-from ipbox.functionals.norms import L1, L21
-from ipbox.functionals.nuclear import NuclearNorm
-from ipbox.functionals.pointwise import WeightedL2
-from ipbox.functionals.quadratic import Quadratic
-from ipbox.functionals.robust import Huber, L1Data
-from ipbox.functionals.simplex import L1Ball, Simplex
-from ipbox.functionals.smoothed_tv import SmoothedTV
-from ipbox.functionals.smoothness import Tikhonov
-from ipbox.functionals.sparsity import WaveletL1
-from ipbox.functionals.sum import Sum, Zero, terms_of
-from ipbox.functionals.tgv import TGV
-from ipbox.functionals.transmission import PoissonTransmission
-from ipbox.functionals.tv import TV
+from ipbox.functionals.core.adapters import PyProximalFunctional, as_functional
+from ipbox.functionals.core.base import Functional
+from ipbox.functionals.core.composition import Composition, DualTerm
+from ipbox.functionals.core.sum import Sum, Zero, terms_of
+from ipbox.functionals.fidelities.kl import KL
+from ipbox.functionals.fidelities.l2 import L2
+from ipbox.functionals.fidelities.quadratic import Quadratic
+from ipbox.functionals.fidelities.robust import Huber, L1Data
+from ipbox.functionals.fidelities.transmission import PoissonTransmission
+from ipbox.functionals.fidelities.weighted import WeightedL2
+from ipbox.functionals.regularisers.group import GroupSparsity
+from ipbox.functionals.regularisers.norms import L1, L21
+from ipbox.functionals.regularisers.nuclear import NuclearNorm
+from ipbox.functionals.regularisers.smoothness import Tikhonov
+from ipbox.functionals.regularisers.sparsity import WaveletL1
+from ipbox.functionals.sets.affine import Affine
+from ipbox.functionals.sets.balls import L2Ball, LinfBall
+from ipbox.functionals.sets.boxes import Box, L2Box, NonNegative
+from ipbox.functionals.sets.simplex import L1Ball, Simplex
+from ipbox.functionals.total_variation.directional import DirectionalTV
+from ipbox.functionals.total_variation.infimal_convolution import InfConvTV
+from ipbox.functionals.total_variation.smoothed import SmoothedTV
+from ipbox.functionals.total_variation.tgv import TGV
+from ipbox.functionals.total_variation.tv import TV
 
 __all__ = [
     "KL",

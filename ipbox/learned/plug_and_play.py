@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox.backend import Array
 from ipbox.functionals import L2, Functional
-from ipbox.functionals.composition import check_data
+from ipbox.functionals.core.composition import check_data
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
 from ipbox.learned.priors.network import noise_argument

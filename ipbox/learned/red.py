@@ -10,7 +10,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, Box
-from ipbox.functionals.composition import check_data
+from ipbox.functionals.core.composition import check_data
 from ipbox.learned.plug_and_play import convergence, limits_of, positive
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import LipschitzMonitor

@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 from ipbox.backend import Array
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import check_fits
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import (
     PET,
     Blur,

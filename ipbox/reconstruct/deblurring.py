@@ -11,8 +11,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import check_fits
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import Blur
 from ipbox.operators.images import diagonal
 from ipbox.operators.images.diagonal import Diagonal

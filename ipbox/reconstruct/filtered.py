@@ -8,8 +8,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import check_fits
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
 from ipbox.reconstruct.backprojection import back_projection
 from ipbox.reconstruct.emission import line_integrals

@@ -6,7 +6,7 @@ from typing import Any
 
 from ipbox.backend import Array
 from ipbox.functionals import L2
-from ipbox.functionals.composition import check_data
+from ipbox.functionals.core.composition import check_data
 from ipbox.operators import as_operator
 from ipbox.solvers import CGLS, GradientDescent, Problem, Solution, Solver, callbacks, solve, stopping
 

@@ -12,7 +12,7 @@ from ipbox.backend import Array
 from ipbox.choose.dispatch import RULES, resolve
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, Box, DualTerm, Functional, L1Data, Sum
-from ipbox.functionals.fidelity import Fidelity
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.reconstruct.iterative import batch_of
 from ipbox.solvers import CGLS, FISTA, PDHG, Problem, Solution, Solver, solve, stopping
 

@@ -11,8 +11,8 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import check_fits
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import CartesianMRI, NonCartesianMRI, as_operator
 from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
 from ipbox.reconstruct.info import AnalyticInfo

@@ -12,8 +12,8 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import check_fits
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.info import AnalyticInfo
 from ipbox.reconstruct.iterative import batch_of

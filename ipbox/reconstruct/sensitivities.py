@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.composition import check_data
+from ipbox.functionals.core.composition import check_data
 from ipbox.operators import FourierTransform
 from ipbox.operators.mri.coils import sum_of_squares
 from ipbox.problems.kspace import centre

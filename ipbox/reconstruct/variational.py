@@ -6,8 +6,8 @@ from typing import Any
 
 from ipbox.backend import Array
 from ipbox.functionals import L2, TV, Functional, Sum, WaveletL1
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import Fidelity
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Gradient, as_operator
 from ipbox.reconstruct.minimise import Variational, make_constraint, make_fidelity
 from ipbox.solvers import CGLS, PDHG, Solution, Solver

@@ -12,7 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, Sum, terms_of
-from ipbox.functionals.fidelity import Fidelity
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.solvers.core import Parts, Problem, Solver, State, Verdict, solve
 from ipbox.solvers.line_search import inner, number, ratio, squares
 from ipbox.solvers.primal_dual import PDHG

@@ -10,7 +10,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, Functional, Quadratic
-from ipbox.functionals.base import buffer
+from ipbox.functionals.core.base import buffer
 from ipbox.solvers.core import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.line_search import Descent, check_between, inner, number, ratio, squares, strong_wolfe
 

@@ -13,8 +13,8 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, terms_of
-from ipbox.functionals.base import buffer, child
-from ipbox.functionals.sum import Zero
+from ipbox.functionals.core.base import buffer, child
+from ipbox.functionals.core.sum import Zero
 from ipbox.solvers.core import Parts, State
 
 Blocks = list[Array]

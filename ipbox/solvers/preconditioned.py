@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, TV, Zero
-from ipbox.functionals.composition import Composition, DualTerm
-from ipbox.functionals.constraints import Box
+from ipbox.functionals.core.composition import Composition, DualTerm
+from ipbox.functionals.sets.boxes import Box
 from ipbox.operators import Gradient, Identity, MatrixOperator
 from ipbox.solvers import saddle
 from ipbox.solvers.core import Parts, Problem, Solver, State, Verdict

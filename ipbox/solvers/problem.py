@@ -10,7 +10,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import DualTerm, Functional, PyProximalFunctional, Sum, Zero, as_functional, terms_of
-from ipbox.functionals.fidelity import Fidelity
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators.core.base import check_dims
 
 ROLES = ("smooth", "prox", "dual")

@@ -12,7 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
-from ipbox.functionals.fidelity import Fidelity
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.solvers.core import Certificate, Parts, Solver, State, Verdict
 from ipbox.solvers.primal_dual import PDHG
 from ipbox.solvers.problem import Problem

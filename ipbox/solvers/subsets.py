@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.functionals import Functional, Sum, Zero
-from ipbox.functionals.fidelity import Fidelity
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.solvers.problem import Parts, Problem
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import Box, Sum, Zero
-from ipbox.functionals.fidelity import Fidelity
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.solvers.core import Certificate, Problem, State, Verdict
 from ipbox.solvers.proximal import ForwardBackward
 from ipbox.solvers.subsets import SplitParts, check_seed, check_subsets, random_index, random_number, split

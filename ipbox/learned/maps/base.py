@@ -13,8 +13,8 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.composition import check_data
-from ipbox.functionals.fidelity import check_fits
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.learned.bridge import LinearMap, from_torch, to_torch
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.info import AnalyticInfo

@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.base import Functional, Work
+from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.monitor import LipschitzMonitor
 from ipbox.learned.priors.network import Network

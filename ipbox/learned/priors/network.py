@@ -15,7 +15,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.base import Work, buffer
+from ipbox.functionals.core.base import Work, buffer
 from ipbox.learned.priors.layout import Layout
 
 COMPUTE = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}

@@ -12,7 +12,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.base import Functional, Work
+from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.network import evaluation
 from ipbox.learned.priors.torch_functional import TorchFunctional

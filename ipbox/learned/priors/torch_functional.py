@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ipbox.backend import Array
-from ipbox.functionals.base import Functional, Work
+from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.network import Network, evaluation
 from ipbox.solvers.divergence import Diverged

@@ -1,0 +1,1 @@
+"""What every functional is: the base class, sums, compositions, adapters."""

@@ -1,0 +1,97 @@
+"""PyProximal's operators among our functionals."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyproximal
+
+from ipbox.backend import Array
+from ipbox.functionals.core.base import Functional, Work
+from ipbox.operators import as_operator
+from ipbox.operators.core.base import check_dims
+
+
+class PyProximalFunctional(Functional):
+    """A foreign `pyproximal.ProxOperator`: flattened for it, guarded against those that overwrite their input.
+
+    An indicator's bool becomes 0 or inf; results come back in the dtype of the input.  With ``dims``, the shape of one
+    image, a batch is taken sample by sample.
+    """
+
+    has_prox = True
+
+    def __init__(self, op: pyproximal.ProxOperator, dims: tuple[int, ...] | None = None) -> None:
+        self.op = op
+        # PyProximal says hasgrad of TV too, whose grad is the Moreau envelope's: only L2 is differentiable
+        self.has_grad = isinstance(op, pyproximal.L2 | pyproximal.L2Convolve)
+        super().__init__(dims if dims is None else check_dims(dims, "dims"))
+
+    def _is_batch(self, x: Array) -> bool:
+        return self.dims is not None and x.ndim > len(self.dims)
+
+    @property
+    def name(self) -> str:
+        return f"pyproximal.{type(self.op).__name__}"
+
+    @property
+    def _L(self) -> float:
+        op = self.op
+        if not isinstance(op, pyproximal.L2):
+            return math.inf
+        return float(op.sigma) * (1.0 if op.Op is None else as_operator(op.Op).norm() ** 2)
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        if batch or self._is_batch(x):
+            values = np.array([self._value(s, False) for s in x])
+            return values if batch else float(values.sum())
+        value = self.op(x.reshape(-1).copy())
+        if isinstance(value, bool | np.bool_):
+            return 0.0 if value else math.inf
+        return float(value)
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        if not self.has_grad:
+            raise TypeError(f"{self.name} has no gradient")
+        if self._is_batch(x):
+            for xi, oi in zip(x, out, strict=True):
+                self._grad(xi, oi, None)
+            return
+        out[...] = self._back(self.op.grad(x.reshape(-1).copy()), x)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        if np.ndim(t) or self._is_batch(x):
+            for xi, ti, oi in zip(x, np.broadcast_to(t, x.shape[:1]), out, strict=True):
+                self._prox(xi, float(ti), oi, None)
+        else:
+            out[...] = self._back(self.op.prox(x.reshape(-1).copy(), float(t)), x)
+
+    @staticmethod
+    def _back(value: Array, x: Array) -> Array:
+        value = value.real if x.dtype.kind != "c" else value
+        return value.reshape(x.shape).astype(x.dtype, copy=False)
+
+
+def as_functional(f: Any, dims: tuple[int, ...] | None = None) -> Functional:
+    """``f`` as a `Functional`: one of ours as it is, a PyProximal operator adapted.
+
+    ``dims``, the shape of one image, is needed for a PyProximal operator in a batch.
+
+    Raises
+    ------
+    TypeError
+        for anything else.
+
+    Examples
+    --------
+    >>> import numpy as np, pyproximal, ipbox as ip
+    >>> ip.as_functional(pyproximal.Box(0, 1)).value(np.array([2.0]))
+    inf
+    """
+    if isinstance(f, Functional):
+        return f
+    if isinstance(f, pyproximal.ProxOperator):
+        return PyProximalFunctional(f, dims)
+    raise TypeError(f"f is {type(f).__name__}; expected a functional of ipbox or PyProximal")

@@ -1,0 +1,191 @@
+"""g∘K: a functional after a linear operator, the dual term of a primal-dual method."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals.core.base import Functional, Work, buffer, child
+from ipbox.functionals.core.sum import Sum
+from ipbox.operators import Operator
+
+
+class DualTerm:
+    """What PDHG asks of a term g∘K with dual variable y.
+
+    ``aux`` lists the shapes of extra primal blocks (none here; v of TGV).  ``x_bar`` and ``out`` are lists of
+    blocks: the image first, then the term's own.
+    """
+
+    K: Operator
+    aux: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def has_dual_value(self) -> bool:
+        """Whether g* is known, as a duality gap needs."""
+        return True
+
+    @property
+    def g_lipschitz(self) -> float:
+        """For default step sizes: the Lipschitz constant of ∇g, or its curvature at the data; inf where unknown."""
+        return math.inf
+
+    @property
+    def dual_dims(self) -> tuple[int, ...]:
+        """Shape of y."""
+        return tuple(self.K.dimsd)
+
+    def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
+        """K x of all blocks, written to ``out`` where given."""
+        raise NotImplementedError("abstract")
+
+    def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
+        """y <- prox_{σg*}(y + σ K x̄), in place."""
+        raise NotImplementedError("abstract")
+
+    def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
+        """out[0] <- K*y, or += with ``add`` (the image is shared); the term's own blocks are always overwritten."""
+        raise NotImplementedError("abstract")
+
+    def term_norm(self) -> float:
+        """||K||."""
+        return self.K.norm()
+
+    def term_value(self, x: list[Array], batch: bool) -> Any:
+        """g(Kx) at all blocks."""
+        raise NotImplementedError("abstract")
+
+    def dual_value(self, y: Array, batch: bool) -> Any:
+        """g*(y)."""
+        raise NotImplementedError("abstract")
+
+
+class Composition(Functional, DualTerm):
+    """g∘K for a functional g and an operator K; write it ``g @ K``.
+
+    Smooth where g is, with Lipschitz constant L(g)‖K‖².
+
+    Parameters
+    ----------
+    g : Functional
+        On the data space of K.
+    K : Operator
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> f = ip.L1() @ ip.Gradient((2, 2), dtype="float64")
+    >>> f.value(np.array([[0.0, 1.0], [0.0, 1.0]]))
+    2.0
+    """
+
+    def __init__(self, g: Functional, K: Operator) -> None:
+        dimsd = tuple(K.dimsd)
+        if g.dims is not None and g.dims != dimsd[-len(g.dims) :] and dimsd != (math.prod(g.dims),):
+            raise ValueError(f"g is {g.name} on arrays of shape {g.dims}; expected {dimsd}, what {K.name} gives")
+        self.g, self.K = g, K
+        self.has_grad, self.explicit = g.has_grad, g.explicit
+        super().__init__(tuple(K.dims))
+
+    @property
+    def name(self) -> str:
+        return f"{self.g.name}∘{self.K.name}"
+
+    @property
+    def has_dual_value(self) -> bool:
+        return self.g.has_conj
+
+    @property
+    def g_lipschitz(self) -> float:
+        return getattr(self.g, "curvature", self.g.L)
+
+    @property
+    def L(self) -> float:
+        return self.g.L * self.K.norm() ** 2 if self.g.L < math.inf else math.inf
+
+    mu = 0.0
+
+    @property
+    def hessian_lipschitz(self) -> float | None:
+        constant = self.g.hessian_lipschitz
+        return None if constant is None else constant * self.K.norm() ** 3
+
+    @property
+    def is_convex(self) -> bool:
+        return self.g.is_convex
+
+    def scaled(self, c: float) -> Functional:
+        return Composition(self.g.scaled(c), self.K)
+
+    def take(self, index: np.ndarray) -> Functional:
+        return Composition(self.g.take(index), self.K)
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        return self.g.value(self.K.apply(x), batch)
+
+    def _grad(self, x: Array, out: Array, work: Work) -> None:
+        y = self.K.apply(x, out=self._data_buffer(x, work))
+        # a sum reads y once for each term, so its gradient cannot take y's place
+        g = buffer(work, "g'", y) if isinstance(self.g, Sum) else y
+        self.K.apply_adjoint(self.g.grad(y, out=g, work=child(work, "g")), out=out)
+
+    def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
+        y = self.K.apply(x, out=self._data_buffer(x, work))
+        g = buffer(work, "g'", y) if isinstance(self.g, Sum) else y
+        value, _ = self.g.value_grad(y, g, child(work, "g"), batch)
+        self.K.apply_adjoint(g, out=out)
+        return value
+
+    @property
+    def has_hessian(self) -> bool:
+        return self.g.has_hessian
+
+    def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
+        y, w = self.K.apply(x, out=self._data_buffer(x, work)), self.K.apply(v)
+        self.K.apply_adjoint(self.g.hessian_apply(y, w, work=child(work, "g")), out=out)
+
+    def as_dual(self, like: Any) -> Any:
+        return self if self.g.has_prox else None
+
+    def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
+        return self.K.apply(x[0], out=out)
+
+    def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
+        v = self.K.apply(x_bar[0], out=buffer(work, "Kx", y))
+        v *= sigma
+        v += y
+        self.g.prox_conj(v, sigma, out=y, work=child(work, "g"))
+
+    def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
+        if add:
+            out[0] += self.K.apply_adjoint(y, out=buffer(work, "K*y", out[0]))
+        else:
+            self.K.apply_adjoint(y, out=out[0])
+
+    def term_value(self, x: list[Array], batch: bool) -> Any:
+        return self.value(x[0], batch)
+
+    def dual_value(self, y: Array, batch: bool) -> Any:
+        return self.g.conj(y, batch)
+
+    def _data_buffer(self, x: Array, work: Work) -> Array:
+        batch = x.shape[: x.ndim - len(self.K.dims)]
+        return buffer(work, "Kx", x, batch + tuple(self.K.dimsd), self.K.dtype_out)
+
+
+def check_data(b: Array, name: str = "b") -> Array:
+    """Measured data: a floating-point array, not empty, without NaN or Inf."""
+    if not backend.is_array(b):
+        raise TypeError(f"{name} is {type(b).__name__}; expected a NumPy or CuPy array")
+    xp = backend.array_module(b)
+    if b.dtype.kind not in "fc" or b.dtype.char not in "fdFD" or not b.dtype.isnative:
+        raise TypeError(f"{name} has dtype {b.dtype}; expected float32, float64, complex64 or complex128")
+    if b.ndim == 0 or b.size == 0:
+        raise ValueError(f"{name} has shape {b.shape}; expected at least one axis and one entry")
+    if not bool(xp.isfinite(b).all()):
+        raise ValueError(f"{name} has NaN or infinite entries; expected finite data")
+    return b

@@ -1,0 +1,1 @@
+"""Data fidelities D(Au, b)."""

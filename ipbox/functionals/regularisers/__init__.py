@@ -1,0 +1,1 @@
+"""Norms, sparsity, smoothness and filters."""

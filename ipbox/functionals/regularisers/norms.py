@@ -1,0 +1,85 @@
+"""L1 and the group norm L21."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals.core.base import Functional, Work, check_step
+
+
+class L1(Functional):
+    """‖u‖₁ = Σ|u_i|, real or complex.
+
+    Notes
+    -----
+    prox_{τf}(x)_i = max(|x_i| - τ, 0) x_i/|x_i|; f* is the indicator of |y_i| <= λ.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.L1().prox(np.array([-3.0, 0.5]), 1.0)
+    array([-2.,  0.])
+    """
+
+    has_prox = True
+
+    def _modulus(self, x: Array) -> Array:
+        """|x|, in a shape that broadcasts against ``x``."""
+        return backend.array_module(x).abs(x)
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        return backend.reduce_sum(self._modulus(x), batch)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        xp = backend.array_module(x)
+        size = self._modulus(x)
+        shrunk = xp.maximum(size - backend.per_sample(t, x), 0)
+        size[size == 0] = 1
+        xp.multiply(x, shrunk / size, out=out)
+
+    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+        """prox_{σf*}(y) = y / max(1, |y|/λ): the projection on |y| <= λ."""
+        xp = backend.array_module(self._enter(y))
+        check_step(sigma, "sigma")
+        return xp.divide(y, xp.maximum(self._modulus(y) / self.weight, 1), out=out)
+
+    def _conj(self, y: Array, weight: float, batch: bool) -> Any:
+        room = 1 + 8 * np.finfo(backend.real_dtype(y.dtype)).eps  # a projected y may stick out by rounding
+        inside = self._modulus(y) <= weight * room
+        if not batch:
+            return 0.0 if bool(inside.all()) else np.inf
+        return np.where(backend.to_host(inside.reshape(y.shape[0], -1).all(axis=1)), 0.0, np.inf)
+
+
+class L21(L1):
+    """Σ_i (Σ_a |u_{a,i}|²)^½ over pixels i, for fields of shape (components,) + dims, as ∇ gives them.
+
+    Parameters
+    ----------
+    ndim : int
+        Number of pixel axes (the component axis stands before them).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> round(ip.L21().value(np.full((2, 1, 1), 3.0)), 6)
+    4.242641
+    """
+
+    def __init__(self, ndim: int = 2) -> None:
+        if not isinstance(ndim, numbers.Integral) or ndim not in (1, 2, 3):
+            raise ValueError(f"ndim is {ndim!r}; expected 1, 2 or 3 pixel axes")
+        self.ndim = int(ndim)
+        super().__init__()
+
+    def _modulus(self, x: Array) -> Array:
+        xp = backend.array_module(x)
+        if x.ndim < self.ndim + 1:
+            raise ValueError(f"x has shape {x.shape}; L21 expects (components,) + {self.ndim} pixel axes")
+        squares = xp.abs(x).astype(np.float64) ** 2  # in single precision they overflow long before the moduli do
+        return xp.sqrt(squares.sum(axis=-(self.ndim + 1), keepdims=True)).astype(backend.real_dtype(x.dtype))

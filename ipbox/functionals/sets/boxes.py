@@ -1,0 +1,158 @@
+"""Indicators of convex sets (worth 0 inside, inf outside), alone and together with a quadratic."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend, kernels
+from ipbox.backend import Array
+from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work
+
+
+class Box(Functional):
+    """The indicator of lo <= u <= hi: 0 inside, inf outside.
+
+    Parameters
+    ----------
+    lo, hi : float
+        Bounds; either may be infinite.
+
+    Notes
+    -----
+    prox is the projection; f*(y) = Σ max(lo y, hi y), finite everywhere where both bounds are.  A constraint has no
+    size: multiplied by a positive number it stays what it is.
+
+    Raises
+    ------
+    ValueError
+        where lo > hi, or a bound is NaN.
+    TypeError
+        for complex images.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.Box(0, 1).prox(np.array([-1.0, 0.5, 3.0]), 1.0)
+    array([0. , 0.5, 1. ])
+    """
+
+    dtypes = REAL_DTYPES
+    has_prox = True
+
+    def __init__(self, lo: float = -math.inf, hi: float = math.inf) -> None:
+        if not isinstance(lo, numbers.Real) or not isinstance(hi, numbers.Real):
+            raise TypeError(f"lo is {lo!r} and hi is {hi!r}; expected real numbers")
+        self.lo, self.hi = float(lo), float(hi)
+        if not self.lo <= self.hi:
+            raise ValueError(f"lo is {lo} and hi is {hi}; expected lo <= hi")
+        self.finite_conj = math.isfinite(self.lo) and math.isfinite(self.hi)
+        super().__init__()
+
+    def scaled(self, c: float) -> Functional:
+        return self if 0 < c < math.inf else super().scaled(c)
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        self._check_real(x)
+        inside = (x >= self.lo) & (x <= self.hi)  # False for NaN
+        if not batch:
+            return 0.0 if bool(inside.all()) else math.inf
+        every = backend.to_host(inside.reshape(x.shape[0], -1).all(axis=1))
+        return np.where(every, 0.0, math.inf)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        self._check_real(x)
+        xp = backend.array_module(x)
+        xp.maximum(x, self.lo, out=out)  # keeps NaN
+        xp.minimum(out, self.hi, out=out)
+
+    def _conj(self, y: Array, weight: float, batch: bool) -> Any:
+        self._check_real(y)
+        xp = backend.array_module(y)
+        total = xp.zeros_like(y)
+        for bound, part in ((self.hi, xp.maximum(y, 0)), (self.lo, xp.minimum(y, 0))):
+            if math.isfinite(bound):
+                total += bound * part
+            else:
+                total[part != 0] = math.inf  # inf times 0 would be NaN
+        return backend.reduce_sum(total, batch)
+
+    def merge(self, other: Functional) -> Functional | None:
+        if isinstance(other, Box):
+            return Box(max(self.lo, other.lo), min(self.hi, other.hi))
+        return None
+
+    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
+        self._check_real(x)
+        kernels.primal_step(x, d, tau, theta, x_bar, lo=self.lo, hi=self.hi)
+
+    def _check_real(self, x: Array) -> None:
+        if x.dtype.kind == "c":
+            raise TypeError(f"x has dtype {x.dtype}; {type(self).__name__} expects a real image")
+
+
+class NonNegative(Box):
+    """The indicator of u >= 0.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.NonNegative().value(np.array([-1e-9]))
+    inf
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0.0, math.inf)
+
+
+class L2Box(Functional):
+    """λ/2 ‖u - b‖² + the indicator of a box: what `Problem` makes of the two, since their sum has a simple prox."""
+
+    dtypes = REAL_DTYPES
+    has_prox = True
+    finite_conj = True
+    _mu = 1.0
+
+    def __init__(self, l2: Functional, box: Box) -> None:
+        self.l2, self.box = l2, box
+        super().__init__()
+
+    @property
+    def name(self) -> str:
+        return f"({self.l2.name} + {self.box.name})"
+
+    @property
+    def mu(self) -> float:
+        return self.l2.mu
+
+    def scaled(self, c: float) -> Functional:
+        return L2Box(self.l2.scaled(c), self.box) if 0 < c < math.inf else super().scaled(c)
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        return self.l2.value(x, batch) + self.box.value(x, batch)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        self.l2.prox(x, t, out=out)
+        self.box.prox(out, 1.0, out=out)
+
+    def _conj(self, y: Array, weight: float, batch: bool) -> Any:
+        # the supremum of <u, y> - λ/2 ‖u - b‖² over the box is at the projection of b + y/λ
+        b = self.l2._data(y)
+        u = self.box.prox(b + y / self.l2.weight, 1.0)
+        return backend.reduce_sum(u * y - 0.5 * self.l2.weight * (u - b) ** 2, batch)
+
+    def merge(self, other: Functional) -> Functional | None:
+        return L2Box(self.l2, self.box.merge(other)) if isinstance(other, Box) else None
+
+    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
+        b, box = self.l2.b, self.box
+        if b.shape != x.shape:
+            super().descend(x, d, tau, theta, x_bar, work)
+        else:
+            kernels.primal_step(x, d, tau, theta, x_bar, lo=box.lo, hi=box.hi, b=b, w=self.l2.weight)
+
+    def take(self, index: np.ndarray) -> Functional:
+        return L2Box(self.l2.take(index), self.box)

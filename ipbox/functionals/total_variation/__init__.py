@@ -1,0 +1,1 @@
+"""Total variations: first and second order, guided, smoothed."""

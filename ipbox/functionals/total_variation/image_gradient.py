@@ -1,0 +1,163 @@
+"""∇ of images as the total variations use it: voxel sizes, channels, complex numbers, reflections."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend, kernels
+from ipbox.backend import Array
+from ipbox.functionals.core.base import Work, buffer
+from ipbox.kernels.derivatives import spaced_gradient, spaced_gradient_adjoint
+from ipbox.operators.core.base import check_dims
+from ipbox.operators.images.differences import check_spacing, difference_norm
+
+
+class ImageGradient:
+    """K u = ∇u by forward differences with Neumann boundary, of every channel; c Σ_i |(Ku)_i| is a total variation.
+
+    With ``symmetric``, K u = m^{-1/2} (∇ F_1 u, ..., ∇ F_m u) for the m reflections F of the image: forward
+    differences of a reflected image are backward differences of the image, so that every pixel sees its gradient in
+    all m quadrants.
+
+    Fields have the shape batch + [m] + [channels] + (directions,) + pixel axes.
+
+    Attributes
+    ----------
+    dims, pixels : tuple of int
+        Shape of the image with and without its channels.
+    spacing : tuple of float or None
+        Voxel sizes; None for pixel units.
+    field_dims : tuple of int
+    factor : float
+        c, the voxel's volume over √m.
+    """
+
+    def __init__(self, dims: Any, spacing: Any = None, channels: bool = False, symmetric: bool = False) -> None:
+        for name, value in (("channels", channels), ("symmetric", symmetric)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} is {value!r}; expected True or False")
+        self.dims, self.channels = check_dims(dims, "dims"), channels
+        self.pixels = self.dims[1:] if channels else self.dims
+        nd = len(self.pixels)
+        if nd not in (1, 2, 3):
+            after = ", after that of the channels" if channels else ""
+            raise ValueError(f"dims is {self.dims}; expected one to three image axes{after}")
+        self.spacing = None if spacing is None else check_spacing(spacing, nd)
+        self.reflections = _subsets(nd) if symmetric else [()]
+        m = len(self.reflections)
+        self.field_dims = ((m,) if symmetric else ()) + self.dims[: len(self.dims) - nd] + (nd,) + self.pixels
+        self.factor = math.prod(self.spacing or ()) / math.sqrt(m)
+
+    @property
+    def ndim(self) -> int:
+        """Number of pixel axes."""
+        return len(self.pixels)
+
+    @property
+    def norm(self) -> float:
+        """‖K‖, which the reflections leave as it is: ∇*∇ commutes with them."""
+        h = self.spacing or (1.0,) * self.ndim
+        return math.hypot(*(difference_norm(n, "forward", "neumann") / w for n, w in zip(self.pixels, h, strict=True)))
+
+    def forward(self, x: Array, out: Array) -> Array:
+        """out <- K x."""
+        for image, field in self._parts(x, out):
+            self._gradient(image, field)
+        if len(self.reflections) > 1:
+            out *= len(self.reflections) ** -0.5
+        return out
+
+    def adjoint(self, y: Array, out: Array, add: bool, work: Work = None) -> None:
+        """out <- K*y, or += with ``add``."""
+        m = len(self.reflections)
+        if m == 1:
+            self._gradient_adjoint(y, out, add)
+            return
+        part, total = (buffer(work, key, out, self.dims) for key in ("part", "total"))
+        for image, fields in zip(out.reshape((-1, *self.dims)), y.reshape((-1, *self.field_dims)), strict=True):
+            total[...] = 0
+            for axes, field in zip(self.reflections, fields, strict=True):
+                self._gradient_adjoint(field, part, False)
+                total += _flip(part, axes)
+            total *= m**-0.5
+            image[...] = image + total if add else total
+
+    def dual_step(self, y: Array, x: Array, sigma: float, radius: float, isotropic: bool, work: Work = None) -> None:
+        """y <- P(y + σ K x), P the projection on |y_i| <= radius."""
+        if self._fused(x):
+            root = math.sqrt(len(self.reflections))
+            for image, field in self._parts(x, y):
+                kernels.tv_dual_step(field, image, sigma / root, radius, ndim=self.ndim, isotropic=isotropic)
+            return
+        step = self.forward(x, buffer(work, "Kx", y))
+        step *= sigma
+        y += step
+        self.project(y, radius, isotropic)
+
+    def project(self, y: Array, radius: float, isotropic: bool) -> None:
+        """y <- P(y)."""
+        scale = self.modulus(y, isotropic)
+        scale /= radius
+        y /= backend.array_module(y).maximum(scale, 1)
+
+    def modulus(self, y: Array, isotropic: bool) -> Array:
+        """|y_i|, with the axes of the field: over channels and, where isotropic, directions."""
+        xp, nd = backend.array_module(y), self.ndim
+        axes = ((-(nd + 1),) if isotropic else ()) + ((-(nd + 2),) if self.channels else ())
+        squares = y.real**2 + y.imag**2 if y.dtype.kind == "c" else y * y
+        return xp.sqrt(squares.sum(axis=axes, keepdims=True) if axes else squares)
+
+    def value(self, x: Array, isotropic: bool) -> np.ndarray:
+        """c Σ_i |(Kx)_i| of every sample in float64, shape (samples,)."""
+        x = x.reshape((-1, *self.dims))
+        if self._fused(x):
+            flipped = (_flip(x, axes) for axes in self.reflections)
+            values = [kernels.tv_value(f, ndim=self.ndim, isotropic=isotropic) for f in flipped]
+            return sum(backend.to_host(v) for v in values) / len(values)
+        xp = backend.array_module(x)
+        x = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
+        field = self.forward(x, xp.empty((len(x), *self.field_dims), dtype=x.dtype))
+        return self.factor * backend.reduce_sum(self.modulus(field, isotropic), True)
+
+    # ------------------------------------------------------------ one image, one field
+
+    def _fused(self, x: Array) -> bool:
+        """Whether the kernels of pixel units do it."""
+        return self.spacing is None and self.ndim > 1 and not self.channels and x.dtype.kind == "f"
+
+    def _gradient(self, x: Array, out: Array) -> None:
+        if self.spacing is None and self.ndim > 1 and x.dtype.kind == "f":
+            kernels.gradient(x, out, ndim=self.ndim)
+        else:
+            spaced_gradient(x, out, self.spacing or (1.0,) * self.ndim)
+
+    def _gradient_adjoint(self, y: Array, out: Array, add: bool) -> None:
+        if self.spacing is None and self.ndim > 1 and y.dtype.kind == "f":
+            kernels.gradient_adjoint(y, out, ndim=self.ndim, add=add)
+        else:
+            spaced_gradient_adjoint(y, out, self.spacing or (1.0,) * self.ndim, add=add)
+
+    def _parts(self, x: Array, y: Array) -> Iterator[tuple[Array, Array]]:
+        """Every reflected image with the view of its field; the whole batch at once where there are no reflections."""
+        if len(self.reflections) == 1:
+            yield x, y
+            return
+        for image, fields in zip(x.reshape((-1, *self.dims)), y.reshape((-1, *self.field_dims)), strict=True):
+            for axes, field in zip(self.reflections, fields, strict=True):
+                yield _flip(image, axes), field
+
+
+def _subsets(nd: int) -> list[tuple[int, ...]]:
+    """All sets of the last nd axes."""
+    return [axes for k in range(nd + 1) for axes in itertools.combinations(range(-nd, 0), k)]
+
+
+def _flip(x: Array, axes: tuple[int, ...]) -> Array:
+    """``x`` reflected along the axes, contiguous."""
+    xp = backend.array_module(x)
+    return xp.ascontiguousarray(xp.flip(x, axes)) if axes else x

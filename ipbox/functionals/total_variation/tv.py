@@ -1,0 +1,79 @@
+"""Total variation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipbox.functionals.total_variation.gradient_norm import GradientNorm
+from ipbox.functionals.total_variation.image_gradient import ImageGradient
+
+
+class TV(GradientNorm):
+    r"""Total variation of images, real or complex, grey or in colour, in one to three dimensions.
+
+    .. math:: R(u) = V \sum_i |(∇u)_i|
+
+    ∇ are forward differences with Neumann boundary. :math:`|\cdot|` is the Euclidean length over the directions,
+    jointly over real and imaginary parts and over channels; where not isotropic, the sum over directions of the joint
+    moduli.  V is the volume of a voxel, so that R does not depend on the sampling.
+
+    Parameters
+    ----------
+    dims : tuple of int
+        Image shape, one to three axes, after that of the channels where there are some.
+    isotropic : bool
+    accuracy : float, optional
+        `prox` ends when its duality gap certifies ‖p - prox(x)‖ <= accuracy ‖x‖; 1e-4 for single precision and 1e-6
+        for double by default.
+    niter : int
+        Bound on the iterations of `prox`, which warns where it was not enough.
+    spacing : float or tuple of float, optional
+        Voxel size of every axis, in any unit; pixel units where not given.
+    channels : bool
+        The first axis of ``dims`` counts channels, which share their edges (vectorial TV).
+    symmetric : bool
+        The mean of R over the reflections of the image: it commutes with reflections and rotations by 90 degrees,
+        which the isotropic one does not.  2ᵈ times the work.
+
+    Notes
+    -----
+    prox_{τf}(z) minimises ½‖u - z‖² + τλ R(u); with a dual y, |y_i| <= τλV, the gap is
+    ½‖u - z + ∇*y‖² + τλ R(u) - <∇u, y>, and by strong convexity ½‖u - p‖² <= gap.  Solved by the fast gradient
+    projection method with restarts; with ``work`` the dual is kept and the next call starts from it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for other dims, spacings or accuracies, or ``symmetric`` without ``isotropic``.
+
+    References
+    ----------
+    Rudin, Osher and Fatemi, Physica D 60 (1992); Beck and Teboulle, IEEE Trans. Image Process. 18 (2009); Bresson and
+    Chan, Inverse Probl. Imaging 2 (2008) for channels.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> u = np.array([[0.0, 1.0], [0.0, 1.0]])
+    >>> ip.TV((2, 2)).value(u), ip.TV((2, 2), spacing=(2.0, 1.0)).value(u)
+    (2.0, 4.0)
+    >>> corner = np.array([[1.0, 0.0], [0.0, 0.0]])
+    >>> [round(ip.TV((2, 2)).value(np.rot90(corner, k)), 3) for k in range(4)]
+    [1.414, 2.0, 2.0, 2.0]
+    >>> [round(ip.TV((2, 2), symmetric=True).value(np.rot90(corner, k)), 3) for k in range(4)]
+    [1.854, 1.854, 1.854, 1.854]
+    """
+
+    def __init__(
+        self,
+        dims: tuple[int, ...],
+        isotropic: bool = True,
+        accuracy: float | None = None,
+        niter: int = 5000,
+        spacing: Any = None,
+        channels: bool = False,
+        symmetric: bool = False,
+    ) -> None:
+        if symmetric and not isotropic:
+            raise ValueError("symmetric is True and isotropic is False; anisotropic TV is symmetric already")
+        super().__init__(ImageGradient(dims, spacing, channels, symmetric), isotropic, accuracy, niter)
