@@ -12,7 +12,8 @@ from contracts.registry_solvers import RIDGE, STEP, operator
 
 import ipbox as ip
 from ipbox.backend import to_host
-from ipbox.solvers import State, krylov
+from ipbox.solvers import State
+from ipbox.solvers.krylov import cgls as krylov
 
 
 def ridge(xp: ModuleType = np) -> ip.Problem:

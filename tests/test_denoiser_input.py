@@ -7,7 +7,7 @@ import pytest
 from test_denoiser import Lambda, Shrink
 
 from ipbox.learned.priors import Denoiser
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 
 @pytest.fixture

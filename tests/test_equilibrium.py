@@ -15,7 +15,7 @@ from ipbox.learned.fixed_point import Anderson
 from ipbox.learned.maps.equilibrium import DeepEquilibrium
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
 from ipbox.learned.weights import load_weights, save_weights
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 torch.set_num_threads(1)
 

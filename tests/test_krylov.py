@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse.linalg
 
 import ipbox as ip
-from ipbox.solvers.hybrid import FlatGCV, Projected
+from ipbox.solvers.krylov.hybrid import FlatGCV, Projected
 
 
 def iterates(problem: ip.Problem, solver: ip.solvers.Solver, n: int, **options: Any) -> list[np.ndarray]:

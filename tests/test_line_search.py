@@ -11,7 +11,7 @@ from contracts.registry_solvers import operator
 
 import ipbox as ip
 from ipbox.functionals import Functional
-from ipbox.solvers.line_search import backtrack, strong_wolfe
+from ipbox.solvers.gradient.line_search import backtrack, strong_wolfe
 
 SEARCHES = [
     ip.ArmijoGradientDescent(),

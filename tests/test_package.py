@@ -178,7 +178,7 @@ def tops(names: Iterator[str]) -> set[str]:
 
 
 def layer(module: str) -> int:
-    """Layer of ``ipbox.solvers.core`` and the like; of ``ipbox`` and its flat names: above all."""
+    """Layer of ``ipbox.solvers.core.loop`` and the like; of ``ipbox`` and its flat names: above all."""
     parts = module.split(".")
     return LAYERS.index(parts[1]) if len(parts) > 1 and parts[1] in LAYERS else len(LAYERS)
 

@@ -16,7 +16,7 @@ from ipbox import backend
 from ipbox.learned.plug_and_play import pnp
 from ipbox.learned.priors import Denoiser
 from ipbox.operators import Operator
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 DIMS = (6, 5)
 METHODS = ("hqs", "forward_backward", "fista", "admm", "pdhg")

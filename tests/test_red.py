@@ -16,7 +16,7 @@ from ipbox import backend
 from ipbox.learned.priors import RED, Denoiser
 from ipbox.learned.red import red
 from ipbox.operators import Operator
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 METHODS = ("fixed_point", "steepest_descent", "admm")
 TIGHT = ip.stop.residual(1e-11, every=1)

@@ -11,7 +11,7 @@ import scipy.sparse
 
 import ipbox as ip
 from ipbox.backend import to_host
-from ipbox.solvers.subsets import access_order, random_order
+from ipbox.solvers.subsets.ordered import access_order, random_order
 
 
 @pytest.fixture

@@ -310,7 +310,7 @@ def test_preconditioner_meets_its_condition(rng: np.random.Generator) -> None:
 
 
 def test_preconditioned_gradient_has_the_sums_of_its_matrix() -> None:
-    from ipbox.solvers.preconditioned import _absolute_sums
+    from ipbox.solvers.primal_dual.preconditioned import _absolute_sums
 
     problem = ip.Problem(ip.TV(DIMS), dtype="float64")
     solver = ip.PreconditionedPDHG()

@@ -9,8 +9,8 @@ import pytest
 import scipy.optimize
 
 import ipbox as ip
-from ipbox.solvers.stochastic import curvature
-from ipbox.solvers.subsets import random_index, random_number
+from ipbox.solvers.primal_dual.spdhg import curvature
+from ipbox.solvers.subsets.ordered import random_index, random_number
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from contracts.registry_solvers import RIDGE, STEP, dense, operator
 
 import ipbox as ip
 from ipbox.backend import to_host
-from ipbox.solvers.noise_rules import MonotoneError, ncp_distance
+from ipbox.solvers.core.noise_rules import MonotoneError, ncp_distance
 
 stop = ip.stop
 DIMS = (3, 4)

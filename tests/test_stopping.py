@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ipbox as ip
-from ipbox.solvers.stopping import StopRule
+from ipbox.solvers.core.stopping import StopRule
 
 stop = ip.stop
 

@@ -12,7 +12,7 @@ from test_denoiser import Lambda
 import ipbox as ip
 from ipbox import backend
 from ipbox.learned.priors import LipschitzMonitor, TorchFunctional
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 # ---------------------------------------------------------------- monitor
 

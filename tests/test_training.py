@@ -16,7 +16,7 @@ from ipbox.learned import tensor_files
 from ipbox.learned.bridge import LinearMap
 from ipbox.learned.losses import Supervised
 from ipbox.learned.training import fit
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 # ---------------------------------------------------------------- what it finds
 

@@ -17,7 +17,7 @@ from ipbox.learned.maps.primal_dual import LearnedPrimalDual
 from ipbox.learned.maps.ramp import RampFilter
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
 from ipbox.learned.maps.variational_network import RadialBasis, VariationalNetwork, magnitude_loss, project_filters
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 
 @pytest.fixture

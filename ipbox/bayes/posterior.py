@@ -17,8 +17,8 @@ from ipbox.backend import Array
 from ipbox.bayes.diagnostics import effective_sample_size, split_r_hat
 from ipbox.bayes.samplers import Sampler
 from ipbox.solvers import Parts, Problem, Run, Solution, State, solve, stopping
-from ipbox.solvers.callbacks import Progress
-from ipbox.solvers.core import Verdict, check_kinds
+from ipbox.solvers.core.callbacks import Progress
+from ipbox.solvers.core.loop import Verdict, check_kinds
 
 
 @dataclass(frozen=True)

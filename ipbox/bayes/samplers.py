@@ -14,8 +14,8 @@ from ipbox.backend import Array
 from ipbox.functionals import Zero
 from ipbox.operators import Operator
 from ipbox.solvers import Parts, Problem, Solver, State, Verdict
-from ipbox.solvers.smooth import lipschitz_only_on
-from ipbox.solvers.subsets import check_seed
+from ipbox.solvers.gradient.descent import lipschitz_only_on
+from ipbox.solvers.subsets.ordered import check_seed
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel.filters import as_group, curvature, fenchel_gap, filter_matrix, huber, modulus, shrink
-from ipbox.solvers.stop_rule import not_negative, positive
+from ipbox.solvers.core.stop_rule import not_negative, positive
 
 MAX_STEPS = 400  # Newton steps of one denoising
 PATIENCE = 8  # multiplier steps that do not halve the gap

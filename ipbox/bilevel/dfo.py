@@ -16,9 +16,9 @@ from ipbox.bilevel.dfo_algorithm import Algorithm
 from ipbox.bilevel.dfo_log import Log
 from ipbox.bilevel.evaluations import check_callback
 from ipbox.bilevel.first_order import Box
-from ipbox.solvers.line_search import check_between
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.stop_rule import not_negative, positive
+from ipbox.solvers.core.stop_rule import not_negative, positive
+from ipbox.solvers.gradient.descent import check_count
+from ipbox.solvers.gradient.line_search import check_between
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox.bilevel.dfo_model import Point
 from ipbox.bilevel.evaluations import check_checkpoint
-from ipbox.solvers.state import State
+from ipbox.solvers.core.state import State
 
 if TYPE_CHECKING:
     from ipbox.bilevel.dfo_algorithm import Request

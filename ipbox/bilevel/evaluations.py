@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel.result import BilevelResult
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.state import State
+from ipbox.solvers.core.state import State
+from ipbox.solvers.gradient.descent import check_count
 
 
 class EndOfBudget(Exception):

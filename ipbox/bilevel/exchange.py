@@ -10,8 +10,8 @@ import numpy as np
 
 from ipbox.bilevel.hypergradient import hypergradient
 from ipbox.bilevel.problem import Evaluation, Evaluator
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.stop_rule import positive
+from ipbox.solvers.core.stop_rule import positive
+from ipbox.solvers.gradient.descent import check_count
 
 
 @dataclass

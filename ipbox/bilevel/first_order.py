@@ -19,8 +19,8 @@ from ipbox.bilevel.hypergradient import Hypergradient, hypergradient
 from ipbox.bilevel.oracle import LowerSolution
 from ipbox.bilevel.problem import Evaluation, Evaluator
 from ipbox.bilevel.result import BilevelResult
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.state import State
+from ipbox.solvers.core.state import State
+from ipbox.solvers.gradient.descent import check_count
 
 
 class OutOfWork(Exception):

@@ -12,7 +12,7 @@ from ipbox.bilevel.filters import dct_filters
 from ipbox.bilevel.terms import ParametricTerm
 from ipbox.bilevel.transfer import smooth_bound
 from ipbox.functionals import Functional
-from ipbox.solvers.smooth import check_count
+from ipbox.solvers.gradient.descent import check_count
 
 # Where learning starts, and units of θ in which objectives of denoising curve about alike: weights matter most.
 START = {"log weight": -5.0, "log nu": -5.0, "log alpha": -4.5, "log eta": -1.5}

@@ -9,9 +9,9 @@ import numpy as np
 from ipbox.bilevel.first_order import FirstOrder, Run
 from ipbox.bilevel.hypergradient import Hypergradient
 from ipbox.bilevel.maid import norm
-from ipbox.solvers.line_search import check_between
-from ipbox.solvers.state import State
-from ipbox.solvers.stop_rule import not_negative, positive
+from ipbox.solvers.core.state import State
+from ipbox.solvers.core.stop_rule import not_negative, positive
+from ipbox.solvers.gradient.line_search import check_between
 
 SCHEDULES = ("exponential", "quadratic", "cubic", "exact")
 C = 0.25

@@ -11,9 +11,9 @@ import numpy as np
 
 from ipbox.bilevel.first_order import Box, FirstOrder, Run
 from ipbox.bilevel.maid import norm
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.state import State
-from ipbox.solvers.stop_rule import not_negative, positive
+from ipbox.solvers.core.state import State
+from ipbox.solvers.core.stop_rule import not_negative, positive
+from ipbox.solvers.gradient.descent import check_count
 
 
 class _Enough(Exception):

@@ -19,7 +19,7 @@ from ipbox.bilevel.penalties import Penalty
 from ipbox.bilevel.problem import BilevelProblem
 from ipbox.bilevel.terms import ParametricTerm, Weight
 from ipbox.functionals import Functional
-from ipbox.solvers.core import Solver
+from ipbox.solvers.core.loop import Solver
 
 LARGEST = 20  # |log10| of a weight to start from: beyond, the weight itself was given
 

@@ -13,10 +13,10 @@ from ipbox.bilevel.hypergradient import Hypergradient
 from ipbox.bilevel.problem import Evaluation
 from ipbox.bilevel.secants import Secants
 from ipbox.bilevel.value_bounds import ValueBounds, corrected_bounds, correction_helps, plain_bounds
-from ipbox.solvers.line_search import check_between
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.state import State
-from ipbox.solvers.stop_rule import not_negative, positive
+from ipbox.solvers.core.state import State
+from ipbox.solvers.core.stop_rule import not_negative, positive
+from ipbox.solvers.gradient.descent import check_count
+from ipbox.solvers.gradient.line_search import check_between
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ipbox.bilevel.cost import Cost
 from ipbox.bilevel.evaluations import Evaluations, check_same_problem
 from ipbox.bilevel.first_order import Box
 from ipbox.bilevel.result import BilevelResult
-from ipbox.solvers.stop_rule import positive
+from ipbox.solvers.core.stop_rule import positive
 
 LN10 = math.log(10.0)
 

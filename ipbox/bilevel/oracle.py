@@ -17,9 +17,9 @@ from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.base import Work
 from ipbox.operators import counting
 from ipbox.solvers import Diverged, GradientDescent, Nesterov, Problem, solve
-from ipbox.solvers.core import Run, Solver
-from ipbox.solvers.stop_rule import StopRule
-from ipbox.solvers.stopping import niter
+from ipbox.solvers.core.loop import Run, Solver
+from ipbox.solvers.core.stop_rule import StopRule
+from ipbox.solvers.core.stopping import niter
 
 MAX_ITERATIONS = 1_000_000
 FUSED = {Nesterov: "fista", GradientDescent: "gradient"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ipbox.bilevel.lower import LowerLevel
-from ipbox.solvers.stop_rule import not_negative, positive
+from ipbox.solvers.core.stop_rule import not_negative, positive
 
 
 class Penalty:

@@ -17,8 +17,8 @@ from ipbox.bilevel.lower import LowerLevel
 from ipbox.bilevel.oracle import MAX_ITERATIONS, LowerSolution, solve_lower
 from ipbox.bilevel.penalties import Penalty
 from ipbox.bilevel.samples import by_processes, norms
-from ipbox.solvers.core import Solver
-from ipbox.solvers.smooth import check_count
+from ipbox.solvers.core.loop import Solver
+from ipbox.solvers.gradient.descent import check_count
 
 
 @dataclass(repr=False, eq=False)

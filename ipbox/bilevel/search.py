@@ -15,8 +15,8 @@ import numpy as np
 from ipbox.bilevel.evaluations import Evaluations
 from ipbox.bilevel.first_order import Box
 from ipbox.bilevel.result import BilevelResult
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.stop_rule import positive
+from ipbox.solvers.core.stop_rule import positive
+from ipbox.solvers.gradient.descent import check_count
 
 AT_MOST = 3  # parameters of a grid
 

@@ -16,7 +16,7 @@ from ipbox.functionals.core.base import REAL_DTYPES, Work, buffer
 from ipbox.functionals.total_variation.smoothed import THIRD
 from ipbox.kernels import tgv as kernels
 from ipbox.operators.core.base import Operator, check_dims
-from ipbox.solvers.stop_rule import positive
+from ipbox.solvers.core.stop_rule import positive
 
 
 class ImagePart(Operator):

@@ -19,8 +19,8 @@ from ipbox.bilevel.lbfgsb import scipy_lbfgsb
 from ipbox.bilevel.problem import BilevelProblem, Evaluator
 from ipbox.bilevel.result import BilevelResult
 from ipbox.bilevel.samples import norms
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.stop_rule import not_negative
+from ipbox.solvers.core.stop_rule import not_negative
+from ipbox.solvers.gradient.descent import check_count
 
 ALGORITHMS = ("fista", "gradient")
 STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order

@@ -14,8 +14,8 @@ from ipbox import backend, metrics
 from ipbox.backend import Array
 from ipbox.evaluate.differentiable import Differentiable, as_differentiable
 from ipbox.operators import as_operator
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.stop_rule import positive
+from ipbox.solvers.core.stop_rule import positive
+from ipbox.solvers.gradient.descent import check_count
 
 
 @dataclass(frozen=True)

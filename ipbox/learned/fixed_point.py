@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ipbox.solvers.smooth import check_count
+from ipbox.solvers.gradient.descent import check_count
 
 __all__ = ["Anderson", "FixedPoint"]
 

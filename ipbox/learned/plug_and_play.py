@@ -20,7 +20,7 @@ from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.iterative import batch_of
 from ipbox.reconstruct.minimise import make_constraint
 from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solution, Solver, solve, stopping
-from ipbox.solvers.stop_rule import StopRule
+from ipbox.solvers.core.stop_rule import StopRule
 
 METHODS = ("hqs", "forward_backward", "fista", "admm", "pdhg")
 LAM = 0.23  # of Zhang et al. 2021

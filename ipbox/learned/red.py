@@ -19,7 +19,7 @@ from ipbox.learned.start import starting_image
 from ipbox.operators import as_operator
 from ipbox.reconstruct.iterative import batch_of
 from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping
-from ipbox.solvers.stop_rule import StopRule
+from ipbox.solvers.core.stop_rule import StopRule
 
 METHODS = ("fixed_point", "steepest_descent", "admm")
 

@@ -13,7 +13,7 @@ import torch
 from ipbox.learned.batches import Batches, as_batch
 from ipbox.learned.checkpoints import describe
 from ipbox.learned.options import Options
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["Run"]
 

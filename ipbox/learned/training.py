@@ -13,7 +13,7 @@ import torch
 from ipbox.learned import checkpoints
 from ipbox.learned.options import Options
 from ipbox.learned.run import Run
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["FitResult", "fit"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ipbox.problems.photographs import _LUMINANCE
-from ipbox.solvers.smooth import check_count
+from ipbox.solvers.gradient.descent import check_count
 
 __all__ = ["TEST", "TRAIN", "photograph_crops"]
 

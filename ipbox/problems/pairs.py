@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ipbox.problems.crops import photograph_crops
-from ipbox.solvers.smooth import check_count
-from ipbox.solvers.stop_rule import not_negative
+from ipbox.solvers.core.stop_rule import not_negative
+from ipbox.solvers.gradient.descent import check_count
 
 __all__ = ["interval_pairs", "photograph_pairs"]
 

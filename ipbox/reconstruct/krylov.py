@@ -10,7 +10,7 @@ from ipbox.functionals import L2
 from ipbox.operators import as_operator
 from ipbox.reconstruct.iterative import batch_of
 from ipbox.solvers import LSQR, HybridLSQR, Problem, Solution, solve, stopping
-from ipbox.solvers.hybrid import FlatGCV
+from ipbox.solvers.krylov.hybrid import FlatGCV
 
 
 def lsqr(

@@ -19,7 +19,7 @@ from ipbox.learned.maps.channels import from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.info import AnalyticInfo
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["DeepEquilibrium"]
 

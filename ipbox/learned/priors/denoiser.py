@@ -15,7 +15,7 @@ from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.monitor import LipschitzMonitor
 from ipbox.learned.priors.network import Network
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 
 class Denoiser(Functional):

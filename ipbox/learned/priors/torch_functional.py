@@ -13,7 +13,7 @@ from ipbox.backend import Array
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.network import Network, evaluation
-from ipbox.solvers.divergence import Diverged
+from ipbox.solvers.core.divergence import Diverged
 
 
 class TorchFunctional(Functional):

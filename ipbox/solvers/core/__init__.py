@@ -1,0 +1,1 @@
+"""Problem, state, protocol, the one loop, stop rules and callbacks."""

@@ -1,0 +1,245 @@
+"""Callbacks of the loop: progress bar, history, metrics against a known truth, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+
+if TYPE_CHECKING:
+    from ipbox.solvers.core.loop import Run
+
+
+class Progress:
+    """A tqdm bar; it moves on its own time, so that it costs nothing at fast iterations.
+
+    Examples
+    --------
+    >>> from ipbox.solvers.core.callbacks import Progress
+    >>> bar = Progress()
+    """
+
+    def __init__(self, description: str | None = None) -> None:
+        self.description = description
+        self._bar: Any = None
+
+    def __call__(self, run: Run) -> None:
+        if self._bar is None:
+            from tqdm.auto import tqdm
+
+            name = self.description or type(run.solver).__name__
+            self._bar = tqdm(desc=name, unit="it", initial=run.k, mininterval=0.2)
+        self._bar.update(run.k - self._bar.n)
+
+    def finish(self, run: Run) -> None:
+        """Close the bar, naming the rule that fired."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"stop: {run.stop}" if isinstance(run.stop, str) else "")
+            self._bar.close()
+            self._bar = None
+
+
+class History:
+    """Record quantities every ``every`` iterations in the solution's ``history``.
+
+    Parameters
+    ----------
+    every : int
+    objective, data_residual, gap : bool
+        What to evaluate (each costs what it costs; the objective is never computed unasked).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> p = ip.Problem(ip.L2(ip.Identity((2,), "float64"), np.ones(2)))
+    >>> sol = ip.solve(p, ip.GradientDescent(), stop=ip.stop.niter(2), callbacks=[ip.callbacks.History(1)])
+    >>> [r["k"] for r in sol.history]
+    [0, 1, 2]
+    """
+
+    def __init__(self, every: int = 10, objective: bool = True, data_residual: bool = False, gap: bool = False) -> None:
+        self.every = _every(every)
+        self._wanted = {"objective": objective, "data_residual": data_residual, "gap": gap}
+
+    def __call__(self, run: Run) -> None:
+        if _due(run, self.every):
+            record = _record(run)
+            record.update({name: getattr(run, name)() for name, on in self._wanted.items() if on})
+            run.history.append(record)
+
+
+class Metrics:
+    """Compare the iterate with a known truth every ``every`` iterations; recorded in ``history``.
+
+    Parameters
+    ----------
+    x_true : array
+    every : int
+    metrics : dict of functions (x, x_true) -> number, optional
+        PSNR and NRMSE by default.
+    """
+
+    def __init__(
+        self,
+        x_true: Array,
+        every: int = 10,
+        metrics: dict[str, Callable[[Array, Array], float]] | None = None,
+    ) -> None:
+        from ipbox import metrics as shelf
+
+        self.x_true, self.every = x_true, _every(every)
+        self.metrics = {"psnr": shelf.psnr, "nrmse": shelf.nrmse} if metrics is None else metrics
+
+    def __call__(self, run: Run) -> None:
+        if _due(run, self.every):
+            run.history.append(
+                {**_record(run), **{name: _values(f, self.x_true, run) for name, f in self.metrics.items()}}
+            )
+
+
+class Best:
+    """Keep the best iterate where the truth is known.
+
+    It is held in the state, so that a resumed run knows of it; in a batch every sample has its own.
+
+    Parameters
+    ----------
+    x_true : array
+        The truth, in the image's shape (of a batch, with its axis).
+    metric : function (x, x_true) -> number, optional
+        The larger the better; PSNR by default.
+
+    Attributes
+    ----------
+    x : array
+    k : int
+        Its iteration.
+    value : float
+        Its metric.  In a batch ``k`` and ``value`` have one entry per sample.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> best = ip.callbacks.Best(np.array([0.5, 0.5]))
+    >>> problem = ip.Problem(ip.L2(ip.Identity((2,), "float64"), np.ones(2)))
+    >>> sol = ip.solve(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(4), callbacks=[best])
+    >>> best.k, best.x
+    (1, array([0.5, 0.5]))
+    """
+
+    def __init__(self, x_true: Array, metric: Callable[[Array, Array], float] | None = None) -> None:
+        if not backend.is_array(x_true):
+            raise TypeError(f"x_true is {type(x_true).__name__}; expected an array of the image's shape")
+        if metric is None:
+            from ipbox.metrics import psnr as metric
+        self.x_true, self.metric = x_true, metric
+        self._kept: dict[str, Any] = {}
+
+    def __call__(self, run: Run) -> None:
+        kept = run.state.loop.get("best")
+        if kept is None:
+            if self.x_true.shape != run.x.shape:
+                raise ValueError(f"x_true has shape {self.x_true.shape}; expected that of the image, {run.x.shape}")
+            size = () if run.batch is None else run.batch
+            kept = {"x": run.x.copy(), "k": np.zeros(size, np.int64), "value": np.full(size, -np.inf)}
+            run.state.loop["best"] = kept
+        if run.batch is None:
+            self._compare(run, kept, (), run.x, self.x_true)
+        else:
+            for i, j in enumerate(range(run.batch) if run.samples is None else run.samples):
+                self._compare(run, kept, i, run.x[i], self.x_true[j])
+        self._kept = kept
+
+    def _compare(self, run: Run, kept: dict[str, Any], i: Any, x: Array, x_true: Array) -> None:
+        value = float(self.metric(x, x_true))
+        if value > kept["value"][i]:
+            kept["x"][i], kept["k"][i], kept["value"][i] = x, run.k, value
+
+    def finish(self, run: Run) -> None:
+        """Of a batch, gather the samples that were done earlier."""
+        self._kept = run.whole_state().loop.get("best", self._kept)
+
+    @property
+    def x(self) -> Array:
+        return self._kept["x"]
+
+    @property
+    def k(self) -> Any:
+        k = self._kept["k"]
+        return int(k) if k.ndim == 0 else k
+
+    @property
+    def value(self) -> Any:
+        value = self._kept["value"]
+        return float(value) if value.ndim == 0 else value
+
+
+class Checkpoint:
+    """Save the state atomically every ``every`` iterations or ``seconds`` seconds, and at the end.
+
+    Go on with ``ip.solve(problem, solver, state=path)``.
+
+    Parameters
+    ----------
+    path : str or Path
+        An .npz file.
+    every : int, optional
+    seconds : float, optional
+        60 where neither is given.
+    """
+
+    def __init__(self, path: str | Path, every: int | None = None, seconds: float | None = None) -> None:
+        self.path = Path(path)
+        if self.path.suffix != ".npz":
+            raise ValueError(f"path is {path}; expected a file that ends in .npz")
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"path is {path}; its folder does not exist")
+        self.every = None if every is None else _every(every)
+        if seconds is not None and not 0 < seconds < np.inf:
+            raise ValueError(f"seconds is {seconds}; expected a positive number")
+        self.interval = 60.0 if every is None and seconds is None else seconds
+        self._last = time.monotonic()
+
+    def __call__(self, run: Run) -> None:
+        due = self.every is not None and run.k % self.every == 0
+        late = self.interval is not None and time.monotonic() - self._last >= self.interval
+        if due or late:
+            run.whole_state().save(self.path)
+            self._last = time.monotonic()
+
+    def finish(self, run: Run) -> None:
+        """Save the last state, also after an interruption (unless it came in the middle of a step)."""
+        if not run.in_step:
+            run.whole_state().save(self.path)
+
+
+def _values(metric: Callable[[Array, Array], float], x_true: Array, run: Run) -> Any:
+    """A number, or one for each sample that is still running."""
+    if run.batch is None:
+        return metric(run.x, x_true)
+    samples = range(run.batch) if run.samples is None else run.samples
+    return np.array([metric(x, x_true[i]) for x, i in zip(run.x, samples, strict=True)])
+
+
+def _due(run: Run, every: int) -> bool:
+    """Every so often, and where the run (or a sample of a batch) stops."""
+    stops = run.stop if isinstance(run.stop, list) else [run.stop]
+    return run.k % every == 0 or any(name is not None for name in stops)
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """What every record has; of a batch also the samples it is about."""
+    record = {"k": run.k, "seconds": run.seconds}
+    return record if run.samples is None else {**record, "samples": run.samples.tolist()}
+
+
+def _every(every: int) -> int:
+    if not isinstance(every, int | np.integer) or every < 1:
+        raise ValueError(f"every is {every!r}; expected a positive integer")
+    return int(every)

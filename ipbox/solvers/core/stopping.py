@@ -1,0 +1,211 @@
+"""Stop rules, combined with ``|`` and ``&``; the solution says which one fired.
+
+Every rule is a frozen description.  What it must remember between steps it keeps in the state, so that a resumed run
+stops where an unbroken one does.
+"""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.solvers.core.noise_rules import monotone_error, ncp, poisson_discrepancy
+from ipbox.solvers.core.stop_rule import StopRule, check_batch, check_every, check_noise_level, positive
+
+if TYPE_CHECKING:
+    from ipbox.solvers.core.loop import Run, Solver
+    from ipbox.solvers.core.problem import Parts
+
+
+__all__ = [
+    "StopRule",
+    "discrepancy",
+    "gap",
+    "monotone_error",
+    "ncp",
+    "niter",
+    "poisson_discrepancy",
+    "primal_dual_residual",
+    "relative_change",
+    "residual",
+    "wall_time",
+]
+
+
+@dataclass(frozen=True)
+class Niter(StopRule):
+    n: int
+    total: bool = False
+
+    @property
+    def name(self) -> str:
+        return "niter"
+
+    def met(self, run: Run) -> bool:
+        start = 0 if self.total else run.state.loop.get("k0", run.k0)
+        return run.k - start >= self.n
+
+
+@dataclass(frozen=True)
+class Discrepancy(StopRule):
+    noise_level: Any
+    safety: float
+    every: int
+
+    @property
+    def name(self) -> str:
+        return "discrepancy"
+
+    def check_applies(self, solver: Solver, parts: Parts) -> None:
+        if parts.problem.fidelity is None:
+            raise ValueError("stop.discrepancy needs a data fidelity such as L2(A, b) in the objective")
+        check_batch(self.noise_level, parts)
+
+    def met(self, run: Run) -> Any:
+        return run.data_residual() <= self.safety * np.asarray(self.noise_level)
+
+    def take(self, index: np.ndarray) -> StopRule:
+        return replace(self, noise_level=self.noise_level[index]) if np.ndim(self.noise_level) else self
+
+
+@dataclass(frozen=True)
+class Gap(StopRule):
+    tol: float
+    every: int
+
+    @property
+    def name(self) -> str:
+        return "gap"
+
+    def check_applies(self, solver: Solver, parts: Parts) -> None:
+        solver.check_gap(parts)
+
+    def met(self, run: Run) -> Any:
+        return run.gap() <= self.tol
+
+
+@dataclass(frozen=True)
+class Residual(StopRule):
+    tol: float
+    every: int
+
+    @property
+    def name(self) -> str:
+        return "residual"
+
+    def met(self, run: Run) -> Any:
+        return run.residual() <= self.tol
+
+
+@dataclass(frozen=True)
+class PrimalDualResidual(StopRule):
+    tol: float
+    every: int
+
+    @property
+    def name(self) -> str:
+        return "primal_dual_residual"
+
+    def check_applies(self, solver: Solver, parts: Parts) -> None:
+        base = type(solver).__mro__[-2]  # Solver, which core defines
+        if type(solver).primal_dual_residual is base.primal_dual_residual:
+            solver.primal_dual_residual(parts, None)  # says that it has none
+
+    def met(self, run: Run) -> Any:
+        return run.primal_dual_residual() <= self.tol
+
+
+@dataclass(frozen=True)
+class RelativeChange(StopRule):
+    tol: float
+    every: int
+
+    @property
+    def name(self) -> str:
+        return "relative_change"
+
+    def met(self, run: Run) -> Any:
+        batched, memory = run.batch is not None, run.state.loop
+        old = memory.get("x_old")
+        if old is None:
+            memory.update(x_old=run.x.copy(), x_old_k=run.k, change=np.full(run.batch or 1, np.inf))
+        elif memory["x_old_k"] != run.k:  # a resumed run is asked again where the last one ended
+            size = np.sqrt(backend.sum_squares(run.x, batched))
+            change = np.sqrt(backend.sum_squares(run.x - old, batched))
+            memory["change"] = np.atleast_1d(np.where(change > 0, change / np.where(size > 0, size, 1), 0))
+            memory["x_old_k"] = run.k
+            old[...] = run.x
+        return memory["change"] <= self.tol
+
+
+@dataclass(frozen=True)
+class WallTime(StopRule):
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return "wall_time"
+
+    def met(self, run: Run) -> bool:
+        return run.seconds >= self.seconds
+
+
+# ---------------------------------------------------------------- what users write
+
+
+def niter(n: int, total: bool = False) -> StopRule:
+    """After ``n`` iterations of this call (of the whole run, resumed parts included, with ``total``).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> rule = ip.stop.gap(1e-4) | ip.stop.niter(2000)
+    """
+    if not isinstance(n, numbers.Integral) or n < 0:
+        raise ValueError(f"niter is {n!r}; expected a non-negative integer")
+    return Niter(int(n), total)
+
+
+def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopRule:
+    """Morozov's discrepancy principle: ‖Au - b‖ <= safety · noise_level, the expected norm of the noise.
+
+    ``noise_level`` is a number, or one per sample of a batch.
+    """
+    return Discrepancy(check_noise_level(noise_level), positive(safety, "safety"), check_every(every))
+
+
+def gap(tol: float, every: int = 10) -> StopRule:
+    """Duality gap <= tol · |primal objective|; refused, with the reason, where the dual value is infinite."""
+    return Gap(positive(tol, "tol"), check_every(every))
+
+
+def residual(tol: float, every: int = 10) -> StopRule:
+    """The solver's fixed-point residual, relative, <= tol (gradient norm for smooth problems)."""
+    return Residual(positive(tol, "tol"), check_every(every))
+
+
+def primal_dual_residual(tol: float, every: int = 10) -> StopRule:
+    """Both optimality conditions of a saddle point fulfilled to ``tol``, relative; of primal-dual solvers.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.eye(4)) + 0.1 * ip.TV((4, 4)))
+    >>> ip.solve(problem, ip.PDHG(), stop=ip.stop.primal_dual_residual(1e-4)).stop
+    'primal_dual_residual'
+    """
+    return PrimalDualResidual(positive(tol, "tol"), check_every(every))
+
+
+def relative_change(tol: float, every: int = 1) -> StopRule:
+    """‖u - u_old‖ <= tol ‖u‖ between checks: it says that steps are small, not that the solution is near."""
+    return RelativeChange(positive(tol, "tol"), check_every(every))
+
+
+def wall_time(seconds: float) -> StopRule:
+    """After so many seconds, resumed parts included."""
+    return WallTime(positive(seconds, "seconds"))

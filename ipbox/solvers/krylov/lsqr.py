@@ -1,0 +1,133 @@
+"""LSQR: least squares by Golub and Kahan's bidiagonalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.solvers.core.loop import Certificate, Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.gradient.line_search import ratio, squares
+from ipbox.solvers.krylov.cgls import (
+    adjoint,
+    check_least_squares,
+    forward,
+    gradient_certificate,
+    residuals,
+    stacked_squares,
+)
+
+
+@dataclass(frozen=True)
+class LSQR(Solver):
+    """Paige and Saunders' LSQR for a sum of L2 terms Σ λ_i/2 ‖A_i u - b_i‖².
+
+    It makes the iterates of `CGLS` in another way, by the QR factorisation of the bidiagonal matrix, and knows
+    ‖r‖ = φ̄ and ‖A*r‖ = φ̄ α |c| of each; A and A* are applied once.  One L2 term is regularised by stopping early; a
+    second one, ``0.1 * L2()``, damps.
+
+    References
+    ----------
+    Paige and Saunders, ACM Trans. Math. Software 8 (1982).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.as_operator(np.diag([1.0, 2.0]))
+    >>> ip.solve(ip.Problem(ip.L2(A, np.array([1.0, 4.0]))), ip.LSQR(), stop=ip.stop.niter(2)).x.round(6)
+    array([1., 2.])
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("smooth",)
+
+    def prepare(self, problem: Problem) -> Parts:
+        check_least_squares(problem, "LSQR")
+        return super().prepare(problem)
+
+    def init(self, p: Parts, x0: Array) -> State:
+        s = State(x=x0)
+        start_bidiagonalisation(p, s)
+        s.w = s.v.copy()
+        s.phi_bar, s.rho_bar = s.beta, s.alpha
+        s.gradient, s.gradient0 = s.alpha * s.beta, s.alpha * s.beta
+        return s
+
+    def step(self, p: Parts, s: State) -> None:
+        bidiagonalise(p, s)
+        rho = np.hypot(s.rho_bar, s.beta)
+        c, sine = ratio(s.rho_bar, rho), ratio(s.beta, rho)
+        backend.axpy(ratio(c * s.phi_bar, rho), s.w, s.x)
+        s.w *= backend.per_sample(-ratio(sine * s.alpha, rho), s.w)
+        s.w += s.v
+        s.rho_bar, s.phi_bar = -c * s.alpha, sine * s.phi_bar
+        s.gradient = s.phi_bar * s.alpha * np.abs(c)
+
+    def residual(self, p: Parts, s: State) -> Any:
+        """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""
+        return ratio(s.gradient, s.gradient0)
+
+    def data_residual(self, p: Parts, s: State) -> Any:
+        if len(p.problem.terms) > 1:
+            return super().data_residual(p, s)
+        return s.phi_bar / np.sqrt(p.problem.fidelity.weight)
+
+    def certificate(self, p: Parts, s: State) -> Certificate:
+        return gradient_certificate(p, s) or super().certificate(p, s)
+
+    def _theorem(self, p: Parts) -> Verdict:
+        return Verdict(True, "a convex quadratic: exact in at most rank(A) steps without rounding (Paige and Saunders)")
+
+
+def start_bidiagonalisation(p: Parts, s: State) -> None:
+    """β u = b - A x, α v = A*u, ‖u‖ = ‖v‖ = 1; for several terms A is their stack and ‖u‖² = Σ λ_i ‖u_i‖²."""
+    s.u, s.v, s.g = residuals(p, s.x), p.xp.empty_like(s.x), p.xp.empty_like(s.x)
+    s.q = [p.xp.empty_like(u) for u in s.u]
+    s.beta = _normalise(s.u, np.sqrt(stacked_squares(p, s.u)))
+    adjoint(p, s.u, s.v)
+    s.alpha = _normalise([s.v], np.sqrt(squares(s.v, p)))
+
+
+def bidiagonalise(p: Parts, s: State, basis: Array | None = None) -> None:
+    """β u ← A v - α u, α v ← A*u - β v; v is orthogonalised against ``basis``, which rounding makes necessary.
+
+    ``basis`` has real matrices with orthonormal rows, one for each sample, as `rows` gives them.
+    """
+    forward(p, s.v, s.q)
+    for u, q in zip(s.u, s.q, strict=True):
+        u *= backend.per_sample(-s.alpha, u)
+        u += q
+    s.beta = _normalise(s.u, np.sqrt(stacked_squares(p, s.u)))
+    adjoint(p, s.u, s.g)
+    s.v *= backend.per_sample(-s.beta, s.v)
+    s.v += s.g
+    if basis is not None:
+        _orthogonalise(p, s.v, basis)
+    s.alpha = _normalise([s.v], np.sqrt(squares(s.v, p)))
+
+
+def rows(p: Parts, x: Array, n: int = 1) -> Array:
+    """The n images of each sample as real vectors, a view of shape (samples, n, pixels)."""
+    return x.view(backend.real_dtype(x.dtype)).reshape(p.batch or 1, n, -1)
+
+
+def _orthogonalise(p: Parts, x: Array, basis: Array) -> None:
+    """v ← v - VᵀVv, twice; 0 where the second time more than halves it: v lay in the space of V, but for rounding.
+
+    Two times are enough (Parlett, The Symmetric Eigenvalue Problem, 1998, section 6.9).
+    """
+    sizes = []
+    for _ in range(2):
+        for V, v in zip(basis, rows(p, x)[:, 0], strict=True):
+            v -= (V @ v) @ V
+        sizes.append(squares(x, p))
+    x *= backend.per_sample(np.where(sizes[1] < 0.25 * sizes[0], 0.0, 1.0), x)
+
+
+def _normalise(blocks: list[Array], size: Any) -> Any:
+    """Divide by ``size``, a number or one per sample, and return it; zeros stay."""
+    for a in blocks:
+        a *= backend.per_sample(ratio(1.0, size), a)
+    return size

@@ -1,0 +1,260 @@
+"""Algebraic reconstruction: projections onto the equations of A u = b, one after another or all at once."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals import L2, Box, Zero
+from ipbox.operators import Operator
+from ipbox.solvers.core.loop import Solver, State, Verdict
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.subsets import row_weights
+from ipbox.solvers.subsets.ordered import (
+    SplitParts,
+    access_order,
+    check_seed,
+    check_subsets,
+    random_order,
+    split,
+)
+
+
+@dataclass(frozen=True)
+class _Algebraic(Solver):
+    """What the methods share: L2(A, b), with bounds on u or without, and a relaxation 0 < λ < 2."""
+
+    relaxation: float = 1.0
+    takes: ClassVar[tuple[str, ...]] = ("prox",)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.relaxation, numbers.Real) or not 0 < self.relaxation < 2:
+            raise ValueError(f"relaxation is {self.relaxation!r}; expected a number in (0, 2)")
+
+    def prepare(self, problem: Problem) -> Parts:
+        p = split(problem, self._n_blocks(problem), self.takes, type(self).__name__)
+        if not isinstance(problem.fidelity, L2):
+            raise ValueError(f"{problem.fidelity.name} fits no role of {type(self).__name__}: it expects L2(A, b)")
+        if not isinstance(p.prox, Zero | Box):
+            raise ValueError(f"{p.prox.name} is no bound on u; {type(self).__name__} expects NonNegative or Box")
+        p.labels = {"data": [problem.fidelity.name], "prox": p.labels["prox"]}
+        return p
+
+    def _n_blocks(self, problem: Problem) -> int:
+        return 1
+
+    def residual(self, p: SplitParts, s: State) -> Any:
+        """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, for one more iteration."""
+        new = State(**{**vars(s), "x": s.x.copy(), "d": s.d.copy(), "r": _copy(s.r)})
+        self.step(p, new)
+        sizes = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, new.x, new.x - s.x)]
+        return sizes[2] / np.maximum(np.maximum(sizes[0], sizes[1]), np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True)
+class Kaczmarz(_Algebraic):
+    """Kaczmarz's method (ART): u ← P(u - λ C A_i* R_i (A_i u - b_i)) for one block A_i of A after another.
+
+    One iteration is a sweep: every block once.  The blocks of a matrix are its rows a_i, with R_i = 1/‖a_i‖², C = 1.
+    Those of a non-negative operator are views, with R_i = 1/(A_i 1) and C = 1/max_i A_i* 1 (SART); those of others
+    have R_i = 1/‖A_i‖².  P projects onto bounds (`NonNegative`, `Box`) where the problem has them.
+
+    Parameters
+    ----------
+    relaxation : float
+        0 < λ < 2.
+    blocks : int, optional
+        Number of blocks, subsets i::n of the rows or views.  By default one for each, at most 20 for operators that
+        have signs.
+    order : {"interleaved", "sequential", "random"}
+        Views far apart after each other (Herman and Meyer), as they come, or a new permutation for each sweep.
+    seed : int
+        Of the permutations.
+
+    Notes
+    -----
+    Where A u = b has solutions, it converges to one: that closest to the start for C = 1 without bounds.  Otherwise
+    the blocks of a sweep pull towards different images, and the result moves with λ.
+
+    References
+    ----------
+    Kaczmarz, Bull. Int. Acad. Polon. Sci. A35 (1937); Gordon, Bender and Herman, J. Theor. Biol. 29 (1970); Andersen
+    and Kak, Ultrason. Imaging 6 (1984); Elfving, Numer. Math. 35 (1980).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.as_operator(np.array([[1.0, 1.0], [1.0, -1.0]]))
+    >>> problem = ip.Problem(ip.L2(A, np.array([3.0, -1.0])))
+    >>> ip.solve(problem, ip.Kaczmarz(), stop=ip.stop.niter(1)).x                # orthogonal rows: one sweep
+    array([1., 2.])
+    """
+
+    blocks: int | None = None
+    order: str = "interleaved"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_seed(self.seed)
+        if self.blocks is not None:
+            check_subsets(self.blocks, "blocks")
+        if self.order not in ("interleaved", "sequential", "random"):
+            raise ValueError(f"order is {self.order!r}; expected 'interleaved', 'sequential' or 'random'")
+
+    def _n_blocks(self, problem: Problem) -> int:
+        A = getattr(problem.fidelity, "A", None)
+        if self.blocks is not None or A is None:
+            return self.blocks or 1
+        return A.dimsd[0] if row_weights.is_known(A) else min(20, A.dimsd[0])
+
+    def init(self, p: SplitParts, x0: Array) -> State:
+        R, C = row_weights.of_blocks([f.A for f in p.blocks], p)
+        batch = () if p.batch is None else (p.batch,)
+        r = {_key(f.A): p.xp.empty(batch + tuple(f.A.dimsd), dtype=f.A.dtype_out) for f in p.blocks}
+        return State(x=x0, d=p.xp.empty_like(x0), r=r, R=R, C=C)
+
+    def step(self, p: SplitParts, s: State) -> None:
+        for i in self._order(s.k, len(p.blocks)):
+            f = p.blocks[i]
+            r = f.residual(s.x, out=s.r[_key(f.A)])
+            r *= s.R[i]
+            f.A.apply_adjoint(r, out=s.d)
+            _descend(p, s, self.relaxation)
+
+    def _order(self, k: int, n: int) -> list[int]:
+        if self.order == "random":
+            return random_order(self.seed, k, n)
+        return access_order(n) if self.order == "interleaved" else list(range(n))
+
+    def _theorem(self, p: SplitParts) -> Verdict:
+        if self.order == "random":
+            return Verdict(False, "in random order sweeps converge where A u = b has a solution, which is not known")
+        if row_weights.has_estimates([f.A for f in p.blocks]):
+            return Verdict(False, "the norms of the blocks are only estimates, so the bound on λ is not proved")
+        return Verdict(
+            True, "0 < λ < 2: sweeps converge, to a solution where there is one (Eggermont, Herman and Lent 1981)"
+        )
+
+
+@dataclass(frozen=True)
+class _Simultaneous(_Algebraic):
+    """u ← P(u - λ C A* R (A u - b)) with diagonal R and C."""
+
+    def init(self, p: SplitParts, x0: Array) -> State:
+        R, C = self._weights(p)
+        r = p.problem.fidelity.residual(x0)
+        return State(x=x0, d=p.xp.empty_like(x0), r=[r, p.xp.empty_like(r)], R=R, C=C)
+
+    def _weights(self, p: Parts) -> tuple[Any, Any]:
+        raise NotImplementedError("abstract")
+
+    def step(self, p: SplitParts, s: State) -> None:
+        D, (r, weighted) = p.problem.fidelity, s.r
+        p.xp.multiply(r, s.R, out=weighted)
+        D.A.apply_adjoint(weighted, out=s.d)
+        _descend(p, s, self.relaxation)
+        D.residual(s.x, out=r)
+
+    def data_residual(self, p: SplitParts, s: State) -> Any:
+        return np.sqrt(backend.sum_squares(s.r[0], p.batch is not None))
+
+
+@dataclass(frozen=True)
+class SIRT(_Simultaneous):
+    """Simultaneous iterative reconstruction: u ← P(u - λ C A* R (A u - b)), R and C one over row and column sums.
+
+    R = 1/Σ_j |a_ij|, C = 1/Σ_i |a_ij|, from A 1 and A* 1.  P projects onto bounds where the problem has them.
+
+    Parameters
+    ----------
+    relaxation : float
+        0 < λ < 2.
+
+    Notes
+    -----
+    The spectral radius of C A* R A is at most 1, so it converges, to a minimiser of (Au - b)ᵀ R (Au - b).  Of operators
+    with signs whose entries are not at hand the sums are |A 1| and |A* 1|, and R is divided by an estimate of the
+    radius.
+
+    References
+    ----------
+    Gilbert, J. Theor. Biol. 36 (1972); Jiang and Wang, IEEE Trans. Image Process. 12 (2003); Gregor and Benson, IEEE
+    Trans. Med. Imaging 27 (2008).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.as_operator(np.array([[1.0, 1.0], [0.0, 2.0]]))
+    >>> ip.solve(ip.Problem(ip.L2(A, np.array([3.0, 4.0]))), ip.SIRT(), stop=ip.stop.niter(100)).x.round(6)
+    array([1., 2.])
+    """
+
+    def _weights(self, p: Parts) -> tuple[Any, Any]:
+        return row_weights.of_sums(p.problem.fidelity.A, p)
+
+    def _theorem(self, p: SplitParts) -> Verdict:
+        if not row_weights.is_known(p.problem.fidelity.A):
+            return Verdict(False, "the radius of C A* R A is only an estimate, so the bound on λ is not proved")
+        return Verdict(True, "0 < λ < 2 and C A* R A has a spectral radius of at most 1 (Jiang and Wang 2003)")
+
+
+@dataclass(frozen=True)
+class Cimmino(_Simultaneous):
+    """Cimmino's method: the mean of the projections onto all m equations, u ← P(u - λ/m Σ_i a_i (a_iᵀu - b_i)/‖a_i‖²).
+
+    Of operators whose rows are not at hand the equations are blocks: the views of a non-negative one, 20 subsets of
+    others, with A_i*(A_i u - b_i)/‖A_i‖².  P projects onto bounds where the problem has them.
+
+    Parameters
+    ----------
+    relaxation : float
+        0 < λ < 2; Cimmino's own reflections are λ = 2.
+
+    References
+    ----------
+    Cimmino, Ric. Sci. 16 (1938); Elfving, Nikazad and Hansen, Electron. Trans. Numer. Anal. 37 (2010).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.as_operator(np.array([[1.0, 0.0], [0.0, 2.0]]))
+    >>> ip.solve(ip.Problem(ip.L2(A, np.array([3.0, 4.0]))), ip.Cimmino(), stop=ip.stop.niter(60)).x.round(6)
+    array([3., 2.])
+    """
+
+    def prepare(self, problem: Problem) -> Parts:
+        p = super().prepare(problem)
+        if not hasattr(problem.fidelity.A, "subsets"):
+            raise ValueError(f"{problem.fidelity.A.name} has no subsets; Cimmino expects an operator with subsets(n)")
+        return p
+
+    def _weights(self, p: Parts) -> tuple[Any, Any]:
+        return row_weights.of_equations(p.problem.fidelity.A, p), 1.0
+
+    def _theorem(self, p: SplitParts) -> Verdict:
+        if not row_weights.is_known(p.problem.fidelity.A):
+            return Verdict(False, "the norms of the blocks are only estimates, so the bound on λ is not proved")
+        return Verdict(True, "0 < λ < 2 and A* R A <= 1: a gradient method (Elfving, Nikazad and Hansen 2010)")
+
+
+def _descend(p: SplitParts, s: State, relaxation: float) -> None:
+    """u ← P(u - λ C d)."""
+    s.d *= s.C
+    s.d *= relaxation
+    s.x -= s.d
+    p.prox.prox(s.x, 1.0, out=s.x)
+
+
+def _key(A: Operator) -> str:
+    """Blocks of one shape share a buffer."""
+    return f"{tuple(A.dimsd)}"
+
+
+def _copy(r: Any) -> Any:
+    return {k: v.copy() for k, v in r.items()} if isinstance(r, dict) else [v.copy() for v in r]

@@ -1,0 +1,107 @@
+"""The weights of algebraic reconstruction: one over sums, or norms, of the rows and columns of A."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.operators import MatrixOperator, Operator
+from ipbox.operators.core.norms import golub_kahan
+from ipbox.solvers.core.problem import Parts
+
+
+def is_known(A: Operator) -> bool:
+    """Whether sums of |a_ij| are at hand: of a matrix, or of an operator without negative entries."""
+    return isinstance(A, MatrixOperator) or getattr(A, "nonnegative", False)
+
+
+def has_estimates(blocks: list[Operator]) -> bool:
+    """Whether `of_blocks` has nothing better than an estimate of some ‖A_i‖."""
+    return not _nonnegative(blocks) and any(A.dimsd[0] > 1 and A.norm_kind == "estimate" for A in blocks)
+
+
+def of_blocks(blocks: list[Operator], p: Parts) -> tuple[list[Any], Any]:
+    """R_i and C with ‖C^½ A_i* R_i A_i C^½‖ <= 1: SART's for non-negative blocks, else 1/‖A_i‖² and 1."""
+    if all(isinstance(A, MatrixOperator) and A.dimsd[0] == 1 for A in blocks):
+        return [_inverse(float(A.entry_sums(2, rows=True)[0])) for A in blocks], 1.0
+    if not _nonnegative(blocks):
+        return [_inverse(A.norm() ** 2) for A in blocks], 1.0
+    R, largest = [], None
+    for A in blocks:
+        rows, columns = _sums(A, p)
+        R.append(_with_batch(_inverse(rows), p))
+        largest = columns if largest is None else p.xp.maximum(largest, columns)
+    return R, _with_batch(_inverse(largest), p)
+
+
+def of_sums(A: Operator, p: Parts) -> tuple[Array, Array]:
+    """R and C, one over the row and the column sums of |A|, with C A* R A of a spectral radius of at most 1."""
+    rows, columns = _sums(A, p)
+    if is_known(A):
+        return _with_batch(_inverse(rows), p), _with_batch(_inverse(columns), p)
+    if A.dtype_in.kind == "c" or A.dtype_out.kind == "c":
+        raise ValueError(f"A is {A.name}, which is complex; SIRT expects a real operator, or a matrix")
+    # where signs cancel, or a ray misses the image, a sum near 0 says nothing
+    R, C = (_inverse(p.xp.where(v > 0.01 * v.max(), v, 0)) for v in (rows, columns))
+    R /= (1.02 * golub_kahan(_Weighted(A, R**0.5, C**0.5))) ** 2
+    return _with_batch(R, p), _with_batch(C, p)
+
+
+def of_equations(A: Operator, p: Parts) -> Any:
+    """R of Cimmino's method: 1/(m ‖a_i‖²) for the m rows or blocks."""
+    if isinstance(A, MatrixOperator):
+        return _with_batch(_inverse(A.entry_sums(2, rows=True)) / A.dimsd[0], p)
+    n = A.dimsd[0] if is_known(A) else min(20, A.dimsd[0])
+    R = p.xp.empty(tuple(A.dimsd), dtype=backend.real_dtype(A.dtype_out))
+    for k, B in enumerate(A.subsets(n)):
+        R[k::n] = _inverse(_block_norm(B, p) ** 2) / n
+    return _with_batch(R, p)
+
+
+def _block_norm(A: Operator, p: Parts) -> float:
+    """‖A‖, for a non-negative block a bound: ‖A A*‖ <= max_i (A A* 1)_i (Collatz and Wielandt)."""
+    if not getattr(A, "nonnegative", False):
+        return A.norm()
+    bound = A.apply(A.apply_adjoint(p.xp.ones(tuple(A.dimsd), dtype=A.dtype_out))).max()
+    return float(bound) ** 0.5 * (1 + 1e-5)  # room for rounding
+
+
+def _nonnegative(blocks: list[Operator]) -> bool:
+    return all(getattr(A, "nonnegative", False) for A in blocks)
+
+
+def _sums(A: Operator, p: Parts) -> tuple[Array, Array]:
+    if isinstance(A, MatrixOperator):
+        return A.entry_sums(1, rows=True), A.entry_sums(1, rows=False)
+    rows = abs(A.apply(p.xp.ones(tuple(A.dims), dtype=A.dtype_in)))
+    return rows, abs(A.apply_adjoint(p.xp.ones(tuple(A.dimsd), dtype=A.dtype_out)))
+
+
+def _inverse(v: Any) -> Any:
+    """1/v, and 0 where v = 0: an equation, or a pixel, that nothing is known of."""
+    if isinstance(v, float):
+        return 1 / v if v > 0 else 0.0
+    xp = backend.array_module(v)
+    return xp.where(v > 0, 1 / xp.where(v > 0, v, 1), 0).astype(v.dtype)
+
+
+def _with_batch(v: Array, p: Parts) -> Array:
+    """With an axis of length 1 in a batch, so that it is not taken for one entry per sample."""
+    return v if p.batch is None else v[None]
+
+
+class _Weighted(Operator):
+    """R^½ A C^½."""
+
+    def __init__(self, A: Operator, left: Array, right: Array) -> None:
+        self.A, self.left, self.right = A, left, right
+        super().__init__(tuple(A.dims), tuple(A.dimsd), A.dtype_in, A.dtype_out, name=A.name)
+
+    def _apply(self, x: Array, out: Array) -> None:
+        self.A.apply(x * self.right, out=out)
+        out *= self.left
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        self.A.apply_adjoint(y * self.left, out=out)
+        out *= self.right
