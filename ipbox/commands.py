@@ -42,7 +42,7 @@ def quietly(args: argparse.Namespace) -> Iterator[None]:
     if not getattr(args, "quiet", False):
         yield
         return
-    from ipbox.kernels import compile
+    from ipbox.kernels.core import compile
 
     with compile.quietly():
         yield
@@ -234,6 +234,6 @@ def _optional(name: str) -> str:
 
 
 def _kernel_cache() -> str:
-    from ipbox.kernels import cpu
+    from ipbox.kernels.tv import cpu
 
     return str(cpu.gradient.parallel.stats.cache_path or "none (compiled once per process)")

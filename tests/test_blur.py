@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage, signal
 
 import ipbox as ip
-from ipbox.kernels.correlate import _row_starts, correlate, correlate_rows
+from ipbox.kernels.products.correlation import _row_starts, correlate, correlate_rows
 from ipbox.operators import Blur, GaussianBlur, VaryingBlur
 from ipbox.operators.images.convolution import extend, fold, is_symmetric
 from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf

@@ -12,8 +12,8 @@ import pytest
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.kernels import fan as fan_kernels
-from ipbox.kernels import lines_reference
+from ipbox.kernels.fan import front as fan_kernels
+from ipbox.kernels.lines import reference as lines_reference
 from ipbox.operators.tomography.astra import AstraTransform
 from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_line_integrals, ellipses_sinogram
 from ipbox.reconstruct.fan import parker, redundancy_weights
@@ -107,7 +107,7 @@ def test_the_default_detector_covers_the_image() -> None:
 @pytest.mark.parametrize("twin", ["parallel", "serial"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weighted_back_projection_equals_its_reference(twin, dtype, monkeypatch, rng) -> None:
-    monkeypatch.setattr("ipbox.kernels.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
+    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
     A = ip.FanBeamTransform((7, 10), BETA, n_det=9, source_distance=9.0, detector_distance=4.0, det_shift=0.4)
     q = rng.standard_normal((2, *A.dimsd)).astype(dtype)
     x, expected = np.empty((2, 7, 10), dtype), np.empty((2, 7, 10))
@@ -130,7 +130,7 @@ def test_fbp_parallel_and_serial_agree_bit_for_bit(monkeypatch, rng) -> None:
     A = transform(40, 30, dtype="float32")
     b, images = rng.random(A.dimsd, dtype=np.float32), []
     for size in (0, math.inf):
-        monkeypatch.setattr("ipbox.kernels.compile.PARALLEL_SIZE", size)
+        monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", size)
         images.append(ip.fbp(A, b)[0].tobytes())
     assert images[0] == images[1]
 

@@ -102,7 +102,7 @@ def test_images_in_many_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_kernels_give_the_same_in_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ipbox.kernels import compile as compiling
+    from ipbox.kernels.core import compile as compiling
 
     term, u, v = FieldsOfExperts((40, 40), 8, 5), images((40, 40), 0), images((40, 40), 1)
     theta = random_theta(term)

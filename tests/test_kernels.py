@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import ipbox.kernels as kernels
-from ipbox.kernels import reference
-from ipbox.kernels.layout import fields, images
+from ipbox.kernels.core import reference
+from ipbox.kernels.core.layout import fields, images
 
 # (batch, dims): odd sizes, batches, axes of size 1, rows longer than a vector register and than its remainder
 SHAPES = [
@@ -71,7 +71,7 @@ def assert_close(actual: np.ndarray, expected: np.ndarray) -> None:
 
 def forced(monkeypatch, twin: str) -> None:
     """Make the dispatch take one of the twins whatever the size."""
-    monkeypatch.setattr("ipbox.kernels.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
+    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -278,7 +278,7 @@ def test_views_share_memory():
 
 
 def test_a_held_up_launch_gives_way_to_the_serial_twin_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ipbox.kernels import compile as compiling
+    from ipbox.kernels.core import compile as compiling
 
     calls = []
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from contracts.support import draw, host
 
-from ipbox.kernels import derivatives, reference
+from ipbox.kernels.core import reference
+from ipbox.kernels.differences import front as derivatives
 
 # (batch, dims): odd sizes, batches, axes of length 1 and 2, rows longer than a vector register
 SHAPES = [
@@ -60,7 +61,7 @@ CALLS = {
 
 def forced(monkeypatch: pytest.MonkeyPatch, twin: str) -> None:
     """Make the dispatch take one of the twins whatever the size."""
-    monkeypatch.setattr("ipbox.kernels.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
+    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
 
 
 def compare(call: str, dtype: str, shapes: list[Any], xp: ModuleType = np) -> None:

@@ -77,7 +77,7 @@ COMPILE = """
 import tempfile
 import numpy as np, ipbox.kernels as k
 k.tv_value(np.ones((4, 4)), 2)
-from ipbox.kernels import cpu
+from ipbox.kernels.tv import cpu
 print(cpu.tv_value.serial.stats.cache_path)
 print(dict(cpu.tv_value.serial.stats.cache_hits) != {})
 """
@@ -163,7 +163,8 @@ sys.path.insert(0, {tests!r})
 import numpy as np
 from test_kernels import CALLS, SHAPES, Data, DTYPES, assert_close
 from ipbox import kernels
-from ipbox.kernels import cuda, reference
+from ipbox.kernels.tv import cuda
+from ipbox.kernels.core import reference
 kernels.is_device = lambda x: True  # the dispatch takes the GPU's way; the simulator reads NumPy arrays
 np.seterr(all="ignore")
 for name, call in CALLS.items():

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ipbox.kernels import compile as compiling
-from ipbox.kernels import smoothed_tv as kernels
-from ipbox.kernels import smoothed_tv_cpu as cpu
+from ipbox.kernels.core import compile as compiling
+from ipbox.kernels.smoothed_tv import cpu
+from ipbox.kernels.smoothed_tv import front as kernels
 
 # (shape, boundary): odd sizes, rows longer than a vector register, more rows than a band, axes of length 1
 CASES = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from contracts.support import draw, host
 
-from ipbox.kernels import tgv
+from ipbox.kernels.tgv import front as tgv
 
 # (batch, dims): odd sizes, batches, axes of length 1 and 2, rows longer than a vector register
 SHAPES = [
@@ -107,7 +107,7 @@ def adjoint(y: np.ndarray, u: np.ndarray, v: np.ndarray, spacing: tuple[float, .
 
 
 class Plain:
-    """The functions of ``ipbox.kernels.tgv`` in plain NumPy."""
+    """The functions of ``ipbox.kernels.tgv.front`` in plain NumPy."""
 
     @staticmethod
     def tgv_forward(u: Any, v: Any, out: Any, spacing: Any) -> None:
@@ -163,7 +163,7 @@ CALLS = {
 
 def forced(monkeypatch: pytest.MonkeyPatch, twin: str) -> None:
     """Make the dispatch take one of the twins whatever the size."""
-    monkeypatch.setattr("ipbox.kernels.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
+    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
 
 
 def compare(call: str, dtype: str, shapes: list[Any], xp: ModuleType = np) -> None:

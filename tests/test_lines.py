@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from ipbox.kernels import lines, lines_reference
+from ipbox.kernels.lines import front as lines
+from ipbox.kernels.lines import reference as lines_reference
 from ipbox.operators.core.positive import collatz_wielandt
 from ipbox.problems.joseph import joseph
 from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_sinogram
@@ -21,7 +22,7 @@ ANGLES = np.concatenate([np.random.default_rng(1).uniform(-7, 7, 12), np.arange(
 
 def forced(monkeypatch, twin: str) -> None:
     """Make the dispatch take one of the twins whatever the size."""
-    monkeypatch.setattr("ipbox.kernels.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
+    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
 
 
 def geometries(dtype) -> list:

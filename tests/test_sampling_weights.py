@@ -233,8 +233,8 @@ def test_fused_solves_agree_with_the_solvers(name, method, N, monkeypatch):
 
 
 def test_fused_twins_agree_and_fixed_iterations_are_exact():
-    from ipbox.kernels import sampled_signals_cpu
-    from ipbox.kernels.sampled_signals import sampled_loop
+    from ipbox.kernels.smoothed_tv import sampled_cpu as sampled_signals_cpu
+    from ipbox.kernels.smoothed_tv.sampled import sampled_loop
 
     F, _, b = signals()
     lower = lower_level(F, b)

@@ -13,7 +13,7 @@ from ipbox.backend import Array
 from ipbox.bilevel.transfer import correlation_bound
 from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, buffer
 from ipbox.functionals.total_variation.smoothed import THIRD
-from ipbox.kernels import filters as kernels
+from ipbox.kernels.experts import front as kernels
 
 CACHE = 1 << 20  # bytes of the windows, and of the responses, that are in work at a time on the host
 

@@ -13,7 +13,7 @@ from ipbox.backend import Array
 from ipbox.bilevel.smoothed_tv import SmoothedTVWithSquare
 from ipbox.functionals import Functional, SmoothedTV, Sum, Tikhonov, WeightedL2
 from ipbox.functionals.core.base import Work
-from ipbox.kernels.sampled_signals import sampled_loop
+from ipbox.kernels.smoothed_tv.sampled import sampled_loop
 from ipbox.operators import FourierTransform
 from ipbox.operators.core.counting import counts
 

@@ -15,7 +15,7 @@ from ipbox.bilevel.terms import LN10, ParametricTerm
 from ipbox.functionals import Functional
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.total_variation.smoothed import THIRD
-from ipbox.kernels import smoothed_tv as kernels
+from ipbox.kernels.smoothed_tv import front as kernels
 
 PARAMETERS = ("alpha", "xi", "nu")
 

@@ -14,7 +14,7 @@ from ipbox.bilevel.terms import LN10, ParametricTerm
 from ipbox.functionals import Functional
 from ipbox.functionals.core.base import REAL_DTYPES, Work, buffer
 from ipbox.functionals.total_variation.smoothed import THIRD
-from ipbox.kernels import tgv as kernels
+from ipbox.kernels.tgv import front as kernels
 from ipbox.operators.core.base import Operator, check_dims
 from ipbox.solvers.core.stop_rule import positive
 

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import OPTIONS, twins
 
 
 def joseph(

@@ -8,7 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.kernels.fan import backproject_weighted
+from ipbox.kernels.fan.front import backproject_weighted
 from ipbox.operators import FanBeamTransform
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ipbox import backend, kernels
 from ipbox.backend import Array
 from ipbox.functionals.core.base import Work, buffer
-from ipbox.kernels.derivatives import spaced_gradient, spaced_gradient_adjoint
+from ipbox.kernels.differences.front import spaced_gradient, spaced_gradient_adjoint
 from ipbox.operators.core.base import check_dims
 from ipbox.operators.images.differences import check_spacing, difference_norm
 

@@ -11,7 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.core.base import Work, buffer
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
-from ipbox.kernels.derivatives import symmetrised_gradient, symmetrised_gradient_adjoint
+from ipbox.kernels.differences.front import symmetrised_gradient, symmetrised_gradient_adjoint
 
 
 class SplitGradient:
@@ -19,7 +19,7 @@ class SplitGradient:
 
     So ‖∇v‖ = ‖w‖, and K is as well conditioned as that of TGV; in v itself it would not be.  ∇² = E∇, without the
     second differences that need values beyond the image.  Fields: p = ∇(u - v), then q = ∇²v (see
-    `ipbox.kernels.derivatives`), along the axis before the pixels'.
+    `ipbox.kernels.differences.front`), along the axis before the pixels'.
     """
 
     def __init__(self, dims: Any, spacing: Any = None) -> None:

@@ -13,7 +13,7 @@ from ipbox.backend import Array
 from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, buffer
 from ipbox.functionals.core.composition import DualTerm
 from ipbox.functionals.total_variation.tgv_prox import Geometry, denoise, least_value
-from ipbox.kernels import tgv as kernels
+from ipbox.kernels.tgv import front as kernels
 from ipbox.operators.core.base import check_dims
 
 

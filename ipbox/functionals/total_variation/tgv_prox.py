@@ -12,8 +12,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.kernels import derivatives
-from ipbox.kernels import tgv as kernels
+from ipbox.kernels.differences import front as derivatives
+from ipbox.kernels.tgv import front as kernels
 from ipbox.operators.images.differences import check_spacing
 
 RHO = 1.9  # over-relaxation: about 1.8 times fewer iterations than 1

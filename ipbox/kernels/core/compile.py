@@ -16,7 +16,7 @@ from typing import Any
 import numba
 from numba.core import event
 
-from ipbox.kernels.threads import parallel_is_safe
+from ipbox.kernels.core.threads import parallel_is_safe
 
 # No fastmath: IEEE arithmetic keeps NaN and inf, and makes parallel, serial, vector and remainder code agree
 # bit for bit.  Loops over a row vectorise without it, since none of them is a reduction.

@@ -97,7 +97,7 @@ def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Any:
     return xp.sum(size, axis=tuple(range(len(batch), size.ndim)))
 
 
-# ---------------------------------------------------------------- with voxel sizes (`ipbox.kernels.derivatives`)
+# ---------------------------------------------------------------- with voxel sizes (`ipbox.kernels.differences.front`)
 
 
 def _differences(x: Array, a: int, ndim: int, h: float) -> Array:

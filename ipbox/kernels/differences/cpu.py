@@ -14,7 +14,7 @@ from __future__ import annotations
 import numba
 from numba import prange
 
-from ipbox.kernels.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import OPTIONS, twins
 
 inline = numba.njit(**OPTIONS)  # helpers, compiled into the kernels that call them
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from ipbox.backend import Array, is_device, real_dtype
-from ipbox.kernels.layout import check_arrays, check_field
+from ipbox.kernels.core.layout import check_arrays, check_field
 
 __all__ = ["spaced_gradient", "spaced_gradient_adjoint", "symmetrised_gradient", "symmetrised_gradient_adjoint"]
 
@@ -226,13 +226,13 @@ def _run(name: str, x: Array, *args: Any) -> None:
 
 @functools.cache
 def _cpu() -> ModuleType:
-    from ipbox.kernels import derivatives_cpu
+    from ipbox.kernels.differences import cpu as derivatives_cpu
 
     return derivatives_cpu
 
 
 @functools.cache
 def _cuda() -> ModuleType:
-    from ipbox.kernels import derivatives_cuda
+    from ipbox.kernels.differences import cuda as derivatives_cuda
 
     return derivatives_cuda

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import OPTIONS, twins
 
 inline = numba.njit(fastmath={"contract"}, **OPTIONS)
 # The sums may be reordered, else they would not vectorise; both twins reorder them alike, and NaN stays.

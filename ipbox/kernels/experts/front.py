@@ -145,6 +145,6 @@ def _images(a: np.ndarray, like: Array) -> Array:
 
 @functools.cache
 def _cpu() -> ModuleType:
-    from ipbox.kernels import filters_cpu
+    from ipbox.kernels.experts import cpu as filters_cpu
 
     return filters_cpu

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import cuda
 
-from ipbox.kernels.cuda import launch
+from ipbox.kernels.tv.cuda import launch
 
 
 @cuda.jit

@@ -23,7 +23,7 @@ def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> No
     out : array, shape (batch, ny, nx)
         Of the dtype of ``q``, overwritten.
     views : array of float64, shape (n_views, 8)
-        Fan-beam views as `ipbox.kernels.lines` takes them, in the library of ``q``.
+        Fan-beam views as `ipbox.kernels.lines.front` takes them, in the library of ``q``.
     scale : float
         Source distance times detector spacing, in pixels squared.
     """
@@ -39,13 +39,13 @@ def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> No
 
 @functools.cache
 def _cpu() -> ModuleType:
-    from ipbox.kernels import fan_cpu
+    from ipbox.kernels.fan import cpu as fan_cpu
 
     return fan_cpu
 
 
 @functools.cache
 def _cuda() -> ModuleType:
-    from ipbox.kernels import fan_cuda
+    from ipbox.kernels.fan import cuda as fan_cuda
 
     return fan_cuda

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import OPTIONS, twins
 
 STRIP = 16  # rows that a thread of `backproject` owns at a time
 

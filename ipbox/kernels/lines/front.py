@@ -98,13 +98,13 @@ def _work(images: Array, tables: Any) -> int:
 
 @functools.cache
 def _cpu() -> ModuleType:
-    from ipbox.kernels import lines_cpu
+    from ipbox.kernels.lines import cpu as lines_cpu
 
     return lines_cpu
 
 
 @functools.cache
 def _cuda() -> ModuleType:
-    from ipbox.kernels import lines_cuda
+    from ipbox.kernels.lines import cuda as lines_cuda
 
     return lines_cuda

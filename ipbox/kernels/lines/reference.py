@@ -36,7 +36,7 @@ def matrix(shape: tuple[int, int], views: np.ndarray, n_det: int, pixel_size: fl
 
 
 def backproject_weighted(q: np.ndarray, out: np.ndarray, views: np.ndarray, scale: float) -> None:
-    """Pixel by pixel what `ipbox.kernels.fan.backproject_weighted` computes, for one image."""
+    """Pixel by pixel what `ipbox.kernels.fan.front.backproject_weighted` computes, for one image."""
     ny, nx = out.shape
     n_det = q.shape[1]
     for r in range(ny):

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import OPTIONS, twins
 
 # Products are added without an intermediate rounding where the CPU can (FMA): nothing is reordered, NaN and inf stay.
 inline = numba.njit(fastmath={"contract"}, **OPTIONS)

@@ -18,7 +18,7 @@ import numpy as np
 from numba import prange
 from numba.extending import intrinsic, overload
 
-from ipbox.kernels.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import OPTIONS, twins
 
 inline = numba.njit(fastmath={"contract"}, **OPTIONS)
 BAND = 32  # rows dealt out together, since the duals of one more are needed

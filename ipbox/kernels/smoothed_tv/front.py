@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import is_device
-from ipbox.kernels.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
+from ipbox.kernels.core.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
 
 __all__ = [
     "constants",
@@ -328,6 +328,6 @@ def _run(name: str, u: np.ndarray, *args: Any) -> Any:
 
 @functools.cache
 def _cpu() -> ModuleType:
-    from ipbox.kernels import smoothed_tv_cpu
+    from ipbox.kernels.smoothed_tv import cpu as smoothed_tv_cpu
 
     return smoothed_tv_cpu

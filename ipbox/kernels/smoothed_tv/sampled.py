@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from ipbox.kernels.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
-from ipbox.kernels.smoothed_tv import METHODS, settings
+from ipbox.kernels.core.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
+from ipbox.kernels.smoothed_tv.front import METHODS, settings
 
 __all__ = ["sampled_loop"]
 
@@ -63,7 +63,7 @@ def sampled_loop(
     -------
     iterations : array, shape (n,), int64
     certificate : array, shape (n,), float64
-        A bound of ‖u_i - û_i‖, as in `ipbox.kernels.smoothed_tv.denoise_loop`; NaN where the data have it.
+        A bound of ‖u_i - û_i‖, as in `ipbox.kernels.smoothed_tv.front.denoise_loop`; NaN where the data have it.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def sampled_loop(
     if boundary not in ("neumann", "zero") or method not in METHODS:
         raise ValueError(f"boundary is {boundary!r}, method {method!r}; expected 'neumann' or 'zero', one of {METHODS}")
     accuracy = check_accuracy(accuracy, len(c))
-    from ipbox.kernels.sampled_signals_cpu import sampled_signals
+    from ipbox.kernels.smoothed_tv.sampled_cpu import sampled_signals
 
     (mu, L), n = constants, c.shape[1]
     real = c.real.dtype

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import OPTIONS, twins
 
 inline = numba.njit(**OPTIONS)  # helpers, compiled into the kernels that call them
 

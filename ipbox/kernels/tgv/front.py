@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array, array_module, is_device, to_host
-from ipbox.kernels.layout import check_arrays, check_distinct, check_same_shape, images
+from ipbox.kernels.core.layout import check_arrays, check_distinct, check_same_shape, images
 
 
 def components(c: int) -> int:
@@ -195,13 +195,13 @@ def _run(name: str, x: Array, *args: Any) -> None:
 
 @functools.cache
 def _cpu() -> ModuleType:
-    from ipbox.kernels import tgv_cpu
+    from ipbox.kernels.tgv import cpu as tgv_cpu
 
     return tgv_cpu
 
 
 @functools.cache
 def _cuda() -> ModuleType:
-    from ipbox.kernels import tgv_cuda
+    from ipbox.kernels.tgv import cuda as tgv_cuda
 
     return tgv_cuda

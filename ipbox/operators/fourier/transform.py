@@ -142,13 +142,13 @@ class WeighingPass:
         self._arguments = np.ascontiguousarray(v).reshape(-1, width), rows, shift[-1]
 
     def __call__(self, x: np.ndarray, out: np.ndarray) -> None:
-        from ipbox.kernels.fourier import weigh
+        from ipbox.kernels.products.weights import weigh
 
         weigh(x.reshape(self._shape), *self._arguments, out.reshape(self._shape))
 
     def in_place(self, x: np.ndarray, out: np.ndarray) -> None:
         """The pass without a shift, for an ``x`` in the memory of ``out``, or of its own where an FFT took another."""
-        from ipbox.kernels.fourier import weigh_in_place
+        from ipbox.kernels.products.weights import weigh_in_place
 
         if not np.may_share_memory(x, out):
             out[...] = x

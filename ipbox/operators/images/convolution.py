@@ -146,13 +146,13 @@ class DirectConvolution:
 
     def convolve(self, x: np.ndarray, out: np.ndarray) -> None:
         """out <- k * x for a batch."""
-        from ipbox.kernels.correlate import correlate
+        from ipbox.kernels.products.correlation import correlate
 
         correlate(extend(x, self.widths, self.boundary), self.flipped, out)
 
     def convolve_adjoint(self, y: np.ndarray, out: np.ndarray) -> None:
         """out <- the adjoint of `convolve`."""
-        from ipbox.kernels.correlate import correlate
+        from ipbox.kernels.products.correlation import correlate
 
         if self.boundary != "reflective":  # the adjoint continues its image in the same way
             swapped = [(after, before) for before, after in self.widths]

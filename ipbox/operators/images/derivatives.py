@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import kernels
 from ipbox.backend import Array
-from ipbox.kernels import derivatives as fused
+from ipbox.kernels.differences import front as fused
 from ipbox.operators.core.base import ALL_DTYPES, Operator, check_dims
 from ipbox.operators.images.differences import (
     check_scheme,

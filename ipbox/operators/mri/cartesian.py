@@ -166,7 +166,7 @@ class CartesianMRI(Operator):
 
     def _coils_adjoint(self, S: np.ndarray, y: np.ndarray, u: np.ndarray) -> None:
         """u <- Σ_c conj(S_c) F* W y_c."""
-        from ipbox.kernels.fourier import combine_coils
+        from ipbox.kernels.products.weights import combine_coils
 
         for part in self._few(len(S)):
             z = np.empty_like(y[part])

@@ -33,7 +33,7 @@ class LineTransform(OrderedSubsets, Operator):
         raise TypeError(f"{type(self).__name__} defines no _lines")
 
     def _in_indices(self, point: tuple, step: tuple, direction: tuple, turn: tuple) -> np.ndarray:
-        """What `ipbox.kernels.lines` takes, from points (x, y) in the units of ``pixel_size``."""
+        """What `ipbox.kernels.lines.front` takes, from points (x, y) in the units of ``pixel_size``."""
         (ny, nx), h = self.dims, self.pixel_size
         rows = [(ny - 1) / 2 - point[1] / h, (nx - 1) / 2 + point[0] / h]
         for x, y in (step, direction, turn):
@@ -47,12 +47,12 @@ class LineTransform(OrderedSubsets, Operator):
         return self._views[key]
 
     def _apply(self, x: Array, out: Array) -> None:
-        from ipbox.kernels import lines
+        from ipbox.kernels.lines import front as lines
 
         lines.project(x, out, self._views_like(x), self.n_det, self.pixel_size)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
-        from ipbox.kernels import lines
+        from ipbox.kernels.lines import front as lines
 
         lines.backproject(y, out, self._views_like(y), self.pixel_size)
 

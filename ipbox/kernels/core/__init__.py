@@ -1,0 +1,1 @@
+"""Compiling, checking and launching the kernels."""

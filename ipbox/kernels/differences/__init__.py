@@ -1,0 +1,1 @@
+"""First and second differences with voxel sizes, and tensors."""

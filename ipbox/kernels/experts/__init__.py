@@ -1,0 +1,1 @@
+"""Windows of images and the functions of Fields of Experts."""

@@ -1,0 +1,1 @@
+"""Weighted back-projection of fan-beam views."""

@@ -1,0 +1,1 @@
+"""Products that the array library makes in several passes: correlation, weights, coils."""

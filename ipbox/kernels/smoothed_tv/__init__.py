@@ -1,0 +1,1 @@
+"""Whole solves with smoothed total variation."""

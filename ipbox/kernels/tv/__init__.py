@@ -1,0 +1,1 @@
+"""Finite differences and the steps of primal-dual TV."""

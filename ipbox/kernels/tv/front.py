@@ -1,0 +1,322 @@
+"""Fused hot loops: finite differences and the steps of primal-dual TV, on the CPU and the GPU.
+
+Layout.  An image is a C-contiguous float32 or float64 array ``batch + dims`` with ``ndim = len(dims)`` = 2
+or 3; a vector field is ``batch + (ndim,) + dims``, its components in the order of the axes.  Lengths are in
+pixels (h = 1). The forward differences have Neumann boundary values: (∇x)_a[i] = x[i + e_a] - x[i], and 0
+at the last index of axis a; ∇* = -div is the exact adjoint.  Everything works in place: nothing is copied
+or cast, and an array that does not have this layout is refused.  `reference` says the same in array
+functions.
+
+Numba is imported at the first call, numba.cuda at the first call with a device array.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from types import ModuleType
+from typing import Any
+
+from ipbox.backend import Array, is_device
+from ipbox.kernels.core.layout import (
+    check_arrays,
+    check_distinct,
+    check_field,
+    check_ndim,
+    check_same_shape,
+    fields,
+    images,
+)
+
+__all__ = ["gradient", "gradient_adjoint", "primal_step", "tv_dual_step", "tv_primal_step", "tv_value"]
+
+
+def gradient(x: Array, out: Array, ndim: int) -> None:
+    """Write the gradient of the images ``x`` to ``out``: (∇x)_a[i] = x[i + e_a] - x[i].
+
+    Parameters
+    ----------
+    x : array, shape batch + dims
+        images, float32 or float64, C-contiguous.
+    out : array, shape batch + (ndim,) + dims
+        vector field of the dtype of ``x``, overwritten.
+    ndim : int
+        number of image axes, 2 or 3.
+
+    Raises
+    ------
+    TypeError, ValueError
+        if an array is not what the module's first lines ask for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = np.array([[0.0, 1.0], [2.0, 5.0]]), np.empty((2, 2, 2))
+    >>> gradient(x, y, ndim=2)
+    >>> y.tolist()
+    [[[2.0, 4.0], [0.0, 0.0]], [[1.0, 0.0], [3.0, 0.0]]]
+    """
+    check_arrays(("out",), x=x, out=out)
+    check_ndim(ndim, "x", x)
+    check_field(ndim, "out", out, "x", x)
+    _run("gradient", x, images(x, ndim), fields(out, ndim))
+
+
+def gradient_adjoint(y: Array, out: Array, ndim: int, add: bool = False) -> None:
+    """Write ∇*y = -div y to ``out``, or add it where ``add`` is true.
+
+    Parameters
+    ----------
+    y : array, shape batch + (ndim,) + dims
+        vector field.  Its components at the last index of their own axis do not count.
+    out : array, shape batch + dims
+        images of the dtype of ``y``, overwritten or added to.
+    ndim : int
+        number of image axes, 2 or 3.
+    add : bool
+        whether ``out`` += ∇*y.
+
+    Raises
+    ------
+    TypeError, ValueError
+        if an array is not what the module's first lines ask for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, x = np.ones((2, 2, 2)), np.empty((2, 2))
+    >>> gradient_adjoint(y, x, ndim=2)
+    >>> x.tolist()
+    [[-2.0, 0.0], [0.0, 2.0]]
+    """
+    check_arrays(("out",), y=y, out=out)
+    check_ndim(ndim, "out", out)
+    check_field(ndim, "y", y, "out", out)
+    _run("gradient_adjoint", out, fields(y, ndim), images(out, ndim), bool(add))
+
+
+def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True) -> None:
+    """Dual step of TV, y ← P(y + σ ∇x̄), with P the projection on |y| ≤ radius in every pixel.
+
+    Parameters
+    ----------
+    y : array, shape batch + (ndim,) + dims
+        dual variable, updated in place.
+    x_bar : array, shape batch + dims
+        extrapolated primal variable.
+    sigma : float
+        dual step size σ.
+    radius : float
+        weight of the TV term, not negative.
+    ndim : int
+        number of image axes, 2 or 3.
+    isotropic : bool
+        |y| is the Euclidean length of the vector in a pixel; otherwise every component is clipped to
+        ± ``radius``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        if an array is not what the module's first lines ask for, or ``radius`` is negative.
+
+    References
+    ----------
+    A. Chambolle and T. Pock, A first-order primal-dual algorithm for convex problems with applications to
+    imaging, J. Math. Imaging Vis. 40 (2011), section 6.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x_bar, y = np.array([[0.0, 3.0], [4.0, 4.0]]), np.zeros((2, 2, 2))
+    >>> tv_dual_step(y, x_bar, sigma=1.0, radius=1.0, ndim=2)
+    >>> y[:, 0, 0].round(3).tolist()
+    [0.8, 0.6]
+    """
+    check_arrays(("y",), y=y, x_bar=x_bar)
+    check_ndim(ndim, "x_bar", x_bar)
+    check_field(ndim, "y", y, "x_bar", x_bar)
+    if not radius >= 0:
+        raise ValueError(f"radius is {radius}; expected a number that is not negative")
+    real = x_bar.dtype.type
+    args = (fields(y, ndim), images(x_bar, ndim), real(sigma), real(radius), bool(isotropic))
+    _run("tv_dual_step", x_bar, *args)
+
+
+def primal_step(
+    x: Array,
+    d: Array,
+    tau: float,
+    theta: float,
+    x_bar: Array,
+    lo: float = -math.inf,
+    hi: float = math.inf,
+    b: Array | None = None,
+    w: float = 0.0,
+) -> None:
+    """Primal step x⁺ = prox_{τg}(x - τd) and x̄ = x⁺ + θ(x⁺ - x) for a box and a denoising term, in place.
+
+    For g(x) = w/2 ‖x - b‖² + indicator of [lo, hi] the prox is z = clip((x - τd + τwb) / (1 + τw), lo, hi);
+    without ``b`` it is the clip alone.  NaN stays NaN.
+
+    Parameters
+    ----------
+    x : array of any shape, float32 or float64, C-contiguous
+        primal variable, updated in place.
+    d : array, shape and dtype of x
+        direction, K*y.
+    tau, theta : float
+        primal step size τ and extrapolation θ.
+    x_bar : array, shape and dtype of x
+        overwritten with the extrapolated variable.
+    lo, hi : float
+        bounds, lo ≤ hi.
+    b : array, shape and dtype of x, optional
+        data of the denoising term.
+    w : float
+        weight of the denoising term.
+
+    Raises
+    ------
+    TypeError, ValueError
+        if an array is not what the module's first lines ask for, ``x_bar`` shares memory with ``x``,
+        or lo > hi.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, d, x_bar = np.array([1.0, 1.0]), np.array([0.5, 4.0]), np.empty(2)
+    >>> primal_step(x, d, tau=1.0, theta=1.0, x_bar=x_bar, lo=0.0)
+    >>> x.tolist(), x_bar.tolist()
+    ([0.5, 0.0], [0.0, -1.0])
+    """
+    data = {} if b is None else {"b": b}
+    check_arrays(("x", "x_bar"), x=x, d=d, x_bar=x_bar, **data)
+    check_same_shape("x", x, d=d, x_bar=x_bar, **data)
+    check_distinct(x, x_bar)
+    flat = x.reshape(-1)
+    prox = _prox_arguments(x, tau, lo, hi, flat if b is None else b.reshape(-1), b is not None, w)
+    real = x.dtype.type
+    _run("primal_step", x, flat, d.reshape(-1), real(tau), real(theta), x_bar.reshape(-1), *prox)
+
+
+def tv_primal_step(
+    x: Array,
+    y: Array,
+    tau: float,
+    theta: float,
+    x_bar: Array,
+    ndim: int,
+    lo: float = -math.inf,
+    hi: float = math.inf,
+    b: Array | None = None,
+    w: float = 0.0,
+) -> None:
+    """`primal_step` with d = ∇*y, in one pass and without the array d.
+
+    Parameters
+    ----------
+    x, x_bar : array, shape batch + dims
+        as in `primal_step`.
+    y : array, shape batch + (ndim,) + dims
+        dual variable of TV.
+    tau, theta, lo, hi, b, w
+        as in `primal_step`.
+    ndim : int
+        number of image axes, 2 or 3.
+
+    Raises
+    ------
+    TypeError, ValueError
+        as `primal_step`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y, x_bar = np.zeros((2, 2)), np.ones((2, 2, 2)), np.empty((2, 2))
+    >>> tv_primal_step(x, y, tau=0.25, theta=1.0, x_bar=x_bar, ndim=2)
+    >>> x.tolist()
+    [[0.5, 0.0], [0.0, -0.5]]
+    """
+    data = {} if b is None else {"b": b}
+    check_arrays(("x", "x_bar"), x=x, y=y, x_bar=x_bar, **data)
+    check_ndim(ndim, "x", x)
+    check_field(ndim, "y", y, "x", x)
+    check_same_shape("x", x, x_bar=x_bar, **data)
+    check_distinct(x, x_bar)
+    view = images(x, ndim)
+    prox = _prox_arguments(x, tau, lo, hi, view if b is None else images(b, ndim), b is not None, w)
+    real = x.dtype.type
+    _run("tv_primal_step", x, view, fields(y, ndim), real(tau), real(theta), images(x_bar, ndim), *prox)
+
+
+def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:
+    """Total variation Σ|∇x| of each image, computed in float64 and always in the same order.
+
+    Parameters
+    ----------
+    x : array, shape batch + dims
+        images.
+    ndim : int
+        number of image axes, 2 or 3.
+    isotropic : bool
+        |·| is the Euclidean length of the gradient in a pixel; otherwise the sum of its components' moduli.
+
+    Returns
+    -------
+    array of float64, shape batch
+        one value per image, in the library of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        if ``x`` is not what the module's first lines ask for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(tv_value(np.array([[0.0, 3.0], [4.0, 4.0]]), ndim=2))
+    6.0
+    """
+    check_arrays((), x=x)
+    check_ndim(ndim, "x", x)
+    if is_device(x) or x.size == 0:
+        from ipbox.kernels.core import reference
+
+        return reference.tv_value(x, ndim, isotropic)
+    values = _cpu().tv_value.run(x.size, images(x, ndim), ndim, bool(isotropic))
+    return values.reshape(x.shape[: x.ndim - ndim])
+
+
+# ---------------------------------------------------------------- dispatch
+
+
+def _prox_arguments(x: Array, tau: float, lo: float, hi: float, b: Array, has_b: bool, w: float) -> tuple[Any, ...]:
+    """lo, hi, b, has_b, τw, 1 + τw for a kernel; without ``has_b`` any ``b`` of the right type will do."""
+    if not lo <= hi:
+        raise ValueError(f"lo = {lo} and hi = {hi}; expected lo <= hi")
+    real = x.dtype.type
+    return real(lo), real(hi), b, has_b, real(tau * w), real(1.0 + tau * w)
+
+
+def _run(name: str, x: Array, *args: Any) -> None:
+    """Call the kernel ``name`` on the device of ``x``, in parallel where size and caller allow it."""
+    if x.size == 0:
+        return
+    if is_device(x):
+        getattr(_cuda(), name)(*args)
+    else:
+        getattr(_cpu(), name).run(x.size, *args)
+
+
+@functools.cache
+def _cpu() -> ModuleType:
+    from ipbox.kernels.tv import cpu
+
+    return cpu
+
+
+@functools.cache
+def _cuda() -> ModuleType:
+    from ipbox.kernels.tv import cuda
+
+    return cuda
