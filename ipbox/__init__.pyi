@@ -46,6 +46,11 @@ from .functionals import (
     Zero,
     as_functional,
 )
+from .io.folders import FastMRI, LidcIdri
+from .io.formats.dicom import read_dicom_series
+from .io.image import read_image
+from .io.raw.fastmri import read_fastmri
+from .io.raw.ismrmrd import read_ismrmrd
 from .learned.plug_and_play import pnp
 from .learned.priors.denoiser import Denoiser
 from .learned.red import red
@@ -78,12 +83,7 @@ from .operators import (
 )
 from .plot import show
 from .problems import problem
-from .problems.files.dicom import read_dicom_series
-from .problems.files.fastmri import read_fastmri
-from .problems.files.folders import FastMRI, LidcIdri
-from .problems.files.image import read_image
-from .problems.files.ismrmrd import read_ismrmrd
-from .problems.splits import split_by_patient
+from .problems.truths.splits import split_by_patient
 from .reconstruct import (
     analytic,
     bregman,

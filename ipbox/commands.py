@@ -58,7 +58,7 @@ def bar(args: argparse.Namespace, name: str) -> dict[str, Any]:
 
 def reconstruct(args: argparse.Namespace) -> None:
     with checked_input():
-        from ipbox.problems.readers import read_sinogram
+        from ipbox.io.arrays import read_sinogram
 
         writable(args.out, OUTPUTS, make_folder=False)
         for name, given in (("FILE", args.file), ("--angles", args.angles)):
@@ -89,8 +89,8 @@ def _angles(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
     """--angles in radians: start:stop:n without its end, or a file."""
     import numpy as np
 
+    from ipbox.io.arrays import KINDS, read_array
     from ipbox.operators.tomography.ray import check_angles
-    from ipbox.problems.readers import KINDS, read_array
 
     parts = args.angles.split(":")
     hint = "; --transpose reads FILE the other way" if not args.transpose else ""
@@ -199,7 +199,7 @@ def _write(path: Path, x: Any, about: dict[str, Any]) -> None:
 
 
 def info(args: argparse.Namespace) -> None:
-    from ipbox.problems import datasets
+    from ipbox.problems.truths import datasets
 
     print(f"ipbox {ipbox.__version__} in {Path(ipbox.__file__).parent}")
     print(f"Python {sys.version.split()[0]} on {sys.platform}")

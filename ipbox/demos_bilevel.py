@@ -57,7 +57,7 @@ def demo(args: argparse.Namespace) -> None:
     """Run the demonstration: a line on the problem, a table of all methods, a picture and the learned images."""
     with checked_input():
         from ipbox.bilevel import BilevelProblem, LowerLevel, SmoothedTVRegulariser
-        from ipbox.problems.pairs import photograph_pairs
+        from ipbox.problems.simulated.pairs import photograph_pairs
 
         writable(args.out, PICTURES, make_folder=True)
         truths, data = photograph_pairs(args.images, args.size, args.noise, args.seed)

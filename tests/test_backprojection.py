@@ -11,8 +11,8 @@ import skimage.transform
 
 import ipbox as ip
 from ipbox.backend import to_host
-from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_sinogram
-from ipbox.reconstruct.backprojection import REACH, back_projection
+from ipbox.problems.truths.phantoms import Ellipse, ellipses_image, ellipses_sinogram
+from ipbox.reconstruct.direct.back_projection import REACH, back_projection
 
 ELLIPSES = (
     Ellipse(1.0, 0.0, 0.0, 0.7, 0.8),

@@ -20,7 +20,7 @@ from ipbox.bilevel import (
 )
 from ipbox.bilevel.filters import filter_matrix
 from ipbox.bilevel.newton import model_step
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.photographs import photograph
 
 LN10 = math.log(10.0)
 CASES = {

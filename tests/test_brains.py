@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ipbox.problems import datasets
-from ipbox.problems.brains import brain_phantom, brain_slice
+from ipbox.problems.truths import datasets
+from ipbox.problems.truths.brains import brain_phantom, brain_slice
 
 
 @pytest.mark.parametrize(("patient", "key", "count"), [("train", "brain1", 25), ("test", "brain2", 23)])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ipbox.problems.crops import TEST, TRAIN, photograph_crops
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.crops import TEST, TRAIN, photograph_crops
+from ipbox.problems.truths.photographs import photograph
 
 
 def test_training_and_test_photographs_are_disjoint() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ipbox.problems import datasets
+from ipbox.problems.truths import datasets
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 FILES = {file: sha for d in datasets.DATASETS.values() for file, sha in d.files.items()}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 import ipbox as ip
-from ipbox.problems.files.dicom import read_dicom_series
+from ipbox.io.formats.dicom import read_dicom_series
 
 HU = np.random.default_rng(0).integers(-1000, 2000, size=(5, 7, 6)).astype(np.int16)
 

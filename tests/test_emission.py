@@ -17,7 +17,7 @@ import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.operators.tomography.nonnegative_blur import NonnegativeBlur
 from ipbox.operators.tomography.pet import nonnegative
-from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_sinogram
+from ipbox.problems.truths.phantoms import Ellipse, ellipses_image, ellipses_sinogram
 
 DIMS, VIEWS = (9, 8), np.arange(6) * (math.pi / 6)
 

@@ -15,8 +15,8 @@ from ipbox import backend
 from ipbox.kernels.fan import front as fan_kernels
 from ipbox.kernels.lines import reference as lines_reference
 from ipbox.operators.tomography.astra import AstraTransform
-from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_line_integrals, ellipses_sinogram
-from ipbox.reconstruct.fan import parker, redundancy_weights
+from ipbox.problems.truths.phantoms import Ellipse, ellipses_image, ellipses_line_integrals, ellipses_sinogram
+from ipbox.reconstruct.direct.fan import parker, redundancy_weights
 
 BETA = np.random.default_rng(3).uniform(-6, 6, 17)
 PHANTOM = [

@@ -12,10 +12,10 @@ from contracts.support import host
 import ipbox as ip
 from ipbox.operators import FourierTransform, NonCartesianMRI
 from ipbox.operators.mri.density import pipe_menon_density, radial_density
-from ipbox.problems.coils import simulate_sensitivities
-from ipbox.problems.heads import smooth_phase
-from ipbox.problems.mri_radial import mri_radial
-from ipbox.problems.trajectories import radial_trajectory, spiral_trajectory
+from ipbox.problems.measuring.coils import simulate_sensitivities
+from ipbox.problems.measuring.trajectories import radial_trajectory, spiral_trajectory
+from ipbox.problems.simulated.mri_radial import mri_radial
+from ipbox.problems.truths.heads import smooth_phase
 from ipbox.reconstruct import gridded_kspace, gridding
 
 N = 48

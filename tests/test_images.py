@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 import ipbox as ip
-from ipbox.problems.files.orientation import axial
+from ipbox.io.formats.orientation import axial
 
 VOLUME = np.arange(24, dtype=np.int16).reshape(2, 3, 4)  # (slices, rows, columns)
 # of a volume (x, y, z) that counts to the left, to the back, to the head: NIfTI counts the first two the other way

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from ipbox.problems.joseph import joseph, joseph_rays
-from ipbox.problems.phantoms import SHEPP_LOGAN, ellipses_image, ellipses_sinogram
+from ipbox.problems.simulated.joseph import joseph, joseph_rays
+from ipbox.problems.truths.phantoms import SHEPP_LOGAN, ellipses_image, ellipses_sinogram
 
 
 def by_scipy(u: np.ndarray, angles: np.ndarray, s: np.ndarray, h: float) -> np.ndarray:

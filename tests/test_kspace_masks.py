@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ipbox.problems.kspace import centre, radii
-from ipbox.problems.kspace_masks import (
+from ipbox.problems.measuring.kspace import centre, radii
+from ipbox.problems.measuring.kspace_masks import (
     fastmri_mask,
     mask_from_weights,
     poisson_disc_mask,

@@ -10,7 +10,7 @@ import pytest
 from file_writers import acquisition, header, write_hdf5, write_ismrmrd
 
 import ipbox as ip
-from ipbox.problems.files.kspace import centre_crop, encodings
+from ipbox.io.raw.kspace import centre_crop, encodings
 
 RNG = np.random.default_rng(0)
 NY, NX, COILS, SLICES = 8, 6, 2, 3

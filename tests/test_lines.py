@@ -14,8 +14,8 @@ import ipbox as ip
 from ipbox.kernels.lines import front as lines
 from ipbox.kernels.lines import reference as lines_reference
 from ipbox.operators.core.positive import collatz_wielandt
-from ipbox.problems.joseph import joseph
-from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_sinogram
+from ipbox.problems.simulated.joseph import joseph
+from ipbox.problems.truths.phantoms import Ellipse, ellipses_image, ellipses_sinogram
 
 ANGLES = np.concatenate([np.random.default_rng(1).uniform(-7, 7, 12), np.arange(-4, 5) * math.pi / 4])
 

@@ -9,8 +9,8 @@ import pytest
 from contracts.support import host
 
 import ipbox as ip
-from ipbox.problems.coils import simulate_sensitivities
-from ipbox.problems.heads import smooth_phase
+from ipbox.problems.measuring.coils import simulate_sensitivities
+from ipbox.problems.truths.heads import smooth_phase
 
 
 def centred_fft(u: np.ndarray, ndim: int = 2) -> np.ndarray:

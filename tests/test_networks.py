@@ -15,7 +15,7 @@ from ipbox.learned.layers import ConvBlock, pad_to_multiple
 from ipbox.learned.networks import DnCNN, DRUNet, UNet
 from ipbox.learned.non_expansive import NonExpansive, norm_bound
 from ipbox.learned.weights import load_weights, pretrained, save_weights
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.photographs import photograph
 
 DENOISERS = {
     "DnCNN": lambda **k: DnCNN(width=6, depth=4, **k),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ipbox import backend
-from ipbox.problems.noise import gaussian, poisson, poisson_counts, salt_and_pepper
+from ipbox.problems.measuring.noise import gaussian, poisson, poisson_counts, salt_and_pepper
 
 
 def data(dtype: np.dtype, size: int = 40_000) -> np.ndarray:

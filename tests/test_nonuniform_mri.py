@@ -13,8 +13,8 @@ from contracts.support import draw, host
 import ipbox as ip
 from ipbox import backend
 from ipbox.operators import FourierTransform, NonCartesianMRI, NonuniformFFT
-from ipbox.problems.coils import simulate_sensitivities
-from ipbox.problems.trajectories import radial_trajectory, spiral_trajectory
+from ipbox.problems.measuring.coils import simulate_sensitivities
+from ipbox.problems.measuring.trajectories import radial_trajectory, spiral_trajectory
 
 DIMS = (14, 11)
 RADIAL = radial_trajectory(9, 20, DIMS)

@@ -17,7 +17,7 @@ import pytest
 import ipbox as ip
 from ipbox.operators import Operator, as_operator
 from ipbox.operators.core.norms import golub_kahan
-from ipbox.problems.phantoms import Ellipse, ellipses_image, ellipses_sinogram
+from ipbox.problems.truths.phantoms import Ellipse, ellipses_image, ellipses_sinogram
 
 ROOT = Path(ip.__file__).parents[1]
 # on [-1, 1]²: a body, a dark and a bright inclusion, none of them thin

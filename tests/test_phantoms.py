@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import maximum_filter, minimum_filter
 from skimage.data import shepp_logan_phantom
 
-from ipbox.problems.phantoms import SHEPP_LOGAN, Ellipse, ellipses_image, ellipses_sinogram, shepp_logan
+from ipbox.problems.truths.phantoms import SHEPP_LOGAN, Ellipse, ellipses_image, ellipses_sinogram, shepp_logan
 
 TWO = (Ellipse(1.0, 0.3, -0.2, 1.9, 0.7, 0.6), Ellipse(-0.4, -0.3, 0.5, 0.4, 1.1, 2.0))
 THETA = np.array([-1.3, 0.0, 0.4, math.pi / 2, 2.0, 3.5])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import color, data
 
-from ipbox.problems.photographs import PHOTOGRAPHS, photograph
+from ipbox.problems.truths.photographs import PHOTOGRAPHS, photograph
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)

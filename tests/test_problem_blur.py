@@ -12,8 +12,8 @@ import ipbox as ip
 from ipbox.backend import norm, to_host
 from ipbox.operators import Blur, VaryingBlur
 from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf, uniform_psf
-from ipbox.problems.datasets import area_average
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.datasets import area_average
+from ipbox.problems.truths.photographs import photograph
 
 KERNELS = {
     "gaussian": gaussian_psf(2.0),

@@ -10,7 +10,8 @@ import pytest
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.problems import datasets, names, phantoms
+from ipbox.problems import names
+from ipbox.problems.truths import datasets, phantoms
 
 
 def residual(A, x, b) -> float:

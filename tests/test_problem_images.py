@@ -10,8 +10,8 @@ import pytest
 from contracts.support import host
 
 import ipbox as ip
-from ipbox.problems.masks import inpainting_mask
-from ipbox.problems.photographs import photograph
+from ipbox.problems.measuring.masks import inpainting_mask
+from ipbox.problems.truths.photographs import photograph
 
 NAMES = ("denoise", "inpaint", "super-resolution", "compressed-sensing")
 

@@ -11,7 +11,7 @@ import pytest
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.problems.brains import brain_phantom
+from ipbox.problems.truths.brains import brain_phantom
 
 SMALL = dict(size=32, views=24)
 

@@ -10,7 +10,7 @@ import pytest
 from contracts.support import host
 
 import ipbox as ip
-from ipbox.reconstruct.pseudo_inverse import matrix_of
+from ipbox.reconstruct.direct.pseudo_inverse import matrix_of
 
 RNG = np.random.default_rng(3)
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from ipbox.problems.readers import read_array, read_sinogram
+from ipbox.io.arrays import read_array, read_sinogram
 
 SINOGRAM = np.arange(12, dtype="float32").reshape(3, 4) + 0.5
 SUFFIXES = [".npy", ".npz", ".h5", ".mat", ".nrrd"]

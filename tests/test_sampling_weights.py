@@ -16,7 +16,7 @@ from ipbox.bilevel import (
 )
 from ipbox.bilevel.fourier_fidelity import FourierL2, IsometricL2
 from ipbox.functionals import WeightedL2
-from ipbox.problems.coils import simulate_sensitivities
+from ipbox.problems.measuring.coils import simulate_sensitivities
 
 WAYS = ("ratio", "linear", "square")
 SHAPES = [((7,), None), ((8,), -1), ((4, 5), None), ((4, 6), -1), ((5, 4), -2)]

@@ -8,10 +8,10 @@ from contracts.support import host
 
 import ipbox as ip
 from ipbox.operators import FourierTransform
-from ipbox.problems.brains import brain_slice
-from ipbox.problems.coils import simulate_sensitivities
-from ipbox.problems.heads import smooth_phase
-from ipbox.reconstruct.sensitivities import consistency_kernel
+from ipbox.problems.measuring.coils import simulate_sensitivities
+from ipbox.problems.truths.brains import brain_slice
+from ipbox.problems.truths.heads import smooth_phase
+from ipbox.reconstruct.direct.sensitivities import consistency_kernel
 
 N, COILS = 96, 6
 
@@ -93,7 +93,7 @@ def test_odd_sizes_and_small_blocks(monkeypatch) -> None:
     k = FourierTransform((61, 57), "complex128").apply(S * u)
     E = ip.estimate_sensitivities(k, 21, kernel=5, threshold=0.001)
     assert alignment(E, S)[u > 0.15].min() > 0.99
-    monkeypatch.setattr("ipbox.reconstruct.sensitivities.BLOCK", 9 * 57 * 4)
+    monkeypatch.setattr("ipbox.reconstruct.direct.sensitivities.BLOCK", 9 * 57 * 4)
     np.testing.assert_allclose(ip.estimate_sensitivities(k, 21, kernel=5, threshold=0.001), E, atol=1e-10)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipbox import split_by_patient
-from ipbox.problems import datasets, splits
-from ipbox.problems.brains import brain_slice
+from ipbox.problems.truths import datasets, splits
+from ipbox.problems.truths.brains import brain_slice
 
 NAMES = [f"p{k}" for k in range(20)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from ipbox.operators import NonCartesianMRI
 from ipbox.operators.mri.density import density_compensation, pipe_menon_density, radial_density
-from ipbox.problems.trajectories import GOLDEN_ANGLE, radial_trajectory, spiral_trajectory
+from ipbox.problems.measuring.trajectories import GOLDEN_ANGLE, radial_trajectory, spiral_trajectory
 
 N = 48
 DIMS = (N, N)

@@ -104,7 +104,7 @@ def test_subbands_are_views() -> None:
 
 def test_photographs_are_sparse_in_wavelets() -> None:
     """A twentieth of the coefficients hold 99 % of the camera man."""
-    from ipbox.problems.photographs import photograph
+    from ipbox.problems.truths.photographs import photograph
 
     u = photograph("camera", 256)
     W = ip.Wavelet(u.shape, "db4", dtype="float64")

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 import ipbox as ip
-from ipbox.problems.datasets import field_of_view, hu_to_attenuation, load
+from ipbox.problems.truths.datasets import field_of_view, hu_to_attenuation, load
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))

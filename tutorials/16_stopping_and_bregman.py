@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ipbox as ip
-from ipbox.reconstruct.bregman import default_weight, make_regulariser
+from ipbox.reconstruct.iterative.bregman import default_weight, make_regulariser
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))

@@ -14,7 +14,7 @@ import numpy as np
 
 import ipbox as ip
 from ipbox.choose import discrepancy, gcv, l_curve, quasi_optimality, sure, tv_weight, weighted_gcv
-from ipbox.reconstruct.minimise import Variational  # λ -> (u, info), warm-started
+from ipbox.reconstruct.variational.minimise import Variational  # λ -> (u, info), warm-started
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))

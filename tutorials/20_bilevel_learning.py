@@ -25,7 +25,7 @@ from ipbox.bilevel import (
     work_to,
 )
 from ipbox.bilevel.plots import plot_objective
-from ipbox.problems.pairs import interval_pairs, photograph_pairs
+from ipbox.problems.simulated.pairs import interval_pairs, photograph_pairs
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))

@@ -31,7 +31,7 @@ from ipbox.bilevel import (
     hypergradient,
 )
 from ipbox.bilevel.plots import plot_objective
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.photographs import photograph
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))

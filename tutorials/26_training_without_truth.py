@@ -17,7 +17,7 @@ from ipbox.learned.bridge import from_torch, to_torch
 from ipbox.learned.losses import SURE, Denoising, Supervised
 from ipbox.learned.networks import DnCNN
 from ipbox.learned.training import fit
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.photographs import photograph
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))

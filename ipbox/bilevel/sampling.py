@@ -38,7 +38,7 @@ class SamplingWeights(ParametricTerm):
         s = θ/(1 - θ) for 0 <= θ < 1, s = θ or s = θ² for θ >= 0.
     axis : int, optional
         Axis of the data with a θ for each index, constant along the other axes: -1 for Cartesian lines as in
-        `ipbox.problems.kspace_masks`.  By default a θ for every frequency (the same for all coils).
+        `ipbox.problems.measuring.kspace_masks`.  By default a θ for every frequency (the same for all coils).
 
     Notes
     -----

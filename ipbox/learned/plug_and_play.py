@@ -17,8 +17,8 @@ from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
 from ipbox.learned.priors.network import noise_argument
 from ipbox.learned.start import starting_image
 from ipbox.operators import Operator, as_operator
-from ipbox.reconstruct.iterative import batch_of
-from ipbox.reconstruct.minimise import make_constraint
+from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.reconstruct.variational.minimise import make_constraint
 from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.stop_rule import StopRule
 

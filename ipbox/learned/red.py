@@ -17,7 +17,7 @@ from ipbox.learned.priors.monitor import LipschitzMonitor
 from ipbox.learned.priors.red import RED
 from ipbox.learned.start import starting_image
 from ipbox.operators import as_operator
-from ipbox.reconstruct.iterative import batch_of
+from ipbox.reconstruct.iterative.early_stopping import batch_of
 from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping
 from ipbox.solvers.core.stop_rule import StopRule
 

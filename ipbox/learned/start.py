@@ -6,8 +6,8 @@ from typing import Any
 
 from ipbox.backend import Array
 from ipbox.operators import CartesianMRI, NonCartesianMRI, Operator
-from ipbox.reconstruct.analytic import BY_FILTERING, analytic
-from ipbox.reconstruct.iterative import cgls
+from ipbox.reconstruct.direct.analytic import BY_FILTERING, analytic
+from ipbox.reconstruct.iterative.early_stopping import cgls
 
 STEPS = 10
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ipbox.learned import tensor_files
-from ipbox.problems import datasets
+from ipbox.problems.truths import datasets
 
 __all__ = ["CLASSES", "SHIPPED", "load_weights", "pretrained", "save_weights"]
 

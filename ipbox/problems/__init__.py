@@ -16,18 +16,18 @@ __all__ = ["ProblemInfo", "names", "problem"]
 
 # name -> module:function; the modules are imported when a problem is asked for
 _PROBLEMS = {
-    "blur": "ipbox.problems.blur:blur",
-    "blur-varying": "ipbox.problems.blur:blur_varying",
-    "compressed-sensing": "ipbox.problems.images:compressed_sensing",
-    "ct": "ipbox.problems.ct:ct",
-    "denoise": "ipbox.problems.images:denoise",
-    "fan": "ipbox.problems.fan:fan",
-    "inpaint": "ipbox.problems.images:inpaint",
-    "mri": "ipbox.problems.mri:mri",
-    "mri-radial": "ipbox.problems.mri_radial:mri_radial",
-    "pet": "ipbox.problems.pet:pet",
-    "super-resolution": "ipbox.problems.images:super_resolution",
-    "tomography-measured": "ipbox.problems.ct:measured",
+    "blur": "ipbox.problems.simulated.blur:blur",
+    "blur-varying": "ipbox.problems.simulated.blur:blur_varying",
+    "compressed-sensing": "ipbox.problems.simulated.restoration:compressed_sensing",
+    "ct": "ipbox.problems.simulated.ct:ct",
+    "denoise": "ipbox.problems.simulated.restoration:denoise",
+    "fan": "ipbox.problems.simulated.fan:fan",
+    "inpaint": "ipbox.problems.simulated.restoration:inpaint",
+    "mri": "ipbox.problems.simulated.mri:mri",
+    "mri-radial": "ipbox.problems.simulated.mri_radial:mri_radial",
+    "pet": "ipbox.problems.simulated.pet:pet",
+    "super-resolution": "ipbox.problems.simulated.restoration:super_resolution",
+    "tomography-measured": "ipbox.problems.simulated.ct:measured",
 }
 
 
@@ -97,7 +97,7 @@ def problem(name: str, **options: Any) -> tuple[Any, Array, Array | None, Proble
     name : str
         One of `names`.
     **options
-        Options of that problem: the arguments of its function, such as `ipbox.problems.ct.ct`.
+        Options of that problem: the arguments of its function, such as `ipbox.problems.simulated.ct.ct`.
 
     Returns
     -------

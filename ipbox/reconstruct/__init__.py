@@ -1,19 +1,19 @@
 """Reconstruction maps Φ: b -> u, as functions (A, b, ...) -> x, info."""
 
-from ipbox.reconstruct.algebraic import cimmino, kaczmarz, sirt
-from ipbox.reconstruct.analytic import analytic
-from ipbox.reconstruct.bregman import bregman, linearised_bregman
-from ipbox.reconstruct.deblurring import truncated_inverse, wiener
-from ipbox.reconstruct.em import mlem, osem
-from ipbox.reconstruct.filtered import fbp
-from ipbox.reconstruct.gridding import gridded_kspace, gridding
-from ipbox.reconstruct.iterative import cgls, landweber
-from ipbox.reconstruct.krylov import hybrid_lsqr, lsqr
-from ipbox.reconstruct.mri import root_sum_of_squares, sense, zero_filled
-from ipbox.reconstruct.pseudo_inverse import pseudo_inverse
-from ipbox.reconstruct.sensitivities import estimate_sensitivities
-from ipbox.reconstruct.tgv import tgv
-from ipbox.reconstruct.variational import tikhonov, tv, variational, wavelet
+from ipbox.reconstruct.direct.analytic import analytic
+from ipbox.reconstruct.direct.deblurring import truncated_inverse, wiener
+from ipbox.reconstruct.direct.fbp import fbp
+from ipbox.reconstruct.direct.gridding import gridded_kspace, gridding
+from ipbox.reconstruct.direct.mri import root_sum_of_squares, sense, zero_filled
+from ipbox.reconstruct.direct.pseudo_inverse import pseudo_inverse
+from ipbox.reconstruct.direct.sensitivities import estimate_sensitivities
+from ipbox.reconstruct.iterative.algebraic import cimmino, kaczmarz, sirt
+from ipbox.reconstruct.iterative.bregman import bregman, linearised_bregman
+from ipbox.reconstruct.iterative.early_stopping import cgls, landweber
+from ipbox.reconstruct.iterative.em import mlem, osem
+from ipbox.reconstruct.iterative.krylov import hybrid_lsqr, lsqr
+from ipbox.reconstruct.variational.methods import tikhonov, tv, variational, wavelet
+from ipbox.reconstruct.variational.tgv import tgv
 
 __all__ = [
     "analytic",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import ipbox as ip
-from ipbox.problems.phantoms import ellipses_image, ellipses_line_integrals
+from ipbox.problems.truths.phantoms import ellipses_image, ellipses_line_integrals
 
 from .ipbox_ray import ELLIPSES
 from .worker import repeat_for

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import ipbox as ip
-from ipbox.problems.phantoms import ellipses_image, ellipses_sinogram
+from ipbox.problems.truths.phantoms import ellipses_image, ellipses_sinogram
 
 from .common import inscribed_error, parallel_angles
 from .ipbox_ray import PHANTOMS

@@ -12,7 +12,7 @@ import scipy.fft
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.problems.coils import simulate_sensitivities
+from ipbox.problems.measuring.coils import simulate_sensitivities
 
 
 @cache

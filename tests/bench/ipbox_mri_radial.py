@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import ipbox as ip
-from ipbox.reconstruct.gridding import gridded_kspace
-from ipbox.reconstruct.mri import sense as sense_by_cg
-from ipbox.reconstruct.sensitivities import estimate_sensitivities
+from ipbox.reconstruct.direct.gridding import gridded_kspace
+from ipbox.reconstruct.direct.mri import sense as sense_by_cg
+from ipbox.reconstruct.direct.sensitivities import estimate_sensitivities
 
 from .worker import repeat_for
 

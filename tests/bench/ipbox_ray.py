@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import ipbox as ip
-from ipbox.problems.phantoms import SHEPP_LOGAN, Ellipse, ellipses_image, ellipses_sinogram
+from ipbox.problems.truths.phantoms import SHEPP_LOGAN, Ellipse, ellipses_image, ellipses_sinogram
 
 from .common import parallel_angles
 from .worker import repeat_for

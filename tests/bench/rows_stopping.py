@@ -33,7 +33,7 @@ def losses(size: int, views: int, seed: int, **image: Any) -> dict[str, tuple[fl
     """`loss` of the three iterations, for δ of noise and model error; linearised Bregman with its default λ."""
     import ipbox as ip
     from ipbox.functionals import L2
-    from ipbox.reconstruct.bregman import default_weight, make_regulariser
+    from ipbox.reconstruct.iterative.bregman import default_weight, make_regulariser
 
     A, b, x_true, info = ip.problem("ct", size=size, views=views, noise=0.01, seed=seed, **image)
     data, delta = L2(A, b), math.hypot(info.noise_level, info.model_error)

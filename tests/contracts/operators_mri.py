@@ -10,7 +10,7 @@ from contracts.case import OperatorCase
 
 from ipbox.backend import complex_dtype
 from ipbox.operators import CartesianMRI, CoilSensitivities, FourierTransform
-from ipbox.problems.coils import simulate_sensitivities
+from ipbox.problems.measuring.coils import simulate_sensitivities
 
 DIMS = (7, 5)
 

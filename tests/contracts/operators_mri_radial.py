@@ -10,7 +10,7 @@ from contracts.case import OperatorCase
 
 from ipbox.backend import complex_dtype
 from ipbox.operators import NonCartesianMRI, NonCartesianNormal
-from ipbox.problems.trajectories import radial_trajectory, spiral_trajectory
+from ipbox.problems.measuring.trajectories import radial_trajectory, spiral_trajectory
 
 DIMS = (7, 5)
 RADIAL = radial_trajectory(5, 9, DIMS)

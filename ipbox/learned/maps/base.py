@@ -17,7 +17,7 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.learned.bridge import LinearMap, from_torch, to_torch
 from ipbox.operators import Operator, as_operator
-from ipbox.reconstruct.info import AnalyticInfo
+from ipbox.reconstruct.direct.info import AnalyticInfo
 from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["LearnedMap"]

@@ -18,7 +18,7 @@ from ipbox.learned.maps.blocks import Factory, make_networks
 from ipbox.learned.maps.channels import from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
 from ipbox.operators import Operator, as_operator
-from ipbox.reconstruct.info import AnalyticInfo
+from ipbox.reconstruct.direct.info import AnalyticInfo
 from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["DeepEquilibrium"]

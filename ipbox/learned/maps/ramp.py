@@ -10,7 +10,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators import JosephTransform, Operator, RayTransform
 from ipbox.operators.core.held import HeldArray
-from ipbox.reconstruct.filtered import FILTERS, angle_weights, ramp
+from ipbox.reconstruct.direct.fbp import FILTERS, angle_weights, ramp
 
 __all__ = ["RampFilter"]
 

@@ -49,7 +49,7 @@ def radial_density(trajectory: Array, dims: tuple[int, int]) -> np.ndarray:
     Examples
     --------
     >>> from ipbox.operators.mri.density import radial_density
-    >>> from ipbox.problems.trajectories import radial_trajectory
+    >>> from ipbox.problems.measuring.trajectories import radial_trajectory
     >>> w = radial_density(radial_trajectory(101, 64, (64, 64)), (64, 64))
     >>> w[0, [31, 32, 33]].round(4)             # 2/3 of the disc of radius 1/2 belong to 101 samples
     array([0.0311, 0.0052, 0.0311])

@@ -71,8 +71,8 @@ class NonCartesianMRI(Operator):
     Examples
     --------
     >>> import numpy as np, ipbox as ip
-    >>> from ipbox.problems.coils import simulate_sensitivities
-    >>> from ipbox.problems.trajectories import radial_trajectory
+    >>> from ipbox.problems.measuring.coils import simulate_sensitivities
+    >>> from ipbox.problems.measuring.trajectories import radial_trajectory
     >>> k = radial_trajectory(20, 64, (32, 32))
     >>> A = ip.NonCartesianMRI((32, 32), k, simulate_sensitivities(4, (32, 32)))
     >>> A.apply(np.ones((32, 32), np.complex64)).shape
@@ -151,7 +151,7 @@ class NonCartesianMRI(Operator):
         Examples
         --------
         >>> import numpy as np, ipbox as ip
-        >>> from ipbox.problems.trajectories import radial_trajectory
+        >>> from ipbox.problems.measuring.trajectories import radial_trajectory
         >>> A = ip.NonCartesianMRI((32, 32), radial_trajectory(20, 64, (32, 32)))
         >>> tuple(A.subset(slice(0, 20, 4)).dimsd)
         (5, 64)

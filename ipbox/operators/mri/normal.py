@@ -35,7 +35,7 @@ class NonCartesianNormal(Operator):
     Examples
     --------
     >>> import numpy as np, ipbox as ip
-    >>> from ipbox.problems.trajectories import radial_trajectory
+    >>> from ipbox.problems.measuring.trajectories import radial_trajectory
     >>> A = ip.NonCartesianMRI((32, 32), radial_trajectory(20, 64, (32, 32)), dtype="complex128")
     >>> u = np.random.default_rng(0).standard_normal((32, 32)) + 0j
     >>> bool(np.allclose(A.normal().apply(u), A.apply_adjoint(A.apply(u)), rtol=0, atol=1e-6))

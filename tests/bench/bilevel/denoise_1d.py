@@ -10,7 +10,7 @@ import functools
 from typing import Any
 
 from ipbox.bilevel import DFO, BilevelProblem, ConditionPenalty, LowerLevel, SmoothedTVRegulariser, work_to
-from ipbox.problems.pairs import interval_pairs
+from ipbox.problems.simulated.pairs import interval_pairs
 
 THETA, F = -0.31492, 1.3714888  # optimum of the problem with one parameter
 STARTS = (-2.0, -1.0, 0.0, 1.0, 2.0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel import DFO, BilevelProblem, LowerLevel, SmoothedTVRegulariser, work_to
-from ipbox.problems.pairs import photograph_pairs
+from ipbox.problems.simulated.pairs import photograph_pairs
 
 from .denoise_1d import Row, exact
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from ipbox.bilevel import HOAG, MAID, BilevelProblem, FieldsOfExperts, LowerLevel
 from ipbox.bilevel.foe import UNITS
-from ipbox.problems import datasets
+from ipbox.problems.truths import datasets
 
 SIZE, CROPS, NOISE = 96, 24, 0.1
 BUDGET, LEARNING = 1000.0, 2000.0  # gradients and Hessian products for each training image; MAID has the second

@@ -24,7 +24,7 @@ from ipbox.bilevel import (
     tgv_denoising,
     unrolled_gradient,
 )
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.photographs import photograph
 
 from .quadratic import QuadraticProblem
 

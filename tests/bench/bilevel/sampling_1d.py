@@ -31,8 +31,8 @@ from ipbox.bilevel import (
     solve_lower,
     work_to,
 )
-from ipbox.problems.kspace_masks import mask_from_weights, variable_density_mask
-from ipbox.problems.pairs import interval_pairs
+from ipbox.problems.measuring.kspace_masks import mask_from_weights, variable_density_mask
+from ipbox.problems.simulated.pairs import interval_pairs
 
 N, NOISE, LEAST = 64, 0.05, 0.001
 BOUNDS = np.full(N, LEAST), np.full(N, 0.99)

@@ -25,8 +25,8 @@ from ipbox.bilevel import (
     exchange_samples,
     solve_lower,
 )
-from ipbox.problems.kspace_masks import mask_from_weights, uniform_mask, variable_density_mask
-from ipbox.problems.splits import held_out_slices, training_slices
+from ipbox.problems.measuring.kspace_masks import mask_from_weights, uniform_mask, variable_density_mask
+from ipbox.problems.truths.splits import held_out_slices, training_slices
 
 NOISE, NU = 0.01, 1e-2  # of complex noise; of smoothed TV
 SAMPLED = 0.02  # θ from which on a line counts as sampled

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 import ipbox as ip
-from ipbox.problems import datasets
-from ipbox.problems.joseph import joseph
+from ipbox.problems.simulated.joseph import joseph
+from ipbox.problems.truths import datasets
 
 BUILD = Path(__file__).resolve().parents[3] / "build"
 VALIDATION = (5, 17, 29, 41)  # slices of the training patient that are never trained on

@@ -18,7 +18,7 @@ import torch
 import ipbox as ip
 from ipbox.learned.bridge import from_torch, to_torch
 from ipbox.learned.weights import load_weights
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.photographs import photograph
 from tests.bench.learned import train_denoisers
 
 IMAGES = ("camera", "coins", "astronaut")  # none is trained on

@@ -19,7 +19,7 @@ from ipbox.learned.bridge import to_torch
 from ipbox.learned.networks import DRUNet
 from ipbox.learned.priors import Denoiser, LipschitzMonitor
 from ipbox.operators.images.psf import motion_psf
-from ipbox.problems.photographs import photograph
+from ipbox.problems.truths.photographs import photograph
 
 SIZE, REPEATS, SIGMA = 512, 20, 0.05
 

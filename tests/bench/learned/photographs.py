@@ -11,8 +11,8 @@ import math
 import numpy as np
 import torch
 
-from ipbox.problems.brains import brain_slice
-from ipbox.problems.datasets import lung_slice
+from ipbox.problems.truths.brains import brain_slice
+from ipbox.problems.truths.datasets import lung_slice
 
 # of skimage.data, with the times each is drawn relative to its pixels
 PHOTOGRAPHS = {

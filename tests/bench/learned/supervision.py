@@ -24,9 +24,9 @@ from ipbox.learned.maps.ramp import RampFilter
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
 from ipbox.learned.networks import DnCNN
 from ipbox.learned.training import fit
-from ipbox.problems.datasets import area_average, field_of_view, lung_slice
-from ipbox.problems.joseph import joseph
-from ipbox.problems.photographs import photograph
+from ipbox.problems.simulated.joseph import joseph
+from ipbox.problems.truths.datasets import area_average, field_of_view, lung_slice
+from ipbox.problems.truths.photographs import photograph
 
 SIGMA = 0.1
 TRAINING, TESTING = ("brick", "cat", "coffee", "grass", "gravel", "rocket"), ("camera", "coins")

@@ -1,0 +1,1 @@
+"""Images, volumes and measurements from files."""

@@ -1,0 +1,136 @@
+"""Arrays from files: .npy, .npz, HDF5, .mat and .nrrd, without pickle, with errors of one line."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox.io.checks import Unusable, check_dataset, one_sentence, pick, regular_file
+from ipbox.io.formats.mat import read_mat
+from ipbox.io.formats.nrrd import read_nrrd
+
+HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
+KINDS = (".npy", ".npz", *HDF5, ".mat", ".nrrd")
+
+
+def read_sinogram(
+    path: str | os.PathLike,
+    dataset: str | None = None,
+    dtype: Any = None,
+    transpose: bool = False,
+    name: str = "path",
+) -> np.ndarray:
+    """A sinogram from a .npy, .npz, HDF5, .mat or .nrrd file.
+
+    Parameters
+    ----------
+    path : str or path
+    dataset : str, optional
+        Array of an .npz or .mat file, or HDF5 dataset; needed where the file holds several.
+    dtype : float32 or float64, optional
+        Convert to it, integers included; without it the file's float32 or float64 is kept.
+    transpose : bool
+        The file holds (detector pixels, angles), as scikit-image's sinograms.
+    name : str
+        What errors call the file.
+
+    Returns
+    -------
+    numpy.ndarray
+        Line integrals (angles, detector pixels), finite.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        for a file that is missing, cut short or of another kind, a dataset that is missing or not named where there
+        are several, another shape, and NaN or infinite entries.
+    TypeError
+        for integers or other dtypes where no ``dtype`` is given, and complex data.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from pathlib import Path
+    >>> from ipbox.io.arrays import read_sinogram
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(Path(folder) / "scan.npy", np.zeros((30, 64), dtype="float32"))
+    ...     read_sinogram(Path(folder) / "scan.npy").shape
+    (30, 64)
+    """
+    b = read_array(path, dataset, name)
+    if b.ndim != 2 or b.size == 0:
+        raise ValueError(f"{name} {path} has shape {b.shape}; expected a sinogram (angles, detector pixels)")
+    to = b.dtype.newbyteorder("=") if dtype is None else np.dtype(dtype)
+    if b.dtype.kind not in "iuf":
+        raise TypeError(f"{name} {path} has dtype {b.dtype}; expected line integrals in float32 or float64")
+    if to not in (np.float32, np.float64):
+        if dtype is not None:
+            raise TypeError(f"dtype is {to}; expected float32 or float64")
+        raise TypeError(
+            f"{name} {path} has dtype {b.dtype}; expected line integrals in float32 or float64 "
+            f"(dtype=float32 converts them)"
+        )
+    if not np.isfinite(b).all():
+        raise ValueError(f"{name} {path} has NaN or infinite entries; expected finite line integrals")
+    with np.errstate(over="ignore"):
+        b = np.ascontiguousarray(b.T if transpose else b, dtype=to)
+    if not np.isfinite(b).all():
+        raise ValueError(f"{name} {path} has entries beyond the range of {to}; expected a wider dtype")
+    return b
+
+
+def read_array(path: str | os.PathLike, dataset: str | None = None, name: str = "path") -> np.ndarray:
+    """An array of any shape and dtype from a .npy, .npz, HDF5, .mat or .nrrd file; arguments as for `read_sinogram`.
+
+    Axes of a .mat file are MATLAB's, those of a .nrrd file come from the slowest to the fastest.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from pathlib import Path
+    >>> from ipbox.io.arrays import read_array
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(Path(folder) / "scan.npz", b=np.zeros((30, 64)), angles=np.arange(30))
+    ...     read_array(Path(folder) / "scan.npz", "angles").shape
+    (30,)
+    """
+    path = regular_file(path, KINDS, name)
+    kind = path.suffix.lower()
+    read = {".npy": _read_npy, ".npz": _read_npz, ".mat": read_mat, ".nrrd": lambda *of: read_nrrd(*of)[0]}
+    with one_sentence(path, f"{'HDF5' if kind in HDF5 else kind} file of numbers", name):
+        return read.get(kind, _read_hdf5)(path, dataset)
+
+
+def _read_npy(path: Path, dataset: str | None) -> np.ndarray:
+    if dataset is not None:
+        raise Unusable(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
+    with open(path, "rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _read_npz(path: Path, dataset: str | None) -> np.ndarray:
+    with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
+        key = pick(path, dataset, list(arrays.files))
+        array = arrays[key]
+    if not isinstance(array, np.ndarray):
+        raise Unusable(f"dataset is {key!r}; that of {path} is no array")
+    return array
+
+
+def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        found: list[str] = []
+        file.visititems(lambda key, node: found.append(key) if isinstance(node, h5py.Dataset) else None)
+        node = file.get(dataset) if dataset else None  # follows links, which visititems does not
+        if not isinstance(node, h5py.Dataset):
+            node = file[pick(path, dataset, found)]
+        if node.shape is None or node.dtype.hasobject:
+            raise Unusable(f"dataset is {node.name!r}; that of {path} holds no array of numbers")
+        check_dataset(node, path)
+        return np.asarray(node[()])

@@ -1,0 +1,73 @@
+"""NIfTI files, .nii and .nii.gz, by nibabel: read to the last byte, scaled, turned to axial slices."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox.io.checks import Unusable, check_claim, io_extra, read_exactly
+from ipbox.io.formats.orientation import axial
+
+_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+
+
+def read_nifti(path: Path, dataset: str | None = None) -> tuple[np.ndarray, tuple[float, ...]]:
+    """The array of a NIfTI-1 or NIfTI-2 file and its spacing in mm, as `read_image` returns them."""
+    with io_extra("reading NIfTI files"):
+        import nibabel
+    if dataset is not None:
+        raise Unusable(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
+    damaged = (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError)
+    damaged += (nibabel.wrapstruct.WrapStructError,)
+    kinds = {348: nibabel.Nifti1Image, 540: nibabel.Nifti2Image}
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            start = file.read(4)
+            sizeof_hdr = {int.from_bytes(start, order) for order in ("little", "big")} & set(kinds)
+            if len(start) < 4 or not sizeof_hdr:
+                raise ValueError("it does not begin with a NIfTI header")
+            kind = kinds[sizeof_hdr.pop()]
+            file.seek(0)
+            header = kind.header_class.from_fileobj(file)
+            nbytes = _check(header, path)
+            file.seek(0)
+            content = read_exactly(file, int(header["vox_offset"]) + nbytes)
+        image = kind.from_bytes(content)
+        return _oriented(_values(image, header), image.affine, header)
+    except damaged as err:
+        raise ValueError(str(err)) from err
+
+
+def _check(header: Any, path: Path) -> int:
+    """Bytes of data, where there are as many as the header says."""
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    if not 2 <= len(shape) <= 4 or min(shape) < 1:
+        raise Unusable(f"{path} has shape {shape}; expected an image of 2, 3 or 4 axes")
+    if dtype.kind not in "iufc":
+        raise Unusable(f"{path} has colours ({dtype}); expected one number a pixel")
+    nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    check_claim(nbytes, path)
+    return nbytes
+
+
+def _values(image: Any, header: Any) -> np.ndarray:
+    """Scaled where the file has a scale: in float32, if that holds all stored values, else in float64."""
+    slope, inter = image.dataobj.slope, image.dataobj.inter
+    stored = image.dataobj.get_unscaled()
+    if (slope, inter) == (1.0, 0.0):
+        return np.asarray(stored, dtype=stored.dtype.newbyteorder("="))
+    small = np.can_cast(stored.dtype, np.float32) or np.can_cast(stored.dtype, np.complex64)
+    kind = {True: (np.float32, np.complex64), False: (np.float64, np.complex128)}[small][stored.dtype.kind == "c"]
+    return (stored * np.float64(slope) + inter).astype(kind)
+
+
+def _oriented(array: np.ndarray, affine: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[float, ...]]:
+    scale = _MM[header.get_xyzt_units()[0]]
+    if array.ndim == 2:
+        return array.T, tuple(scale * float(h) for h in header.get_zooms()[1::-1])
+    lps = affine[:3, :3].T * scale * np.array([-1.0, -1.0, 1.0])  # NIfTI counts to the right, to the front, to the head
+    return axial(array.transpose(3, 0, 1, 2) if array.ndim == 4 else array, lps)

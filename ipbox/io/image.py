@@ -1,0 +1,140 @@
+"""One door to the images and volumes of all formats."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ipbox.io.arrays import KINDS, read_array
+from ipbox.io.checks import one_sentence, regular_file
+from ipbox.io.formats.nifti import read_nifti
+from ipbox.io.formats.nrrd import read_nrrd
+from ipbox.io.formats.orientation import axial
+
+IMAGES = (*KINDS, ".nii", ".nii.gz", ".dcm")
+_DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex64", "complex128"))
+# (L, P, S) components of the axes of space that NRRD names
+_SPACES = {
+    "left-posterior-superior": (1.0, 1.0, 1.0),
+    "left-anterior-superior": (1.0, -1.0, 1.0),
+    "right-anterior-superior": (-1.0, -1.0, 1.0),
+}
+_SPACES |= {"".join(word[0] for word in name.split("-")): signs for name, signs in _SPACES.items()}
+
+
+def read_image(
+    path: str | os.PathLike, dataset: str | None = None, dtype: Any = None, name: str = "path"
+) -> tuple[np.ndarray, tuple[float, ...] | None]:
+    """An image or volume from a .npy, .npz, HDF5, .mat, .nrrd, .nii, .nii.gz or .dcm file.
+
+    Volumes with an orientation (NIfTI, most NRRD) are turned, by permuting and flipping axes, to the order of DICOM's
+    axial slices: slices towards the head, rows towards the back, columns towards the left.  Other files are returned
+    as stored, NRRD with its axes from the slowest to the fastest.
+
+    Parameters
+    ----------
+    path : str or path
+        One file; `read_dicom_series` reads a folder of DICOM slices.
+    dataset : str, optional
+        Array of an .npz or .mat file, or HDF5 dataset; needed where the file holds several.
+    dtype : float32, float64, complex64 or complex128, optional
+        Convert to it.  Without it stored values keep their dtype, integers included; values the file scales are
+        float32 where that holds the stored ones, else float64.
+    name : str
+        What errors call the file.
+
+    Returns
+    -------
+    array : numpy.ndarray
+        (rows, columns) or (slices, rows, columns), after any others, such as time; finite.
+    spacing : tuple of float or None
+        Distance of pixels along the last axes, in the file's unit (mm for DICOM and NIfTI); None where the file has
+        none.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        for a file that is missing, cut short or of another kind, a dataset that is missing or not named where there
+        are several, and NaN or infinite entries.
+    TypeError
+        for arrays that are not of numbers, and a ``dtype`` that cannot hold them.
+    ImportError
+        where DICOM, NIfTI or NRRD needs ``pip install 'ipbox[io]'``.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, ipbox as ip
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(Path(folder) / "image.npy", np.eye(4, dtype="uint8"))
+    ...     u, spacing = ip.read_image(Path(folder) / "image.npy", dtype="float32")
+    >>> u.shape, u.dtype.name, spacing
+    ((4, 4), 'float32', None)
+    """
+    to = None if dtype is None else np.dtype(dtype)
+    if to is not None and to not in _DTYPES:
+        raise TypeError(f"dtype is {to}; expected float32, float64, complex64 or complex128")
+    path = regular_file(path, IMAGES, name)
+    kind = path.name.lower()
+    if kind.endswith(".dcm"):
+        array, spacing = _dicom(path, dataset)
+    elif kind.endswith((".nii", ".nii.gz")):
+        with one_sentence(path, "NIfTI file of numbers", name):
+            array, spacing = read_nifti(path, dataset)
+    elif kind.endswith(".nrrd"):
+        with one_sentence(path, ".nrrd file of numbers", name):
+            array, spacing = _turned(*read_nrrd(path, dataset))
+    else:
+        array, spacing = read_array(path, dataset, name), None
+    return _numbers(array, to, f"{name} {path}"), spacing
+
+
+def _dicom(path: os.PathLike, dataset: str | None) -> tuple[np.ndarray, tuple[float, ...] | None]:
+    from ipbox.io.formats.dicom import read_dicom_series
+
+    if dataset is not None:
+        raise ValueError(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
+    volume = read_dicom_series([path])
+    spacing = volume.spacing[1:]
+    return volume.array[0], None if np.isnan(spacing).any() else spacing
+
+
+def _turned(array: np.ndarray, header: Mapping[str, Any]) -> tuple[np.ndarray, tuple[float, ...] | None]:
+    """An NRRD array, and what its header says about space."""
+    spacings, directions = header.get("spacings"), header.get("space directions")
+    if directions is None:
+        if spacings is None:
+            return array, None
+        kept = np.asarray(spacings, dtype=float)[::-1]
+        return array, tuple(kept[np.isfinite(kept)].tolist()) or None
+    if len(directions) != array.ndim:
+        raise ValueError(f"its header has {len(directions)} space directions for {array.ndim} axes")
+    of_space = [k for k, row in enumerate(directions) if row is not None and np.isfinite(row).all()]
+    rows = np.array([directions[k] for k in reversed(of_space)], dtype=float)  # the header begins with the fastest axis
+    axes = [array.ndim - 1 - k for k in reversed(of_space)]
+    array = np.moveaxis(array, axes, range(array.ndim - len(axes), array.ndim))
+    signs = _SPACES.get(str(header.get("space", "")).lower())
+    if signs is not None and rows.shape == (3, 3):
+        return axial(array, rows * signs)
+    return array, tuple(float(np.linalg.norm(row)) for row in rows) or None
+
+
+def _numbers(array: np.ndarray, to: np.dtype | None, what: str) -> np.ndarray:
+    """Finite numbers in native byte order, converted to ``to``."""
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{what} has dtype {array.dtype}; expected numbers")
+    if array.size == 0 or array.ndim < 2:
+        raise ValueError(f"{what} has shape {array.shape}; expected an image (rows, columns) or more axes")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what} has NaN or infinite entries; expected finite numbers")
+    to = array.dtype.newbyteorder("=") if to is None else to
+    if array.dtype.kind == "c" and to.kind != "c":
+        raise TypeError(f"{what} has dtype {array.dtype}; expected real numbers for dtype={to}")
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, dtype=to)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what} has entries beyond the range of {to}; expected a wider dtype")
+    return array

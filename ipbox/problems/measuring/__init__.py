@@ -1,0 +1,1 @@
+"""How data are taken: masks, trajectories, coils, noise."""

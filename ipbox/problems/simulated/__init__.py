@@ -1,0 +1,1 @@
+"""Problems made from a truth: operator, data, truth, noise level."""

@@ -1,0 +1,157 @@
+"""Fan-beam computed tomography: simulated chest CT and phantoms."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.operators import FanBeamTransform
+from ipbox.problems import ProblemInfo
+from ipbox.problems.measuring import noise as noises
+from ipbox.problems.simulated import ct
+from ipbox.problems.truths import datasets, phantoms
+
+
+def fan(
+    size: int | None = None,
+    views: int = 360,
+    noise: float | None = None,
+    seed: int = 0,
+    image: str | Array = "lung",
+    slice: int = 0,
+    patient: str = "test",
+    photons: float | None = None,
+    detectors: int | None = None,
+    arc: float = 2 * math.pi,
+    source_distance: float | None = None,
+    detector_distance: float | None = None,
+    dtype: Any = "float32",
+    xp: str = "numpy",
+    rays_per_bin: int = 4,
+) -> tuple[FanBeamTransform, Array, Array, ProblemInfo]:
+    """Simulated fan-beam CT with a flat detector, without inverse crime.
+
+    A reading is the average of ``rays_per_bin`` rays over a detector pixel, where A has one ray.  The rays go through
+    the ellipses of ``"shepp-logan"`` themselves, or else through a finer grid: the 512 x 512 slice where there is one
+    and ``size`` divides 256, else x as piecewise constant on a grid twice as fine.  ``info.model_error`` tells how far
+    A x is from the data.
+
+    Parameters
+    ----------
+    size : int, optional
+        Pixels a side; 256 by default.
+    views : int
+        Views β, equally spaced on [0, ``arc``).
+    noise : float, optional
+        Relative level of Gaussian noise; 0.01 by default where ``photons`` is not given.
+    seed : int
+        Seed of the noise.
+    image : str or array
+        ``"lung"``: a chest-CT slice as attenuation in 1/mm (see `ipbox.problems.truths.datasets.lung_slice`), 0 outside
+        the inscribed disc; ``"shepp-logan"``; or a real floating image of your own with pixels of width 1, taken as it
+        is.
+    slice : int
+        Slice of ``"lung"``: 0 to 4 for those with a finer truth, up to 60 (47 for ``patient="train"``).
+    patient : str
+        ``"test"`` or ``"train"``.
+    photons : float, optional
+        Photons a ray: Poisson counts instead of Gaussian noise.
+    detectors : int, optional
+        Detector pixels, each a pixel wide at the centre; by default they cover the disc around the image.
+    arc : float
+        In radians; a short scan needs π and the fan's opening angle.
+    source_distance, detector_distance : float, optional
+        From the centre, in the lengths of x; by default 1.5 and 1 image widths.
+    dtype : dtype
+        float32 or float64, of A, b and x.
+    xp : str
+        ``"numpy"`` or ``"cupy"``: everything is simulated on the host and moved once.
+    rays_per_bin : int
+        Rays averaged over each detector pixel.
+
+    Returns
+    -------
+    A : FanBeamTransform
+    b : array, (views, n_det)
+        Line integrals with noise.
+    x : array, (ny, nx)
+        The truth: pixel averages.
+    info : ProblemInfo
+
+    Raises
+    ------
+    ValueError, TypeError
+        where an argument is not as above.
+
+    Examples
+    --------
+    >>> from ipbox.problems.simulated.fan import fan
+    >>> A, b, x, info = fan(size=64, views=40, noise=0.02)
+    >>> b.shape == A.dimsd, info.units
+    (True, 'x in 1/mm, lengths in mm')
+    """
+    backend.as_module(xp)
+    noises.check_seed(seed)
+    for name, value in (("views", views), ("rays_per_bin", rays_per_bin)):
+        if not isinstance(value, numbers.Integral) or value < 1:
+            raise ValueError(f"{name} is {value!r}; expected a positive integer")
+    if not (isinstance(arc, numbers.Real) and 0 < arc <= 2 * math.pi):
+        raise ValueError(f"arc is {arc!r}; expected radians in (0, 2π]")
+    if noise is not None and photons is not None:
+        raise ValueError(f"noise is {noise} and photons is {photons}; expected at most one of them")
+    level = 0.01 if noise is None else noise
+    noises.check_level(level, "noise")
+
+    truth, fine, h, about = ct.truth_and_finer(image, size, slice, patient)
+    angles, width = np.arange(views) * (arc / views), max(truth.shape) * h
+    A = FanBeamTransform(
+        truth.shape,
+        angles,
+        detectors,
+        source_distance=1.5 * width if source_distance is None else source_distance,
+        detector_distance=width if detector_distance is None else detector_distance,
+        pixel_size=h,
+        dtype=dtype,
+    )
+    x, clean = truth.astype(A.dtype_in), _simulated(A, fine, rays_per_bin).astype(A.dtype_out)
+    if photons is None:
+        b, noise_level = noises.gaussian(clean, level, seed)
+    else:
+        b, noise_level = noises.poisson_counts(clean, photons, seed)
+    mask = datasets.field_of_view(x.shape) if about.pop("masked") else np.ones(x.shape, dtype=bool)
+    info = ProblemInfo(
+        name="fan",
+        noise_level=noise_level,
+        model_error=backend.norm(A.apply(x) - clean),
+        pixel_size=h,
+        angles=angles,
+        peak=float(x.max()),
+        mask=backend.to_device(mask, xp),
+        seed=seed,
+        **about,
+    )
+    return A, backend.to_device(b, xp), backend.to_device(x, xp), info
+
+
+def _simulated(A: FanBeamTransform, fine: np.ndarray | None, rays_per_bin: int) -> np.ndarray:
+    """Averages of rays over the detector pixels, through the image ``fine``, or through Shepp and Logan's ellipses."""
+    rays = FanBeamTransform(
+        tuple(A.dims) if fine is None else fine.shape,
+        A.angles,
+        A.n_det * rays_per_bin,
+        A.det_spacing / rays_per_bin,
+        source_distance=A.source_distance,
+        detector_distance=A.detector_distance,
+        pixel_size=A.pixel_size if fine is None else A.pixel_size * A.dims[1] / fine.shape[1],
+        dtype="float64",
+    )
+    if fine is None:
+        p = phantoms.ellipses_line_integrals(phantoms.SHEPP_LOGAN, *rays.parallel_coordinates())
+    else:
+        p = rays.apply(fine.astype(np.float64))
+    return p.reshape(A.angles.size, A.n_det, rays_per_bin).mean(axis=2)

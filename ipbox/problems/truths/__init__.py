@@ -1,0 +1,1 @@
+"""True images: phantoms, and the real ones shipped in ``data/``."""

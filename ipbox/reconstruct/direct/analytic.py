@@ -1,0 +1,111 @@
+"""The natural analytical reconstruction of an operator."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import time
+from typing import Any
+
+from ipbox.backend import Array
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.operators import (
+    PET,
+    Blur,
+    CartesianMRI,
+    FanBeamTransform,
+    FourierTransform,
+    Identity,
+    JosephTransform,
+    Mask,
+    NonCartesianMRI,
+    Operator,
+    RayTransform,
+    Sampling,
+    Wavelet,
+    as_operator,
+)
+from ipbox.reconstruct.direct.deblurring import truncated_inverse, wiener
+from ipbox.reconstruct.direct.fbp import fbp
+from ipbox.reconstruct.direct.gridding import gridding
+from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.direct.mri import zero_filled
+from ipbox.reconstruct.direct.pseudo_inverse import pseudo_inverse
+
+BY_FILTERING = (RayTransform, JosephTransform, FanBeamTransform, PET)
+BY_ADJOINT = (Identity, Mask, Sampling, FourierTransform, Wavelet)
+THRESHOLD = 0.1  # of the truncated inverse where no noise level is given
+
+
+def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array, AnalyticInfo]:
+    """The analytical reconstruction that the field would try first for an operator.
+
+    ==========================================  ==============================================================
+    operator                                    method
+    ==========================================  ==============================================================
+    parallel and fan beam, PET                  `fbp`, with the Hann window
+    Cartesian MRI                               `zero_filled`, coils combined with their sensitivities
+    radial, spiral, ... MRI                     `gridding` with density compensation
+    blur                                        `wiener` with a noise level, else `truncated_inverse` at 0.1; edges
+                                                are tapered where no fast transform diagonalises the blur
+    identity, masks, Fourier, wavelets          the adjoint
+    anything else                               `pseudo_inverse`
+    ==========================================  ==============================================================
+
+    Parameters
+    ----------
+    A : Operator
+        Or a PyLops or SciPy operator, or a matrix.
+    b : array
+        Data of shape A.dimsd, or a batch of them.
+    noise_level : float, optional
+        Expected norm of the noise; used where the method has a use for it.
+
+    Returns
+    -------
+    x : array
+    info : AnalyticInfo
+        ``info.method`` names the method.
+
+    Raises
+    ------
+    ValueError, TypeError
+        where ``b`` does not fit A, the noise level is not positive or zero, or as the method raises them.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=60)
+    >>> x, info = ip.analytic(A, b)
+    >>> info.method, info.filter
+    ('fbp', 'hann')
+    """
+    A = as_operator(A)
+    check_fits(A, check_data(b))
+    if noise_level is not None:
+        _check_noise_level(noise_level)
+    if isinstance(A, BY_FILTERING):
+        return fbp(A, b, "hann")
+    if isinstance(A, CartesianMRI):
+        return zero_filled(A, b)
+    if isinstance(A, NonCartesianMRI):
+        return gridding(A, b)
+    if isinstance(A, Blur):
+        taper = A.diagonal is None
+        if noise_level is None:
+            return truncated_inverse(A, b, threshold=THRESHOLD, edgetaper=taper)
+        return wiener(A, b, noise_level, edgetaper=taper)
+    if isinstance(A, BY_ADJOINT):
+        return _adjoint(A, b)
+    return pseudo_inverse(A, b)
+
+
+def _check_noise_level(value: Any) -> None:
+    if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
+        raise ValueError(f"noise_level is {value!r}; expected zero or a positive number")
+
+
+def _adjoint(A: Operator, b: Array) -> tuple[Array, AnalyticInfo]:
+    start = time.perf_counter()
+    return A.apply_adjoint(b), AnalyticInfo("adjoint", time.perf_counter() - start)

@@ -1,0 +1,160 @@
+"""The pseudo-inverse A†: the least-squares solution of minimal norm."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import time
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.functionals import L2
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.operators import Operator, as_operator
+from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.solvers import CGLS, Problem, solve, stopping
+
+METHODS = ("auto", "svd", "cgls")
+SMALL = 2**20  # entries of the matrix up to which "auto" takes its SVD, a second of work
+
+
+def pseudo_inverse(
+    A: Any, b: Array, method: str = "auto", *, tol: float | None = None, niter: int = 1000
+) -> tuple[Array, AnalyticInfo]:
+    r"""A† b: among the minimisers of ‖Au - b‖ the one of minimal ‖u‖.
+
+    .. math:: A^† b = \sum_{σ_i > \mathrm{tol}\, σ_1} σ_i^{-1} ⟨b, u_i⟩ v_i, \qquad A = \sum_i σ_i u_i v_i^*
+
+    Parameters
+    ----------
+    A : Operator
+        Anything `as_operator` takes.
+    b : array
+        Data of shape A.dimsd, or a batch of them.
+    method : str
+        ``"svd"``: the singular value decomposition of A's matrix, built column by column; ``"cgls"``: conjugate
+        gradients from zero, whose iterates stay in the range of A*; ``"auto"``: the first for matrices of at most 2^20
+        entries.
+    tol : float, optional
+        For the SVD the relative cut-off of singular values, max(m, n) ε by default, with ε of the dtype of b.  For
+        CGLS the norm of A*(b - Au), relative to that of A*b, at which to stop: 1e-12 by default, in float32 1e-6.
+    niter : int
+        Bound on the iterations of CGLS.
+
+    Returns
+    -------
+    x : array
+        Of shape A.dims, in the dtype A takes and on the device of ``b``.
+    info : AnalyticInfo
+        ``info.parameters`` has the method and, after an SVD, the rank and the condition σ_1/σ_rank; after CGLS,
+        ``info.stop`` is ``"niter"`` where the tolerance was not reached.
+
+    Notes
+    -----
+    For ill-posed problems A† is unbounded or nearly so: noise is multiplied by up to 1/σ_rank.  A real model with
+    complex data is treated as the real-linear map it is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for an unknown method, a tolerance that is not in (0, 1), an A with NaN, or data that do not fit A.
+
+    References
+    ----------
+    Engl, Hanke and Neubauer, Regularization of Inverse Problems, 1996, section 2.1.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = np.array([[1.0, 1.0], [1.0, 1.0]])
+    >>> x, info = ip.pseudo_inverse(A, np.array([2.0, 4.0]))
+    >>> x.round(6), info.parameters["rank"]
+    (array([1.5, 1.5]), 1)
+    """
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+    if tol is not None and not (isinstance(tol, numbers.Real) and 0 < tol < 1):
+        raise ValueError(f"tol is {tol!r}; expected a number between 0 and 1")
+    stopping.niter(niter)  # refuses what is no number of iterations, whichever the method
+    A = as_operator(A)
+    check_fits(A, check_data(b))
+    if method == "auto":
+        method = "svd" if math.prod(A.shape) <= SMALL else "cgls"
+    start = time.perf_counter()
+    if method == "svd":
+        x, about = _by_svd(A, b, tol)
+    else:
+        x, about = _by_cgls(A, b, tol, niter)
+    if not np.isfinite(backend.norm(x)):
+        raise FloatingPointError(f"pseudo_inverse: the result is not finite; it is beyond the range of {x.dtype}")
+    parameters = {"method": method} | about.pop("parameters")
+    return x, AnalyticInfo("pseudo_inverse", time.perf_counter() - start, parameters=parameters, **about)
+
+
+def _by_svd(A: Operator, b: Array, tol: float | None) -> tuple[Array, dict[str, Any]]:
+    xp = backend.array_module(b)
+    matrix = matrix_of(A, xp)
+    if not bool(xp.isfinite(matrix).all()):
+        raise ValueError(f"A ({A.name}) has NaN or infinite entries; expected finite ones")
+    U, s, Vh = xp.linalg.svd(matrix, full_matrices=False)
+    sigma = backend.to_host(s)
+    tol = max(A.shape) * float(np.finfo(b.dtype).eps) if tol is None else float(tol)
+    rank = int((sigma > tol * sigma[0]).sum())
+    vectors = _vectors(b.reshape(-1, A.shape[0]), A)
+    c = (vectors @ U[:, :rank].conj()) / s[:rank]
+    x = c @ Vh[:rank].conj()
+    if _is_mixed(A) and A.dtype_in.kind == "c":
+        n = A.shape[1]
+        x = x[:, :n] + 1j * x[:, n:]
+    x = x.astype(A.dtype_in).reshape(b.shape[: b.ndim - len(A.dimsd)] + tuple(A.dims))
+    condition = float(sigma[0] / sigma[rank - 1]) if rank else 1.0
+    return x, {"parameters": {"tol": tol, "rank": rank, "condition": condition}}
+
+
+def matrix_of(A: Operator, xp: Any = np) -> Array:
+    """The matrix of A in double precision, rows data and columns model; real where one side is real.
+
+    A complex side of a real-linear map counts twice, real parts before imaginary parts.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> from ipbox.reconstruct.direct.pseudo_inverse import matrix_of
+    >>> matrix_of(ip.Downsampling((4,), 2))
+    array([[0.5, 0.5, 0. , 0. ],
+           [0. , 0. , 0.5, 0.5]])
+    """
+    m, n = A.shape
+    if m < n:  # fewer rows than columns: the columns of A*, so that the basis is no larger than the matrix
+        return matrix_of(A.H, xp).conj().T
+    basis = xp.eye(n, dtype=A.dtype_in)
+    if _is_mixed(A) and A.dtype_in.kind == "c":
+        basis = xp.concatenate([basis, 1j * basis]).astype(A.dtype_in)
+    columns = A.apply(basis.reshape((-1,) + tuple(A.dims))).reshape(len(basis), m)
+    return _vectors(columns, A).T
+
+
+def _is_mixed(A: Operator) -> bool:
+    """Whether one side is real and the other complex: A is then linear over the reals only."""
+    return A.dtype_in.kind != A.dtype_out.kind
+
+
+def _vectors(y: Array, A: Operator) -> Array:
+    """Data as rows in double precision; their real and imaginary parts side by side where A is mixed."""
+    xp = backend.array_module(y)
+    if _is_mixed(A) and y.dtype.kind == "c":
+        y = xp.concatenate([y.real, y.imag], axis=1)
+    return y.astype("complex128" if y.dtype.kind == "c" else "float64")
+
+
+def _by_cgls(A: Operator, b: Array, tol: float | None, niter: int) -> tuple[Array, dict[str, Any]]:
+    if tol is None:
+        tol = 1e-6 if backend.real_dtype(b.dtype) == np.float32 else 1e-12
+    stop = stopping.residual(tol, every=1) | stopping.niter(niter)
+    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), CGLS(), stop=stop)
+    return info.x, {"niter": info.niter, "stop": info.stop, "parameters": {"tol": float(tol)}}

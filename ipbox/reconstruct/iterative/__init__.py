@@ -1,0 +1,1 @@
+"""Iterative reconstruction, stopped early."""

@@ -1,0 +1,165 @@
+"""Algebraic reconstruction as functions (A, b, ...) -> x, info: SIRT, Kaczmarz, Cimmino."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipbox.backend import Array
+from ipbox.functionals import L2, NonNegative
+from ipbox.operators import as_operator
+from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.solvers import SIRT, Cimmino, Kaczmarz, Problem, Solution, Solver, solve, stopping
+
+
+def sirt(
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    niter: int = 200,
+    relaxation: float = 1.0,
+    nonneg: bool = False,
+    x0: Array | None = None,
+    safety: float = 1.01,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Simultaneous iterative reconstruction u ← u - λ C A* R (A u - b), stopped by the discrepancy principle.
+
+    Parameters
+    ----------
+    A : Operator
+    b : array
+        Data of shape A.dimsd.
+    noise_level : float, optional
+        Expected norm of the noise δ: stops at ‖Au - b‖ <= safety · δ.  Without it ``niter`` iterations are done.
+    niter : int
+        Bound on the iterations.
+    relaxation : float
+        0 < λ < 2.
+    nonneg : bool
+        Project onto u >= 0 in each iteration.
+    x0 : array, optional
+        Start; zero by default.
+    safety : float
+        Factor on the noise level.
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.stop`` names the rule that fired.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for data that do not fit A, a negative noise level, or a relaxation outside of (0, 2).
+
+    References
+    ----------
+    Gilbert, J. Theor. Biol. 36 (1972); Hansen and Jørgensen, AIR Tools II, Numer. Algorithms 79 (2018).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=60, noise=0.05)
+    >>> x, info = ip.sirt(A, b, noise_level=info.noise_level, nonneg=True)
+    >>> info.stop
+    'discrepancy'
+    """
+    return _iterate(A, b, SIRT(relaxation), noise_level, niter, nonneg, x0, safety, options)
+
+
+def kaczmarz(
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    niter: int = 50,
+    relaxation: float = 1.0,
+    nonneg: bool = False,
+    blocks: int | None = None,
+    order: str = "interleaved",
+    seed: int = 0,
+    x0: Array | None = None,
+    safety: float = 1.01,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Kaczmarz's method (ART, SART): one row, or one block of views, after another; stopped by the discrepancy.
+
+    Parameters and returns are those of `sirt`; one iteration is a sweep through all blocks.
+
+    Parameters
+    ----------
+    blocks : int, optional
+        By default every row of a matrix and every view of a projector; see `Kaczmarz`.
+    order : {"interleaved", "sequential", "random"}
+    seed : int
+        Of the random order.
+
+    References
+    ----------
+    Gordon, Bender and Herman, J. Theor. Biol. 29 (1970); Andersen and Kak, Ultrason. Imaging 6 (1984).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=60, noise=0.05)
+    >>> x, info = ip.kaczmarz(A, b, noise_level=info.noise_level, relaxation=0.5)
+    >>> info.niter < 10
+    True
+    """
+    solver = Kaczmarz(relaxation, blocks, order, seed)
+    return _iterate(A, b, solver, noise_level, niter, nonneg, x0, safety, options)
+
+
+def cimmino(
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    niter: int = 500,
+    relaxation: float = 1.0,
+    nonneg: bool = False,
+    x0: Array | None = None,
+    safety: float = 1.01,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Cimmino's method: the mean of the projections onto all equations, stopped by the discrepancy principle.
+
+    Parameters and returns are those of `sirt`.
+
+    References
+    ----------
+    Cimmino, Ric. Sci. 16 (1938).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.cimmino(np.diag([1.0, 2.0]), np.array([3.0, -4.0]), niter=100, nonneg=True)[0].round(6) + 0
+    array([3., 0.])
+    """
+    return _iterate(A, b, Cimmino(relaxation), noise_level, niter, nonneg, x0, safety, options)
+
+
+def _iterate(
+    A: Any,
+    b: Array,
+    solver: Solver,
+    noise_level: float | None,
+    niter: int,
+    nonneg: bool,
+    x0: Array | None,
+    safety: float,
+    options: dict[str, Any],
+) -> tuple[Array, Solution]:
+    if not isinstance(nonneg, bool):
+        raise TypeError(f"nonneg is {nonneg!r}; expected True or False")
+    stop = stopping.niter(niter)
+    if noise_level is not None:
+        stop = stopping.discrepancy(noise_level, safety) | stop
+    A = as_operator(A)
+    objective = L2(A, b) + NonNegative() if nonneg else L2(A, b)
+    info = solve(Problem(objective, batch=batch_of(A, b)), solver, x0=x0, stop=stop, **options)
+    return info.x, info

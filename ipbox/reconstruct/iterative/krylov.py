@@ -1,0 +1,149 @@
+"""Least squares by Krylov methods: LSQR stopped early, and its hybrid with Tikhonov regularisation."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+from ipbox.backend import Array
+from ipbox.functionals import L2
+from ipbox.operators import as_operator
+from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.solvers import LSQR, HybridLSQR, Problem, Solution, solve, stopping
+from ipbox.solvers.krylov.hybrid import FlatGCV
+
+
+def lsqr(
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    damp: float = 0.0,
+    niter: int = 100,
+    x0: Array | None = None,
+    safety: float = 1.01,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """LSQR for min ½‖Au - b‖² + damp/2 ‖u‖², stopped by the discrepancy principle.
+
+    Parameters
+    ----------
+    A : Operator
+    b : array
+        Data of shape A.dimsd, or with one leading batch axis.
+    noise_level : float, optional
+        Expected norm of the noise δ: stops at ‖Au - b‖ <= safety · δ.  Without it ``niter`` iterations are done.
+    damp : float
+        Weight λ >= 0 (the square of what SciPy calls ``damp``).
+    niter : int
+        Bound on the iterations.
+    x0 : array, optional
+        Start; zero by default.
+    safety : float
+        Factor on the noise level.
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.stop`` names the rule that fired.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for data that do not fit A, or a negative noise level or weight.
+
+    References
+    ----------
+    Paige and Saunders, ACM Trans. Math. Software 8 (1982).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=60, noise=0.05)
+    >>> x, info = ip.lsqr(A, b, noise_level=info.noise_level)
+    >>> info.stop, info.niter < 20
+    ('discrepancy', True)
+    """
+    stop = stopping.niter(niter)
+    if noise_level is not None:
+        stop = stopping.discrepancy(noise_level, safety) | stop
+    if not isinstance(damp, numbers.Real):
+        raise TypeError(f"damp is {damp!r}; expected a number >= 0")
+    A = as_operator(A)
+    objective = L2(A, b) + damp * L2() if damp else L2(A, b)
+    info = solve(Problem(objective, batch=batch_of(A, b)), LSQR(), x0=x0, stop=stop, **options)
+    return info.x, info
+
+
+def hybrid_lsqr(
+    A: Any,
+    b: Array,
+    lam: str | float = "gcv",
+    noise_level: float | None = None,
+    *,
+    niter: int = 100,
+    x0: Array | None = None,
+    safety: float = 1.01,
+    reorthogonalise: bool = True,
+    tol: float = 1e-6,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Hybrid LSQR: Tikhonov regularisation within the Krylov spaces of LSQR, λ chosen in every step.
+
+    Parameters
+    ----------
+    A : Operator
+    b : array
+        Data of shape A.dimsd, or with one leading batch axis.
+    lam : str or float
+        ``"gcv"`` or ``"wgcv"`` (need no noise level), ``"discrepancy"``, or λ >= 0; see `HybridLSQR`.
+    noise_level : float, optional
+        Expected norm of the noise, for ``"discrepancy"``.
+    niter : int
+        Bound on the iterations; so many images are held.
+    x0 : array, optional
+        u_0, towards which is regularised; zero by default.
+    safety : float
+        Factor on the noise level.
+    reorthogonalise : bool
+        Keep the basis orthonormal in spite of rounding.
+    tol : float
+        Stops with ``"flat_gcv"`` where the GCV function of the steps changes by at most ``tol`` of its first value, or
+        has not fallen for four steps; with a given number λ with ``"residual"``, where the normal equations are
+        fulfilled to ``tol``.  0 does all ``niter`` iterations.
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.extra["lam"]`` lists λ for every iteration; ``info.stop`` names the rule that fired.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for data that do not fit A, another ``lam``, or the discrepancy principle without a noise level.
+
+    References
+    ----------
+    Chung, Nagy and O'Leary, Electron. Trans. Numer. Anal. 28 (2008).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=60, noise=0.05)
+    >>> x, info = ip.hybrid_lsqr(A, b)
+    >>> info.stop, len(info.extra["lam"]) == info.niter
+    ('flat_gcv', True)
+    """
+    A, stop = as_operator(A), stopping.niter(niter)
+    if tol:
+        stop = stop | (FlatGCV(tol) if isinstance(lam, str) else stopping.residual(tol, every=1))
+    solver = HybridLSQR(lam, noise_level, safety, max(niter, 1), reorthogonalise)
+    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), solver, x0=x0, stop=stop, **options)
+    info.extra["lam"] = info.state.lams[: info.niter]
+    return info.x, info

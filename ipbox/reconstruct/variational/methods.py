@@ -1,0 +1,299 @@
+"""Variational reconstruction: min_u D(Au, b) + λ R(u)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipbox.backend import Array
+from ipbox.functionals import L2, TV, Functional, Sum, WaveletL1
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import Fidelity
+from ipbox.operators import Gradient, as_operator
+from ipbox.reconstruct.variational.minimise import Variational, make_constraint, make_fidelity
+from ipbox.solvers import CGLS, PDHG, Solution, Solver
+
+
+def tikhonov(
+    A: Any,
+    b: Array,
+    lam: float | str,
+    noise_level: float | None = None,
+    *,
+    gradient: bool = False,
+    tol: float = 1e-4,
+    niter: int = 500,
+    x0: Array | None = None,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Tikhonov regularisation min_u ½‖Au - b‖² + λ/2 ‖u‖², or λ/2 ‖∇u‖² with ``gradient``.
+
+    Parameters
+    ----------
+    A : Operator
+    b : array
+        Data of shape A.dimsd.
+    lam : float or str
+        λ > 0, or the name of a rule that chooses it (`ipbox.choose`): ``"discrepancy"``, ``"l_curve"``, ``"gcv"``,
+        ``"weighted_gcv"``, ``"sure"``, ``"quasi_optimality"`` or ``"balancing"``.
+    noise_level : float, optional
+        Expected norm of the noise, for the rules; with a number for λ it is not used.
+    gradient : bool
+        Penalise the gradient instead of the image.
+    tol : float
+        Relative norm of the normal equations' residual at which conjugate gradients stop.
+    niter : int
+        Bound on the iterations.
+    x0 : array, optional
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.certificate`` bounds ‖x - x*‖ where the image itself is penalised; ``info.extra["choice"]`` is the
+        `Choice` where a rule chose λ, ``info.extra["lam"]`` λ.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for λ <= 0, or data that do not fit A.
+
+    References
+    ----------
+    Engl, Hanke and Neubauer, Regularization of Inverse Problems, 1996, chapter 5.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.tikhonov(np.eye(2), np.array([1.0, 2.0]), 1.0)[0]
+    array([0.5, 1. ])
+    """
+    A = as_operator(A)
+    R = L2(Gradient(tuple(A.dims), A.dtype_in)) if gradient else L2()
+    return Variational(L2(A, b), R, None, CGLS(), tol, niter, x0, options).choose(lam, noise_level)
+
+
+def tv(
+    A: Any,
+    b: Array,
+    lam: float | str,
+    noise_level: float | None = None,
+    *,
+    fidelity: str | Fidelity = "l2",
+    nonneg: bool = False,
+    box: tuple[float, float] | None = None,
+    isotropic: bool = True,
+    tol: float = 1e-4,
+    niter: int = 1000,
+    x0: Array | None = None,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Total variation: min_u D(Au, b) + λ TV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
+
+    Parameters
+    ----------
+    A : Operator or None
+        None denoises.
+    b : array
+        Data of shape A.dimsd.
+    lam : float or str
+        λ > 0, or the name of a rule that chooses it (`ipbox.choose`): ``"discrepancy"``, ``"l_curve"``, ``"gcv"``,
+        ``"weighted_gcv"``, ``"sure"``, ``"quasi_optimality"`` or ``"balancing"``.
+    noise_level : float, optional
+        Expected norm of the noise, for the rules; with a number for λ it is not used.
+    fidelity : str or Fidelity
+        ``"l2"``, ``"l1"`` (impulse noise), ``"kl"`` (counts; with the operator's background), or D itself, made of the
+        same A and b.
+    nonneg : bool
+        Constrain u >= 0.
+    box : (lo, hi), optional
+        Constrain lo <= u <= hi.
+    isotropic : bool
+    tol : float
+        Relative duality gap at which to stop where it is finite (denoising, or a bounded box); elsewhere relative
+        fixed-point residual.
+    niter : int
+        Bound on the iterations.
+    x0 : array, optional
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.extra["choice"]`` is the `Choice` where a rule chose λ, ``info.extra["lam"]`` λ.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for λ <= 0, a rule that cannot be served (an infeasible noise level, a batch), ``nonneg`` together with
+        ``box``, or data that do not fit A.
+
+    References
+    ----------
+    Rudin, Osher and Fatemi, Physica D 60 (1992); Sidky, Jørgensen and Pan, Phys. Med. Biol. 57 (2012).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=30)
+    >>> x, info = ip.tv(A, b, lam=0.05, nonneg=True)
+    >>> float(x.min()) >= 0
+    True
+    """
+    if not isinstance(isotropic, bool):
+        raise TypeError(f"isotropic is {isotropic!r}; expected True or False")
+    constraint = make_constraint(nonneg, box)
+    A = None if A is None else as_operator(A)
+    R = TV(check_data(b).shape if A is None else tuple(A.dims), isotropic)
+    D = make_fidelity(fidelity, A, b)
+    return Variational(D, R, constraint, PDHG(), tol, niter, x0, options).choose(lam, noise_level)
+
+
+def variational(
+    A: Any,
+    b: Array,
+    R: Functional,
+    lam: float | str,
+    noise_level: float | None = None,
+    *,
+    fidelity: str | Fidelity = "l2",
+    nonneg: bool = False,
+    box: tuple[float, float] | None = None,
+    solver: Solver | None = None,
+    tol: float = 1e-4,
+    niter: int = 1000,
+    x0: Array | None = None,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Variational reconstruction with any regulariser: min_u D(Au, b) + λ R(u), optionally constrained.
+
+    Parameters
+    ----------
+    A : Operator or None
+        None denoises.
+    b : array
+        Data of shape A.dimsd.
+    R : Functional
+        Regulariser, e.g. ``ip.TV(A.dims)``, ``ip.WaveletL1(A.dims)`` or ``ip.L1() @ K``; not a sum.
+    lam : float or str
+        λ > 0, or the name of a rule that chooses it (`ipbox.choose`): ``"discrepancy"``, ``"l_curve"``, ``"gcv"``,
+        ``"weighted_gcv"``, ``"sure"``, ``"quasi_optimality"`` or ``"balancing"``.
+    noise_level : float, optional
+        Expected norm of the noise, for the rules; with a number for λ it is not used.
+    fidelity : str or Fidelity
+        ``"l2"``, ``"l1"``, ``"kl"``, or D itself, made of the same A and b.
+    nonneg : bool
+        Constrain u >= 0.
+    box : (lo, hi), optional
+        Constrain lo <= u <= hi.
+    solver : Solver, optional
+        By default `CGLS` where all is quadratic, `FISTA` where D is smooth and R has a cheap prox, else `PDHG`.
+    tol : float
+        Relative duality gap at which to stop where it is finite; elsewhere relative fixed-point residual.
+    niter : int
+        Bound on the iterations of each solve.
+    x0 : array, optional
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`; with a rule, callbacks see every inner solve, and the bar
+        is over them.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.extra["choice"]`` is the `Choice` where a rule chose λ, ``info.extra["lam"]`` λ.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for λ <= 0, a rule that cannot be served, terms that fit no solver, or data that do not fit A.
+
+    References
+    ----------
+    Scherzer, Grasmair, Grossauer, Haltmeier and Lenzen, Variational Methods in Imaging, 2009.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x_true, info = ip.problem("inpaint", size=64)
+    >>> x, run = ip.variational(A, b, ip.WaveletL1(A.dims), "discrepancy", info.noise_level)
+    >>> bool(abs(run.extra["choice"].curve["residual"] / info.noise_level - 1).min() < 0.01)
+    True
+    """
+    if not isinstance(R, Functional) or isinstance(R, Sum):
+        raise TypeError(f"R is {type(R).__name__}; expected one functional, such as ip.TV(A.dims)")
+    if solver is not None and not isinstance(solver, Solver):
+        raise TypeError(f"solver is {type(solver).__name__}; expected a configured solver, such as ip.PDHG()")
+    constraint = make_constraint(nonneg, box)
+    A = None if A is None else as_operator(A)
+    D = make_fidelity(fidelity, A, b)
+    return Variational(D, R, constraint, solver, tol, niter, x0, options).choose(lam, noise_level)
+
+
+def wavelet(
+    A: Any,
+    b: Array,
+    lam: float | str,
+    noise_level: float | None = None,
+    *,
+    wavelet: str = "db4",
+    levels: int | None = None,
+    nonneg: bool = False,
+    box: tuple[float, float] | None = None,
+    tol: float = 1e-4,
+    niter: int = 1000,
+    x0: Array | None = None,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Sparse wavelet coefficients: min_u ½‖Au - b‖² + λ ‖Wu‖₁, W orthogonal, without the coarsest approximation.
+
+    Analysis and synthesis form are one and the same for an orthogonal W.
+
+    Parameters
+    ----------
+    A : Operator or None
+        None denoises.
+    b : array
+        Data of shape A.dimsd.
+    lam : float or str
+        λ > 0, or the name of a rule that chooses it (`ipbox.choose`): ``"discrepancy"``, ``"l_curve"``, ``"gcv"``,
+        ``"weighted_gcv"``, ``"sure"``, ``"quasi_optimality"`` or ``"balancing"``.
+    noise_level : float, optional
+        Expected norm of the noise, for the rules; with a number for λ it is not used.
+    wavelet : str
+        As in `Wavelet`.
+    levels : int, optional
+        As many as the image allows by default.
+    nonneg, box, tol, niter, x0, **options
+        As in `variational`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.extra["choice"]`` is the `Choice` where a rule chose λ, ``info.extra["lam"]`` λ.
+
+    Raises
+    ------
+    ValueError, TypeError
+        as `variational`, and for image sizes that `Wavelet` does not take.
+
+    References
+    ----------
+    Daubechies, Defrise and De Mol, Comm. Pure Appl. Math. 57 (2004); Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A, b, x_true, info = ip.problem("denoise", size=64)
+    >>> x, run = ip.wavelet(A, b, "sure", info.noise_level)
+    >>> ip.psnr(x, x_true) > ip.psnr(b, x_true) + 2
+    True
+    """
+    dims = check_data(b).shape if A is None else tuple(as_operator(A).dims)
+    R = WaveletL1(dims, wavelet, levels)
+    given: dict[str, Any] = dict(nonneg=nonneg, box=box, tol=tol, niter=niter, x0=x0, **options)
+    return variational(A, b, R, lam, noise_level, **given)

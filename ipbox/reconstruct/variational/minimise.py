@@ -1,0 +1,165 @@
+"""One variational problem for all weights λ: min_u D(Au, b) + λ R(u) + constraint."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.choose.dispatch import RULES, resolve
+from ipbox.choose.guess import first_weight
+from ipbox.functionals import KL, L2, Box, DualTerm, Functional, L1Data, Sum
+from ipbox.functionals.fidelities.l2 import Fidelity
+from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.solvers import CGLS, FISTA, PDHG, Problem, Solution, Solver, solve, stopping
+
+FIDELITIES = {"l2": L2, "l1": L1Data, "kl": KL}
+
+
+@dataclass(frozen=True)
+class Variational:
+    """The map λ -> argmin_u D(Au, b) + λ R(u) + constraint, with solver and stop rule."""
+
+    fidelity: Fidelity
+    R: Functional
+    constraint: Functional | None = None
+    solver: Solver | None = None
+    tol: float = 1e-4
+    niter: int = 1000
+    x0: Array | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def problem(self, lam: float, b: Array | None = None) -> Problem:
+        """The problem for λ, with other data where given."""
+        D = self.fidelity if b is None else type(self.fidelity)(self.fidelity.A, b)
+        objective = D + lam * self.R
+        if self.constraint is not None:
+            objective = objective + self.constraint
+        return Problem(objective, batch=None if D.A is None else batch_of(D.A, D.b))
+
+    def __call__(
+        self,
+        lam: float,
+        x0: Array | None = None,
+        b: Array | None = None,
+        start: Solution | None = None,
+        tol: float | None = None,
+    ) -> tuple[Array, Solution]:
+        """Solve for λ; ``start`` is the solution for another weight, from which primal and dual variables are taken."""
+        problem = self.problem(lam, b)
+        solver = self.solver or default_solver(problem)
+        tol = self.tol if tol is None else tol
+        if isinstance(solver, CGLS) and start is not None:
+            tol = _relative_to_zero(problem, start.x, tol)
+        stop = stop_rule(problem, solver, tol) | stopping.niter(self.niter)
+        if start is None:
+            info = solve(problem, solver, x0=self.x0 if x0 is None else x0, stop=stop, **self.options)
+        elif isinstance(solver, PDHG):
+            info = solve(problem, solver, state=_state_from(start, problem, solver), stop=stop, **self.options)
+        else:
+            info = solve(problem, solver, x0=start.x, stop=stop, **self.options)
+        return info.x, info
+
+    def choose(self, lam: Any, noise_level: float | None) -> tuple[Array, Solution]:
+        """Solve for a number λ, or for the λ of the rule of that name."""
+        if isinstance(lam, str) and lam in RULES:
+            _check_rule_options(self.options)
+            options = {k: v for k, v in self.options.items() if k != "progress"}
+            solves = dataclasses.replace(self, options=options)
+        else:
+            solves = self
+        D, R = self.fidelity, self.R
+        return resolve(
+            lam,
+            solves,
+            D.A,
+            D.b,
+            noise_level,
+            R=R.value,
+            seminorm=seminorm(R),
+            D=None if type(D) is L2 else D,
+            guess=lambda: first_weight(D, R, noise_level),
+            linear=isinstance(R, L2) and type(D) is L2 and self.constraint is None,
+            tol=self.tol,
+            progress=bool(self.options.get("progress")),
+        )
+
+
+def seminorm(R: Functional) -> Any:
+    """R, and for a quadratic R = ½‖Lu‖² the seminorm ‖Lu‖, as the L-curve has it."""
+    return (lambda x: math.sqrt(2 * R.value(x))) if isinstance(R, L2) else R.value
+
+
+def default_solver(problem: Problem) -> Solver:
+    """Conjugate gradients for a quadratic, FISTA where every term has a gradient or a cheap prox, else PDHG."""
+    if all(isinstance(f, L2) and f.weight > 0 for f in problem.terms):
+        return CGLS()
+    cheap = not any(isinstance(f, DualTerm) for f in problem.terms)
+    return FISTA() if cheap and FISTA().is_provably_convergent(problem) else PDHG()
+
+
+def stop_rule(problem: Problem, solver: Solver, tol: float) -> stopping.StopRule:
+    """Duality gap where it is finite, else fixed-point residual, else relative change."""
+    if isinstance(solver, CGLS):
+        return stopping.residual(tol, every=1)
+    if type(solver).gap is not Solver.gap:
+        try:
+            solver.check_gap(solver.prepare(problem))
+            return stopping.gap(tol)
+        except ValueError:  # it is infinite: says check_gap
+            pass
+    if type(solver).residual is not Solver.residual:
+        return stopping.residual(tol)
+    return stopping.relative_change(tol)
+
+
+def make_fidelity(fidelity: str | Fidelity, A: Any, b: Array) -> Fidelity:
+    """D from its name, ``"l2"``, ``"l1"`` or ``"kl"``, or D itself, which must be one of A and b."""
+    if isinstance(fidelity, Fidelity):
+        if fidelity.A is not A or fidelity.b is not b:
+            raise ValueError(f"fidelity is {fidelity.name} of another A or b; expected D(A, b) for the given ones")
+        return fidelity
+    if not isinstance(fidelity, str) or fidelity not in FIDELITIES:
+        names = ", ".join(map(repr, FIDELITIES))
+        raise ValueError(f"fidelity is {fidelity!r}; expected {names}, or a Fidelity of A and b such as ip.KL(A, b)")
+    return FIDELITIES[fidelity](A, b)
+
+
+def make_constraint(nonneg: bool, box: tuple[float, float] | None) -> Functional | None:
+    """u >= 0, or lo <= u <= hi, or nothing."""
+    if nonneg and box is not None:
+        raise ValueError("nonneg and box are both given; expected one of them")
+    if box is not None and not (isinstance(box, tuple | list) and len(box) == 2):
+        raise TypeError(f"box is {box!r}; expected (lo, hi)")
+    if not isinstance(nonneg, bool):
+        raise TypeError(f"nonneg is {nonneg!r}; expected True or False")
+    if nonneg:
+        return Box(0.0, math.inf)
+    return None if box is None else Box(*box)
+
+
+def _state_from(start: Solution, problem: Problem, solver: PDHG) -> Any:
+    """A state of PDHG for this problem with x and the dual variables of ``start``."""
+    s = solver.init(solver.prepare(problem), problem.start(start.x))
+    s.loop["solver"] = type(solver).__name__
+    old = start.state
+    for new, y in zip([*s.y, *sum(s.aux, [])], [*old.y, *sum(old.aux, [])], strict=True):
+        new[...] = y
+    for aux, aux_bar in zip(s.aux, s.aux_bar, strict=True):
+        for v, v_bar in zip(aux, aux_bar, strict=True):
+            v_bar[...] = v
+    return s
+
+
+def _relative_to_zero(problem: Problem, x: Array, tol: float) -> float:
+    """CGLS measures its residual relative to the start: the tolerance that is ``tol`` relative to the start 0."""
+    zero, here = (backend.norm(Sum(problem.terms).grad(u)) for u in (problem.start(None), x))
+    return tol * zero / here if here > 0 and zero > 0 else 1.0
+
+
+def _check_rule_options(options: dict[str, Any]) -> None:
+    if options.get("state") is not None:
+        raise ValueError("state is given and lam is a rule, which makes several solves; expected a number for lam")

@@ -1,0 +1,96 @@
+"""Reconstruction with total generalised variation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipbox.backend import Array
+from ipbox.functionals import TGV
+from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import Fidelity
+from ipbox.operators import as_operator
+from ipbox.reconstruct.variational.minimise import Variational, make_constraint, make_fidelity
+from ipbox.solvers import PDHG, Solution
+
+
+def tgv(
+    A: Any,
+    b: Array,
+    lam: float | str,
+    noise_level: float | None = None,
+    *,
+    beta: float = 2.0,
+    fidelity: str | Fidelity = "l2",
+    nonneg: bool = False,
+    box: tuple[float, float] | None = None,
+    tol: float = 1e-4,
+    niter: int = 2000,
+    x0: Array | None = None,
+    **options: Any,
+) -> tuple[Array, Solution]:
+    """Total generalised variation: min_u D(Au, b) + λ TGV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
+
+    Edges stay sharp as with `tv`, and ramps stay ramps instead of becoming stairs.
+
+    Parameters
+    ----------
+    A : Operator or None
+        None denoises.
+    b : array
+        Data of shape A.dimsd.
+    lam : float or str
+        λ > 0, or the name of a rule that chooses it (`ipbox.choose`): ``"discrepancy"``, ``"l_curve"``, ``"gcv"``,
+        ``"weighted_gcv"``, ``"sure"``, ``"quasi_optimality"`` or ``"balancing"``.
+    noise_level : float, optional
+        Expected norm of the noise, for the rules; with a number for λ it is not used.
+    beta : float
+        β > 0 of `TGV`, in pixels: α1 = λ, α0 = λβ.  For large β it is TV up to affine images, for small β the second
+        differences alone count.
+    fidelity : str or Fidelity
+        ``"l2"``, ``"l1"`` (impulse noise), ``"kl"`` (counts; with the operator's background), or D itself, made of the
+        same A and b.
+    nonneg : bool
+        Constrain u >= 0.
+    box : (lo, hi), optional
+        Constrain lo <= u <= hi.
+    tol : float
+        Relative duality gap at which to stop where it is finite (denoising, or a bounded box); elsewhere relative
+        fixed-point residual.
+    niter : int
+        Bound on the iterations.
+    x0 : array, optional
+    **options
+        ``callbacks``, ``progress``, ``state`` of `solve`.
+
+    Returns
+    -------
+    x : array
+    info : Solution
+        ``info.state.aux[0][0]`` is v, the slope of the affine pieces; ``info.extra["choice"]`` is the `Choice` where a
+        rule chose λ, ``info.extra["lam"]`` λ.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for λ <= 0 or β <= 0, a rule that cannot be served (an infeasible noise level, a batch), ``nonneg`` together
+        with ``box``, complex data, or data that do not fit A.
+
+    References
+    ----------
+    Bredies, Kunisch and Pock, SIAM J. Imaging Sci. 3 (2010); Knoll, Bredies, Pock and Stollberger, Magn. Reson. Med. 65
+    (2011).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ramp = np.add.outer(np.linspace(0, 1, 24), np.linspace(0, 0.5, 20))
+    >>> b = ramp + 0.1 * np.random.default_rng(0).standard_normal(ramp.shape)
+    >>> errors = [np.linalg.norm(f(None, b, lam=0.2)[0] - ramp) for f in (ip.tgv, ip.tv)]
+    >>> bool(errors[0] < 0.6 * errors[1])
+    True
+    """
+    constraint = make_constraint(nonneg, box)
+    A = None if A is None else as_operator(A)
+    R = TGV(check_data(b).shape if A is None else tuple(A.dims), beta)
+    D = make_fidelity(fidelity, A, b)
+    return Variational(D, R, constraint, PDHG(), tol, niter, x0, options).choose(lam, noise_level)
