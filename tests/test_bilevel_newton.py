@@ -18,8 +18,8 @@ from ipbox.bilevel import (
     dct_filters,
     gradient_filters,
 )
-from ipbox.bilevel.filters import filter_matrix
-from ipbox.bilevel.newton import model_step
+from ipbox.bilevel.nonsmooth.newton import model_step
+from ipbox.bilevel.terms.filters import filter_matrix
 from ipbox.problems.truths.photographs import photograph
 
 LN10 = math.log(10.0)

@@ -11,7 +11,7 @@ from contracts.support import assert_close, draw, host
 
 import ipbox as ip
 from ipbox.bilevel import LowerLevel, SmoothedTVRegulariser, solve_lower
-from ipbox.bilevel import smoothed_tv as module
+from ipbox.bilevel.terms import smoothed_tv as module
 
 CASES = [((11,), "neumann"), ((11,), "zero"), ((5, 7), "neumann"), ((1, 6), "neumann")]
 THETA = np.log10([0.3, 0.02, 0.05])  # α, ξ, ν

@@ -22,7 +22,7 @@ from ipbox.bilevel import (
     solve_lower,
     tgv_denoising,
 )
-from ipbox.bilevel.tgv import ImagePart
+from ipbox.bilevel.terms.tgv import ImagePart
 
 THETA = np.array([-0.3, -0.5])
 DIMS = {2: (5, 6), 3: (3, 4, 5)}

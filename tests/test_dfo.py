@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipbox.bilevel import DFO, BilevelProblem, ConditionPenalty, LowerLevel, SmoothedTVRegulariser, dfo
-from ipbox.bilevel.dfo_algorithm import Algorithm
-from ipbox.bilevel.dfo_model import Point, objective_bound
+from ipbox.bilevel.dfo.algorithm import Algorithm
+from ipbox.bilevel.dfo.model import Point, objective_bound
 
 SEEDS = st.integers(0, 2**32 - 1)
 

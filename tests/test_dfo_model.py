@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipbox.bilevel.dfo_model import InterpolationSet, Point, least_curvature, objective_bound, residual_accuracy
-from ipbox.bilevel.trust_region import linear_step, trust_region_step
+from ipbox.bilevel.dfo.model import InterpolationSet, Point, least_curvature, objective_bound, residual_accuracy
+from ipbox.bilevel.dfo.trust_region import linear_step, trust_region_step
 
 SEEDS = st.integers(0, 2**32 - 1)
 

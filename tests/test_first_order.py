@@ -20,8 +20,8 @@ from ipbox.bilevel import (
     SmoothedTVRegulariser,
     Weight,
 )
-from ipbox.bilevel.secants import Secants
-from ipbox.bilevel.value_bounds import corrected_bounds, plain_bounds
+from ipbox.bilevel.methods.secants import Secants
+from ipbox.bilevel.problem.value_bounds import corrected_bounds, plain_bounds
 
 METHODS = [MAID(), MAID(sharp=False), MAID(certified=True), MAID(1e-5, adaptive=False), HOAG(), HOAG("quadratic", 0.1)]
 

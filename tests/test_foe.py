@@ -12,9 +12,9 @@ from scipy.signal import correlate2d
 
 import ipbox as ip
 from ipbox.bilevel import FieldsOfExperts, LowerLevel, solve_lower
-from ipbox.bilevel import experts as module
-from ipbox.bilevel.filters import filter_matrix
-from ipbox.bilevel.transfer import correlation_bound, smooth_bound
+from ipbox.bilevel.terms.filters import filter_matrix
+from ipbox.functionals.regularisers import experts as module
+from ipbox.functionals.regularisers.filter_bounds import correlation_bound, smooth_bound
 from ipbox.problems.truths import datasets
 
 CASES = [((7, 9), 4, 3, 0.0), ((9, 8), 3, 5, 0.8), ((7, 7), 2, 7, 0.0), ((11, 9), 4, 3, 0.5)]  # dims, K, s, ρ

@@ -14,7 +14,7 @@ from ipbox.bilevel import (
     Weight,
     solve_lower,
 )
-from ipbox.bilevel.fourier_fidelity import FourierL2, IsometricL2
+from ipbox.bilevel.terms.fourier_fidelity import FourierL2, IsometricL2
 from ipbox.functionals import WeightedL2
 from ipbox.problems.measuring.coils import simulate_sensitivities
 

@@ -11,7 +11,7 @@ from contracts.support import assert_close, draw, stays_on_device
 
 import ipbox as ip
 from ipbox.bilevel import HOAG, BilevelProblem, LowerLevel, SmoothedTVRegulariser, TorchTerm, hypergradient, learn
-from ipbox.bilevel.torch_term import TorchEnergy
+from ipbox.bilevel.terms.torch_term import TorchEnergy
 
 DIMS, THETA = (6, 5), np.array([-0.3, -1.0, -0.7])
 

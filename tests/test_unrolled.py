@@ -21,7 +21,7 @@ from ipbox.bilevel import (
     hypergradient,
     unrolled_gradient,
 )
-from ipbox.bilevel.unrolled import momentum
+from ipbox.bilevel.methods.unrolled import momentum
 from ipbox.operators import MatrixOperator
 
 THETA = np.array([-0.5, -1.0, -0.7])

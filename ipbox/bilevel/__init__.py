@@ -1,29 +1,29 @@
 """Bilevel learning: parameters θ of a reconstruction û(θ) are learned from pairs of data and true images."""
 
-from ipbox.bilevel.analysis import AnalysisLower
-from ipbox.bilevel.cost import Cost
-from ipbox.bilevel.dfo import DFO, DFOResult, dfo
-from ipbox.bilevel.exchange import Exchanged, exchange_samples
-from ipbox.bilevel.filters import dct_filters, gradient_filters
-from ipbox.bilevel.foe import FieldsOfExperts
-from ipbox.bilevel.hoag import HOAG
-from ipbox.bilevel.hypergradient import Hypergradient, hypergradient
-from ipbox.bilevel.lbfgsb import LBFGSB
+from ipbox.bilevel.dfo.method import DFO, DFOResult, dfo
 from ipbox.bilevel.learning import Learned, learn
-from ipbox.bilevel.lower import LowerLevel
-from ipbox.bilevel.maid import MAID
-from ipbox.bilevel.newton import AnalysisProblem, SemismoothNewton
-from ipbox.bilevel.oracle import LowerSolution, solve_lower
-from ipbox.bilevel.penalties import ConditionPenalty, L1Penalty, Penalty, SamplingPenalty
-from ipbox.bilevel.problem import BilevelProblem, Evaluation, Evaluator
-from ipbox.bilevel.result import BilevelResult, work_to
-from ipbox.bilevel.sampling import SamplingWeights
-from ipbox.bilevel.search import GridSearch, ScalarSearch
-from ipbox.bilevel.smoothed_tv import SmoothedTVRegulariser
-from ipbox.bilevel.terms import ParametricTerm, Weight
-from ipbox.bilevel.tgv import SmoothedTGVRegulariser, tgv_denoising
-from ipbox.bilevel.torch_term import TorchTerm
-from ipbox.bilevel.unrolled import Unrolled, unrolled_gradient
+from ipbox.bilevel.methods.exchange import Exchanged, exchange_samples
+from ipbox.bilevel.methods.hoag import HOAG
+from ipbox.bilevel.methods.lbfgsb import LBFGSB
+from ipbox.bilevel.methods.maid import MAID
+from ipbox.bilevel.methods.search import GridSearch, ScalarSearch
+from ipbox.bilevel.methods.unrolled import Unrolled, unrolled_gradient
+from ipbox.bilevel.nonsmooth.analysis import AnalysisLower
+from ipbox.bilevel.nonsmooth.newton import AnalysisProblem, SemismoothNewton
+from ipbox.bilevel.problem.cost import Cost
+from ipbox.bilevel.problem.hypergradient import Hypergradient, hypergradient
+from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.oracle import LowerSolution, solve_lower
+from ipbox.bilevel.problem.penalties import ConditionPenalty, L1Penalty, Penalty, SamplingPenalty
+from ipbox.bilevel.problem.result import BilevelResult, work_to
+from ipbox.bilevel.problem.upper import BilevelProblem, Evaluation, Evaluator
+from ipbox.bilevel.terms.base import ParametricTerm, Weight
+from ipbox.bilevel.terms.experts import FieldsOfExperts
+from ipbox.bilevel.terms.filters import dct_filters, gradient_filters
+from ipbox.bilevel.terms.sampling import SamplingWeights
+from ipbox.bilevel.terms.smoothed_tv import SmoothedTVRegulariser
+from ipbox.bilevel.terms.tgv import SmoothedTGVRegulariser, tgv_denoising
+from ipbox.bilevel.terms.torch_term import TorchTerm
 
 __all__ = [
     "AnalysisLower",

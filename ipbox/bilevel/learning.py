@@ -12,12 +12,12 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.evaluations import check_checkpoint
-from ipbox.bilevel.lower import LowerLevel
-from ipbox.bilevel.oracle import solve_lower
-from ipbox.bilevel.penalties import Penalty
-from ipbox.bilevel.problem import BilevelProblem
-from ipbox.bilevel.terms import ParametricTerm, Weight
+from ipbox.bilevel.methods.evaluations import check_checkpoint
+from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.oracle import solve_lower
+from ipbox.bilevel.problem.penalties import Penalty
+from ipbox.bilevel.problem.upper import BilevelProblem
+from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.functionals import Functional
 from ipbox.solvers.core.loop import Solver
 
@@ -155,7 +155,7 @@ def learn(
     else:
         raise TypeError(f"lower is {type(lower).__name__}; expected a LowerLevel, a term, or a function of the data")
     if method is None:
-        from ipbox.bilevel.dfo import DFO
+        from ipbox.bilevel.dfo.method import DFO
 
         method = DFO()
     if isinstance(method, type) or not callable(getattr(method, "minimise", None)):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel import HOAG, MAID, BilevelProblem, FieldsOfExperts, LowerLevel
-from ipbox.bilevel.foe import UNITS
+from ipbox.bilevel.terms.experts import UNITS
 from ipbox.problems.truths import datasets
 
 SIZE, CROPS, NOISE = 96, 24, 0.1

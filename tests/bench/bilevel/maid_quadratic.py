@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from ipbox.bilevel import HOAG, MAID
-from ipbox.bilevel.first_order import FirstOrder
+from ipbox.bilevel.methods.first_order import FirstOrder
 
 from .quadratic import QuadraticProblem
 

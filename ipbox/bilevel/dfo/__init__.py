@@ -1,0 +1,1 @@
+"""Dynamic-accuracy derivative-free optimisation."""

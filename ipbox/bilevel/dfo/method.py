@@ -1,0 +1,320 @@
+r"""Derivative-free minimisation of a sum of squares that is evaluated inexactly, with accuracies chosen as it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox.bilevel.dfo.algorithm import Algorithm
+from ipbox.bilevel.dfo.log import Log
+from ipbox.bilevel.methods.evaluations import check_callback
+from ipbox.bilevel.methods.first_order import Box
+from ipbox.solvers.core.stop_rule import not_negative, positive
+from ipbox.solvers.gradient.descent import check_count
+from ipbox.solvers.gradient.line_search import check_between
+
+
+@dataclass
+class DFOResult:
+    """What `dfo` returns.
+
+    Attributes
+    ----------
+    theta : array, shape (p,)
+        The last iterate.
+    f, bound : float
+        f̃(θ) = ‖r̃(θ)‖², and |f̃(θ) - f(θ)| <= bound, from the accuracies that were delivered.
+    residuals, delta : arrays, shape (m,)
+        r̃(θ), and |r̃_j - r_j| <= delta_j.
+    evaluations : int
+        All of them, repeated ones at a better accuracy too.
+    stop : str
+        Why it ended: "evaluations" or "work" (spent), "radius" (the trust region is smaller than radius_final), "zero"
+        (f = 0), "accuracy" (the residuals come no more accurate, and no further decrease could be told from errors).
+    history : list of dict
+        A row for each evaluation, with ``evaluation`` (from 1 on), ``kind`` ("start", "step", "geometry", or "accuracy"
+        where a point is evaluated again), ``point``, ``point_f``, ``point_bound``, ``requested`` and ``delivered``
+        accuracy, ``work`` so far, ``radius``; and of the iterate after it ``theta``, ``f`` and ``f_bound``.
+    """
+
+    theta: np.ndarray
+    f: float
+    bound: float
+    residuals: np.ndarray
+    delta: np.ndarray
+    evaluations: int
+    stop: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        theta = np.array2string(self.theta, precision=5, threshold=8)
+        return (
+            f"DFOResult(theta={theta}, f={self.f:.7g} ± {self.bound:.1e}, evaluations={self.evaluations}, "
+            f"stop={self.stop!r})"
+        )
+
+
+@dataclass(frozen=True)
+class DFO:
+    r"""Dynamic-accuracy derivative-free optimisation: Algorithm 1 of Ehrhardt and Roberts.
+
+    Minimises f(θ) = ‖r(θ)‖² within bounds, r evaluated with |r̃_j - r_j| <= δ.  Variables are scaled to [0, 1] by their
+    bounds; those that lack one, by max(1, ‖θ_0‖_∞).
+
+    Parameters
+    ----------
+    accuracy : "dynamic", float or None
+        Chosen by the algorithm; or the same for all evaluations; or left to the residuals (exact functions, and lower
+        levels solved by a fixed number of iterations): then None is passed on, and (32) is not tested.
+    evaluations : int, optional
+        At most so many; 100 (p + 1) by default.
+    work_budget : float, optional
+        Ends the run once so much work is done.
+    radius, radius_final, radius_max : float
+        Δ of the start, below which it ends, and at most; in scaled variables.
+    eta1, eta2, eta1_prime : float
+        A step is good from η_1, very good from η_2; errors of f̃ are kept below η_1' times the predicted decrease,
+        η_1' < min(η_1, 1 - η_2)/2.
+    gamma_inc, gamma_dec : float
+        Factors of Δ.
+    c : float
+        Interpolation points are evaluated with δ <= c Δ² ρ, ρ the root mean square of the inexact entries of r̃(θ_0).
+    epsilon : float
+        ε of the criticality phase.
+    curvature : bool
+        Let points that have left the interpolation set add the second-order terms of r to the model, so far as they
+        tell of them; without it the model is (26), that of the paper.
+    reach, poisedness : float
+        The model counts as fully linear in B(θ, Δ) where the points are within reach·Δ and Λ <= poisedness.
+    accuracy_floor : float
+        No better accuracy is ever asked for.
+
+    Notes
+    -----
+    The model is Gauss and Newton's with J from linear interpolation of r in p + 1 points.  Large residuals, as those of
+    bilevel learning, r_i = ‖û_i - u_i‖, have second-order terms Σ r_i ∇²r_i that matter more than JᵀJ: with
+    ``curvature`` r is interpolated by the quadratics of least curvature through the p + 1 points and past ones near by.
+    This changes the model by O(Δ²), so it stays fully linear, and costs no evaluation.
+
+    A point becomes the iterate where f̃(θ') < f̃(θ) - bound - bound', which implies f(θ') < f(θ); (33) with (32) implies
+    that.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for settings out of their ranges.
+
+    References
+    ----------
+    Ehrhardt and Roberts, Inexact derivative-free optimization for bilevel learning, J. Math. Imaging Vis. 63 (2021)
+    580-600; Conn, Scheinberg and Vicente, Introduction to Derivative-Free Optimization, SIAM 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.bilevel import DFO
+    >>> def rosenbrock(x, accuracy):
+    ...     return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+    >>> found = DFO(accuracy=None).minimise(rosenbrock, [-1.2, 1.0])
+    >>> found.theta.round(5), found.f < 1e-10
+    (array([1., 1.]), True)
+    """
+
+    accuracy: str | float | None = "dynamic"
+    evaluations: int | None = None
+    work_budget: float | None = None
+    radius: float = 0.1
+    radius_final: float = 1e-6
+    radius_max: float = 1e10
+    eta1: float = 0.1
+    eta2: float = 0.7
+    eta1_prime: float = 0.05
+    gamma_inc: float = 2.0
+    gamma_dec: float = 0.5
+    c: float = 10.0
+    epsilon: float = 1e-6
+    curvature: bool = True
+    reach: float = 2.0
+    poisedness: float = 100.0
+    accuracy_floor: float = 1e-8
+
+    def __post_init__(self) -> None:
+        a = self.accuracy
+        if not (a is None or a == "dynamic" or (_is_number(a) and 0 < a < math.inf)):
+            raise ValueError(f"accuracy is {a!r}; expected 'dynamic', a positive number or None")
+        if self.evaluations is not None:
+            check_count(self.evaluations, "evaluations")
+        if not isinstance(self.curvature, bool):
+            raise TypeError(f"curvature is {self.curvature!r}; expected True or False")
+        for name in ("radius", "radius_final", "radius_max", "c", "reach", "poisedness", "accuracy_floor"):
+            positive(getattr(self, name), name)
+        for name in ("eta1", "eta2", "gamma_dec"):
+            check_between(getattr(self, name), name, 0.0, 1.0)
+        check_between(self.gamma_inc, "gamma_inc", 1.0, math.inf)
+        if self.work_budget is not None:
+            positive(self.work_budget, "work_budget")
+        not_negative(self.epsilon, "epsilon")
+        most = min(self.eta1, 1 - self.eta2) / 2
+        if not _is_number(self.eta1_prime) or not 0 < self.eta1_prime <= most or not self.eta1 <= self.eta2:
+            raise ValueError(
+                f"eta1_prime is {self.eta1_prime!r} with eta1 = {self.eta1} and eta2 = {self.eta2}; expected "
+                "0 < eta1_prime <= min(eta1, 1 - eta2)/2 and eta1 <= eta2"
+            )
+        if not self.radius_final < self.radius <= self.radius_max:
+            raise ValueError(
+                f"radius is {self.radius}; expected more than radius_final = {self.radius_final} and at most "
+                f"radius_max = {self.radius_max}"
+            )
+
+    def minimise(
+        self,
+        residuals: Callable[..., Any],
+        theta0: Any,
+        bounds: Any = None,
+        *,
+        work_done: Callable[[], float] | None = None,
+        checkpoint: str | Path | None = None,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        progress: bool = False,
+    ) -> DFOResult:
+        """Minimise ‖residuals‖²; the arguments are those of `dfo`."""
+        if not callable(residuals):
+            raise TypeError(f"residuals is {type(residuals).__name__}; expected a function of theta and accuracy")
+        check_callback(callback)
+        theta0 = np.array(theta0, dtype=np.float64)
+        if theta0.ndim != 1 or theta0.size == 0 or not np.isfinite(theta0).all():
+            raise ValueError(f"theta0 is {theta0}; expected a vector of finite numbers")
+        box = Box(bounds, theta0)
+        lo, hi = box.lower, box.upper
+        if not (lo < hi).all():
+            raise ValueError(f"bounds are {lo} and {hi}; expected lower < upper: what is fixed is not to be learned")
+        scaled = np.isfinite(lo) & np.isfinite(hi)
+        scale = np.full(len(theta0), max(1.0, float(np.abs(theta0).max())))
+        scale[scaled] = (hi - lo)[scaled]
+        shift = np.where(scaled, lo, 0.0)
+
+        def unscaled(z: np.ndarray) -> np.ndarray:
+            return np.clip(shift + scale * z, lo, hi)
+
+        log = Log(residuals, work_done, checkpoint)
+        algorithm = Algorithm(self, (theta0 - shift) / scale, (lo - shift) / scale, (hi - shift) / scale)
+        most = 100 * (len(theta0) + 1) if self.evaluations is None else int(self.evaluations)
+        history: list[dict[str, Any]] = []
+        stop, steps = "", algorithm.run()
+        request = next(steps)
+        with _bar(most, progress) as bar:
+            while not stop:
+                if len(history) >= most or log.work >= (math.inf if self.work_budget is None else self.work_budget):
+                    stop = "work" if len(history) < most else "evaluations"
+                    break
+                radius, theta = algorithm.radius, unscaled(request.z)
+                point, new = log.evaluate(theta, request, unscaled(algorithm.best().z) if history else theta)
+                try:
+                    following = steps.send(point)
+                except StopIteration:
+                    stop = algorithm.stop
+                best = algorithm.best()
+                row = {
+                    "evaluation": len(history) + 1, "kind": request.kind, "point": theta, "point_f": point.f,
+                    "point_bound": point.bound, "requested": request.accuracy, "delivered": point.error,
+                    "work": log.work, "radius": radius, "theta": unscaled(best.z), "f": best.f, "f_bound": best.bound,
+                }  # fmt: skip
+                history.append(row)
+                if bar is not None:
+                    bar.update(1)
+                if callback is not None and new:
+                    callback(row)
+                request = request if stop else following
+        best = algorithm.best()
+        return DFOResult(unscaled(best.z), best.f, best.bound, best.r, best.delta, len(history), stop, history)
+
+
+def dfo(
+    residuals: Callable[..., Any],
+    theta0: Any,
+    bounds: Any = None,
+    *,
+    work_done: Callable[[], float] | None = None,
+    checkpoint: str | Path | None = None,
+    callback: Callable[[dict[str, Any]], Any] | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> DFOResult:
+    r"""Minimise f(θ) = ‖r(θ)‖² within bounds without derivatives, r evaluated inexactly.
+
+    Parameters
+    ----------
+    residuals : function
+        ``residuals(theta, accuracy)`` gives r̃, shape (m,), or (r̃, δ) with δ, a number or (m,), that bounds
+        |r̃_j - r_j|: at most ``accuracy`` where that can be had, and 0 for entries that are exact.  Without δ r̃ is taken
+        for exact.  It may hold ``work()``, and ``get_state()``/``set_state(dict)`` for checkpoints.
+    theta0 : array, shape (p,)
+        Start, within the bounds.
+    bounds : pair of arrays, optional
+        Lower and upper bounds, numbers or shape (p,), infinite where there is none.
+    work_done : function, optional
+        Gives the work done so far, for the history; ``residuals.work`` by default, or else evaluations are counted.
+    checkpoint : path, optional
+        File (.npz) to which every evaluation is saved, atomically; where it is there already, the run goes on from it,
+        bit for bit, and what it holds is not evaluated again.  The budgets may be other ones.
+    callback : function, optional
+        Called with the row of the history after each new evaluation.
+    progress : bool
+        Show a progress bar.
+    **settings
+        Those of `DFO`: ``accuracy``, ``evaluations``, ``work_budget``, ``radius`` ...
+
+    Returns
+    -------
+    DFOResult
+
+    Raises
+    ------
+    ValueError, TypeError
+        for arguments or residuals of no use.
+    FloatingPointError
+        for residuals that are not finite.
+
+    References
+    ----------
+    Ehrhardt and Roberts, J. Math. Imaging Vis. 63 (2021) 580-600.
+
+    Examples
+    --------
+    The series of r = 2 - exp(θ) is summed to the accuracy that is asked for:
+
+    >>> import math
+    >>> import numpy as np
+    >>> from ipbox.bilevel import dfo
+    >>> def residuals(theta, accuracy):
+    ...     k, term, total = 0, 1.0, 1.0
+    ...     while 2 * abs(term) > accuracy:
+    ...         k += 1
+    ...         term *= theta[0] / k
+    ...         total += term
+    ...     return np.array([2.0 - total]), 2 * abs(term)
+    >>> found = dfo(residuals, [0.2], ([0.0], [1.0]))
+    >>> bool(abs(found.theta[0] - math.log(2)) < 1e-4), found.bound < 1e-6
+    (True, True)
+    """
+    options = {"work_done": work_done, "checkpoint": checkpoint, "callback": callback, "progress": progress}
+    return DFO(**settings).minimise(residuals, theta0, bounds, **options)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _bar(most: int, shown: bool) -> Any:
+    if not shown:
+        return contextlib.nullcontext()
+    from tqdm.auto import tqdm
+
+    return tqdm(desc="DFO", total=most, unit="evaluation")

@@ -1,0 +1,146 @@
+"""Sampling masks made better by exchanging samples, guided by hypergradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ipbox.bilevel.problem.hypergradient import hypergradient
+from ipbox.bilevel.problem.upper import Evaluation, Evaluator
+from ipbox.solvers.core.stop_rule import positive
+from ipbox.solvers.gradient.descent import check_count
+
+
+@dataclass
+class Exchanged:
+    """What `exchange_samples` returns.
+
+    Attributes
+    ----------
+    theta : array, shape (p,)
+        With as many ones as at the start.
+    f, bound : float
+        f̃(θ), and |f̃(θ) - f(θ)| <= bound.
+    stop : str
+        "none better" or "rounds".
+    history : list of dict
+        A row for each exchange: ``removed``, ``added`` (indices of θ), ``f``, ``f_bound``, ``work``.
+    """
+
+    theta: np.ndarray
+    f: float
+    bound: float
+    stop: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def exchange_samples(
+    evaluator: Evaluator,
+    theta: Any,
+    accuracy: float,
+    candidates: int = 8,
+    removals: int = 2,
+    rounds: int = 20,
+    callback: Callable[[dict[str, Any]], Any] | None = None,
+) -> Exchanged:
+    """Improve a sampling mask, weights θ_j of 0 or 1, while their number stays.
+
+    A round leaves out each sample in turn; without the one that is missed least, it adds those that promise most,
+    -∂f/∂θ_j being largest where θ_j = 0, one at a time, and takes the best.  Thresholded weights are a good start:
+    what has been learned with weights between 0 and 1 need not be best for a mask.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        Of a problem whose fidelity is `SamplingWeights` with the parametrisation ``"linear"`` or ``"square"``.
+    theta : array, shape (p,)
+        Its first entries, those of the fidelity, are 0 or 1; others are left as they are.
+    accuracy : float
+        ε > 0: |r̃_j - r_j| <= ε in every evaluation.
+    candidates, removals : int
+        How many samples are tried to be added, and how many of those that are missed least to be removed.
+    rounds : int
+        At most so many exchanges.
+    callback : function, optional
+        Called with each row of the history.
+
+    Returns
+    -------
+    Exchanged
+
+    Notes
+    -----
+    An exchange is made where f̃(θ') + bound' < f̃(θ) - bound, so that f really falls, and the method ends.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for a θ that is no mask, or has no sample to exchange, and arguments out of their ranges.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, SamplingWeights, exchange_samples
+    >>> u, F = np.array([[1.0, 1.0, 1.0, 1.0]]), ip.FourierTransform((4,), dtype="complex128")
+    >>> weights = SamplingWeights(F, "linear")
+    >>> lower = LowerLevel(F, F.apply(u.astype(complex)), 0.1 * ip.Tikhonov((4,), order=0), fidelity=weights)
+    >>> start = np.array([1.0, 0.0, 0.0, 0.0])     # the highest frequency; that of u is 0, at index 2
+    >>> exchange_samples(BilevelProblem(u, lower).evaluator(), start, accuracy=1e-6).theta
+    array([0., 0., 1., 0.])
+    """
+    lower = evaluator.problem.lower
+    theta, p = lower.check(theta).copy(), len(lower.terms[0].names)
+    mask = theta[:p]
+    if not np.isin(mask, (0, 1)).all() or not 0 < mask.sum() < p:
+        raise ValueError(f"theta is {mask} for the {p} sampling weights; expected ones and zeros, some of each")
+    for name, value in (("candidates", candidates), ("removals", removals), ("rounds", rounds)):
+        check_count(value, name)
+    positive(accuracy, "accuracy")
+    search = _Search(evaluator, p, float(accuracy), candidates, removals)
+    best, history = evaluator.evaluate(theta, accuracy), []
+    while len(history) < rounds:
+        found = search.better(best)
+        if found is None:
+            return Exchanged(best.theta, best.f, best.bound, "none better", history)
+        removed, added, best = found
+        row = {"removed": removed, "added": added, "f": best.f, "f_bound": best.bound, "work": evaluator.work()}
+        history.append(row)
+        if callback is not None:
+            callback(row)
+    return Exchanged(best.theta, best.f, best.bound, "rounds", history)
+
+
+@dataclass
+class _Search:
+    evaluator: Evaluator
+    p: int
+    accuracy: float
+    candidates: int
+    removals: int
+
+    def better(self, best: Evaluation) -> tuple[int, int, Evaluation] | None:
+        """The exchange to make, or None."""
+        samples = np.flatnonzero(best.theta[: self.p])
+        without = [self.at(best.theta, k, 0.0, best) for k in samples]
+        for i in np.argsort([e.f for e in without], kind="stable")[: self.removals]:
+            removed, e = int(samples[i]), without[i]
+            lipschitz = self.evaluator.problem.residual_lipschitz
+            gradient = hypergradient(self.evaluator, e.theta, self.accuracy / lipschitz, evaluation=e).z[: self.p]
+            free = np.flatnonzero(e.theta[: self.p] == 0)
+            free = free[free != removed]
+            tried = free[np.argsort(gradient[free], kind="stable")[: self.candidates]]
+            after = [self.at(e.theta, k, 1.0, e) for k in tried]
+            j = int(np.argmin([a.f for a in after])) if after else -1
+            if after and after[j].f + after[j].bound < best.f - best.bound:
+                return removed, int(tried[j]), after[j]
+        return None
+
+    def at(self, theta: np.ndarray, k: int, value: float, near: Evaluation) -> Evaluation:
+        """The evaluation where entry k of θ is changed, from the reconstructions of a near one."""
+        changed = theta.copy()
+        changed[k] = value
+        self.evaluator.u = near.lower.u
+        return self.evaluator.evaluate(changed, self.accuracy)

@@ -1,0 +1,356 @@
+"""Unrolled differentiation: the gradient of the objective at the N-th iterate, by reverse mode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.bilevel.methods.evaluations import Evaluations
+from ipbox.bilevel.methods.first_order import Box
+from ipbox.bilevel.methods.lbfgsb import scipy_lbfgsb
+from ipbox.bilevel.problem.cost import Cost
+from ipbox.bilevel.problem.result import BilevelResult
+from ipbox.bilevel.problem.samples import norms
+from ipbox.bilevel.problem.upper import BilevelProblem, Evaluator
+from ipbox.solvers.core.stop_rule import not_negative
+from ipbox.solvers.gradient.descent import check_count
+
+ALGORITHMS = ("fista", "gradient")
+STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order
+H = 1e-3  # their step, in log10 units: errors of 1e-12 in ∂μ and ∂L
+
+
+@dataclass
+class UnrolledGradient:
+    """f_N(θ), its gradient ``z``, the iterates u_N, ``cost``, and ``certificate`` (n,) >= ‖u_N - û_i(θ)‖."""
+
+    f: float
+    z: np.ndarray
+    u: Array
+    certificate: np.ndarray
+    cost: Cost
+
+
+def unrolled_gradient(
+    problem: BilevelProblem,
+    theta: Any,
+    iterations: int,
+    algorithm: str = "fista",
+    segments: int = 1,
+    start: Array | None = None,
+    constants: tuple[float, float] | None = None,
+) -> UnrolledGradient:
+    r"""f_N(θ) = scale Σ_i ‖u_{N,i}(θ) - u_i‖² + J(θ), u_N the N-th iterate of an algorithm, and ∇f_N(θ).
+
+    Parameters
+    ----------
+    problem : BilevelProblem
+    theta : array, shape (p,)
+    iterations : int
+        N.
+    algorithm : {"fista", "gradient"}
+        y_k = u_k + β_k (u_k - u_{k-1}), u_{k+1} = y_k - τ∇Φ(y_k; θ): strongly convex FISTA, with τ = 1/L; or gradient
+        descent, β_k = 0 and τ = 2/(L + μ).
+    segments : int
+        1 keeps all iterates, N + 1 images; S segments keep about S + N/S, and compute the iterates twice.
+    start : array, optional
+        u_0 of all samples, which does not depend on θ; zeros by default.
+    constants : (mu, L), optional
+        Constants for the step sizes that do not depend on θ, and bound those of Φ(·; θ); by default they are those at
+        θ, whose derivatives are part of ∇f_N.
+
+    Returns
+    -------
+    UnrolledGradient
+
+    Notes
+    -----
+    Reverse mode: from ū_N = ∇g(u_N) down, with w = ū_{k+1},
+
+    .. math:: \bar y = w - τ∇^2Φ(y_k) w, \quad \bar θ \mathrel{-}= τ B(y_k)^* w, \quad
+              \barτ \mathrel{-}= <∇Φ(y_k), w>, \quad \barβ_k = <\bar y, u_k - u_{k-1}>,
+
+    ū_k += (1 + β_k) ȳ and ū_{k-1} -= β_k ȳ.  Each iteration back costs a Hessian product and a mixed derivative, which
+    is counted as a gradient.  For N → ∞ the gradient is that of the implicit function theorem.  As f_N is not f, its
+    minimiser can make up for u_N ≠ û.
+
+    Raises
+    ------
+    ValueError, TypeError
+        where an argument is of no use.
+    FloatingPointError
+        where f_N or its gradient is not finite.
+
+    References
+    ----------
+    Ochs, Ranftl, Brox and Pock, Bilevel optimization with nonsmooth lower level problems, SSVM 2015.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, Weight
+    >>> lower = LowerLevel(None, np.array([[0.1, -0.1, 1.1, 0.9]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> problem = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower)
+    >>> unrolled_gradient(problem, [-1.5], 50).z.round(5)
+    array([-0.03335])
+    """
+    lower = problem.lower
+    theta = lower.check(theta)
+    _check(iterations, algorithm, segments)
+    steps = _Steps(lower, theta, int(iterations), algorithm, constants)
+    phi, work = lower.at(theta), {}
+    u = lower.start() if start is None else lower.xp.ascontiguousarray(start).copy()
+    if u.shape != (lower.n, *lower.dims) or u.dtype != lower.dtype:
+        raise ValueError(
+            f"start has shape {u.shape} and dtype {u.dtype}; expected {(lower.n, *lower.dims)} of {lower.dtype}"
+        )
+
+    def run(k: int, end: int, u: Array, before: Array, kept: list[Array] | None) -> tuple[Array, Array]:
+        """u_end, u_{end - 1}, from u_k, u_{k - 1}; ``kept`` gets u_{k - 1}, ..., u_end."""
+        if kept is not None:
+            kept += [before, u]
+        for j in range(k, end):
+            y = u + float(steps.beta[j]) * (u - before)
+            u, before = y - steps.tau * phi.grad(y, work=work), u
+            if kept is not None:
+                kept.append(u)
+        return u, before
+
+    N = int(iterations)
+    begins = [N * s // segments for s in range(segments)]
+    heads, pair = [], (u, u)
+    kept: list[Array] | None = None
+    for s, k in enumerate(begins):
+        last = s == segments - 1
+        heads.append((k, *pair))
+        kept = [] if last else None
+        pair = run(k, N if last else begins[s + 1], *pair, kept)
+    u = pair[0]
+    cost = Cost(gradients=float(lower.n * (2 * N + begins[-1])), hessians=float(lower.n * N))
+
+    w, carry = problem.fit_gradient(u), lower.xp.zeros_like(u)  # ū_{k+1}, and what ū_k has from y_{k+1}
+    z, tau_bar, beta_bar = np.zeros(len(theta)), 0.0, np.zeros(N)
+    for s in range(segments - 1, -1, -1):
+        k0, u_head, before = heads[s]
+        if kept is None:
+            kept = []
+            run(k0, begins[s + 1], u_head, before, kept)
+        for k in range(begins[s + 1] - 1 if s + 1 < segments else N - 1, k0 - 1, -1):
+            u_k, u_before, u_next = (kept[k - k0 + j] for j in (1, 0, 2))
+            step = u_k - u_before
+            beta = float(steps.beta[k])  # a NumPy scalar would turn float32 into float64
+            y = u_k + beta * step
+            z -= steps.tau * lower.mixed(theta, y, w).sum(axis=0)
+            tau_bar -= _inner(y - u_next, w) / steps.tau
+            y_bar = w - steps.tau * phi.hessian_apply(y, w, work=work)
+            beta_bar[k] = _inner(y_bar, step)
+            w, carry = carry + (1 + beta) * y_bar, -beta * y_bar
+        kept = None
+    z += tau_bar * steps.tau_gradient + (beta_bar @ steps.beta_slope) * steps.q_gradient
+
+    f = problem.scale * float((problem.distances(u) ** 2).sum()) + problem.penalty_value(theta)
+    z += problem.penalty_gradient(theta)
+    if not math.isfinite(f) or not np.isfinite(z).all():
+        raise FloatingPointError(f"f_N is {f} with gradient {z} at theta = {theta}; expected finite numbers")
+    mu, _ = lower.constants(theta)
+    certificate = norms(phi.grad(u, work=work)) / mu
+    return UnrolledGradient(f, z, u, certificate, cost)
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """L-BFGS-B on f_N, whose gradient is exact: see `unrolled_gradient`.
+
+    Parameters
+    ----------
+    iterations : int
+        N of the lower level, for every θ.
+    algorithm : {"fista", "gradient"}
+    segments : int, optional
+        Of the iterates, for memory; 1 keeps all.
+    constants : (mu, L), optional
+        Of the step sizes, the same for every θ; those at θ by default, and differentiated.
+    tol : float
+        Ends the method where the largest entry of the projected gradient is not above.
+    ftol : float
+        Ends it where an iteration improves f_N by no more, relative to f_N.
+
+    Notes
+    -----
+    The lower level starts from zero for every θ, so that f_N is a function.  The result's ``f`` and the history's are
+    f_N at θ, and their bounds those of |f_N(θ) - f(θ)|: it does not vanish, as N is fixed.
+
+    Raises
+    ------
+    ValueError
+        where a parameter is out of its range.
+
+    References
+    ----------
+    Ochs, Ranftl, Brox and Pock, Bilevel optimization with nonsmooth lower level problems, SSVM 2015.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, Unrolled, Weight
+    >>> lower = LowerLevel(None, np.array([[0.1, -0.1, 1.1, 0.9]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> problem = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower)
+    >>> Unrolled(100).minimise(problem.evaluator(), [-2.0], bounds=(-3, 0)).theta.round(4)
+    array([-1.1665])
+    """
+
+    iterations: int = 100
+    algorithm: str = "fista"
+    segments: int = 1
+    constants: tuple[float, float] | None = None
+    tol: float = 1e-6
+    ftol: float = 1e-10
+
+    def __post_init__(self) -> None:
+        _check(self.iterations, self.algorithm, self.segments)
+        not_negative(self.tol, "tol")
+        not_negative(self.ftol, "ftol")
+
+    def minimise(
+        self,
+        evaluator: Evaluator,
+        theta0: Any,
+        bounds: Any = None,
+        *,
+        iterations: int = 100,
+        work: float = math.inf,
+        checkpoint: str | Path | None = None,
+        callback: Callable[[dict[str, Any]], Any] | None = None,
+        progress: bool = False,
+    ) -> BilevelResult:
+        """Minimise f_N from θ0.
+
+        Parameters
+        ----------
+        evaluator : Evaluator
+            Of the problem; its cost is added to, its lower-level solver is not used, and its n_jobs must be 1.
+        theta0 : array, shape (p,)
+        bounds : pair of arrays or numbers, optional
+            Lower and upper bounds of θ.
+        iterations : int
+            Evaluations of f_N and its gradient at most.
+        work : float
+            Gradients and Hessian products of the lower level, after which no evaluation begins.
+        checkpoint : path, optional
+            Written after every evaluation; where it is there already, the run goes on from it, bit for bit.
+        callback : function, optional
+            Called with every new row of the history.
+        progress : bool
+            Show a bar.
+
+        Returns
+        -------
+        BilevelResult
+        """
+        if not isinstance(evaluator, Evaluator):
+            raise TypeError(f"evaluator is {type(evaluator).__name__}; expected problem.evaluator()")
+        if evaluator.n_jobs != 1:
+            raise ValueError(f"evaluator has n_jobs = {evaluator.n_jobs}; expected 1: Unrolled takes one process")
+        problem = evaluator.problem
+        theta = problem.lower.check(theta0)
+        box = Box(bounds, theta)
+
+        def evaluate(theta: np.ndarray) -> dict[str, Any]:
+            found = unrolled_gradient(
+                problem, theta, self.iterations, self.algorithm, self.segments, constants=self.constants
+            )
+            evaluator.cost += found.cost
+            evaluator.u, evaluator.recent = found.u, [(theta, found.u)]
+            delta, r = problem.scale**0.5 * found.certificate, problem.scale**0.5 * problem.distances(found.u)
+            bound = float((2 * r + delta) @ delta)
+            return {"f": found.f, "bound": bound, "z": found.z, "accuracy": float(found.certificate.max())}
+
+        settings = {"most": iterations, "work": work, "checkpoint": checkpoint}
+        run = f"{self!r} from {theta.tolist()} {box}"
+        log = Evaluations(evaluator, evaluate, run, **settings, callback=callback, progress=progress)
+
+        def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            found = log(theta, "evaluation")
+            return found["f"], found["z"].copy()
+
+        return log.result(lambda: scipy_lbfgsb(objective, theta, box, gtol=self.tol, ftol=self.ftol))
+
+
+# ---------------------------------------------------------------- parts
+
+
+class _Steps:
+    """τ and β_k with their derivatives, by τ = τ(μ, L) and β_k = β_k(q), q = μ/L."""
+
+    def __init__(self, lower: Any, theta: np.ndarray, N: int, algorithm: str, constants: Any) -> None:
+        mu, L = lower.constants(theta)
+        dmu, dL = np.zeros(len(theta)), np.zeros(len(theta))
+        if constants is not None:
+            low, high = (float(c) for c in constants)
+            if not (0 < low <= mu * (1 + 1e-12) and high >= L * (1 - 1e-12)):
+                raise ValueError(f"constants is {constants}; expected 0 < mu <= {mu:g} and L >= {L:g} at {theta}")
+            mu, L = low, high
+        else:
+            for i in range(len(theta)):
+                e = np.zeros(len(theta))
+                e[i] = H
+                for k, c in STENCIL:
+                    up, down = np.array(lower.constants(theta + k * e)), np.array(lower.constants(theta - k * e))
+                    slope = c * (up - down) / H
+                    dmu[i] += slope[0]
+                    dL[i] += slope[1]
+        if algorithm == "gradient":
+            self.tau = 2 / (L + mu)
+            self.tau_gradient = -self.tau / (L + mu) * (dL + dmu)
+            self.beta, self.beta_slope = np.zeros(N), np.zeros(N)
+        else:
+            self.tau, self.tau_gradient = 1 / L, -dL / L**2
+            self.beta, self.beta_slope = momentum(mu / L, N)
+        self.tau = float(self.tau)
+        self.q_gradient = (dmu - (mu / L) * dL) / L
+
+
+def momentum(q: float, N: int) -> tuple[np.ndarray, np.ndarray]:
+    """β_k of strongly convex FISTA, k = 0, ..., N - 1, and dβ_k/dq.
+
+    t_0 = 0, t_{k+1} = ½(1 - q t_k² + ((1 - q t_k²)² + 4 t_k²)^½), β_k = (t_k - 1)(1 - q t_{k+1})/(t_{k+1}(1 - q)).
+
+    Examples
+    --------
+    >>> momentum(0.25, 3)[0].round(4)
+    array([-1.    ,  0.    ,  0.1993])
+    """
+    beta, slope = np.zeros(N), np.zeros(N)
+    if q >= 1:
+        return beta, slope
+    t = dt = 0.0
+    for k in range(N):
+        a, da = 1 - q * t * t, -t * t - 2 * q * t * dt
+        root = math.sqrt(a * a + 4 * t * t)
+        t_new, dt_new = 0.5 * (a + root), 0.5 * (da + (a * da + 4 * t * dt) / root)
+        top, bottom = (t - 1) * (1 - q * t_new), t_new * (1 - q)
+        dtop = dt * (1 - q * t_new) - (t - 1) * (t_new + q * dt_new)
+        dbottom = dt_new * (1 - q) - t_new
+        beta[k], slope[k] = top / bottom, (dtop - top / bottom * dbottom) / bottom
+        t, dt = t_new, dt_new
+    return beta, slope
+
+
+def _inner(a: Array, b: Array) -> float:
+    return float(backend.reduce_sum((a.conj() * b).real, False))
+
+
+def _check(iterations: int, algorithm: str, segments: int) -> None:
+    check_count(iterations, "iterations")
+    check_count(segments, "segments")
+    if segments > iterations:
+        raise ValueError(f"segments is {segments}; expected at most the {iterations} iterations")
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm is {algorithm!r}; expected 'fista' or 'gradient'")

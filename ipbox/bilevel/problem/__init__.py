@@ -1,0 +1,1 @@
+"""The two levels of a bilevel problem, and what is known of their values and derivatives."""

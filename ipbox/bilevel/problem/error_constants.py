@@ -1,0 +1,100 @@
+"""‖B‖ and the Lipschitz constants that the error bound of a hypergradient needs, proved where they are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.bilevel.problem.cost import Cost
+from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.samples import norms
+
+FEW = 32  # so many parameters, B*B of every sample is put together
+POWER_STEPS = 10
+STEP = 1e-4  # of the perturbations that estimate Lipschitz constants, relative to ‖u_i‖
+
+
+@dataclass
+class ErrorConstants:
+    """Lipschitz constants where they are known, else estimates that are kept from one hypergradient to the next.
+
+    ``proved`` tells whether those that are known are taken, which hold for all images and may be larger by orders of
+    magnitude than what is met near û; with False all that are not 0 are estimated.  ``hessian`` and ``mixed`` (n,) are
+    the largest difference quotients of ∇²Φ_i and B_i met so far, ``direction`` (p,) is the leading singular direction
+    of B at the last θ.
+    """
+
+    proved: bool = True
+    hessian: np.ndarray | None = None
+    mixed: np.ndarray | None = None
+    direction: np.ndarray | None = None
+    count: int = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything, to be saved."""
+        return dict(vars(self))
+
+    # ------------------------------------------------------------ ‖B‖
+
+    def through_mixed(self, lower: LowerLevel, theta: np.ndarray, u: Array, e: np.ndarray) -> tuple[float, bool]:
+        """A bound on ‖Σ B_i*d_i‖ over all ‖d_i‖ <= e_i, and whether it is proved."""
+        p = len(theta)
+        if p > FEW:
+            return self._power_iteration(lower, theta, u) * float(np.linalg.norm(e)), False
+        gram = np.empty((lower.n, p, p))
+        for j, unit in enumerate(np.eye(p)):
+            gram[:, :, j] = lower.mixed(theta, u, lower.mixed_apply(theta, u, unit))
+        each, together = (np.sqrt(np.maximum(np.linalg.eigvalsh(m)[..., -1], 0.0)) for m in (gram, gram.sum(axis=0)))
+        return float(min(each @ e, together * np.linalg.norm(e))), True
+
+    def _power_iteration(self, lower: LowerLevel, theta: np.ndarray, u: Array) -> float:
+        """‖B‖ of all samples together, from below."""
+        steps = POWER_STEPS if self.direction is None else 2
+        v = np.random.default_rng(0).standard_normal(len(theta)) if self.direction is None else self.direction
+        norm = 0.0
+        for _ in range(steps):
+            size = float(np.linalg.norm(v))
+            if size == 0:
+                return 0.0
+            v = lower.mixed(theta, u, lower.mixed_apply(theta, u, v / size)).sum(axis=0)
+            norm = float(np.linalg.norm(v)) ** 0.5
+        self.direction = v
+        return norm
+
+    # ------------------------------------------------------------ Lipschitz constants
+
+    def lipschitz(
+        self, lower: LowerLevel, theta: np.ndarray, u: Array, q: Array, Aq: Array, cost: Cost
+    ) -> tuple[Any, np.ndarray, Any, bool]:
+        """L_A, T with ‖(∇²Φ_i(u + w) - ∇²Φ_i(u)) q_i‖ <= T_i ‖w‖, L_B; and whether they are proved.
+
+        One Hessian product where they are not.
+        """
+        known = [lower.hessian_lipschitz(theta), lower.mixed_lipschitz(theta)]
+        known = [c if self.proved or c == 0 else None for c in known]
+        if None in known:
+            rng = backend.generator(self.count, u)
+            w = rng.standard_normal(u.shape, dtype=backend.real_dtype(u.dtype)).astype(u.dtype)
+            w *= backend.per_sample(STEP * np.maximum(norms(u), 1e-8) / norms(w), w)
+            self.count += 1
+            size = norms(w) * norms(q)
+        if known[0] is None:
+            change = lower.at(theta).hessian_apply(u + w, q)
+            cost.hessians += float(lower.n)
+            change -= Aq
+            self.hessian = _larger(self.hessian, norms(change), size)
+        if known[1] is None:
+            change = np.linalg.norm(lower.mixed(theta, u + w, q) - lower.mixed(theta, u, q), axis=1)
+            self.mixed = _larger(self.mixed, change, size)
+        L_A, L_B = (estimate if c is None else c for c, estimate in zip(known, (self.hessian, self.mixed), strict=True))
+        T = L_A * norms(q) if known[0] is None else lower.hessian_variation(theta, q)
+        return L_A, T, L_B, None not in known
+
+
+def _larger(old: np.ndarray | None, change: np.ndarray, step: np.ndarray) -> np.ndarray:
+    quotient = np.divide(change, step, out=np.zeros_like(change), where=step > 0)
+    return quotient if old is None else np.maximum(old, quotient)

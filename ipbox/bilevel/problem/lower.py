@@ -1,0 +1,236 @@
+"""The lower level of a bilevel problem: û_i(θ) = argmin_u D(Au, b_i) + R_θ(u) for many samples at once."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.bilevel.terms.base import Fixed, ParametricTerm
+from ipbox.functionals import L2, Functional, Sum
+from ipbox.operators import as_operator
+
+
+class LowerLevel:
+    """û_i(θ) = argmin_u Φ_i(u; θ), Φ_i(u; θ) = D(Au, b_i) + R_θ(u), i = 1, ..., n.
+
+    Parameters
+    ----------
+    A : Operator or None
+        Anything `as_operator` takes; None for denoising.
+    b : array, shape (n,) + data dims
+        Data of all samples; kept, not copied.
+    *terms : ParametricTerm or Functional
+        R_θ is their sum; functionals have no parameters.  θ is put together in the order of the terms.
+    fidelity : ParametricTerm, optional
+        D with parameters of its own, which come first in θ; ½‖Au - b_i‖² otherwise.
+    observe : Operator, optional
+        P with ‖P‖ <= 1: the part Pu of the unknown that is compared with the true images, all of it by default.
+
+    Attributes
+    ----------
+    n : int
+        Number of samples.
+    dims, dtype, xp
+        Shape, dtype and library of one image.
+    names : tuple of str
+        One for each entry of θ.
+
+    Raises
+    ------
+    ValueError, TypeError
+        where the data do not go with A, a term is no functional of the image, or nothing is to be learned.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import LowerLevel, Weight
+    >>> b = np.array([[0.0, 0.0, 1.0, 1.0]])
+    >>> lower = LowerLevel(None, b, Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> lower.constants(np.array([-1.0]))     # μ and L of Φ at α = 0.1
+    (1.0, 4.41...)
+    """
+
+    def __init__(
+        self,
+        A: Any,
+        b: Array,
+        *terms: ParametricTerm | Functional,
+        fidelity: ParametricTerm | None = None,
+        observe: Any = None,
+    ) -> None:
+        if not backend.is_array(b):
+            raise TypeError(f"b is {type(b).__name__}; expected an array of shape (n,) + data dims")
+        if b.ndim < 2 or b.shape[0] == 0:
+            raise ValueError(f"b has shape {b.shape}; expected (n,) + data dims with at least one sample")
+        if fidelity is not None and not isinstance(fidelity, ParametricTerm):
+            raise TypeError(f"fidelity is {type(fidelity).__name__}; expected a ParametricTerm, or None for L2")
+        data = L2(A, b)
+        if A is not None and b.ndim != len(data.A.dimsd) + 1:
+            raise ValueError(f"b has shape {b.shape}; expected (n,) + {tuple(data.A.dimsd)}")
+        self.A, self.b = data.A, b
+        self.n = b.shape[0]
+        self.dims = tuple(b.shape[1:]) if A is None else tuple(data.A.dims)
+        self.dtype = np.dtype(b.dtype if A is None else data.A.dtype_in)
+        self.xp = backend.array_module(b)
+        self.observe = None if observe is None else _check_observe(observe, self.dims)
+        if getattr(fidelity, "A", data.A) is not data.A:
+            raise ValueError(f"fidelity has another operator than A, {data.A}; expected the same")
+        self.terms = [Fixed(data) if fidelity is None else fidelity.with_data(b), *(_as_term(t) for t in terms)]
+        self.names = tuple(name for t in self.terms for name in t.names)
+        if not self.names:
+            raise ValueError("terms have no parameters; expected one to learn, such as Weight(SmoothedTV(dims, eps))")
+
+    # ------------------------------------------------------------ θ
+
+    def check(self, theta: Any) -> np.ndarray:
+        """θ as a float64 vector of the right length.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for another length, or entries that are no finite numbers.
+        """
+        try:
+            theta = np.asarray(theta, dtype=np.float64)
+        except (ValueError, TypeError) as err:
+            raise TypeError(f"theta is {theta!r}; expected {len(self.names)} real numbers") from err
+        if theta.shape != (len(self.names),):
+            raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {', '.join(self.names)}")
+        if not np.isfinite(theta).all():
+            raise ValueError(f"theta is {theta}; expected finite numbers")
+        return theta
+
+    def _parts(self, theta: np.ndarray) -> list[tuple[ParametricTerm, np.ndarray]]:
+        ends = np.cumsum([len(t.names) for t in self.terms])
+        return list(zip(self.terms, np.split(theta, ends[:-1]), strict=True))
+
+    # ------------------------------------------------------------ Φ and its derivatives
+
+    def at(self, theta: np.ndarray) -> Functional:
+        """Φ(·; θ) of all samples."""
+        return Sum([_functional(t, part) for t, part in self._parts(self.check(theta))])
+
+    def constants(self, theta: np.ndarray) -> tuple[float, float]:
+        """μ and L: strong convexity of Φ(·; θ), and the Lipschitz constant of its gradient.
+
+        Raises
+        ------
+        ValueError
+            where μ = 0 or L is not finite: then û(θ) may not be unique, and its error has no bound.
+        """
+        f = self.at(theta)
+        mu, L = f.mu, f.L
+        if not 0 < mu <= L * (1 + 1e-12) or not L < math.inf:
+            raise ValueError(
+                f"the lower level has μ = {mu:g} and L = {L:g} at theta = {np.asarray(theta)}; expected 0 < μ <= L "
+                "and L finite (add a strongly convex term, such as 1e-3*ip.Tikhonov(dims, order=0))"
+            )
+        return mu, L
+
+    def hessian_lipschitz(self, theta: np.ndarray) -> float | None:
+        """Lipschitz constant of u ↦ ∇²Φ(u; θ), None where one of a term is not known."""
+        parts = [t.hessian_lipschitz(part) for t, part in self._parts(theta)]
+        return None if None in parts else sum(parts)
+
+    def hessian_variation(self, theta: np.ndarray, q: Array) -> np.ndarray | None:
+        """T_i with ‖(∇²Φ(u + w; θ) - ∇²Φ(u; θ)) q_i‖ <= T_i ‖w‖, None where that of a term is not known."""
+        parts = [t.hessian_variation(part, q) for t, part in self._parts(theta)]
+        return None if any(p is None for p in parts) else sum(parts)
+
+    def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
+        """Lipschitz constant of u ↦ B, None where one of a term is not known."""
+        parts = [t.mixed_lipschitz(part) for t, part in self._parts(theta)]
+        return None if None in parts else math.hypot(*parts)
+
+    def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
+        """B_i*q_i = ∂_θ <∇Φ_i(u_i; θ), q_i>: float64, shape (n, p)."""
+        parts = [(t, t.mixed(part, u, q)) for t, part in self._parts(theta)]
+        for t, B in parts:
+            _check_shape(f"{type(t).__name__}.mixed", B, (len(u), len(t.names)))
+        return np.concatenate([B for _, B in parts], axis=1)
+
+    def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
+        """B_i dθ, as ``u``."""
+        steps = self._parts(dtheta)
+        total = self.xp.zeros_like(u)
+        for (t, part), (_, step) in zip(self._parts(theta), steps, strict=True):
+            if t.names:
+                change = t.mixed_apply(part, u, step)
+                _check_shape(f"{type(t).__name__}.mixed_apply", change, u.shape)
+                total += change
+        return total
+
+    def start(self) -> Array:
+        """u = 0 for every sample."""
+        return self.xp.zeros((self.n, *self.dims), dtype=self.dtype)
+
+    def initial(self) -> np.ndarray:
+        """Where the terms say learning starts.
+
+        Raises
+        ------
+        ValueError
+            where one of them does not.
+        """
+        starts = [t.initial() for t in self.terms]
+        if any(s is None for s in starts):
+            raise ValueError(f"theta0 is None; expected {len(self.names)} numbers: {', '.join(self.names)}")
+        return np.concatenate(starts)
+
+    def with_data(self, b: Array) -> LowerLevel:
+        """The same lower level for other data ``b``, shape (n,) + data dims."""
+        first = self.terms[0]
+        fidelity = None if isinstance(first, Fixed) else first.with_data(b)
+        terms = (t.with_data(b) for t in self.terms[1:])
+        return LowerLevel(self.A, b, *terms, fidelity=fidelity, observe=self.observe)
+
+    def observed(self, u: Array) -> Array:
+        """Pu, what is compared with the true images."""
+        return u if self.observe is None else self.observe.apply(u)
+
+    def take(self, index: np.ndarray) -> LowerLevel:
+        """The lower level of a part of the samples."""
+        part = copy.copy(self)
+        part.b, part.n = self.b[index], len(index)
+        part.terms = [t.take(index) for t in self.terms]
+        return part
+
+
+def _check_observe(observe: Any, dims: tuple[int, ...]) -> Any:
+    P = as_operator(observe)
+    if tuple(P.dims) != dims:
+        raise ValueError(f"observe takes arrays of shape {tuple(P.dims)}; expected {dims}, that of the unknown")
+    if P.norm() > 1 + 1e-12:
+        raise ValueError(f"observe has norm {P.norm():g}; expected at most 1, so that bounds of errors hold for Pu")
+    return P
+
+
+def _functional(t: ParametricTerm, theta: np.ndarray) -> Functional:
+    f = t.functional(theta)
+    if not isinstance(f, Functional):
+        raise TypeError(f"{type(t).__name__}.functional gave {type(f).__name__} at {theta}; expected a Functional")
+    return f
+
+
+def _check_shape(what: str, found: Any, shape: tuple[int, ...]) -> None:
+    """Refuse what a user's term should not give."""
+    if getattr(found, "shape", None) != tuple(shape):
+        given = f"shape {found.shape}" if backend.is_array(found) else type(found).__name__
+        raise ValueError(f"{what} gave {given}; expected an array of shape {tuple(shape)}")
+
+
+def _as_term(t: Any) -> ParametricTerm:
+    if isinstance(t, ParametricTerm):
+        if not isinstance(t.names, tuple | list) or not all(isinstance(name, str) for name in t.names):
+            raise TypeError(f"names of {type(t).__name__} is {t.names!r}; expected a tuple of strings")
+        return t
+    if isinstance(t, Functional):
+        if not t.has_grad:
+            raise TypeError(f"terms has {t.name}, which has no gradient; expected smooth ones, SmoothedTV for TV")
+        return Fixed(t)
+    raise TypeError(f"terms has {type(t).__name__}; expected parametric terms or functionals")

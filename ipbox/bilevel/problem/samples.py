@@ -1,0 +1,61 @@
+"""Work on a batch of samples: norms of each, and their shares for several processes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.bilevel.problem.cost import Cost
+from ipbox.bilevel.problem.lower import LowerLevel
+
+
+def norms(x: Array) -> np.ndarray:
+    """‖x_i‖ of every sample, float64.
+
+    Examples
+    --------
+    >>> norms(np.array([[3.0, 4.0], [0.0, 2.0]]))
+    array([5., 2.])
+    """
+    return np.sqrt(np.asarray(backend.sum_squares(x, True), dtype=np.float64))
+
+
+def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int, **values: Any) -> Any:
+    """``solve(lower, **values)``, whose samples are shared by ``n_jobs`` processes.
+
+    Parameters
+    ----------
+    solve : function
+        Gives a dataclass of arrays, the samples along their first axis, and ``cost``.
+    lower : LowerLevel
+    n_jobs : int
+    **values
+        Arrays with the samples along their first axis; what has no axes is the same for all.
+
+    Examples
+    --------
+    >>> import functools
+    >>> import ipbox as ip
+    >>> from ipbox.bilevel import LowerLevel, Weight, solve_lower
+    >>> lower = LowerLevel(None, np.eye(3, 4), Weight(ip.Tikhonov((4,), order=0)))
+    >>> by_processes(functools.partial(solve_lower, theta=[-1.0]), lower, 1, accuracy=1e-3).u.shape
+    (3, 4)
+    """
+    if n_jobs == 1 or lower.n == 1:
+        return solve(lower, **values)
+    import joblib
+
+    found = joblib.Parallel(n_jobs=n_jobs)(
+        joblib.delayed(solve)(lower.take(i), **{name: v[i] if np.ndim(v) else v for name, v in values.items()})
+        for i in np.array_split(np.arange(lower.n), min(n_jobs, lower.n))
+    )
+    whole = {}
+    for name in (f.name for f in dataclasses.fields(found[0])):
+        parts = [getattr(f, name) for f in found]
+        whole[name] = sum(parts, Cost()) if name == "cost" else backend.array_module(*parts).concatenate(parts)
+    return type(found[0])(**whole)

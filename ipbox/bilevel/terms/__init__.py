@@ -1,0 +1,1 @@
+"""Parametric terms of the lower level: values, gradients, Hessians and mixed derivatives."""
