@@ -51,9 +51,9 @@ from .io.formats.dicom import read_dicom_series
 from .io.image import read_image
 from .io.raw.fastmri import read_fastmri
 from .io.raw.ismrmrd import read_ismrmrd
-from .learned.plug_and_play import pnp
+from .learned.methods.plug_and_play import pnp
 from .learned.priors.denoiser import Denoiser
-from .learned.red import red
+from .learned.methods.red import red
 from .metrics import nrmse, psnr, relative_residual, ssim
 from .operators import (
     PET,

@@ -66,7 +66,7 @@ def method(name: str) -> Method:
             "fbp": lambda A, b, info: ipbox.fbp(A, b, "hann"),
             "tv": lambda A, b, info: ipbox.tv(A, b, TV_WEIGHT, nonneg=True, tol=1e-4, niter=3000),
         }[name]
-    from ipbox.learned.weights import pretrained
+    from ipbox.learned.weights.modules import pretrained
 
     if name in ("pnp", "red"):
         net = pretrained("drunet_fine")

@@ -13,7 +13,7 @@ from contracts.support import assert_close, draw, host, stays_on_device
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ipbox import backend
-from ipbox.learned.bridge import from_torch, to_torch
+from ipbox.learned.bridge.arrays import from_torch, to_torch
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 SHAPES = ((), (1,), (0,), (3, 0, 2), (5,), (2, 3, 4), (1, 3, 1))

@@ -8,7 +8,7 @@ import torch
 
 import ipbox as ip
 from ipbox.learned.maps.direct import AUTOMAP, PostProcessing
-from ipbox.learned.maps.ramp import RampFilter
+from ipbox.operators.tomography.ramp import RampFilter
 
 
 @pytest.fixture

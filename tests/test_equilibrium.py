@@ -11,10 +11,10 @@ from torch import nn
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.learned.fixed_point import Anderson
 from ipbox.learned.maps.equilibrium import DeepEquilibrium
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
-from ipbox.learned.weights import load_weights, save_weights
+from ipbox.learned.methods.fixed_point import Anderson
+from ipbox.learned.weights.modules import load_weights, save_weights
 from ipbox.solvers.core.divergence import Diverged
 
 torch.set_num_threads(1)

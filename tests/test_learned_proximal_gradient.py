@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 import ipbox as ip
-from ipbox.learned.bridge import LinearMap, to_torch
+from ipbox.learned.bridge.arrays import to_torch
+from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.maps.gradient import DataGradient
 from ipbox.learned.maps.lista import soft_threshold
 from ipbox.learned.maps.primal_dual import LearnedPrimalDual
-from ipbox.learned.maps.ramp import RampFilter
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
+from ipbox.operators.tomography.ramp import RampFilter
 
 
 @pytest.fixture

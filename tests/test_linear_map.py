@@ -13,7 +13,8 @@ from scipy.sparse.linalg import aslinearoperator
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 import ipbox as ip
-from ipbox.learned.bridge import LinearMap, from_torch
+from ipbox.learned.bridge.arrays import from_torch
+from ipbox.learned.bridge.linear_map import LinearMap
 
 M = np.random.default_rng(1).standard_normal((4, 6))
 C = M + 1j * np.random.default_rng(2).standard_normal((4, 6))

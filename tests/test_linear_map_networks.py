@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.learned import bridge
-from ipbox.learned.bridge import LinearMap, from_torch, to_torch
+from ipbox.learned.bridge import arrays as bridge
+from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.bridge.linear_map import LinearMap
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,9 @@ from torch import nn
 from torch_models import Linear, Matrix, Smooth, matrix_map, random, seeded
 
 import ipbox as ip
-from ipbox.learned.bridge import LinearMap
-from ipbox.learned.losses import (
+from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.training.fit import fit
+from ipbox.learned.training.losses import (
     SURE,
     Adversarial,
     Denoising,
@@ -23,7 +24,6 @@ from ipbox.learned.losses import (
     Supervised,
     Unpaired,
 )
-from ipbox.learned.training import fit
 
 # ---------------------------------------------------------------- pairs
 

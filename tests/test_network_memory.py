@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ipbox as ip
-from ipbox.learned.non_expansive import NonExpansive
+from ipbox.learned.networks.non_expansive import NonExpansive
 from ipbox.learned.priors import RED, Denoiser
 
 

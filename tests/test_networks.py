@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import ipbox as ip
-from ipbox.learned.bridge import from_torch, to_torch
-from ipbox.learned.gradient_step import GradientStep
-from ipbox.learned.layers import ConvBlock, pad_to_multiple
-from ipbox.learned.networks import DnCNN, DRUNet, UNet
-from ipbox.learned.non_expansive import NonExpansive, norm_bound
-from ipbox.learned.weights import load_weights, pretrained, save_weights
+from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.networks.denoisers import DnCNN, DRUNet, UNet
+from ipbox.learned.networks.gradient_step import GradientStep
+from ipbox.learned.networks.layers import ConvBlock, pad_to_multiple
+from ipbox.learned.networks.non_expansive import NonExpansive, norm_bound
+from ipbox.learned.weights.modules import load_weights, pretrained, save_weights
 from ipbox.problems.truths.photographs import photograph
 
 DENOISERS = {

@@ -13,7 +13,7 @@ import torch
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.learned.plug_and_play import pnp
+from ipbox.learned.methods.plug_and_play import pnp
 from ipbox.learned.priors import Denoiser
 from ipbox.operators import Operator
 from ipbox.solvers.core.divergence import Diverged
@@ -284,7 +284,7 @@ def test_default_strengths(problem: tuple) -> None:
 
 
 def test_complex_data_count_twice() -> None:
-    from ipbox.learned.plug_and_play import standard_deviation
+    from ipbox.learned.methods.plug_and_play import standard_deviation
 
     assert standard_deviation(4.0, np.zeros(8, "complex64"), None) == 1.0
     assert standard_deviation(4.0, np.zeros((2, 16), "float32"), 2) == 1.0
@@ -356,7 +356,7 @@ def test_module_is_left_as_it_was(problem: tuple) -> None:
 
 
 def test_starts() -> None:
-    from ipbox.learned.start import starting_image
+    from ipbox.learned.methods.start import starting_image
 
     A, b, x, info = ip.problem("ct", image="shepp-logan", size=32, views=20)
     np.testing.assert_array_equal(starting_image(A, b), ip.fbp(A, b, "hann")[0])

@@ -7,7 +7,7 @@ import pytest
 from test_pnp import Noisy, Smoother, as_image_operator
 
 import ipbox as ip
-from ipbox.learned.plug_and_play import pnp
+from ipbox.learned.methods.plug_and_play import pnp
 from ipbox.learned.priors import Denoiser
 from ipbox.operators import Operator
 

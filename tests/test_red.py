@@ -13,8 +13,8 @@ from test_pnp import DIMS, Expansive, NaNLater, Noisy, Smoother, as_image_operat
 
 import ipbox as ip
 from ipbox import backend
+from ipbox.learned.methods.red import red
 from ipbox.learned.priors import RED, Denoiser
-from ipbox.learned.red import red
 from ipbox.operators import Operator
 from ipbox.solvers.core.divergence import Diverged
 

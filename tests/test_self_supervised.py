@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch_models import Matrix, matrix_map, random, seeded
 
-from ipbox.learned.bridge import LinearMap
-from ipbox.learned.losses import SURE, EquivariantImaging, Flips, QuarterTurns, Shifts
-from ipbox.learned.training import fit
+from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.training.fit import fit
+from ipbox.learned.training.losses import SURE, EquivariantImaging, Flips, QuarterTurns, Shifts
 
 
 def mean_and_error(values: list[torch.Tensor]) -> tuple[float, float]:

@@ -12,10 +12,10 @@ from torch import nn
 from torch_runs import SETTINGS, VALIDATION, mse, network, plain, samples, weights
 
 import ipbox as ip
-from ipbox.learned import tensor_files
-from ipbox.learned.bridge import LinearMap
-from ipbox.learned.losses import Supervised
-from ipbox.learned.training import fit
+from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.training.fit import fit
+from ipbox.learned.training.losses import Supervised
+from ipbox.learned.weights import tensor_files
 from ipbox.solvers.core.divergence import Diverged
 
 # ---------------------------------------------------------------- what it finds

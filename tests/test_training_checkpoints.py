@@ -13,10 +13,10 @@ from torch import nn
 from torch_runs import SETTINGS, CrashAt, StopAt, mse, network, samples, weights
 
 import ipbox as ip
-from ipbox.learned import tensor_files
-from ipbox.learned.bridge import LinearMap
-from ipbox.learned.losses import EquivariantImaging, Shifts, Supervised, Unpaired
-from ipbox.learned.training import fit
+from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.training.fit import fit
+from ipbox.learned.training.losses import EquivariantImaging, Shifts, Supervised, Unpaired
+from ipbox.learned.weights import tensor_files
 
 
 @pytest.mark.parametrize("stop", [StopAt(16), StopAt(21), CrashAt(21)], ids=["at a row", "between rows", "crash"])
@@ -43,7 +43,7 @@ SCRIPT = """
 import sys
 sys.path[:0] = {folders!r}
 from torch_runs import SETTINGS, mse, network, samples, weights
-from ipbox.learned.training import fit
+from ipbox.learned.training.fit import fit
 model = network(seed=7)
 fit(model, mse, samples(), checkpoint={path!r}, **SETTINGS)
 print(weights(model).sum().item().hex())

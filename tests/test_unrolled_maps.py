@@ -9,14 +9,15 @@ from torch import nn
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.learned.bridge import LinearMap, to_torch
+from ipbox.learned.bridge.arrays import to_torch
+from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.blocks import ResidualBlock, UNetBlock
 from ipbox.learned.maps.lista import LISTA
 from ipbox.learned.maps.primal_dual import LearnedPrimalDual
-from ipbox.learned.maps.ramp import RampFilter
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
 from ipbox.learned.maps.variational_network import RadialBasis, VariationalNetwork, magnitude_loss, project_filters
+from ipbox.learned.networks.blocks import ResidualBlock, UNetBlock
+from ipbox.operators.tomography.ramp import RampFilter
 from ipbox.solvers.core.divergence import Diverged
 
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from ipbox.learned import tensor_files, weights
-from ipbox.learned.networks import DnCNN
-from ipbox.learned.weights import load_weights, pretrained, save_weights
+from ipbox.learned.networks.denoisers import DnCNN
+from ipbox.learned.weights import modules as weights
+from ipbox.learned.weights import tensor_files
+from ipbox.learned.weights.modules import load_weights, pretrained, save_weights
 
 ABOUT = {"script": "tests/test_weights.py", "data": "none"}
 

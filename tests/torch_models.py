@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from ipbox.learned.bridge import LinearMap
+from ipbox.learned.bridge.linear_map import LinearMap
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 import ipbox as ip
-from ipbox.learned.bridge import from_torch, to_torch
-from ipbox.learned.losses import SURE, Denoising, Supervised
-from ipbox.learned.networks import DnCNN
-from ipbox.learned.training import fit
+from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.networks.denoisers import DnCNN
+from ipbox.learned.training.fit import fit
+from ipbox.learned.training.losses import SURE, Denoising, Supervised
 from ipbox.problems.truths.photographs import photograph
 
 FAST = os.environ.get("IPBOX_FAST") == "1"

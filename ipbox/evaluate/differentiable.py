@@ -62,7 +62,7 @@ class Module:
     def pull_back(self, b: Array) -> tuple[Array, Pullback]:
         import torch
 
-        from ipbox.learned.bridge import from_torch, to_torch
+        from ipbox.learned.bridge.arrays import from_torch, to_torch
 
         xp = backend.array_module(b)
         with torch.inference_mode(False), torch.enable_grad():
@@ -76,7 +76,7 @@ class Module:
         return x, pullback
 
     def _run(self, b: Any, xp: Any = None) -> tuple[Any, Array]:
-        from ipbox.learned.bridge import from_torch, to_torch
+        from ipbox.learned.bridge.arrays import from_torch, to_torch
 
         xp = xp or backend.array_module(b)
         t = b if hasattr(b, "requires_grad") else to_torch(b[None], copy=True)

@@ -17,9 +17,9 @@ except ImportError as err:
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["bridge", "losses", "maps", "networks", "priors", "training", "weights"],
+    submodules=["bridge", "maps", "methods", "networks", "priors", "training", "weights"],
     submod_attrs={
-        "bridge": ["LinearMap", "from_torch", "to_torch"],
+        "bridge": ["LinearMap", "TorchOperator", "from_torch", "to_torch"],
         "maps.base": ["LearnedMap"],
         "maps.direct": ["AUTOMAP", "PostProcessing"],
         "maps.equilibrium": ["DeepEquilibrium"],
@@ -30,9 +30,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "networks": ["DRUNet", "DnCNN", "UNet"],
         "priors.denoiser": ["Denoiser"],
         "priors.red": ["RED"],
-        "priors.torch_functional": ["TorchFunctional"],
-        "torch_operator": ["TorchOperator"],
-        "training": ["fit"],
+        "priors.functional": ["TorchFunctional"],
+        "training": ["fit", "losses"],
         "weights": ["load_weights", "pretrained", "save_weights"],
     },
 )

@@ -7,8 +7,8 @@ from types import ModuleType
 import numpy as np
 from contracts.case import OperatorCase
 
-from ipbox.learned.maps.ramp import RampFilter
 from ipbox.operators import RayTransform
+from ipbox.operators.tomography.ramp import RampFilter
 
 
 def ramp(dtype: np.dtype, xp: ModuleType) -> RampFilter:

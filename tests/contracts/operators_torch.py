@@ -9,7 +9,7 @@ import torch
 from contracts.case import OperatorCase
 
 from ipbox.backend import complex_dtype
-from ipbox.learned.torch_operator import TorchOperator
+from ipbox.learned.bridge.torch_operator import TorchOperator
 
 
 def convolution(dtype: np.dtype, xp: ModuleType) -> TorchOperator:

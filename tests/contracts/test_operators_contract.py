@@ -14,8 +14,8 @@ from contracts.support import assert_close, dense, dot_test, draw, eps, freeze, 
 
 from ipbox import operators
 from ipbox.learned import TorchOperator
-from ipbox.learned.maps.ramp import RampFilter
 from ipbox.operators import Operator
+from ipbox.operators.tomography.ramp import RampFilter
 
 DOT_TEST = {"float32": 1e-5, "float64": 1e-10}
 

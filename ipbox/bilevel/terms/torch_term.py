@@ -17,7 +17,7 @@ from ipbox.functionals.core.base import Work
 from ipbox.operators.core.base import check_dims
 
 if TYPE_CHECKING:
-    from ipbox.learned.priors.torch_derivatives import ParametricEnergy
+    from ipbox.learned.priors.parametric import ParametricEnergy
 
 Bound = float | Callable[[np.ndarray], float]
 
@@ -76,7 +76,7 @@ class TorchTerm(ParametricTerm):
         L: Bound | None = None,
         initial: Any = None,
     ) -> None:
-        from ipbox.learned.priors.torch_derivatives import ParametricEnergy
+        from ipbox.learned.priors.parametric import ParametricEnergy
 
         self.energy: ParametricEnergy = ParametricEnergy(energy, names)
         self.names, self.dims = self.energy.names, check_dims(dims, "dims")

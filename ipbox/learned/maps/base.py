@@ -15,7 +15,8 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
-from ipbox.learned.bridge import LinearMap, from_torch, to_torch
+from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.direct.info import AnalyticInfo
 from ipbox.solvers.core.divergence import Diverged

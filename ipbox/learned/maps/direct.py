@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ipbox.learned.bridge import LinearMap
+from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.blocks import check_count
 from ipbox.learned.maps.channels import from_channels, to_channels
-from ipbox.learned.maps.ramp import RampFilter
-from ipbox.learned.networks import UNet
+from ipbox.learned.networks.blocks import check_count
+from ipbox.learned.networks.denoisers import UNet
 from ipbox.operators import Operator, as_operator
+from ipbox.operators.tomography.ramp import RampFilter
 
 __all__ = ["AUTOMAP", "PostProcessing"]
 

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from ipbox.backend import Array
-from ipbox.learned.fixed_point import Anderson, FixedPoint, norms
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.blocks import Factory, make_networks
 from ipbox.learned.maps.channels import from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
+from ipbox.learned.methods.fixed_point import Anderson, FixedPoint, norms
+from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.direct.info import AnalyticInfo
 from ipbox.solvers.core.divergence import Diverged

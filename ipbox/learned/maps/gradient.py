@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from ipbox.learned.bridge import LinearMap
+from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.maps.channels import norm_of
-from ipbox.learned.maps.ramp import RampFilter
 from ipbox.operators import Operator, as_operator
+from ipbox.operators.tomography.ramp import RampFilter
 
 __all__ = ["DataGradient"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.blocks import check_count
+from ipbox.learned.networks.blocks import check_count
 
 __all__ = ["LISTA", "soft_threshold"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.blocks import Factory, check_count, make_networks
 from ipbox.learned.maps.channels import from_channels, norm_of, to_channels
+from ipbox.learned.networks.blocks import Factory, check_count, make_networks
 from ipbox.operators import Operator
 
 __all__ = ["LearnedPrimalDual"]
@@ -31,7 +31,7 @@ class LearnedPrimalDual(LearnedMap):
     niter : int
         K.
     network : {"residual", "unet"} or callable
-        Λ^k and Γ^k with the sum (see `ipbox.learned.maps.blocks`); or ``network(c_in, c_out)`` gives a torch module
+        Λ^k and Γ^k with the sum (see `ipbox.learned.networks.blocks`); or ``network(c_in, c_out)`` gives a torch module
         that maps [f, A*h] to the new f, and [h, A f, b] to the new h.
     width : int
         Channels inside of the networks given by name.

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.blocks import Factory, check_count, make_networks
 from ipbox.learned.maps.channels import from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
+from ipbox.learned.networks.blocks import Factory, check_count, make_networks
 from ipbox.operators import Operator, as_operator
 
 __all__ = ["LearnedProximalGradient"]
@@ -31,7 +31,7 @@ class LearnedProximalGradient(LearnedMap):
     niter : int
         K.
     network : {"residual", "unet"} or callable
-        N^k (see `ipbox.learned.maps.blocks`); or ``network(c_in, c_out)`` gives a torch module on (N, c_in) + dims.
+        N^k (see `ipbox.learned.networks.blocks`); or ``network(c_in, c_out)`` gives a torch module on (N, c_in) + dims.
     width : int
         Channels inside of the networks given by name.
     memory : int

@@ -12,8 +12,8 @@ from torch.nn.functional import conv2d, conv_transpose2d, pad
 from torch.utils.checkpoint import checkpoint
 
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.blocks import check_count
 from ipbox.learned.maps.channels import from_channels, norm_of, to_channels
+from ipbox.learned.networks.blocks import check_count
 from ipbox.operators import Operator
 
 __all__ = ["RadialBasis", "VariationalNetwork", "magnitude_loss", "project_filters"]

@@ -8,7 +8,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.learned.bridge import from_torch, to_torch
+from ipbox.learned.bridge.arrays import from_torch, to_torch
 
 CHANNELS = (None, "first", "last", "complex", "separate")
 

@@ -14,8 +14,8 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.denoiser import Denoiser
+from ipbox.learned.priors.functional import TorchFunctional
 from ipbox.learned.priors.network import evaluation
-from ipbox.learned.priors.torch_functional import TorchFunctional
 
 GRADIENTS = ("residual", "autograd", "energy")
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 import ipbox as ip
-from ipbox.learned.bridge import LinearMap, from_torch, to_torch
+from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.bridge.linear_map import LinearMap
 
 SIZES, REPEATS = (1, 64, 512, 4096), 2000
 

@@ -51,7 +51,7 @@ def compute() -> dict[str, Any]:
 def learned_methods() -> dict[str, Method]:
     """Those of the demonstration whose weights are shipped."""
     from ipbox.demos_learned import method
-    from ipbox.learned.weights import SHIPPED
+    from ipbox.learned.weights.modules import SHIPPED
 
     def image_of(run: Callable) -> Method:
         return lambda A, b, info: run(A, b, info)[0]

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 import ipbox as ip
-from ipbox.learned.bridge import from_torch, to_torch
-from ipbox.learned.weights import load_weights
+from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.weights.modules import load_weights
 from ipbox.problems.truths.photographs import photograph
 from tests.bench.learned import train_denoisers
 

@@ -18,10 +18,10 @@ import torch
 
 import ipbox as ip
 from ipbox.demos_learned import TV_WEIGHT
-from ipbox.learned.bridge import to_torch
+from ipbox.learned.bridge.arrays import to_torch
 from ipbox.learned.maps.equilibrium import DeepEquilibrium
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
-from ipbox.learned.weights import load_weights, pretrained
+from ipbox.learned.weights.modules import load_weights, pretrained
 from tests.bench.learned import ct, ct_data
 from tests.bench.learned.train_unrolled import CHECKPOINTS
 

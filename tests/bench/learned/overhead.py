@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 import ipbox as ip
-from ipbox.learned.bridge import to_torch
-from ipbox.learned.networks import DRUNet
+from ipbox.learned.bridge.arrays import to_torch
+from ipbox.learned.networks.denoisers import DRUNet
 from ipbox.learned.priors import Denoiser, LipschitzMonitor
 from ipbox.operators.images.psf import motion_psf
 from ipbox.problems.truths.photographs import photograph

@@ -57,8 +57,8 @@ class Unrolled(nn.Module):
 
 def ipbox_maps(size: int, views: int) -> Maps:
     import ipbox as ip
-    from ipbox.learned.bridge import LinearMap
-    from ipbox.learned.maps.ramp import RampFilter
+    from ipbox.learned.bridge.linear_map import LinearMap
+    from ipbox.operators.tomography.ramp import RampFilter
 
     A = ip.RayTransform((size, size), [math.pi * k / views for k in range(views)], dtype="float32")
     L, F = LinearMap(A), LinearMap(RampFilter(A))

@@ -20,7 +20,7 @@ import torch
 
 import ipbox as ip
 from ipbox.learned.priors import Denoiser
-from ipbox.learned.weights import pretrained
+from ipbox.learned.weights.modules import pretrained
 
 IMAGES = ("camera", "coins", "astronaut")
 BLUR = dict(size=256, kernel="motion", length=15.0, angle=0.6, noise=0.03)

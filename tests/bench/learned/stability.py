@@ -16,8 +16,8 @@ import torch
 
 import ipbox as ip
 from ipbox.evaluate import Variational, more_samples, recovered_contrast, stability_table
-from ipbox.learned.maps.ramp import RampFilter
-from ipbox.learned.weights import pretrained
+from ipbox.learned.weights.modules import pretrained
+from ipbox.operators.tomography.ramp import RampFilter
 from tests.bench.learned import ct_data
 
 BUILD = Path(__file__).resolve().parents[3] / "build"

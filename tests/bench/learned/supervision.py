@@ -18,12 +18,13 @@ import numpy as np
 import torch
 
 import ipbox as ip
-from ipbox.learned.bridge import LinearMap, from_torch, to_torch
-from ipbox.learned.losses import SURE, Denoising, EquivariantImaging, QuarterTurns, Supervised
-from ipbox.learned.maps.ramp import RampFilter
+from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
-from ipbox.learned.networks import DnCNN
-from ipbox.learned.training import fit
+from ipbox.learned.networks.denoisers import DnCNN
+from ipbox.learned.training.fit import fit
+from ipbox.learned.training.losses import SURE, Denoising, EquivariantImaging, QuarterTurns, Supervised
+from ipbox.operators.tomography.ramp import RampFilter
 from ipbox.problems.simulated.joseph import joseph
 from ipbox.problems.truths.datasets import area_average, field_of_view, lung_slice
 from ipbox.problems.truths.photographs import photograph

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from ipbox.learned.training import fit
-from ipbox.learned.weights import CLASSES, save_weights
+from ipbox.learned.training.fit import fit
+from ipbox.learned.weights.modules import CLASSES, save_weights
 from tests.bench.learned.photographs import PHOTOGRAPHS, Crops
 
 ROOT = Path(__file__).resolve().parents[3]

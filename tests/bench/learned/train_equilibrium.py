@@ -17,8 +17,8 @@ import torch
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.equilibrium import DeepEquilibrium
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
-from ipbox.learned.training import FitResult
-from ipbox.learned.weights import save_weights
+from ipbox.learned.training.fit import FitResult
+from ipbox.learned.weights.modules import save_weights
 from tests.bench.learned import ct_data
 from tests.bench.learned.train_unrolled import ROOT, SCALE, loss, train
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from ipbox.learned.training import fit
-from ipbox.learned.weights import load_weights, save_weights
+from ipbox.learned.training.fit import fit
+from ipbox.learned.weights.modules import load_weights, save_weights
 from tests.bench.learned.photographs import Crops
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ipbox.learned.maps.direct import PostProcessing
-from ipbox.learned.weights import save_weights
+from ipbox.learned.weights.modules import save_weights
 from tests.bench.learned import ct_data
 from tests.bench.learned.train_unrolled import ROOT, SCALE, train
 

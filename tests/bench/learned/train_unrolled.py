@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 import ipbox as ip
-from ipbox.learned.bridge import to_torch
+from ipbox.learned.bridge.arrays import to_torch
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
-from ipbox.learned.training import FitResult, fit
-from ipbox.learned.weights import save_weights
+from ipbox.learned.training.fit import FitResult, fit
+from ipbox.learned.weights.modules import save_weights
 from tests.bench.learned import ct_data
 
 ROOT = Path(__file__).resolve().parents[3]

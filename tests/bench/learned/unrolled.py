@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 import ipbox as ip
-from ipbox.learned.bridge import LinearMap, to_torch
+from ipbox.learned.bridge.arrays import to_torch
+from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.maps.lista import LISTA
 from ipbox.learned.maps.primal_dual import LearnedPrimalDual
 from ipbox.learned.maps.variational_network import VariationalNetwork, magnitude_loss
-from ipbox.learned.training import fit
+from ipbox.learned.training.fit import fit
 from tests.bench.learned import ct, ct_data, train_unrolled
 from tests.bench.learned.train_unrolled import CHECKPOINTS, SCALE
 

@@ -11,11 +11,11 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, Box
 from ipbox.functionals.core.composition import check_data
-from ipbox.learned.plug_and_play import convergence, limits_of, positive
+from ipbox.learned.methods.plug_and_play import convergence, limits_of, positive
+from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import LipschitzMonitor
 from ipbox.learned.priors.red import RED
-from ipbox.learned.start import starting_image
 from ipbox.operators import as_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of
 from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping

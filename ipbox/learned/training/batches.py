@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ipbox.learned.bridge import to_torch
+from ipbox.learned.bridge.arrays import to_torch
 
 __all__ = ["Batches", "as_batch"]
 

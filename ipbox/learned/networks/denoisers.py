@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ipbox.learned.layers import (
+from ipbox.learned.networks.layers import (
     ConvBlock,
     ResidualBlock,
     activation,
@@ -48,7 +48,7 @@ class DnCNN(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.networks import DnCNN
+    >>> from ipbox.learned.networks.denoisers import DnCNN
     >>> DnCNN(width=8, depth=3)(torch.zeros(2, 1, 17, 20), sigma=0.1).shape
     torch.Size([2, 1, 17, 20])
     """
@@ -106,7 +106,7 @@ class DRUNet(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.networks import DRUNet
+    >>> from ipbox.learned.networks.denoisers import DRUNet
     >>> DRUNet(widths=(8, 16))(torch.zeros(2, 1, 17, 20), sigma=torch.tensor([0.1, 0.2])).shape
     torch.Size([2, 1, 17, 20])
     """
@@ -181,7 +181,7 @@ class UNet(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.networks import UNet
+    >>> from ipbox.learned.networks.denoisers import UNet
     >>> x = torch.rand(2, 1, 17, 20)
     >>> bool((UNet(width=4, depth=3)(x) == x).all())
     True

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from ipbox.learned import tensor_files
-from ipbox.learned.bridge import from_torch
+from ipbox.learned.bridge.arrays import from_torch
+from ipbox.learned.weights import tensor_files
 
 __all__ = ["describe", "load", "save"]
 

@@ -11,7 +11,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.learned.bridge import from_torch, to_torch
+from ipbox.learned.bridge.arrays import from_torch, to_torch
 
 __all__ = ["ParametricEnergy"]
 
@@ -38,7 +38,7 @@ class ParametricEnergy:
     Examples
     --------
     >>> import numpy as np
-    >>> from ipbox.learned.priors.torch_derivatives import ParametricEnergy
+    >>> from ipbox.learned.priors.parametric import ParametricEnergy
     >>> E = ParametricEnergy(lambda u, theta: theta[0] * u.square().sum(1), ("weight",))
     >>> u, theta = np.array([[1.0, 2.0]]), np.array([0.5])
     >>> E.values(u, theta), E.gradient(u, theta), E.mixed(u, u, theta)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ipbox.learned.bridge import LinearMap
+from ipbox.learned.bridge.linear_map import LinearMap
 
 __all__ = ["SURE", "EquivariantImaging"]
 
@@ -57,7 +57,7 @@ class SURE:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.losses import SURE
+    >>> from ipbox.learned.training.losses import SURE
     >>> generator = torch.Generator().manual_seed(0)
     >>> b = 0.5 * torch.randn(1, 100_000, generator=generator)            # noise alone, σ = 0.5
     >>> loss = SURE(0.5, blind=True)(torch.nn.Identity(), (b,), generator)
@@ -154,8 +154,8 @@ class EquivariantImaging:
     Examples
     --------
     >>> import torch, ipbox as ip
-    >>> from ipbox.learned.bridge import LinearMap
-    >>> from ipbox.learned.losses import EquivariantImaging, Flips
+    >>> from ipbox.learned.bridge.linear_map import LinearMap
+    >>> from ipbox.learned.training.losses import EquivariantImaging, Flips
     >>> A = LinearMap(ip.Identity((4, 4), dtype="float32"))
     >>> loss = EquivariantImaging(A, Flips())
     >>> float(loss(torch.nn.Identity(), (torch.rand(2, 4, 4),), torch.Generator()))     # Φ = A⁻¹

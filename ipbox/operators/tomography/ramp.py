@@ -41,7 +41,7 @@ class RampFilter(Operator):
     Examples
     --------
     >>> import ipbox as ip
-    >>> from ipbox.learned.maps.ramp import RampFilter
+    >>> from ipbox.operators.tomography.ramp import RampFilter
     >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=90)
     >>> x = (A.H @ RampFilter(A, "hann")).apply(b)
     >>> bool(ip.nrmse(x, ip.fbp(A, b, "hann")[0]) < 0.02)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ipbox.learned.bridge import LinearMap
-from ipbox.learned.group_actions import Flips, QuarterTurns, Shifts
-from ipbox.learned.self_supervised import (
+from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
+from ipbox.learned.training.self_supervised import (
     SURE,
     EquivariantImaging,
     check_map,
@@ -51,7 +51,7 @@ class Supervised:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.losses import Supervised
+    >>> from ipbox.learned.training.losses import Supervised
     >>> b, x = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]])
     >>> [float(Supervised(norm)(torch.nn.Identity(), (b, x), None)) for norm in ("l2", "l1")]
     [2.5, 1.5]
@@ -100,7 +100,7 @@ class Denoising:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.losses import Denoising
+    >>> from ipbox.learned.training.losses import Denoising
     >>> x, generator = torch.zeros(50, 1, 8, 8), torch.Generator().manual_seed(0)
     >>> loss = Denoising((0.1, 0.3), weighting="score", blind=True)      # of the identity: the noise itself
     >>> round(float(loss(torch.nn.Identity(), (x,), generator)), 1)
@@ -150,7 +150,7 @@ class Adversarial:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.losses import Adversarial
+    >>> from ipbox.learned.training.losses import Adversarial
     >>> class Sum(torch.nn.Module):                        # ∇Ψ = (1, 1), of norm √2
     ...     def forward(self, u):
     ...         return u.sum(1)
@@ -211,8 +211,8 @@ class Unpaired:
     Examples
     --------
     >>> import torch, ipbox as ip
-    >>> from ipbox.learned.bridge import LinearMap
-    >>> from ipbox.learned.losses import Unpaired
+    >>> from ipbox.learned.bridge.linear_map import LinearMap
+    >>> from ipbox.learned.training.losses import Unpaired
     >>> A = LinearMap(ip.Identity((2,), dtype="float32"))
     >>> class Norm(torch.nn.Module):
     ...     def forward(self, u):

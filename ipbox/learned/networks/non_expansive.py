@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ipbox.learned.layers import check_images, check_width, noise_map
+from ipbox.learned.networks.layers import check_images, check_width, noise_map
 
 __all__ = ["NonExpansive", "norm_bound"]
 
@@ -59,7 +59,7 @@ class NonExpansive(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.non_expansive import NonExpansive
+    >>> from ipbox.learned.networks.non_expansive import NonExpansive
     >>> net = NonExpansive(features=4, layers=2, kernel=3)
     >>> x, y = torch.rand(2, 1, 1, 16, 15)
     >>> bool((net(x, 0.1) - net(y, 0.1)).norm() <= (x - y).norm()), round(net.lipschitz_bound(), 6)
@@ -180,7 +180,7 @@ def norm_bound(kernels: torch.Tensor) -> torch.Tensor:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.non_expansive import norm_bound
+    >>> from ipbox.learned.networks.non_expansive import norm_bound
     >>> difference = torch.tensor([[[[0.0, 0, 0], [0, -1, 1], [0, 0, 0]]]])
     >>> 2 <= norm_bound(difference).item() <= 2.005
     True

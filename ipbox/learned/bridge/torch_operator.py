@@ -9,7 +9,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.learned.bridge import from_torch, to_torch
+from ipbox.learned.bridge.arrays import from_torch, to_torch
 from ipbox.operators.core.base import ALL_DTYPES, check_dims
 from ipbox.operators.core.user import FunctionOperator
 
@@ -57,7 +57,7 @@ class TorchOperator(FunctionOperator):
     in a classical solver:
 
     >>> import numpy as np, torch, ipbox as ip
-    >>> from ipbox.learned.torch_operator import TorchOperator
+    >>> from ipbox.learned.bridge.torch_operator import TorchOperator
     >>> blur = torch.nn.AvgPool2d(3, stride=1, padding=1)
     >>> A = TorchOperator(blur, (1, 8, 8), (1, 8, 8), "float64")
     >>> x, info = ip.cgls(A, A.apply(np.ones((1, 8, 8))), niter=50)

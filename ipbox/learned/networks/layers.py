@@ -43,7 +43,7 @@ class ConvBlock(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.layers import ConvBlock
+    >>> from ipbox.learned.networks.layers import ConvBlock
     >>> ConvBlock(1, 4)(torch.zeros(2, 1, 5, 7)).shape
     torch.Size([2, 4, 5, 7])
     """

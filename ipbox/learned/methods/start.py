@@ -20,7 +20,7 @@ def starting_image(A: Operator, b: Array, noise_level: Any = None) -> Array:
     Examples
     --------
     >>> import numpy as np, ipbox as ip
-    >>> from ipbox.learned.start import starting_image
+    >>> from ipbox.learned.methods.start import starting_image
     >>> starting_image(ip.Identity((2,), "float64"), np.array([1.0, 2.0]))
     array([1., 2.])
     """

@@ -10,19 +10,19 @@ from typing import Any
 
 import torch
 
-from ipbox.learned import tensor_files
+from ipbox.learned.weights import tensor_files
 from ipbox.problems.truths import datasets
 
 __all__ = ["CLASSES", "SHIPPED", "load_weights", "pretrained", "save_weights"]
 
 # class name -> module; only these classes are ever built from a file
 CLASSES: dict[str, str] = {
-    "DnCNN": "ipbox.learned.networks",
-    "DRUNet": "ipbox.learned.networks",
-    "NonExpansive": "ipbox.learned.non_expansive",
-    "GradientStep": "ipbox.learned.gradient_step",
-    "UNet": "ipbox.learned.networks",
-    "ConvBlock": "ipbox.learned.layers",
+    "DnCNN": "ipbox.learned.networks.denoisers",
+    "DRUNet": "ipbox.learned.networks.denoisers",
+    "NonExpansive": "ipbox.learned.networks.non_expansive",
+    "GradientStep": "ipbox.learned.networks.gradient_step",
+    "UNet": "ipbox.learned.networks.denoisers",
+    "ConvBlock": "ipbox.learned.networks.layers",
     "LISTA": "ipbox.learned.maps.lista",
     "LearnedProximalGradient": "ipbox.learned.maps.unrolled",
     "LearnedPrimalDual": "ipbox.learned.maps.primal_dual",
@@ -127,7 +127,7 @@ def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any
     --------
     >>> import tempfile, torch
     >>> from pathlib import Path
-    >>> from ipbox.learned.weights import load_weights, save_weights
+    >>> from ipbox.learned.weights.modules import load_weights, save_weights
     >>> net = torch.nn.Conv2d(1, 4, 3)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sha256 = save_weights(Path(folder) / "conv.safetensors", net, {"script": "none, random"})
@@ -230,7 +230,7 @@ def pretrained(name: str, A: Any = None) -> torch.nn.Module:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.weights import pretrained
+    >>> from ipbox.learned.weights.modules import pretrained
     >>> net = pretrained("non_expansive")
     >>> with torch.no_grad():
     ...     net(torch.zeros(1, 1, 16, 16), 0.1).shape

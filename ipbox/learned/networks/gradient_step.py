@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ipbox.learned.layers import check_images
-from ipbox.learned.networks import DRUNet
+from ipbox.learned.networks.denoisers import DRUNet
+from ipbox.learned.networks.layers import check_images
 
 __all__ = ["GradientStep"]
 
@@ -45,7 +45,7 @@ class GradientStep(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.gradient_step import GradientStep
+    >>> from ipbox.learned.networks.gradient_step import GradientStep
     >>> net = GradientStep(widths=(4, 8), blocks=1)
     >>> x = torch.rand(2, 1, 9, 12)
     >>> with torch.inference_mode():

@@ -78,7 +78,7 @@ class Anderson:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.fixed_point import Anderson
+    >>> from ipbox.learned.methods.fixed_point import Anderson
     >>> found = Anderson(tol=1e-6).solve(torch.cos, torch.zeros(1, 1))
     >>> round(float(found.u), 5), found.converged
     (0.73909, True)

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from ipbox.learned import checkpoints
-from ipbox.learned.options import Options
-from ipbox.learned.run import Run
+from ipbox.learned.training import checkpoints
+from ipbox.learned.training.options import Options
+from ipbox.learned.training.run import Run
 from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["FitResult", "fit"]
@@ -73,7 +73,7 @@ def fit(
         Parameters that require a gradient are trained, on the device they are on.
     loss : callable
         ``loss(model, batch, generator)``, a real scalar tensor, mean over the batch, which is a tuple of tensors; see
-        `ipbox.learned.losses`.
+        `ipbox.learned.training.losses`.
     data : sequence or callable
         Samples, each a tuple of tensors or NumPy arrays (or one of them), drawn without replacement in a new order each
         time all were used, and stacked; or a function ``data(generator)`` that returns a batch, and draws all that is
@@ -135,7 +135,7 @@ def fit(
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.training import fit
+    >>> from ipbox.learned.training.fit import fit
     >>> pairs = [(torch.tensor([t]), torch.tensor([3 * t])) for t in (1.0, 2.0, 3.0)]
     >>> model = torch.nn.Linear(1, 1, bias=False)
     >>> def mse(model, batch, generator):

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from ipbox.learned.batches import Batches, as_batch
-from ipbox.learned.checkpoints import describe
-from ipbox.learned.options import Options
+from ipbox.learned.training.batches import Batches, as_batch
+from ipbox.learned.training.checkpoints import describe
+from ipbox.learned.training.options import Options
 from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["Run"]

@@ -12,10 +12,10 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.composition import check_data
+from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
 from ipbox.learned.priors.network import noise_argument
-from ipbox.learned.start import starting_image
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of
 from ipbox.reconstruct.variational.minimise import make_constraint

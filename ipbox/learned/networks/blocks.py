@@ -36,7 +36,7 @@ class ResidualBlock(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.maps.blocks import ResidualBlock
+    >>> from ipbox.learned.networks.blocks import ResidualBlock
     >>> z = torch.randn(1, 3, 8, 8)
     >>> bool((ResidualBlock(3, 2)(z) == z[:, :2]).all())
     True
@@ -73,7 +73,7 @@ class UNetBlock(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.maps.blocks import UNetBlock
+    >>> from ipbox.learned.networks.blocks import UNetBlock
     >>> UNetBlock(3, 2, width=4)(torch.randn(1, 3, 9, 7)).shape
     torch.Size([1, 2, 9, 7])
     """

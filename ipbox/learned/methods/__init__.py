@@ -1,0 +1,1 @@
+"""Plug-and-play, regularisation by denoising, fixed points."""

@@ -1,0 +1,6 @@
+"""Training: the loop, its losses and its checkpoints."""
+
+from ipbox.learned.training import losses
+from ipbox.learned.training.fit import FitResult, fit
+
+__all__ = ["FitResult", "fit", "losses"]
