@@ -51,9 +51,10 @@ from .io.formats.dicom import read_dicom_series
 from .io.image import read_image
 from .io.raw.fastmri import read_fastmri
 from .io.raw.ismrmrd import read_ismrmrd
+from .io.splits import split_by_patient
 from .learned.methods.plug_and_play import pnp
-from .learned.priors.denoiser import Denoiser
 from .learned.methods.red import red
+from .learned.priors.denoiser import Denoiser
 from .metrics import nrmse, psnr, relative_residual, ssim
 from .operators import (
     PET,
@@ -83,7 +84,6 @@ from .operators import (
 )
 from .plot import show
 from .problems import problem
-from .problems.truths.splits import split_by_patient
 from .reconstruct import (
     analytic,
     bregman,

@@ -9,7 +9,7 @@ import pytest
 
 import ipbox as ip
 from ipbox import functionals
-from ipbox.capabilities import capabilities, markdown
+from ipbox.cli.capabilities import capabilities, markdown
 
 README = Path(__file__).parents[1] / "README.md"
 SAMPLES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ipbox.cli import main
-from ipbox.comparisons import SETTINGS
+from ipbox.cli.compare import SETTINGS
 
 SMALL = {"ct": 48, "pet": 40, "mri": 40, "blur": 48, "inpaint": 40}
 

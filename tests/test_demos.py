@@ -8,7 +8,7 @@ import matplotlib.image
 import pytest
 
 from ipbox.cli import main
-from ipbox.demos import DEMOS
+from ipbox.cli.demos.simulated import DEMOS
 from ipbox.problems import names
 
 OPTIONS = {

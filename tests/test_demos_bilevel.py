@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ipbox.cli import main
-from ipbox.demos_bilevel import NAMES, methods
+from ipbox.cli.demos.bilevel import NAMES, methods
 
 SMALL = ["demo", "bilevel", "--images", "2", "--size", "16", "--quiet"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ipbox import demos_learned
 from ipbox.cli import main
+from ipbox.cli.demos import learned as demos_learned
 
 
 def test_prints_a_table_and_leaves_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

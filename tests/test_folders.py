@@ -9,8 +9,8 @@ import pytest
 from file_writers import uid, write_dicom, write_hdf5, write_series
 
 import ipbox as ip
+from ipbox.io.hounsfield import hu_to_attenuation
 from ipbox.io.raw import fastmri
-from ipbox.problems.truths.datasets import hu_to_attenuation
 
 HU = np.random.default_rng(0).integers(-1000, 2000, size=(3, 4, 5)).astype(np.int16)
 KSPACE = np.random.default_rng(1).standard_normal((3, 8, 12), "f4").view("c8")

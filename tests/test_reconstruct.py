@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import ipbox as ip
 from ipbox.backend import to_host
+from ipbox.operators.tomography.ramp import angle_weights
 from ipbox.problems.truths.phantoms import SHEPP_LOGAN, ellipses_image, ellipses_sinogram
-from ipbox.reconstruct.direct.fbp import angle_weights
 
 DIMS = (3, 4)
 

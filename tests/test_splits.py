@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipbox import split_by_patient
-from ipbox.problems.truths import datasets, splits
+from ipbox.io import splits
+from ipbox.problems.truths import datasets, slices
 from ipbox.problems.truths.brains import brain_slice
 
 NAMES = [f"p{k}" for k in range(20)]
@@ -79,27 +80,27 @@ def test_parts_that_share_a_patient_are_refused() -> None:
 
 
 def test_ct_slices() -> None:
-    train, test = splits.training_slices("ct", slices=[0, 47]), splits.held_out_slices("ct", slices=[0, 60])
+    train, test = slices.training_slices("ct", slices=[0, 47]), slices.held_out_slices("ct", slices=[0, 60])
     hu = {name: datasets.load(name)["hu"] for name in ("ct_lung1", "ct_lung2")}
     assert np.array_equal(train, datasets.hu_to_attenuation(hu["ct_lung1"][[0, 47]]))
     assert np.array_equal(test, datasets.hu_to_attenuation(hu["ct_lung2"][[0, 60]]))
 
 
 def test_mr_slices() -> None:
-    train, test = splits.training_slices("mr", 64, [3, 24]), splits.held_out_slices("mr", 64, [3, 22])
+    train, test = slices.training_slices("mr", 64, [3, 24]), slices.held_out_slices("mr", 64, [3, 22])
     assert np.array_equal(train, [brain_slice(k, 64, "train") for k in (3, 24)])
     assert np.array_equal(test, [brain_slice(k, 64, "test") for k in (3, 22)])
 
 
 @pytest.mark.parametrize(("kind", "counts"), [("ct", (48, 61)), ("mr", (25, 23))])
 def test_no_slice_is_on_both_sides(kind: str, counts: tuple[int, int]) -> None:
-    train, test = splits.training_slices(kind, 32), splits.held_out_slices(kind, 32)
+    train, test = slices.training_slices(kind, 32), slices.held_out_slices(kind, 32)
     assert (train.shape, test.shape) == ((counts[0], 32, 32), (counts[1], 32, 32)) and train.dtype == np.float64
     apart = ((train[:, None] - test[None]) ** 2).sum(axis=(2, 3)) / (test**2).sum(axis=(1, 2))
     assert apart.min() > 0.01  # not even a similar one
 
 
-@pytest.mark.parametrize("of", [splits.training_slices, splits.held_out_slices])
+@pytest.mark.parametrize("of", [slices.training_slices, slices.held_out_slices])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

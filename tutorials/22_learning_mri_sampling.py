@@ -31,7 +31,7 @@ from ipbox.bilevel import (
 from ipbox.bilevel.plots import plot_sampling
 from ipbox.problems.measuring.kspace_masks import mask_from_weights, variable_density_mask
 from ipbox.problems.simulated.pairs import interval_pairs
-from ipbox.problems.truths.splits import held_out_slices, training_slices
+from ipbox.problems.truths.slices import held_out_slices, training_slices
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))

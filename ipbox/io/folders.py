@@ -14,9 +14,9 @@ import numpy as np
 from ipbox.io.checks import folder
 from ipbox.io.formats.dicom import Volume, dicom_files, read_dicom_series
 from ipbox.io.formats.dicom_slices import read_header
+from ipbox.io.hounsfield import hu_to_attenuation
 from ipbox.io.raw.fastmri import read_fastmri, read_shape
-from ipbox.problems.truths.datasets import hu_to_attenuation
-from ipbox.problems.truths.splits import split_by_patient
+from ipbox.io.splits import split_by_patient
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,39 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators import JosephTransform, Operator, RayTransform
 from ipbox.operators.core.held import HeldArray
-from ipbox.reconstruct.direct.fbp import FILTERS, angle_weights, ramp
 
-__all__ = ["RampFilter"]
+__all__ = ["FILTERS", "RampFilter", "angle_weights", "ramp"]
+
+FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
+
+
+def ramp(n: int, ds: float, filter: str) -> np.ndarray:
+    """The filter's frequency response on rfft's n//2 + 1 frequencies: |ω|/2π sampled in space, times the window."""
+    k = np.rint(np.fft.fftfreq(n, 1 / n)).astype(int)  # 0, 1, ..., -1
+    odd = k % 2 == 1
+    h = np.zeros(n)
+    h[odd] = -1 / (np.pi * k[odd] * ds) ** 2
+    h[0] = 1 / (4 * ds**2)
+    f = np.arange(n // 2 + 1) / n  # in cycles per detector pixel, up to 1/2
+    window = {
+        "ramp": np.ones_like(f),
+        "shepp-logan": np.sinc(f),
+        "cosine": np.cos(np.pi * f),
+        "hann": 0.5 * (1 + np.cos(2 * np.pi * f)),
+    }[filter]
+    return np.fft.rfft(h).real * ds * window
+
+
+def angle_weights(angles: np.ndarray) -> np.ndarray:
+    """Δθ of each angle: half the distance to its two neighbours modulo π, capped at twice the median distance."""
+    order = np.argsort(np.mod(angles, np.pi), kind="stable")
+    a = np.mod(angles, np.pi)[order]
+    gaps = np.diff(a, append=a[0] + np.pi)  # to the next one
+    if len(a) > 2:
+        gaps = np.minimum(gaps, 2 * np.median(gaps[gaps > 1e-9]))  # angles may be repeated
+    weights = np.empty_like(a)
+    weights[order] = 0.5 * (gaps + np.roll(gaps, 1))
+    return weights
 
 
 class RampFilter(Operator):

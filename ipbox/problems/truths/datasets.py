@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ipbox.io.hounsfield import hu_to_attenuation
+
 _PYRADIOMICS = ("pyradiomics 3.0.1 (https://github.com/AIM-Harvard/pyradiomics)", "BSD-3-Clause, see data/README.md")
 
 
@@ -67,7 +69,7 @@ def folders() -> list[Path]:
     """Where data files are looked for: ``$IPBOX_DATA`` alone where it is set, else the repository, then the package."""
     if os.environ.get("IPBOX_DATA"):
         return [Path(os.environ["IPBOX_DATA"])]
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     return [package.parent / "data", package / "data"]
 
 
@@ -141,31 +143,6 @@ def find(file: str) -> Path:
 
 
 # ---------------------------------------------------------------- chest CT slices
-
-
-def hu_to_attenuation(hu: np.ndarray, mu_water: float = 0.0192) -> np.ndarray:
-    """Attenuation μ = μ_water (1 + HU/1000), clipped at 0, in the units of ``mu_water`` (1/mm; 0.0192 at 70 keV).
-
-    Integers become float64, float arrays keep their dtype.
-
-    Raises
-    ------
-    TypeError
-        where ``hu`` is not a real array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from ipbox.problems.truths.datasets import hu_to_attenuation
-    >>> hu_to_attenuation(np.array([-1024, -1000, 0, 1000]))
-    array([0.    , 0.    , 0.0192, 0.0384])
-    """
-    hu = np.asarray(hu)
-    if hu.dtype.kind not in "iuf":
-        raise TypeError(f"hu has dtype {hu.dtype}; expected real numbers")
-    if hu.dtype.kind != "f":
-        hu = hu.astype(np.float64)
-    return np.maximum(mu_water * (1.0 + hu / 1000.0), 0.0)
 
 
 def field_of_view(shape: tuple[int, int]) -> np.ndarray:

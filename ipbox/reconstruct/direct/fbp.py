@@ -11,12 +11,11 @@ from ipbox.backend import Array
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
+from ipbox.operators.tomography.ramp import FILTERS, angle_weights, ramp
 from ipbox.reconstruct.direct.back_projection import back_projection
 from ipbox.reconstruct.direct.fan import fan_back_projection
 from ipbox.reconstruct.direct.info import AnalyticInfo
 from ipbox.reconstruct.direct.line_integrals import line_integrals
-
-FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
 
 
 def fbp(
@@ -107,32 +106,3 @@ def _fan(A: FanBeamTransform, b: Array, filter: str) -> Array:
     response = ramp(n, A.det_spacing / A.magnification, filter)
     x = fan_back_projection(A, b.reshape((-1,) + tuple(A.dimsd)), response, n)
     return x.reshape(b.shape[:-2] + tuple(A.dims))
-
-
-def ramp(n: int, ds: float, filter: str) -> np.ndarray:
-    """The filter's frequency response on rfft's n//2 + 1 frequencies: |ω|/2π sampled in space, times the window."""
-    k = np.rint(np.fft.fftfreq(n, 1 / n)).astype(int)  # 0, 1, ..., -1
-    odd = k % 2 == 1
-    h = np.zeros(n)
-    h[odd] = -1 / (np.pi * k[odd] * ds) ** 2
-    h[0] = 1 / (4 * ds**2)
-    f = np.arange(n // 2 + 1) / n  # in cycles per detector pixel, up to 1/2
-    window = {
-        "ramp": np.ones_like(f),
-        "shepp-logan": np.sinc(f),
-        "cosine": np.cos(np.pi * f),
-        "hann": 0.5 * (1 + np.cos(2 * np.pi * f)),
-    }[filter]
-    return np.fft.rfft(h).real * ds * window
-
-
-def angle_weights(angles: np.ndarray) -> np.ndarray:
-    """Δθ of each angle: half the distance to its two neighbours modulo π, capped at twice the median distance."""
-    order = np.argsort(np.mod(angles, np.pi), kind="stable")
-    a = np.mod(angles, np.pi)[order]
-    gaps = np.diff(a, append=a[0] + np.pi)  # to the next one
-    if len(a) > 2:
-        gaps = np.minimum(gaps, 2 * np.median(gaps[gaps > 1e-9]))  # angles may be repeated
-    weights = np.empty_like(a)
-    weights[order] = 0.5 * (gaps + np.roll(gaps, 1))
-    return weights

@@ -26,7 +26,7 @@ from ipbox.bilevel import (
     solve_lower,
 )
 from ipbox.problems.measuring.kspace_masks import mask_from_weights, uniform_mask, variable_density_mask
-from ipbox.problems.truths.splits import held_out_slices, training_slices
+from ipbox.problems.truths.slices import held_out_slices, training_slices
 
 NOISE, NU = 0.01, 1e-2  # of complex noise; of smoothed TV
 SAMPLED = 0.02  # θ from which on a line counts as sampled

@@ -50,7 +50,7 @@ def compute() -> dict[str, Any]:
 
 def learned_methods() -> dict[str, Method]:
     """Those of the demonstration whose weights are shipped."""
-    from ipbox.demos_learned import method
+    from ipbox.cli.demos.learned import method
     from ipbox.learned.weights.modules import SHIPPED
 
     def image_of(run: Callable) -> Method:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import ipbox as ip
-from ipbox.demos_learned import TV_WEIGHT
+from ipbox.cli.demos.learned import TV_WEIGHT
 from ipbox.learned.bridge.arrays import to_torch
 from ipbox.learned.maps.equilibrium import DeepEquilibrium
 from ipbox.learned.maps.unrolled import LearnedProximalGradient

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ipbox
-from ipbox.commands import PICTURES, UsageError, checked_input, writable
+from ipbox.cli.shared import PICTURES, UsageError, checked_input, writable
 
 OPTIONS = {"slices": 4, "seed": 0}
 SETTING = {"size": 128, "views": 40, "noise": 0.01}  # what the shipped maps were trained for

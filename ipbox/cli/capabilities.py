@@ -10,7 +10,7 @@ def capabilities() -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
 
     Examples
     --------
-    >>> from ipbox.capabilities import capabilities
+    >>> from ipbox.cli.capabilities import capabilities
     >>> [row[2] for row in capabilities() if row[1] == "RayTransform"]
     [('numpy', 'cupy')]
     """
@@ -31,7 +31,7 @@ def markdown() -> str:
 
     Examples
     --------
-    >>> from ipbox.capabilities import markdown
+    >>> from ipbox.cli.capabilities import markdown
     >>> print(markdown().splitlines()[0])
     | | NumPy | CuPy | float32, float64 | complex64, complex128 |
     """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ipbox
-from ipbox.commands import PICTURES, UsageError, bar, checked_input, writable
+from ipbox.cli.shared import PICTURES, UsageError, bar, checked_input, writable
 
 Method = Callable[[Any, Any], tuple[Any, Any]]
 KINDS = ("analytical", "variational", "iterative")

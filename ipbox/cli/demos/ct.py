@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import ipbox
-from ipbox.commands import PICTURES, bar, checked_input, writable
+from ipbox.cli.shared import PICTURES, bar, checked_input, writable
 
 HU_WINDOW = (-1000.0, 400.0)  # air, lung and soft tissue; bone is white
 

@@ -1,59 +1,21 @@
-"""What the commands `reconstruct` and `info` do, and what the demos share with them; `ipbox.cli` parses arguments.
+"""``python -m ipbox reconstruct``: a sinogram of the user's own.
 
-Nothing heavy is imported before a command runs.
+Nothing heavy is imported before the command runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ipbox
+from ipbox.cli.shared import UsageError, bar, checked_input, writable
 
-PACKAGES = ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib")
-PACKAGES += ("pydicom", "nibabel", "pynrrd")  # of the extra io
 OUTPUTS = (".npy", ".npz", ".h5", ".png")
-PICTURES = (".png", ".pdf", ".svg")
-
-
-class UsageError(Exception):
-    """What the user can mend: reported in one line, exit code 2."""
-
-
-@contextlib.contextmanager
-def checked_input() -> Iterator[None]:
-    """Only what the user gave is checked inside: its errors are usage errors, those of the computation are not."""
-    try:
-        yield
-    except (ValueError, TypeError, OSError, ImportError) as err:
-        raise UsageError(err) from err
-
-
-@contextlib.contextmanager
-def quietly(args: argparse.Namespace) -> Iterator[None]:
-    """With ``--quiet``, kernels are compiled without saying so."""
-    if not getattr(args, "quiet", False):
-        yield
-        return
-    from ipbox.kernels.core import compile
-
-    with compile.quietly():
-        yield
-
-
-def bar(args: argparse.Namespace, name: str) -> dict[str, Any]:
-    """The option of a method that shows its progress, unless ``--quiet``."""
-    return {} if args.quiet else {"callbacks": [ipbox.callbacks.Progress(name)]}
-
-
-# ---------------------------------------------------------------- reconstruct
 
 
 def reconstruct(args: argparse.Namespace) -> None:
@@ -153,23 +115,6 @@ def _method(args: argparse.Namespace, A: Any, b: Any) -> Callable[[Any, Any], tu
     return lambda A, b: function(A, b, **given)
 
 
-def writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:
-    """Refuse, before the work, a file that cannot be written after it."""
-    out = Path(path)
-    if out.suffix not in suffixes:
-        raise UsageError(f"--out is {path}; expected a file that ends in {', '.join(suffixes)}")
-    if make_folder:
-        with contextlib.suppress(OSError):  # the next check says it better
-            out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryFile(dir=out.parent):  # what os.access says does not hold for root
-            good = not out.is_dir() and (not out.exists() or os.access(out, os.W_OK))
-    except OSError:
-        good = False
-    if not good:
-        raise UsageError(f"--out is {path}; expected a file in a folder that exists and can be written")
-
-
 def _write(path: Path, x: Any, about: dict[str, Any]) -> None:
     """The image as .npy, .npz (``x``), HDF5 (dataset ``x`` with attributes) or a grey picture; all of it or nothing."""
     import numpy as np
@@ -193,47 +138,3 @@ def _write(path: Path, x: Any, about: dict[str, Any]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-# ---------------------------------------------------------------- info
-
-
-def info(args: argparse.Namespace) -> None:
-    from ipbox.problems.truths import datasets
-
-    print(f"ipbox {ipbox.__version__} in {Path(ipbox.__file__).parent}")
-    print(f"Python {sys.version.split()[0]} on {sys.platform}")
-    for name in PACKAGES:
-        print(f"  {name:13}{_version(name)}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"CPU threads: {ipbox.backend.cpu_threads()} used by the ray transform, {cores} available")
-    print(f"CuPy: {_optional('cupy')}")
-    print(f"torch: {_optional('torch')}")
-    found = [folder for folder in datasets.folders() if folder.is_dir()]
-    print(f"data: {found[0] if found else 'not found'}")
-    print(f"Numba cache: {_kernel_cache()}")
-
-
-def _version(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _optional(name: str) -> str:
-    """The version of a package that is not imported to find out."""
-    from importlib.metadata import packages_distributions
-    from importlib.util import find_spec
-
-    if find_spec(name) is None:
-        return "not installed"
-    return ", ".join(f"{dist} {_version(dist)}" for dist in packages_distributions().get(name, [])) or "installed"
-
-
-def _kernel_cache() -> str:
-    from ipbox.kernels.tv import cpu
-
-    return str(cpu.gradient.parallel.stats.cache_path or "none (compiled once per process)")

@@ -13,12 +13,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ipbox
-from ipbox import commands, demos_bilevel, demos_ct, demos_learned
-from ipbox.commands import UsageError
-from ipbox.comparisons import SETTINGS
-from ipbox.comparisons import compare as run_compare
-from ipbox.demos import DEMOS
-from ipbox.demos import demo as run_demo
+from ipbox.cli.compare import SETTINGS
+from ipbox.cli.compare import compare as run_compare
+from ipbox.cli.demos import bilevel as demos_bilevel
+from ipbox.cli.demos import ct as demos_ct
+from ipbox.cli.demos import learned as demos_learned
+from ipbox.cli.demos.simulated import DEMOS
+from ipbox.cli.demos.simulated import demo as run_demo
+from ipbox.cli.info import info as run_info
+from ipbox.cli.reconstruct import reconstruct as run_reconstruct
+from ipbox.cli.shared import UsageError, quietly
 
 METHODS = ("fbp", "landweber", "cgls", "tikhonov", "tv")
 FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
@@ -37,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-        with commands.quietly(args):
+        with quietly(args):
             args.run(args)
         sys.stdout.flush()
     except UsageError as err:
@@ -99,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(subparsers)
     _add_reconstruct(subparsers)
     info = subparsers.add_parser("info", help="versions, threads, and where data and compiled kernels are")
-    info.set_defaults(run=commands.info)
+    info.set_defaults(run=run_info)
     return parser
 
 
@@ -198,7 +202,7 @@ def _add_reconstruct(subparsers: Any) -> None:
         help="reconstruct a sinogram of your own",
         description="Reconstruct a parallel-beam sinogram of line integrals, shape (angles, detector pixels).",
     )
-    command.set_defaults(run=commands.reconstruct)
+    command.set_defaults(run=run_reconstruct)
     add = command.add_argument
     add("file", metavar="FILE", help=".npy, .npz, HDF5 (.h5, .hdf5, .hdf, .nxs), .mat or .nrrd")
     add("--angles", required=True, help="start:stop:n (n angles, stop left out) or a file; radians unless --degrees")

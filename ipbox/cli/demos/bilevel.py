@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ipbox
-from ipbox.commands import PICTURES, UsageError, checked_input, writable
+from ipbox.cli.shared import PICTURES, UsageError, checked_input, writable
 
 OPTIONS = {"images": 10, "size": 96, "noise": 0.1, "seed": 0}
 BOUNDS = ([-3.0, -4.0, -3.0], [1.0, 0.0, 0.0])  # of log10 α, ξ, ν

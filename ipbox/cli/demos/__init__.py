@@ -1,0 +1,1 @@
+"""What ``python -m ipbox demo`` shows."""

@@ -1,0 +1,57 @@
+"""``python -m ipbox info``: versions, threads, and where things are.
+
+Nothing heavy is imported before the command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import ipbox
+
+PACKAGES = ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib")
+PACKAGES += ("pydicom", "nibabel", "pynrrd")  # of the extra io
+
+
+def info(args: argparse.Namespace) -> None:
+    from ipbox.problems.truths import datasets
+
+    print(f"ipbox {ipbox.__version__} in {Path(ipbox.__file__).parent}")
+    print(f"Python {sys.version.split()[0]} on {sys.platform}")
+    for name in PACKAGES:
+        print(f"  {name:13}{_version(name)}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"CPU threads: {ipbox.backend.cpu_threads()} used by the ray transform, {cores} available")
+    print(f"CuPy: {_optional('cupy')}")
+    print(f"torch: {_optional('torch')}")
+    found = [folder for folder in datasets.folders() if folder.is_dir()]
+    print(f"data: {found[0] if found else 'not found'}")
+    print(f"Numba cache: {_kernel_cache()}")
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _optional(name: str) -> str:
+    """The version of a package that is not imported to find out."""
+    from importlib.metadata import packages_distributions
+    from importlib.util import find_spec
+
+    if find_spec(name) is None:
+        return "not installed"
+    return ", ".join(f"{dist} {_version(dist)}" for dist in packages_distributions().get(name, [])) or "installed"
+
+
+def _kernel_cache() -> str:
+    from ipbox.kernels.tv import cpu
+
+    return str(cpu.gradient.parallel.stats.cache_path or "none (compiled once per process)")
