@@ -9,6 +9,10 @@ Names are loaded when they are first used: ``import ipbox`` is instant.
 
 import lazy_loader
 
+from ipbox import moved
+
+moved.install()
+
 __version__ = "0.1.0"
 
 # The public names are listed once, in __init__.pyi, which editors and type checkers read too.

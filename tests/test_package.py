@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib
 import inspect
 import io
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import ipbox
+from ipbox import moved
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ipbox"
@@ -199,7 +201,7 @@ def test_torch_stays_in_its_layers(path: Path) -> None:
 @every_module
 def test_imports_go_down(path: Path) -> None:
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if own in ("__init__", *TOP):
+    if own in ("__init__", "moved", *TOP):
         return
     assert own in LAYERS, f"{own} has no place in LAYERS"
     used = [name for name in imports(ast.parse(path.read_text())) if name.partition(".")[0] == "ipbox"]
@@ -305,3 +307,28 @@ def test_every_package_is_shipped() -> None:
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
     assert set(listed) == folders | {"ipbox.data"}
     assert listed == sorted(listed)
+
+
+# ---------------------------------------------------------------- old import paths
+
+
+@pytest.mark.parametrize("old", moved.MOVED)
+def test_old_import_path_gives_the_module_at_its_new_one(old: str) -> None:
+    new = f"ipbox.{moved.MOVED[old]}"
+    assert not (PACKAGE / f"{old.replace('.', '/')}.py").exists()
+    with pytest.warns(DeprecationWarning, match=f"ipbox.{old} is now {new}"):
+        module = moved.OldPaths().create_module(moved.OldPaths().find_spec(f"ipbox.{old}"))
+    assert module is importlib.import_module(new)
+
+
+def test_old_import_path_in_a_new_process() -> None:
+    code = (
+        "from ipbox.problems.files.kspace import centre_crop; import ipbox.io.raw.kspace as new, sys;"
+        "print(centre_crop is new.centre_crop, new.__spec__.name)"
+    )
+    assert cold(code, "-W", "ignore").split() == ["True", "ipbox.io.raw.kspace"]
+
+
+def test_unknown_module_is_still_unknown() -> None:
+    with pytest.raises(ModuleNotFoundError, match="ipbox.nothing"):
+        importlib.import_module("ipbox.nothing")
