@@ -7,18 +7,14 @@ inner products, in-place updates, FFTs, random numbers and the current stream, a
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from queue import SimpleQueue
+from ipbox.parallel import short_spins
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 
@@ -248,81 +244,3 @@ def spreading_plan(kind: int, grid: tuple[int, ...], eps: float, dtype: Any) -> 
 
     options = dict(nthreads=1, upsampfac=upsampling(eps), fftw=64, spreadinterponly=1)
     return finufft.Plan(kind, grid, 1, eps, 1, dtype=np.dtype(dtype).name, **options)
-
-
-# ---------------------------------------------------------------- threads
-
-
-# A thread of GNU OpenMP that waits spins for milliseconds by default.  Where another process, or another OpenMP pool of
-# this one (Numba's, FINUFFT's, torch's), wants the core, that makes a step of 0.1 ms last 6 ms.  This many rounds (a
-# fraction of a millisecond) still bridge the gap between two steps of a solver.
-_SPIN_COUNT = "10000"
-_MAIN_PID = os.getpid()
-
-
-@contextlib.contextmanager
-def short_spins() -> Iterator[None]:
-    """While a library that brings GNU OpenMP is loaded: let its threads wait asleep.  The user's settings win."""
-    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
-        yield
-        return
-    os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT  # read once, when the library is loaded
-    try:
-        yield
-    finally:
-        del os.environ["GOMP_SPINCOUNT"]
-
-
-def parallel_is_safe() -> bool:
-    """Whether threads may be started here: in the main thread of a process that was not forked.
-
-    OpenMP regions started in a forked child hang or are killed, Numba's ``workqueue`` aborts when two threads launch
-    parallel code at once, and solves that already run in threads gain nothing from more.
-    """
-    return threading.current_thread() is threading.main_thread() and os.getpid() == _MAIN_PID
-
-
-def cpu_threads() -> int:
-    """Threads a CPU library may use here: 1 or 2."""
-    if not parallel_is_safe():
-        return 1
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    return min(2, len(os.sched_getaffinity(0)), int(allowed) if allowed.isdigit() else 2)
-
-
-def run_both(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run one or two tasks that release Python's lock: at once where two threads may be used, else in turn."""
-    if len(tasks) < 2 or cpu_threads() < 2:
-        for task in tasks:
-            task()
-        return
-    first, second = tasks
-    inbox, outbox = _helper()
-    inbox.put(second)
-    try:
-        first()
-    finally:
-        error = outbox.get()
-    if error is not None:
-        raise error
-
-
-@functools.cache
-def _helper() -> tuple[SimpleQueue, SimpleQueue]:
-    """A second thread that waits for tasks; two queues hand over several times faster than a pool of one."""
-    from queue import SimpleQueue
-
-    inbox, outbox = SimpleQueue(), SimpleQueue()
-
-    def serve() -> None:
-        while True:
-            task = inbox.get()
-            try:
-                task()
-            except BaseException as err:  # raised again by the caller
-                outbox.put(err)
-            else:
-                outbox.put(None)
-
-    threading.Thread(target=serve, name="ipbox", daemon=True).start()
-    return inbox, outbox

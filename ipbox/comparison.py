@@ -15,6 +15,7 @@ import numpy as np
 from ipbox import backend, metrics, plot
 from ipbox.backend import Array
 from ipbox.operators import counting
+from ipbox.progress import bar
 
 Method = Callable[[Any, Array], tuple[Array, Any]]
 
@@ -187,30 +188,34 @@ def compare(
             raise ValueError("noisier is given without x_true, or with other methods; expected the same methods there")
         lost = {row.method: row.psnr for row in compare(*noisier, progress=progress).rows}
     rows, images, infos = [], {}, {}
-    for name in _bar(methods, progress):
-        start = time.perf_counter()
-        with counting(A) as count:
-            x, info = _call(name, methods[name], A, b)
-        size = backend.norm(x)  # also waits for the device
-        seconds = time.perf_counter() - start
-        if not np.isfinite(size):
-            raise ValueError(f"method {name!r} returned an image with NaN or infinite entries; expected finite values")
-        images[name], infos[name] = x, info
-        rows.append(
-            Row(
-                method=name,
-                psnr=None if x_true is None else metrics.psnr(_magnitude(x), _magnitude(x_true)),
-                ssim=None if x_true is None else metrics.ssim(_magnitude(x), _magnitude(x_true)),
-                residual=_residual(A, x, b),
-                held_out=None if held_out is None else _residual(held_out[0], x, held_out[1]),
-                niter=_of_kind(getattr(info, "niter", None), numbers.Integral),
-                stop=_of_kind(getattr(info, "stop", None), str),
-                seconds=seconds,
-                applications=count.total,
-                **_weight(info),
-                loss=None if name not in lost else metrics.psnr(_magnitude(x), _magnitude(x_true)) - lost[name],
+    with bar("compare", "method", len(methods), shown=progress) as shown:
+        for name in methods:
+            start = time.perf_counter()
+            with counting(A) as count:
+                x, info = _call(name, methods[name], A, b)
+            size = backend.norm(x)  # also waits for the device
+            seconds = time.perf_counter() - start
+            if not np.isfinite(size):
+                raise ValueError(
+                    f"method {name!r} returned an image with NaN or infinite entries; expected finite values"
+                )
+            images[name], infos[name] = x, info
+            rows.append(
+                Row(
+                    method=name,
+                    psnr=None if x_true is None else metrics.psnr(_magnitude(x), _magnitude(x_true)),
+                    ssim=None if x_true is None else metrics.ssim(_magnitude(x), _magnitude(x_true)),
+                    residual=_residual(A, x, b),
+                    held_out=None if held_out is None else _residual(held_out[0], x, held_out[1]),
+                    niter=_of_kind(getattr(info, "niter", None), numbers.Integral),
+                    stop=_of_kind(getattr(info, "stop", None), str),
+                    seconds=seconds,
+                    applications=count.total,
+                    **_weight(info),
+                    loss=None if name not in lost else metrics.psnr(_magnitude(x), _magnitude(x_true)) - lost[name],
+                )
             )
-        )
+            shown.update(1)
     result = Comparison(rows, images, infos, x_true)
     if path is not None:
         result.show(path)
@@ -279,14 +284,6 @@ def _weight(info: Any) -> dict[str, Any]:
 def _of_kind(value: Any, kind: type) -> Any:
     """None for what a method calls so and the table cannot show."""
     return value if isinstance(value, kind) else None
-
-
-def _bar(methods: Mapping[str, Method], progress: bool) -> Any:
-    if not progress:
-        return methods
-    from tqdm.auto import tqdm
-
-    return tqdm(methods, desc="compare", unit="method")
 
 
 def _number(value: Any, form: str) -> str:

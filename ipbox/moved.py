@@ -104,6 +104,19 @@ class OldPaths:
         module.__spec__ = self._spec  # the import has put the old one there
 
 
+def attributes(package: str) -> Any:
+    """The ``__getattr__`` of a package: modules that were in it, as attributes."""
+
+    def old(name: str) -> Any:
+        if f"{package}.{name}".removeprefix("ipbox.") not in MOVED:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return import_module(f"{package}.{name}")
+
+    return old
+
+
 def install() -> None:
     """Let Python ask here, last."""
     if not any(isinstance(finder, OldPaths) for finder in sys.meta_path):

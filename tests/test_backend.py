@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -217,51 +215,3 @@ def test_nufft_plan_is_the_sum_it_stands_for(
     exact = (backend.to_host(f) * np.exp(-1j * phase)).sum(axis=(1, 2))
     assert isinstance(c, xp.ndarray) and c.dtype == f.dtype
     assert np.linalg.norm(backend.to_host(c) - exact) <= 1e-4 * np.linalg.norm(exact)
-
-
-# ---------------------------------------------------------------- threads
-
-
-def test_threads_only_in_the_main_thread(monkeypatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    here = backend.cpu_threads()
-    assert here == min(2, len(os.sched_getaffinity(0))) and backend.parallel_is_safe()
-    found = []
-    worker = threading.Thread(
-        target=lambda: found.append((backend.cpu_threads(), backend.parallel_is_safe()))
-    )
-    worker.start()
-    worker.join()
-    assert found == [(1, False)]
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert backend.cpu_threads() == 1
-    monkeypatch.setenv("OMP_NUM_THREADS", "64")
-    assert backend.cpu_threads() == here
-
-
-def test_no_threads_in_a_forked_child(monkeypatch) -> None:
-    monkeypatch.setattr(backend, "_MAIN_PID", os.getpid() + 1)  # what a child finds
-    assert not backend.parallel_is_safe() and backend.cpu_threads() == 1
-
-
-def test_short_spins_leave_the_environment_alone(monkeypatch) -> None:
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
-    with backend.short_spins():
-        assert os.environ["GOMP_SPINCOUNT"] == "10000"
-    assert "GOMP_SPINCOUNT" not in os.environ
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")  # the user's settings win
-    with backend.short_spins():
-        assert "GOMP_SPINCOUNT" not in os.environ
-
-
-def test_two_tasks_are_both_run_and_their_errors_come_back() -> None:
-    def fail() -> None:
-        raise ValueError("task")
-
-    for tasks in (1, 2):
-        done: list[int] = []
-        backend.run_both([functools.partial(done.append, i) for i in range(tasks)])
-        assert sorted(done) == list(range(tasks))
-        with pytest.raises(ValueError, match="^task$"):
-            backend.run_both([*[lambda: None] * (tasks - 1), fail])

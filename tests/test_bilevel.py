@@ -62,7 +62,7 @@ def minimiser(lower: LowerLevel, theta: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("make", [lower_level, blurred], ids=["denoising", "operator"])
-def test_the_certificate_bounds_the_error_of_every_sample(make, method: ip.solvers.core.Solver) -> None:
+def test_the_certificate_bounds_the_error_of_every_sample(make, method: ip.solvers.core.loop.Solver) -> None:
     lower, theta = make(), np.array([-1.0])
     exact = minimiser(lower, theta)
     for accuracy in (1.0, 1e-2, 1e-5, 1e-9):

@@ -275,31 +275,3 @@ def test_views_share_memory():
     data = Data((2, 3), (4, 5), np.float32)
     assert images(data.x, 2).base is data.x and images(data.x, 2).shape == (6, 1, 4, 5)
     assert fields(data.y, 2).base is data.y and fields(data.y, 2).shape == (6, 2, 1, 4, 5)
-
-
-def test_a_held_up_launch_gives_way_to_the_serial_twin_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ipbox.kernels.core import compile as compiling
-
-    calls = []
-
-    class Twin:
-        def __init__(self, name: str, seconds: float = 0.0) -> None:
-            self.name, self.seconds, self.overloads = name, seconds, {}
-
-        def __call__(self) -> None:
-            calls.append(self.name)
-            clock[0] += self.seconds
-
-    clock = [0.0]
-    monkeypatch.setattr(compiling.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(compiling, "_busy", compiling._Busy())
-    kernel = compiling.Kernel(Twin("parallel", seconds=1.0), Twin("serial"))
-    for _ in range(200):
-        kernel.run(compiling.PARALLEL_SIZE)
-    first = compiling.FIRST_PAUSE
-    assert [i for i, name in enumerate(calls) if name == "parallel"] == [0, first + 1, 3 * first + 2]
-    kernel.parallel.seconds = 0.0  # the machine is quiet again
-    calls.clear()
-    for _ in range(10 * first):
-        kernel.run(compiling.PARALLEL_SIZE)
-    assert calls[-1] == "parallel" and calls.count("serial") < 4 * first

@@ -103,20 +103,20 @@ def test_compiling_is_announced_once_and_then_cached(package):
     first, second = _python(COMPILE, **env), _python(COMPILE, **env)
     assert first.returncode == 0 and second.returncode == 0, first.stderr + second.stderr
     assert first.stderr == MESSAGE and second.stderr == ""
-    assert first.stdout.splitlines() == [str(folder / "ipbox" / "kernels" / "__pycache__"), "False"]
+    assert first.stdout.splitlines() == [str(folder / "ipbox" / "kernels" / "tv" / "__pycache__"), "False"]
     assert second.stdout.splitlines()[1] == "True"
 
 
 def test_quietly(package):
     _, env = package
-    code = "from ipbox.kernels import compile\nwith compile.quietly():\n" + COMPILE.replace("\n", "\n    ")
+    code = "from ipbox.kernels.core import compile\nwith compile.quietly():\n" + COMPILE.replace("\n", "\n    ")
     run = _python(code, **env)
     assert run.returncode == 0 and run.stderr == "" and run.stdout.endswith("False\n"), run.stderr
 
 
 def test_read_only_package_uses_the_user_cache(package):
     folder, env = package
-    (folder / "ipbox" / "kernels" / "__pycache__").touch()  # no cache beside the package
+    (folder / "ipbox" / "kernels" / "tv" / "__pycache__").touch()  # no cache beside the package
     env |= {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
     first, second = _python(COMPILE, **env), _python(COMPILE, **env)
     assert first.returncode == 0 and second.returncode == 0, first.stderr + second.stderr
@@ -126,7 +126,7 @@ def test_read_only_package_uses_the_user_cache(package):
 
 def test_read_only_package_and_home_use_a_private_temporary_folder(package):
     folder, env = package
-    (folder / "ipbox" / "kernels" / "__pycache__").touch()
+    (folder / "ipbox" / "kernels" / "tv" / "__pycache__").touch()
     first, second = _python(COMPILE, **env), _python(COMPILE, **env)
     assert first.returncode == 0 and second.returncode == 0, first.stderr + second.stderr
     assert first.stdout.startswith(str(folder / "temporary" / "ipbox-kernels-"))
@@ -137,7 +137,7 @@ def test_read_only_package_and_home_use_a_private_temporary_folder(package):
 
 def test_a_temporary_folder_that_others_may_write_is_not_trusted(package):
     folder, env = package
-    (folder / "ipbox" / "kernels" / "__pycache__").touch()
+    (folder / "ipbox" / "kernels" / "tv" / "__pycache__").touch()
     user = os.getuid() if hasattr(os, "getuid") else os.environ["USERNAME"]
     planted = folder / "temporary" / f"ipbox-kernels-{user}"
     planted.mkdir()
@@ -149,7 +149,7 @@ def test_a_temporary_folder_that_others_may_write_is_not_trusted(package):
 
 def test_nothing_writable_at_all_still_computes(package):
     folder, env = package
-    (folder / "ipbox" / "kernels" / "__pycache__").touch()
+    (folder / "ipbox" / "kernels" / "tv" / "__pycache__").touch()
     code = "import tempfile; tempfile.tempdir = " + repr(str(folder / "a_file" / "tmp")) + "\n" + COMPILE
     run = _python(code, **env)
     assert run.returncode == 0 and run.stdout.splitlines()[0] == "None", run.stderr
@@ -163,9 +163,9 @@ sys.path.insert(0, {tests!r})
 import numpy as np
 from test_kernels import CALLS, SHAPES, Data, DTYPES, assert_close
 from ipbox import kernels
-from ipbox.kernels.tv import cuda
+from ipbox.kernels.tv import cuda, front
 from ipbox.kernels.core import reference
-kernels.is_device = lambda x: True  # the dispatch takes the GPU's way; the simulator reads NumPy arrays
+front.is_device = lambda x: True  # the dispatch takes the GPU's way; the simulator reads NumPy arrays
 np.seterr(all="ignore")
 for name, call in CALLS.items():
     for dtype in DTYPES:

@@ -11,7 +11,7 @@ import pytest
 from contracts.support import draw, host
 
 import ipbox as ip
-from ipbox import backend
+from ipbox import parallel
 from ipbox.operators import FourierTransform, NonCartesianMRI, NonuniformFFT
 from ipbox.problems.measuring.coils import simulate_sensitivities
 from ipbox.problems.measuring.trajectories import radial_trajectory, spiral_trajectory
@@ -124,7 +124,7 @@ def test_one_and_two_threads_give_the_same_bits(rng: np.random.Generator, monkey
     two = [task().tobytes() for task in tasks]
     with ThreadPoolExecutor(3) as pool:
         assert [f.result().tobytes() for f in [pool.submit(task) for task in tasks]] == two
-    monkeypatch.setattr(backend, "cpu_threads", lambda: 1)
+    monkeypatch.setattr(parallel, "cpu_threads", lambda: 1)
     assert [task().tobytes() for task in tasks] == two
 
 

@@ -168,7 +168,7 @@ def test_averaged_denoisers_converge(problem: tuple, seed: int) -> None:
 
     moves, last = [], []
 
-    def watch(run: ip.solvers.core.Run) -> None:
+    def watch(run: ip.solvers.core.loop.Run) -> None:
         if last:
             moves.append(np.linalg.norm(run.x - last[-1]))
         last.append(run.x.copy())

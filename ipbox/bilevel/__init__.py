@@ -24,6 +24,7 @@ from ipbox.bilevel.terms.sampling import SamplingWeights
 from ipbox.bilevel.terms.smoothed_tv import SmoothedTVRegulariser
 from ipbox.bilevel.terms.tgv import SmoothedTGVRegulariser, tgv_denoising
 from ipbox.bilevel.terms.torch_term import TorchTerm
+from ipbox.moved import attributes
 
 __all__ = [
     "AnalysisLower",
@@ -69,3 +70,5 @@ __all__ = [
     "unrolled_gradient",
     "work_to",
 ]
+
+__getattr__ = attributes(__name__)

@@ -16,6 +16,7 @@ from ipbox.choose.result import Choice
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import as_operator
+from ipbox.progress import bar
 
 APART = 987654321  # added to a seed: simulated data must not have been made with the very noise that probes them
 Map = Callable[..., tuple[Array, Any]]  # λ -> (u_λ, info)
@@ -72,7 +73,7 @@ class Path:
         self.x: Array | None = None
         self.info: Any = None
         self.solves = 0
-        self._bar = _bar(progress)
+        self._bar = bar("choosing λ", "solve", shown=progress)
 
     # ------------------------------------------------------------ solves
 
@@ -179,17 +180,3 @@ def _magnitude(u: Array) -> Array:
     return abs(u) if u.dtype.kind == "c" else u
 
 
-class _NoBar:
-    def update(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def _bar(progress: bool) -> Any:
-    if not progress:
-        return _NoBar()
-    from tqdm.auto import tqdm
-
-    return tqdm(desc="choosing λ", unit="solve")

@@ -6,11 +6,11 @@ Nothing heavy is imported before the command runs.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import ipbox
+from ipbox import parallel
 
 PACKAGES = ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib")
 PACKAGES += ("pydicom", "nibabel", "pynrrd")  # of the extra io
@@ -23,8 +23,7 @@ def info(args: argparse.Namespace) -> None:
     print(f"Python {sys.version.split()[0]} on {sys.platform}")
     for name in PACKAGES:
         print(f"  {name:13}{_version(name)}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"CPU threads: {ipbox.backend.cpu_threads()} used by the ray transform, {cores} available")
+    print(f"CPU threads: {parallel.cpu_threads()} of {parallel.available_cores()}")
     print(f"CuPy: {_optional('cupy')}")
     print(f"torch: {_optional('torch')}")
     found = [folder for folder in datasets.folders() if folder.is_dir()]

@@ -24,6 +24,7 @@ from ipbox.functionals.total_variation.infimal_convolution import InfConvTV
 from ipbox.functionals.total_variation.smoothed import SmoothedTV
 from ipbox.functionals.total_variation.tgv import TGV
 from ipbox.functionals.total_variation.tv import TV
+from ipbox.moved import attributes
 
 __all__ = [
     "KL",
@@ -61,3 +62,5 @@ __all__ = [
     "as_functional",
     "terms_of",
 ]
+
+__getattr__ = attributes(__name__)

@@ -1,5 +1,6 @@
 """Linear operators A: the base class and its algebra, derivatives, the ray transform."""
 
+from ipbox.moved import attributes
 from ipbox.operators.core.algebra import Adjoint, Composition, Identity, Scaled, Sum, VStack
 from ipbox.operators.core.base import Operator, PyLopsOperator, as_operator
 from ipbox.operators.core.counting import counting
@@ -60,3 +61,5 @@ __all__ = [
     "counting",
     "operator",
 ]
+
+__getattr__ = attributes(__name__)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array
+from ipbox.moved import attributes
 
 __all__ = ["ProblemInfo", "names", "problem"]
 
@@ -135,3 +136,6 @@ def _find(name: str) -> Callable[..., Any]:
         raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, _PROBLEMS))}")
     module, function = _PROBLEMS[name].split(":")
     return getattr(import_module(module), function)
+
+
+__getattr__ = attributes(__name__)

@@ -1,5 +1,6 @@
 """Reconstruction maps Φ: b -> u, as functions (A, b, ...) -> x, info."""
 
+from ipbox.moved import attributes
 from ipbox.reconstruct.direct.analytic import analytic
 from ipbox.reconstruct.direct.deblurring import truncated_inverse, wiener
 from ipbox.reconstruct.direct.fbp import fbp
@@ -44,3 +45,5 @@ __all__ = [
     "wiener",
     "zero_filled",
 ]
+
+__getattr__ = attributes(__name__)

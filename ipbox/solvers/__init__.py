@@ -1,5 +1,6 @@
 """Solvers: the protocol, the one loop, stop rules, callbacks, and the methods."""
 
+from ipbox.moved import attributes
 from ipbox.solvers.core import callbacks, stopping
 from ipbox.solvers.core.divergence import Diverged
 from ipbox.solvers.core.loop import Certificate, Run, Solution, Solver, Verdict, iterate, solve
@@ -76,3 +77,5 @@ __all__ = [
     "solve",
     "stopping",
 ]
+
+__getattr__ = attributes(__name__)

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.fft
 
 import ipbox as ip
-from ipbox import backend
+from ipbox import parallel
 from ipbox.problems.measuring.coils import simulate_sensitivities
 
 
@@ -63,7 +63,7 @@ def cartesian(n: int, coils: int, seconds: float) -> dict[str, Any]:
         A.apply(u)
         A.apply_adjoint(b)
 
-    threads = sorted({1, backend.cpu_threads()})
+    threads = sorted({1, parallel.cpu_threads()})
     calls: dict[str, Callable[[], None]] = {"ipbox": ours} | {f"fft{w}": lambda w=w: bare(w) for w in threads}
     times: dict[str, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()

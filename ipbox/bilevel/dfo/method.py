@@ -2,7 +2,6 @@ r"""Derivative-free minimisation of a sum of squares that is evaluated inexactly
 
 from __future__ import annotations
 
-import contextlib
 import math
 import numbers
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from ipbox.bilevel.dfo.algorithm import Algorithm
 from ipbox.bilevel.dfo.log import Log
 from ipbox.bilevel.methods.evaluations import check_callback
 from ipbox.bilevel.methods.first_order import Box
+from ipbox.progress import bar
 from ipbox.solvers.core.stop_rule import not_negative, positive
 from ipbox.solvers.gradient.descent import check_count
 from ipbox.solvers.gradient.line_search import check_between
@@ -209,7 +209,7 @@ class DFO:
         history: list[dict[str, Any]] = []
         stop, steps = "", algorithm.run()
         request = next(steps)
-        with _bar(most, progress) as bar:
+        with bar("DFO", "evaluation", most, shown=progress) as shown:
             while not stop:
                 if len(history) >= most or log.work >= (math.inf if self.work_budget is None else self.work_budget):
                     stop = "work" if len(history) < most else "evaluations"
@@ -227,8 +227,7 @@ class DFO:
                     "work": log.work, "radius": radius, "theta": unscaled(best.z), "f": best.f, "f_bound": best.bound,
                 }  # fmt: skip
                 history.append(row)
-                if bar is not None:
-                    bar.update(1)
+                shown.update(1)
                 if callback is not None and new:
                     callback(row)
                 request = request if stop else following
@@ -310,11 +309,3 @@ def dfo(
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _bar(most: int, shown: bool) -> Any:
-    if not shown:
-        return contextlib.nullcontext()
-    from tqdm.auto import tqdm
-
-    return tqdm(desc="DFO", total=most, unit="evaluation")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel.problem.result import BilevelResult
+from ipbox.progress import bar
 from ipbox.solvers.core.state import State
 from ipbox.solvers.gradient.descent import check_count
 
@@ -102,11 +103,7 @@ class Evaluations:
                 raise ValueError(f"checkpoint is {checkpoint}, of another run; expected one of {run}")
             self.log, self.history = saved.log, saved.history
             evaluator.set_state(saved.evaluator)
-        self._bar = None
-        if progress:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(desc=run.split("(")[0], unit="evaluation", initial=len(self.log), mininterval=0.2)
+        self._bar = bar(run.split("(")[0], "evaluation", initial=len(self.log), shown=progress)
 
     def __call__(self, theta: np.ndarray, kind: str = "") -> dict[str, Any]:
         """The evaluation at θ: from the log, or a new one.
@@ -156,9 +153,8 @@ class Evaluations:
             state.save(self.checkpoint)
         if self.callback is not None:
             self.callback(dict(row))
-        if self._bar is not None:
-            self._bar.update(1)
-            self._bar.set_postfix_str(f"f = {min(e['f'] for e in self.log):.6g}")
+        self._bar.update(1)
+        self._bar.set_postfix_str(f"f = {min(e['f'] for e in self.log):.6g}")
 
     def result(self, minimiser: Callable[[], str]) -> BilevelResult:
         """The best of the evaluations that the minimiser asks for; it returns why it stopped."""
@@ -167,8 +163,7 @@ class Evaluations:
         except EndOfBudget as end:
             stop = str(end)
         finally:
-            if self._bar is not None:
-                self._bar.close()
+            self._bar.close()
         if not self.log:
             raise ValueError(f"work is {self.work:g}, spent before the first evaluation; expected more")
         best = min(self.log[: self.done], key=lambda e: e["f"])

@@ -19,6 +19,7 @@ from ipbox.bilevel.problem.hypergradient import Hypergradient, hypergradient
 from ipbox.bilevel.problem.oracle import LowerSolution
 from ipbox.bilevel.problem.result import BilevelResult
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
+from ipbox.progress import bar
 from ipbox.solvers.core.state import State
 from ipbox.solvers.gradient.descent import check_count
 
@@ -44,15 +45,14 @@ class FirstOrder:
         """θ, f̃ and its bound, to be returned: here, of the last iterate."""
         return s.x.copy(), s.f, s.bound
 
-    def _loop(self, run: Run, s: State, bar: Any) -> str:
+    def _loop(self, run: Run, s: State, shown: Any) -> str:
         while s.k < run.iterations:
             stop = self._step(run, s)
             if stop is not None:
                 return stop
             s.k += 1
             run.save(s)
-            if bar is not None:
-                bar.update(1)
+            shown.update(1)
         return "iterations"
 
     def minimise(
@@ -118,20 +118,19 @@ class FirstOrder:
             run.resume(s)
         else:
             s = None
-        bar = _bar(type(self).__name__, iterations) if progress else None
+        shown = bar(type(self).__name__, total=iterations, shown=progress)
         try:
             if s is None:
                 s = self._init(run, theta)
                 s.run = name
                 run.save(s)
-            stop = self._loop(run, s, bar)
+            stop = self._loop(run, s, shown)
         except OutOfWork:
             if s is None:
                 raise ValueError(f"work is {work:g}, spent before the first hypergradient; expected more") from None
             stop = "work"
         finally:
-            if bar is not None:
-                bar.close()
+            shown.close()
         evaluator.u = s.u
         return BilevelResult(*self._best(s), stop, list(s.history), evaluator.cost)
 
@@ -265,9 +264,3 @@ class Box:
         """z without the entries along which θ - αz leaves the box at once."""
         held = ((theta <= self.lower) & (z > 0)) | ((theta >= self.upper) & (z < 0))
         return np.where(held, 0.0, z)
-
-
-def _bar(name: str, total: int) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(desc=name, unit="it", total=total, mininterval=0.2)

@@ -90,7 +90,7 @@ class LBFGSB(FirstOrder):
         if h.f < s.f:
             s.x, s.f, s.bound = theta.copy(), h.f, h.f_bound
 
-    def _loop(self, run: Run, s: State, bar: Any) -> str:
+    def _loop(self, run: Run, s: State, shown: Any) -> str:
         replayed = 0
 
         def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -101,8 +101,7 @@ class LBFGSB(FirstOrder):
                 self._evaluate(run, s, theta, "evaluation")
                 s.k += 1
                 run.save(s)
-                if bar is not None:
-                    bar.update(1)
+                shown.update(1)
             known = s.log[replayed]
             if not np.array_equal(known["theta"], theta):
                 raise ValueError("checkpoint has other evaluations than SciPy asks for; expected one of this version")

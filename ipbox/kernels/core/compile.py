@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 import tempfile
-import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +15,27 @@ from typing import Any
 import numba
 from numba.core import event
 
-from ipbox.kernels.core.threads import parallel_is_safe
+from ipbox.parallel import cpu_threads, short_spins
+
+
+def _choose_layer() -> None:
+    """Prefer ``omp`` at the first parallel launch, and load it with a short spin; the user's settings win.
+
+    Numba's ``workqueue`` layer aborts the process when two threads launch parallel code at once; ``omp`` allows that,
+    but GNU OpenMP kills a forked child that runs parallel code after its parent did.  So ``omp`` comes first, and the
+    serial twins run wherever a parallel region would be unsafe or useless: in worker threads and in forked children.
+    """
+    if "NUMBA_THREADING_LAYER" in os.environ or "NUMBA_THREADING_LAYER_PRIORITY" in os.environ:
+        return
+    numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+    with short_spins():
+        try:
+            from numba.np.ufunc import omppool  # noqa: F401
+        except ImportError:
+            pass  # no OpenMP here: Numba takes the next layer of the list
+
+
+_choose_layer()
 
 # No fastmath: IEEE arithmetic keeps NaN and inf, and makes parallel, serial, vector and remainder code agree
 # bit for bit.  Loops over a row vectorise without it, since none of them is a reduction.
@@ -24,10 +43,6 @@ OPTIONS = {"error_model": "numpy", "nogil": True}
 
 # Below this many pixels a second thread gains 10 microseconds at best, and costs 200 on a busy machine.
 PARALLEL_SIZE = 1 << 15
-
-# A launch that takes longer, about five times the serial twin, was held up.
-HELD_UP, HELD_UP_PER_PIXEL = 3e-4, 4e-9  # seconds
-FIRST_PAUSE, LONGEST_PAUSE = 50, 1600  # launches
 
 
 @dataclass(frozen=True)
@@ -38,44 +53,15 @@ class Kernel:
     serial: Callable[..., Any]
 
     def twin(self, size: int) -> Callable[..., Any]:
-        """The one to call for ``size`` pixels from this thread of this process."""
-        return self.parallel if size >= PARALLEL_SIZE and parallel_is_safe() else self.serial
+        """The one to call for ``size`` pixels from this thread of this process; both agree bit for bit."""
+        if size < PARALLEL_SIZE or (threads := cpu_threads()) < 2:
+            return self.serial
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        return self.parallel
 
     def run(self, size: int, *args: Any) -> Any:
-        """Call the twin for ``size`` pixels; the serial one for a while after a parallel one was held up."""
-        if self.twin(size) is self.serial or _busy.skip():
-            return self.serial(*args)
-        compiled = len(self.parallel.overloads)
-        start = time.perf_counter()
-        result = self.parallel(*args)
-        if len(self.parallel.overloads) == compiled:  # loading or compiling takes its time
-            _busy.note(time.perf_counter() - start > HELD_UP + HELD_UP_PER_PIXEL * size)
-        return result
-
-
-class _Busy:
-    """Whether other processes take the cores.
-
-    A parallel region ends when its last thread has had its turn: where another process holds a core, that is a time
-    slice of the scheduler, many times the work itself.  The twins agree bit for bit, so changing over is harmless.
-    After each hold-up in a row the serial twin is used twice as long before the parallel one is tried again.
-    """
-
-    def __init__(self) -> None:
-        self.left, self.length = 0, FIRST_PAUSE
-
-    def skip(self) -> bool:
-        self.left -= 1
-        return self.left >= 0
-
-    def note(self, held_up: bool) -> None:
-        if held_up:
-            self.left, self.length = self.length, min(2 * self.length, LONGEST_PAUSE)
-        else:
-            self.left, self.length = 0, FIRST_PAUSE
-
-
-_busy = _Busy()
+        """Call the twin for ``size`` pixels."""
+        return self.twin(size)(*args)
 
 
 def twins(function: types.FunctionType) -> Kernel:

@@ -13,6 +13,7 @@ import torch
 from ipbox.learned.training import checkpoints
 from ipbox.learned.training.options import Options
 from ipbox.learned.training.run import Run
+from ipbox.progress import bar
 from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["FitResult", "fit"]
@@ -163,7 +164,7 @@ def fit(
     run = Run(model, loss, data, options)
     settings = run.settings()
     path = None if checkpoint is None else checkpoints.check_path(checkpoint)
-    with run.seeded(), _bar(progress, type(model).__name__, steps) as show:
+    with run.seeded(), _shown(progress, type(model).__name__, steps) as show:
         if path is not None and resume and path.exists():
             checkpoints.load(path, run, settings)
         show(run)
@@ -188,19 +189,14 @@ def fit(
 
 
 @contextlib.contextmanager
-def _bar(progress: bool, name: str, steps: int) -> Iterator[Callable[[Run], None]]:
-    """A function that shows the progress of the run, or does nothing."""
-    if not progress:
-        yield lambda run: None
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(desc=name, unit="step", total=steps, mininterval=0.2) as bar:
+def _shown(progress: bool, name: str, steps: int) -> Iterator[Callable[[Run], None]]:
+    """A function that shows the progress of the run."""
+    with bar(name, "step", steps, shown=progress) as shown:
 
         def show(run: Run) -> None:
             if run.history:
                 row = run.history[-1]
-                bar.set_postfix({k: f"{row[k]:.4g}" for k in ("loss", "validation") if k in row}, refresh=False)
-            bar.update(run.step - bar.n)
+                shown.set_postfix_str(", ".join(f"{k}={row[k]:.4g}" for k in ("loss", "validation") if k in row))
+            shown.update(run.step - shown.n)
 
         yield show

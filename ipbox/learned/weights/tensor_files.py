@@ -84,7 +84,7 @@ def read(path: str | Path, sha256: str | None = None) -> tuple[dict[str, torch.T
     if content.startswith(_PICKLE):
         raise ValueError(
             f"{path} is a pickle file, which can run any code when loaded; expected a safetensors file: "
-            "load it where you trust it and write it with ipbox.learned.weights.modules.save_weights"
+            "load it where you trust it and write it with ipbox.learned.weights.save_weights"
         )
     try:
         tensors = load(content)

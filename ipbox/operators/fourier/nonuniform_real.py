@@ -1,4 +1,4 @@
-"""Non-uniform FFT of real images on the CPU: half the FFT, and its points shared between two threads."""
+"""Non-uniform FFT of real images on the CPU: half the FFT, and its points shared between threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import fft
 
-from ipbox import backend
+from ipbox import backend, parallel
 from ipbox.operators.fourier.nonuniform import EPS
 
 SPLIT_FROM = 30_000  # points: below, a second thread gains less than waking it costs
@@ -24,8 +24,8 @@ class RealNonuniformFFT:
     The steps of a NUFFT of type 2 (Barnett et al. 2019), each with about half the work of the complex one: divide u
     by the Fourier transform φ^ of the kernel; real FFT on a frequency grid 1.25 times as fine (2 times for tolerances
     below 1e-9); interpolation at ξ by FINUFFT, points with ξ_x < 0 being taken at -ξ and conjugated.  The adjoint runs
-    them backwards, so it is exact to rounding.  Threads never change the result: halves of the points have grids of
-    their own, added in order.
+    them backwards, so it is exact to rounding.  Running its threads in turn does not change the result: parts of the
+    points have grids of their own, added in order.
 
     An instance holds scratch memory: one for each thread.
 
@@ -68,11 +68,9 @@ class RealNonuniformFFT:
         signs = np.where(mirrored, -1.0, 1.0)
         self.conjugate = _runs(mirrored)
         y, x = signs * points[0], signs * points[1] * (nx / (2 * np.pi))  # x in columns, 0 <= x <= nx / 2
-        half = math.ceil(y.size / 2) if y.size >= SPLIT_FROM else y.size
         self.parts = [
-            _Part(slice(a, b), y[a:b], x[a:b], (ny, nx // 2 + 1 + 2 * g), g, complex_dtype, eps)
-            for a, b in ((0, half), (half, y.size))
-            if a < b
+            _Part(part, y[part], x[part], (ny, nx // 2 + 1 + 2 * g), g, complex_dtype, eps)
+            for part in parallel.parts(y.size, most=2 * y.size // SPLIT_FROM)
         ]
 
     def forward(self, u: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -91,7 +89,7 @@ class RealNonuniformFFT:
         for ghost, source in _mirrors(g, columns.shape[1]):  # û(-ω) is the conjugate of û(ω)
             np.conjugate(columns[0, source], out=plane[0, ghost])
             np.conjugate(columns[:0:-1, source], out=plane[1:, ghost])
-        backend.run_both([partial(part.interpolate, plane, out) for part in self.parts])
+        parallel.run_all([partial(part.interpolate, plane, out) for part in self.parts])
         for run in self.conjugate:
             np.conjugate(out[run], out=out[run])
         return out
@@ -102,7 +100,7 @@ class RealNonuniformFFT:
         out = np.empty(self.dims, self.dtype) if out is None else out
         for run in self.conjugate:
             np.conjugate(c[run], out=c[run])
-        backend.run_both([partial(part.spread, c) for part in self.parts])
+        parallel.run_all([partial(part.spread, c) for part in self.parts])
         plane = self.parts[0].plane
         for part in self.parts[1:]:
             plane += part.plane
@@ -122,7 +120,7 @@ class RealNonuniformFFT:
     @property
     def workers(self) -> int:
         """Threads of one FFT: a second one has to be worth waking."""
-        return backend.cpu_threads() if self.rows.size >= FFT_SPLIT_FROM else 1
+        return parallel.cpu_threads() if self.rows.size >= FFT_SPLIT_FROM else 1
 
     def _in_place(self, transform: Any, columns: np.ndarray) -> None:
         """FFT of every column; SciPy may overwrite its input, but does not have to."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, parallel
 from ipbox.backend import Array
 from ipbox.operators.core.base import Operator, check_dims
 from ipbox.operators.core.held import HeldArray
@@ -196,21 +196,19 @@ def in_place(transform: str, x: Array, ndim: int) -> Array:
 
 
 def each_image(work: Callable[[np.ndarray, np.ndarray], None], x: np.ndarray, out: np.ndarray) -> None:
-    """``work(x_i, out_i)`` for each image of a batch, by two threads.
+    """``work(x_i, out_i)`` for each image of a batch, which threads share.
 
-    One transform after the other stays in the cache of its core, which two threads in one transform do not.
+    One transform after the other stays in the cache of its core, which several threads in one transform do not.
     """
     if len(x) == 1:
         work(x[0], out[0])
     else:
-        backend.run_both([partial(_in_turn, work, x[part], out[part]) for part in halves(len(x), x.size)])
+        parallel.run_all([partial(_in_turn, work, x[part], out[part]) for part in shares(len(x), x.size)])
 
 
-def halves(count: int, size: int) -> list[slice]:
-    """The first and the second half of ``count`` items, or all of them where ``size`` numbers are few."""
-    if count < 2 or size < SPLIT_FROM:
-        return [slice(0, count)]
-    return [slice(0, count // 2), slice(count // 2, count)]
+def shares(count: int, size: int) -> list[slice]:
+    """What of ``count`` items each thread takes: all of them where ``size`` numbers are few."""
+    return parallel.parts(count, most=2 * size // SPLIT_FROM)
 
 
 def _in_turn(work: Callable[[np.ndarray, np.ndarray], None], x: np.ndarray, out: np.ndarray) -> None:

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, parallel
 from ipbox.backend import Array
 from ipbox.operators.core.base import ALL_DTYPES, Operator, check_array, check_dims
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.norms import golub_kahan
-from ipbox.operators.fourier.transform import WeightedFourier, check_complex, halves, in_place, phases, weighted
+from ipbox.operators.fourier.transform import WeightedFourier, check_complex, in_place, phases, shares, weighted
 from ipbox.operators.mri.coils import check_sensitivities, sum_of_squares
 
 CACHED = 1 << 17  # pixels of the coils that a thread takes at once
@@ -128,9 +128,9 @@ class CartesianMRI(Operator):
         if backend.is_device(x):
             weighted("fftn", S, self._one_coil.full[2].like(x), x[:, None], out)
             return
-        parts = halves(len(S), out[0].size)
+        parts = shares(len(S), out[0].size)
         for u, y in zip(x, out, strict=True):
-            backend.run_both([partial(self._coils_forward, S[part], u, y[part]) for part in parts])
+            parallel.run_all([partial(self._coils_forward, S[part], u, y[part]) for part in parts])
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         if self._maps is None:
@@ -143,15 +143,15 @@ class CartesianMRI(Operator):
             images *= xp.conj(S)
             xp.sum(images if out.dtype.kind == "c" else images.real, axis=1, out=out)
             return
-        parts = halves(len(S), y[0].size)
-        for b, u in zip(y, out, strict=True):  # the same sums whether two threads are there or one
+        parts = shares(len(S), y[0].size)
+        for b, u in zip(y, out, strict=True):  # the same sums where the parts run in turn
             sums = [np.empty_like(S[0]) for _ in parts]
-            backend.run_both([partial(self._coils_adjoint, S[p], b[p], s) for p, s in zip(parts, sums, strict=True)])
+            parallel.run_all([partial(self._coils_adjoint, S[p], b[p], s) for p, s in zip(parts, sums, strict=True)])
             for s in sums[1:]:
                 sums[0] += s
             u[...] = sums[0] if u.dtype.kind == "c" else sums[0].real
 
-    # Two threads share the coils.  Each takes a few at a time, which stay in the cache of its core.
+    # Threads share the coils.  Each takes a few at a time, which stay in the cache of its core.
 
     def _few(self, count: int) -> list[slice]:
         step = math.ceil(CACHED / math.prod(self.dims))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, parallel
 from ipbox.backend import Array
 from ipbox.operators.core.base import ALL_DTYPES, Operator, check_dims
 from ipbox.operators.core.held import HeldArray
@@ -131,7 +131,7 @@ class NonCartesianMRI(Operator):
                 image = image.astype(self.dtype_out, copy=False) if maps is None else maps[c] * image
                 self._nufft.forward(image, out=lines[i])
 
-        run_halves(transform, len(lines), x)
+        run_parts(transform, len(lines), x)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         lines = y.reshape(y.shape[0], self.coils, -1)
@@ -197,19 +197,19 @@ class NonCartesianMRI(Operator):
         return NonCartesianNormal(self)
 
 
-# ---------------------------------------------------------------- coils, shared between two threads
+# ---------------------------------------------------------------- coils, shared between threads
 
 
-def run_halves(work: Callable[[range], None], count: int, like: Array) -> None:
-    """``work`` on both halves of range(count): at once where two threads may be used, the whole on a GPU."""
-    half = count if backend.is_device(like) else (count + 1) // 2
-    backend.run_both([lambda part=part: work(part) for part in (range(half), range(half, count)) if part])
+def run_parts(work: Callable[[range], None], count: int, like: Array) -> None:
+    """``work`` on the parts of range(count), each in a thread of its own; the whole on a GPU."""
+    parts = [slice(0, count)] if backend.is_device(like) else parallel.parts(count)
+    parallel.run_all([partial(work, range(part.start, part.stop)) for part in parts])
 
 
 def add_coils(coil_image: Callable[[int, int], Array], S: HeldArray | None, out: Array) -> None:
     """out[b] <- Σ_c conj(S_c) coil_image(b, c), or its real part where ``out`` is real; 1 without maps.
 
-    The order of the sum does not depend on the threads: each half of the coils has a sum of its own.
+    Each part of the coils has a sum of its own, added in order, also where the parts run in turn.
     """
 
     def keep(b: int, image: Array) -> None:
@@ -220,7 +220,7 @@ def add_coils(coil_image: Callable[[int, int], Array], S: HeldArray | None, out:
             keep(b, coil_image(b, 0))
 
     if S is None:
-        run_halves(keep_each, len(out), out)
+        run_parts(keep_each, len(out), out)
         return
     maps = S.like(out)
     for b in range(len(out)):
@@ -239,7 +239,7 @@ def _coil_sum(coil_image: Callable[[int], Array], maps: Array) -> Array:
             else:
                 sums[part.start] = image
 
-    run_halves(add, len(maps), maps)
+    run_parts(add, len(maps), maps)
     first, *rest = (sums[start] for start in sorted(sums))
     for image in rest:
         first += image

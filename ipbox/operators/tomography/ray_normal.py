@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, parallel
 from ipbox.backend import Array
 from ipbox.operators.core.base import Operator
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
@@ -65,7 +65,7 @@ def norm_bound(ray: RayTransform) -> tuple[float, np.ndarray]:
 
     oy, ox = (p.reshape(ray.angles.size, -1).astype(np.float64) for p in ray.points)
     g = np.exp(-(ox**2 + oy**2) / 2)
-    rest = float(np.abs(fft.rfft2(ray_kernel(ray, 1 - g), workers=backend.cpu_threads())).max())
+    rest = float(np.abs(fft.rfft2(ray_kernel(ray, 1 - g), workers=parallel.cpu_threads())).max())
     bound, v = collatz_wielandt(ray_kernel(ray, g), tuple(ray.dims))
     return (bound + rest) * (1 + ROUNDING), v
 
@@ -80,7 +80,7 @@ def collatz_wielandt(
     """
     import scipy.fft as fft
 
-    workers = backend.cpu_threads()
+    workers = parallel.cpu_threads()
     spectrum = fft.rfft2(np.abs(kernel), workers=workers)
     v = np.ones(dims)
     best = np.inf

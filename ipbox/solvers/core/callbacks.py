@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, progress
 from ipbox.backend import Array
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ class Progress:
 
     def __call__(self, run: Run) -> None:
         if self._bar is None:
-            from tqdm.auto import tqdm
-
-            name = self.description or type(run.solver).__name__
-            self._bar = tqdm(desc=name, unit="it", initial=run.k, mininterval=0.2)
+            self._bar = progress.bar(self.description or type(run.solver).__name__, initial=run.k)
         self._bar.update(run.k - self._bar.n)
 
     def finish(self, run: Run) -> None:

@@ -34,7 +34,7 @@ def learned(quick: bool) -> tuple[np.ndarray, dict[str, list[dict[str, float]]]]
     if os.environ.get("RECOMPUTE") == "1" and not quick:
         found = {name: training.run(name) for name in training.METHODS}
         return found["MAID"][0], {name: history for name, (_, history) in found.items()}
-    return ip.problems.datasets.load("foe_48")["theta"], json.loads(training.HISTORIES.read_text())
+    return ip.problems.truths.datasets.load("foe_48")["theta"], json.loads(training.HISTORIES.read_text())
 
 
 def _work(histories: dict[str, list[dict[str, float]]]) -> list[Row]:

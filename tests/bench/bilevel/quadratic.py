@@ -79,7 +79,7 @@ class QuadraticProblem(BilevelProblem):
         self.b2 = self.A2 @ u + self.A3 @ theta + 0.01 * rng.uniform(size=m)
         self.H, self.C, self.c = self.A2.T @ self.A2, self.A2.T @ self.A3, self.A2.T @ self.b2
         term = QuadraticData(self.H, self.C, self.c)
-        none = ip.bilevel.terms.Fixed(ip.Zero((n,)))
+        none = ip.bilevel.terms.base.Fixed(ip.Zero((n,)))
         super().__init__(np.zeros((1, n)), LowerLevel(None, np.zeros((1, n)), none, fidelity=term), None, "sum")
         self.G = -np.linalg.solve(self.H, self.C)  # dû/dθ
         self.theta_star = np.linalg.lstsq(self.A1 @ self.G, self.b1 - self.A1 @ np.linalg.solve(self.H, self.c))[0]

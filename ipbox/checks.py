@@ -1,0 +1,112 @@
+"""Checks of arguments: each returns its value, as a plain Python number, or says in one sentence what was expected.
+
+Called once, at the public boundary.  ``name`` is the argument's, as the user wrote it.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def is_integer(value: Any) -> bool:
+    """Whether ``value`` is an integer of Python or NumPy; True and False are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a real number of Python or NumPy; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def check_count(value: Any, name: str, least: int = 1) -> int:
+    """An integer from ``least`` on."""
+    if not is_integer(value) or value < least:
+        expected = {1: "a positive integer", 0: "an integer that is not negative"}
+        raise ValueError(f"{name} is {value!r}; expected {expected.get(least, f'an integer of at least {least}')}")
+    return int(value)
+
+
+def check_integer(value: Any, name: str, low: int, high: int, of: str = "") -> int:
+    """An integer from ``low`` to ``high``; ``of`` says what the bounds are."""
+    if not is_integer(value) or not low <= value <= high:
+        raise ValueError(f"{name} is {value!r}; expected an integer from {low} to {high}{of}")
+    return int(value)
+
+
+def check_positive(value: Any, name: str, what: str = "a positive number") -> float:
+    """A finite number above 0."""
+    if not is_number(value) or not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}; expected {what}")
+    return float(value)
+
+
+def check_not_negative(value: Any, name: str, what: str = "zero or a positive number") -> float:
+    """A finite number from 0 on."""
+    if not is_number(value) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value!r}; expected {what}")
+    return float(value)
+
+
+def check_finite(value: Any, name: str) -> float:
+    """A finite number."""
+    if not is_number(value) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}; expected a finite number")
+    return float(value)
+
+
+def check_between(value: Any, name: str, low: float, high: float, ends: str = "()", what: str = "a number") -> float:
+    """A number in an interval; ``ends`` are its brackets, ``"[)"`` for one that holds ``low`` and not ``high``."""
+    inside = is_number(value) and (
+        (low < value if ends[0] == "(" else low <= value) and (value < high if ends[1] == ")" else value <= high)
+    )
+    if not inside:
+        raise ValueError(f"{name} is {value!r}; expected {what} in {ends[0]}{low:g}, {high:g}{ends[1]}")
+    return float(value)
+
+
+def check_seed(value: Any, name: str = "seed", bits: int = 64) -> int:
+    """A seed of random numbers."""
+    if not is_integer(value) or not 0 <= value < 2**bits:
+        raise ValueError(f"{name} is {value!r}; expected an integer from 0 to 2^{bits} - 1")
+    return int(value)
+
+
+def check_choice(value: Any, name: str, options: Iterable[str]) -> str:
+    """One of the names ``options``."""
+    options = tuple(options)
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}")
+    return value
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
+def check_dims(dims: Any, name: str) -> tuple[int, ...]:
+    """A shape without empty axes, as a tuple of positive Python integers; an integer is a shape of one axis."""
+    if isinstance(dims, numbers.Integral):
+        dims = (dims,)
+    dims = tuple(dims) if np.iterable(dims) else (dims,)
+    if not dims or not all(is_integer(n) and n > 0 for n in dims):
+        raise ValueError(f"{name} is {dims}; expected positive integers")
+    return tuple(int(n) for n in dims)
+
+
+def check_noise_level(noise_level: Any) -> Any:
+    """A float that is not negative, or an array of one for each sample of a batch."""
+    level = np.asarray(noise_level)
+    if level.dtype.kind not in "fiu":
+        raise TypeError(f"noise_level is {noise_level!r}; expected a number, or one per sample")
+    level = level.astype(np.float64)
+    if not (level >= 0).all() or not np.isfinite(level).all():
+        raise ValueError(f"noise_level is {noise_level}; expected a non-negative number")
+    return float(level) if level.ndim == 0 else level
