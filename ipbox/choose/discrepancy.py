@@ -157,7 +157,7 @@ def _target(noise_level: float | None, D: Any, b: Array) -> float:
         return check_positive(noise_level, "noise_level")
     if D is None:
         raise ValueError("noise_level is None; the discrepancy principle expects the norm of the noise")
-    mask = getattr(D, "mask", None)
+    mask = D.mask
     return math.sqrt(b.size if mask is None else float(mask.sum()))
 
 

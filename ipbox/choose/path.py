@@ -13,6 +13,7 @@ import numpy as np
 from ipbox import backend, metrics
 from ipbox.backend import Array
 from ipbox.choose.result import Choice
+from ipbox.functionals import KL
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import as_operator
@@ -116,7 +117,7 @@ class Path:
 
     def misfit(self, x: Array) -> float:
         """‖Au - b‖, or √(2D) of another fidelity; of KL √(m D/E[D]), which is √m where u explains the m counts."""
-        if hasattr(self.D, "expected_value"):
+        if isinstance(self.D, KL):
             m = self.b.size if self.D.mask is None else float(self.D.mask.sum())
             value = max(float(self.D.value(x)), 0.0)
             return math.sqrt(m * value / self.D.expected_value(x)) if 0 < value < math.inf else value

@@ -55,6 +55,10 @@ class Functional(pyproximal.ProxOperator):
     has_prox = False
     explicit = True
     finite_conj = False
+    # What solvers say, or ask, where a functional knows more.
+    why_no_grad = "it has no gradient"
+    L_holds_on: str | None = None  # where the Lipschitz constant holds, if not everywhere
+    b: Array | None = None  # data
 
     def __init__(self, dims: tuple[int, ...] | None = None) -> None:
         super().__init__(None, self.has_grad)
@@ -101,6 +105,11 @@ class Functional(pyproximal.ProxOperator):
     @property
     def L(self) -> float:
         return abs(self.weight) * self._L
+
+    @property
+    def curvature(self) -> float:
+        """Typical curvature, for default step sizes: at the data, where L is the worst case."""
+        return self.L
 
     @property
     def mu(self) -> float:

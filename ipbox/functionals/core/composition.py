@@ -21,8 +21,9 @@ class DualTerm:
     blocks: the image first, then the term's own.
     """
 
-    K: Operator
+    K: Operator | None = None
     aux: tuple[tuple[int, ...], ...] = ()
+    has_feasible_dual = False  # with ``aux``: whether `feasible_dual` is given
 
     @property
     def has_dual_value(self) -> bool:
@@ -38,6 +39,23 @@ class DualTerm:
     def dual_dims(self) -> tuple[int, ...]:
         """Shape of y."""
         return tuple(self.K.dimsd)
+
+    def dual_dtype(self, dtype: Any) -> Any:
+        """The dtype of y for images of ``dtype``."""
+        return dtype if self.K is None else self.K.dtype_out
+
+    @property
+    def norm_kind(self) -> str:
+        """Whether `term_norm` is exact, a bound or an estimate."""
+        return "exact" if self.K is None else self.K.norm_kind
+
+    def denoising_step(self, b: Array) -> float | None:
+        """A default τ for denoising the data ``b``; None where there is none."""
+        return None
+
+    def feasible_dual(self, y: Array) -> Array:
+        """A dual variable near ``y`` whose K* is 0 in the term's own blocks, so that the dual value is finite."""
+        raise NotImplementedError("abstract")
 
     def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
         """K x of all blocks, written to ``out`` where given."""
@@ -101,7 +119,7 @@ class Composition(Functional, DualTerm):
 
     @property
     def g_lipschitz(self) -> float:
-        return getattr(self.g, "curvature", self.g.L)
+        return self.g.curvature
 
     @property
     def L(self) -> float:

@@ -83,8 +83,8 @@ class KL(PointwiseFidelity):
             self.b = b = backend.array_module(b).where(mask, b, b.dtype.type(0))
         self.mask = mask
         if background is None:
-            background = self.A.background_like(b) if hasattr(self.A, "background_like") else 0.0
-        self.background = self._check_entries(background, "background")
+            background = None if self.A is None else self.A.background_like(b)
+        self.background = self._check_entries(0.0 if background is None else background, "background")
         if bool((b < 0).any()):
             raise ValueError(f"b has negative entries, down to {float(b.min()):g}; KL expects counts >= 0")
         self._settle()

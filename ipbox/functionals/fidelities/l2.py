@@ -30,6 +30,7 @@ class Fidelity(Functional):
 
     data_has_prox = True
     hessian_needs_x = True  # false where D is quadratic
+    mask: Array | None = None  # the data that count
     _data_L = np.inf
     _data_mu = 0.0
 
@@ -184,7 +185,7 @@ class Fidelity(Functional):
         TypeError
             where there is no operator, or it has no subsets.
         """
-        if not hasattr(self.A, "subsets"):
+        if self.A is None or not self.A.has_subsets:
             what = "no operator" if self.A is None else f"the operator {self.A.name}"
             raise TypeError(f"{self.name} has {what}, which has no subsets; expected one with a method subsets(n)")
         others = (slice(None),) * (len(self.A.dimsd) - 1)  # ...: data may have a batch axis

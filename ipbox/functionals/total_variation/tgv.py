@@ -85,6 +85,7 @@ class TGV(Functional, DualTerm):
         self.geometry = Geometry.of(len(dims), self.beta, spacing)
         super().__init__(dims)
         self.aux = ((len(dims),) + dims,)
+        self.has_feasible_dual = True
 
     # ------------------------------------------------------------ value and prox
 

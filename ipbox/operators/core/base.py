@@ -44,6 +44,30 @@ class Operator(pylops.LinearOperator):
     backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
 
+    # What solvers and functionals ask of an operator, where it knows more than a linear map does.
+    nonnegative = False  # no entry of its matrix is negative (or complex)
+
+    @property
+    def has_subsets(self) -> bool:
+        """Whether `subsets` is given."""
+        return type(self).subsets is not Operator.subsets
+
+    def subsets(self, n: int) -> list[Any]:
+        """n operators of every n-th entry of the data's first axis; the data of the k-th are ``b[k::n]``."""
+        raise TypeError(f"{self.name} has no subsets; expected an operator with a method subsets(n)")
+
+    def background_like(self, y: Array) -> Array | None:
+        """What is expected in data like ``y`` beside A u, such as scattered counts; None where there is nothing."""
+        return None
+
+    def mean(self, x: Array) -> Array:
+        """The expected data of ``x``: A x, and the background."""
+        y = self.apply(x)
+        background = self.background_like(y)
+        if background is not None:
+            y += background
+        return y
+
     def __init__(
         self,
         dims: tuple[int, ...],

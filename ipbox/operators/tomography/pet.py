@@ -142,12 +142,6 @@ class PET(OrderedSubsets, Operator):
         if self.blur_fwhm > 0:
             out[...] = self.blur.convolve(out)
 
-    def mean(self, x: Array) -> Array:
-        """A x + r, the expected data of one image or a batch."""
-        y = self.apply(x)
-        y += self._background.like(y)
-        return y
-
     def background_like(self, x: Array) -> Array:
         """r in the library of ``x``."""
         return self._background.like(x)

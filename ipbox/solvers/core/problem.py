@@ -9,7 +9,16 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import DualTerm, Functional, PyProximalFunctional, Sum, Zero, as_functional, terms_of
+from ipbox.functionals import (
+    Composition,
+    DualTerm,
+    Functional,
+    PyProximalFunctional,
+    Sum,
+    Zero,
+    as_functional,
+    terms_of,
+)
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators.core.base import check_dims
 
@@ -101,7 +110,7 @@ class Problem:
             found += [f.b.shape[1:] if self.batch else f.b.shape for f in data if f.A is None]
         else:
             found += [f.A.dtype_in for f in self.terms if isinstance(f, Fidelity) and f.A is not None]
-            found += [f.K.dtype_in for f in self.terms if isinstance(f, DualTerm) and hasattr(f, "K")]
+            found += [f.K.dtype_in for f in self.terms if isinstance(f, DualTerm) and f.K is not None]
             found += [f.b.dtype for f in data if f.A is None]
         if not found:
             raise ValueError(f"{what} is not given and no term of the objective tells it; expected {what}=...")
@@ -111,7 +120,7 @@ class Problem:
 
     def _check_foreign(self, f: Functional) -> None:
         """PyProximal takes one flat vector: in a batch the adapter must know where a sample ends."""
-        inner = getattr(f, "g", f)
+        inner = f.g if isinstance(f, Composition) else f
         if self.batch is not None and isinstance(inner, PyProximalFunctional) and inner.dims is None:
             raise ValueError(f"{inner.name} stands in a batch without dims; expected as_functional(f, dims=...)")
 
@@ -210,7 +219,7 @@ class Problem:
     def _why(f: Functional, wanted: tuple[str, ...], prox: Functional) -> str:
         reasons = []
         if "smooth" in wanted:
-            reasons.append(getattr(f, "why_no_grad", "it has no gradient"))
+            reasons.append(f.why_no_grad)
         if "prox" in wanted:
             reasons.append("it has no prox" if not f.has_prox else f"it has no common prox with {prox.name}")
         if "dual" in wanted:

@@ -275,7 +275,7 @@ def step_size(tau: float | None, p: Parts) -> float:
 
 def lipschitz_only_on(p: Parts) -> Verdict | None:
     """The missing condition where a term's Lipschitz constant holds on a part of the space only."""
-    f = next((f for f in p.problem.terms if f.name in p.labels["smooth"] and hasattr(f, "L_holds_on")), None)
+    f = next((f for f in p.problem.terms if f.name in p.labels["smooth"] and f.L_holds_on is not None), None)
     if f is None:
         return None
     return Verdict(False, f"the Lipschitz constant of {f.name} holds where {f.L_holds_on}, which iterates may leave")

@@ -119,8 +119,8 @@ class PDHG(Solver):
             return 20 / p.prox.mu
         if data:
             return 8 / max(data)
-        if len(p.dual) == 1 and hasattr(p.dual[0], "denoising_step") and getattr(p.prox, "b", None) is not None:
-            return p.dual[0].denoising_step(p.prox.b)
+        if len(p.dual) == 1 and p.prox.b is not None and (tau := p.dual[0].denoising_step(p.prox.b)) is not None:
+            return tau
         return 1 / math.sqrt(len(norms) * sum(k**2 for k in norms)) if norms else 1.0
 
     def _sigmas(self, n: int) -> list[float]:
@@ -155,7 +155,7 @@ class PDHG(Solver):
         for t in p.dual:
             if not t.has_dual_value:
                 return f"the conjugate of {t.name} is not known"
-            if t.aux and not hasattr(t, "feasible_dual"):
+            if t.aux and not t.has_feasible_dual:
                 return f"the dual value is infinite at finite iterations, since {t.name} has primal blocks of its own"
         if not p.prox.finite_conj:
             name = p.prox.name
@@ -217,7 +217,6 @@ class PDHG(Solver):
         if self.theta != 1 and not self._accelerates(p):
             return Verdict(False, f"theta is {self.theta}; the theorem asks for 1")
         self.step_sizes(p)
-        kinds = [getattr(getattr(t, "K", None), "norm_kind", "exact") for t in p.dual]
-        if "estimate" in kinds:
+        if any(t.norm_kind == "estimate" for t in p.dual):
             return Verdict(False, "an operator's norm is only an estimate, so the step-size condition is not proved")
         return Verdict(True, "f, g convex, τ Σ σ_i ‖K_i‖² <= 1, θ = 1 or accelerated (Chambolle and Pock 2011)")

@@ -124,14 +124,13 @@ def _ascend(term: DualTerm, y: Array, x_bar: Array, sigma: Any, work: dict[str, 
 
 
 def _has_sums(t: DualTerm) -> bool:
-    K = getattr(t, "K", None)
-    known = isinstance(K, MatrixOperator | Identity | Gradient) or getattr(K, "nonnegative", False)
-    return isinstance(t, TV) or bool(known)
+    known = isinstance(t.K, MatrixOperator | Identity | Gradient) or (t.K is not None and t.K.nonnegative)
+    return isinstance(t, TV) or known
 
 
 def _absolute_sums(t: DualTerm, p: Parts) -> tuple[Array, Array]:
     """Sums of |K| over the rows, and over the columns."""
-    K = getattr(t, "K", None)
+    K = t.K
     if isinstance(K, MatrixOperator):
         return K.entry_sums(1, rows=True), K.entry_sums(1, rows=False)
     one = p.xp.ones(p.problem.dims, dtype=backend.real_dtype(p.problem.dtype))

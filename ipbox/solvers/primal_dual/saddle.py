@@ -30,7 +30,7 @@ def dual_buffers(p: Parts, x0: Array) -> dict[str, Any]:
 
     return {
         "d": empty(p.problem.dims),
-        "y": [empty(t.dual_dims, getattr(getattr(t, "K", None), "dtype_out", x0.dtype)) for t in p.dual],
+        "y": [empty(t.dual_dims, t.dual_dtype(x0.dtype)) for t in p.dual],
         "aux": own(),
         "aux_d": own(),
         "terms": [{} for _ in p.dual],
@@ -63,7 +63,7 @@ def verdict(p: Parts, theorem: str, steps: bool = True) -> Verdict:
         return Verdict(False, "the smooth part is not convex")
     if not (p.prox.explicit and all(t.explicit for t in p.dual)):
         return Verdict(False, "an implicit term may be no proximal operator of a convex functional")
-    if steps and any(getattr(getattr(t, "K", None), "norm_kind", "exact") == "estimate" for t in p.dual):
+    if steps and any(t.norm_kind == "estimate" for t in p.dual):
         return Verdict(False, "an operator's norm is only an estimate, so the step-size condition is not proved")
     return Verdict(True, theorem)
 

@@ -87,7 +87,7 @@ class SPDHG(Solver):
     def init(self, p: SplitParts, x0: Array) -> State:
         tau, sigma, probabilities = self.step_sizes(p)
         batch = () if p.batch is None else (p.batch,)
-        y = [p.xp.zeros(batch + tuple(t.dual_dims), dtype=_dual_dtype(t, x0)) for t in p.dual]
+        y = [p.xp.zeros(batch + tuple(t.dual_dims), dtype=t.dual_dtype(x0.dtype)) for t in p.dual]
         z, z_bar, delta = (p.xp.zeros_like(x0) for _ in range(3))
         s = State(x=x0, y=y, z=z, z_bar=z_bar, delta=delta, tau=tau, sigma=sigma, p=probabilities)
         s.y_old = {_key(t): p.xp.zeros_like(v) for t, v in zip(p.dual, y, strict=True)}
@@ -155,8 +155,7 @@ class SPDHG(Solver):
     def _theorem(self, p: SplitParts) -> Verdict:
         if not (p.prox.explicit and all(t.explicit for t in p.dual)):
             return Verdict(False, "an implicit term may be no proximal operator of a convex functional")
-        kinds = [getattr(getattr(t, "K", None), "norm_kind", "exact") for t in p.dual]
-        if "estimate" in kinds:
+        if any(t.norm_kind == "estimate" for t in p.dual):
             return Verdict(False, "an operator's norm is only an estimate, so the step-size condition is not proved")
         return Verdict(
             True, "f_i, g convex, τ σ_i ‖A_i‖² < p_i: almost surely (Gutiérrez, Delplancke and Ehrhardt 2022)"
@@ -166,10 +165,6 @@ class SPDHG(Solver):
 def _key(term: Any) -> str:
     """Blocks of one shape share scratch."""
     return f"{tuple(term.dual_dims)}"
-
-
-def _dual_dtype(term: Any, x0: Array) -> Any:
-    return getattr(getattr(term, "K", None), "dtype_out", x0.dtype)
 
 
 def curvature(D: Fidelity, problem: Problem) -> float:

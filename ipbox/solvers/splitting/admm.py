@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import L2
+from ipbox.functionals import L2, Composition
 from ipbox.solvers.core.loop import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.primal_dual import saddle
 from ipbox.solvers.splitting import normal_equations
@@ -35,7 +35,7 @@ class Splitting(Solver):
         roles = dict(problem.roles)
         for i, f in enumerate(problem.terms):
             if not isinstance(f, L2) and f.has_grad:  # smooth or not: CG is for quadratics
-                roles.setdefault(i, "prox" if f.has_prox and getattr(f, "K", None) is None else "dual")
+                roles.setdefault(i, "prox" if f.has_prox and not isinstance(f, Composition) else "dual")
             if roles.get(i) == "smooth" and not isinstance(f, L2):
                 raise ValueError(f"roles has {i}: 'smooth'; {type(self).__name__} takes L2 terms so, not {f.name}")
         with_roles = copy.copy(problem)

@@ -71,7 +71,7 @@ class _EM(Solver):
     def _theorem(self, p: SplitParts) -> Verdict:
         if len(p.blocks) > 1:
             return Verdict(False, "ordered subsets end in a cycle unless the data are consistent; MLEM has a theorem")
-        if not getattr(p.blocks[0].A, "nonnegative", False):
+        if not p.blocks[0].A.nonnegative:
             return Verdict(False, f"{p.blocks[0].A.name} is not known to be non-negative, as EM's theorem asks")
         return Verdict(True, "A, b, r >= 0 and u_0 > 0 (Vardi, Shepp and Kaufman 1985; Lange and Carson 1984)")
 

@@ -46,7 +46,7 @@ def split(problem: Problem, n: int, takes: tuple[str, ...], who: str) -> SplitPa
         "subsets": [f"{n} of {D.name}"],
         **{role: [v for v in p.labels[role] if v != "Zero"] for role in p.labels},
     }
-    if n > 1 and not hasattr(D.A, "subsets"):
+    if n > 1 and not D.A.has_subsets:
         raise ValueError(f"{D.A.name} has no subsets; {who} expects an operator with a method subsets(n)")
     if n > 1 and n > D.A.dimsd[0]:
         raise ValueError(f"{who} is to take {n} subsets; expected at most one for each of the {D.A.dimsd[0]} views")

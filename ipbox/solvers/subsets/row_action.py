@@ -108,7 +108,7 @@ class Kaczmarz(_Algebraic):
             raise ValueError(f"order is {self.order!r}; expected 'interleaved', 'sequential' or 'random'")
 
     def _n_blocks(self, problem: Problem) -> int:
-        A = getattr(problem.fidelity, "A", None)
+        A = problem.fidelity and problem.fidelity.A
         if self.blocks is not None or A is None:
             return self.blocks or 1
         return A.dimsd[0] if row_weights.is_known(A) else min(20, A.dimsd[0])
@@ -230,7 +230,7 @@ class Cimmino(_Simultaneous):
 
     def prepare(self, problem: Problem) -> Parts:
         p = super().prepare(problem)
-        if not hasattr(problem.fidelity.A, "subsets"):
+        if not problem.fidelity.A.has_subsets:
             raise ValueError(f"{problem.fidelity.A.name} has no subsets; Cimmino expects an operator with subsets(n)")
         return p
 

@@ -13,7 +13,7 @@ from ipbox.solvers.core.problem import Parts
 
 def is_known(A: Operator) -> bool:
     """Whether sums of |a_ij| are at hand: of a matrix, or of an operator without negative entries."""
-    return isinstance(A, MatrixOperator) or getattr(A, "nonnegative", False)
+    return isinstance(A, MatrixOperator) or A.nonnegative
 
 
 def has_estimates(blocks: list[Operator]) -> bool:
@@ -61,14 +61,14 @@ def of_equations(A: Operator, p: Parts) -> Any:
 
 def _block_norm(A: Operator, p: Parts) -> float:
     """‖A‖, for a non-negative block a bound: ‖A A*‖ <= max_i (A A* 1)_i (Collatz and Wielandt)."""
-    if not getattr(A, "nonnegative", False):
+    if not A.nonnegative:
         return A.norm()
     bound = A.apply(A.apply_adjoint(p.xp.ones(tuple(A.dimsd), dtype=A.dtype_out))).max()
     return float(bound) ** 0.5 * (1 + 1e-5)  # room for rounding
 
 
 def _nonnegative(blocks: list[Operator]) -> bool:
-    return all(getattr(A, "nonnegative", False) for A in blocks)
+    return all(A.nonnegative for A in blocks)
 
 
 def _sums(A: Operator, p: Parts) -> tuple[Array, Array]:

@@ -80,16 +80,16 @@ class _VarianceReduced(ForwardBackward):
             return Verdict(False, f"{p.prox.name} is implicit: it may be no proximal operator of a convex functional")
         self._step_size(p)
         D = p.problem.fidelity
-        if hasattr(D, "L_holds_on") and not (isinstance(p.prox, Box) and p.prox.lo >= 0 and _nonnegative(D)):
+        if D.L_holds_on is not None and not (isinstance(p.prox, Box) and p.prox.lo >= 0 and _nonnegative(D)):
             reason = f"the Lipschitz constant of {D.name} holds where {D.L_holds_on}, which iterates may leave"
             return Verdict(False, reason)
-        if any(getattr(getattr(f, "A", None), "norm_kind", "exact") == "estimate" for f in p.problem.terms):
+        if any(isinstance(f, Fidelity) and f.A is not None and f.A.norm_kind == "estimate" for f in p.problem.terms):
             return Verdict(False, "an operator's norm is only an estimate, so the bound on τ is not proved")
         return Verdict(True, f"f_i, g convex, τ <= 1/({self.bound[0]} n max L_i), in expectation ({self.bound[1]})")
 
 
 def _nonnegative(D: Fidelity) -> bool:
-    return getattr(D.A, "nonnegative", False)
+    return D.A is not None and D.A.nonnegative
 
 
 @dataclass(frozen=True)
