@@ -47,7 +47,7 @@ def _install_standin() -> None:
             "numba is already imported: run with NUMBA_ENABLE_CUDASIM=1 in the environment"
         )
     os.environ |= {"NUMBA_ENABLE_CUDASIM": "1", "CUPY_PYLOPS": "1"}
-    import standin
+    from tests import standin
 
     standin.install()
 

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import ipbox
-from ipbox import parallel
 
 PACKAGES = ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib")
 PACKAGES += ("pydicom", "nibabel", "pynrrd")  # of the extra io
 
 
 def info(args: argparse.Namespace) -> None:
+    from ipbox import parallel
     from ipbox.problems.truths import datasets
 
     print(f"ipbox {ipbox.__version__} in {Path(ipbox.__file__).parent}")

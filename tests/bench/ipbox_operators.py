@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +10,10 @@ import ipbox as ip
 
 from .common import parallel_angles
 
-TESTS = str(Path(__file__).resolve().parents[1])
-
 
 def _registry() -> tuple[list[Any], Any]:
     """The cases, and what the contracts share."""
-    if TESTS not in sys.path:
-        sys.path.insert(0, TESTS)
-    from contracts import registry_operators, support
+    from tests.contracts import registry_operators, support
 
     return registry_operators.CASES, support
 

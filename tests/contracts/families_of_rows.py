@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.registry_solvers import DIMS, LAM, Family, Matrix, dense
 
 import ipbox as ip
 from ipbox.operators.core.subsets import OrderedSubsets
 from ipbox.operators.tomography.ray import check_subset
+from tests.contracts.registry_solvers import DIMS, LAM, Family, Matrix, dense
 
 ROWS = 40  # in subsets of one shape for 4, 8 and 20
 

@@ -6,10 +6,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.registry_functionals import DIMS, FunctionalCase, array, lacking
 
 from ipbox.functionals import KL, Functional, Huber, L1Data, PoissonTransmission, WeightedL2
 from ipbox.operators import Gradient, as_operator
+from tests.contracts.registry_functionals import DIMS, FunctionalCase, array, lacking
 
 AFTER_A = ("prox", "prox_conj", "conj")
 

@@ -6,10 +6,10 @@ from types import ModuleType
 
 import numpy as np
 import pyproximal
-from contracts.registry_functionals import DIMS, FunctionalCase, array, foreign, lacking, simple
 
 from ipbox.functionals import L1, L2, L21, Box, Composition, Functional, L2Box, NonNegative, Sum, Zero
 from ipbox.operators import Gradient, Identity, as_operator
+from tests.contracts.registry_functionals import DIMS, FunctionalCase, array, foreign, lacking, simple
 
 
 def l2_matrix(dtype: np.dtype, xp: ModuleType) -> Functional:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from contracts.registry_functionals import FunctionalCase, array, lacking
-
 from ipbox.functionals import Functional, Quadratic
 from ipbox.operators import as_operator
+from tests.contracts.registry_functionals import FunctionalCase, array, lacking
 
 
 def quadratic(dtype: Any, xp: ModuleType) -> Functional:

@@ -6,7 +6,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.registry_functionals import DIMS, FunctionalCase, array, lacking, simple
 
 from ipbox.functionals import (
     Affine,
@@ -21,6 +20,7 @@ from ipbox.functionals import (
     WaveletL1,
 )
 from ipbox.operators import as_operator
+from tests.contracts.registry_functionals import DIMS, FunctionalCase, array, lacking, simple
 
 LABELS = np.array([[0, 0, 1], [1, 2, -1], [2, 2, 0], [3, 3, -1]])
 

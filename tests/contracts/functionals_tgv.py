@@ -6,9 +6,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.registry_functionals import FunctionalCase, accuracy, lacking
 
 from ipbox.functionals import TGV, Functional
+from tests.contracts.registry_functionals import FunctionalCase, accuracy, lacking
 
 
 def loose(dtype: np.dtype, xp: ModuleType) -> float:

@@ -6,9 +6,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.registry_functionals import DIMS, FunctionalCase, accuracy, array, lacking
 
 from ipbox.functionals import TV, DirectionalTV, Functional, InfConvTV, SmoothedTV
+from tests.contracts.registry_functionals import DIMS, FunctionalCase, accuracy, array, lacking
 
 
 def tv(name: str, dims: tuple[int, ...] = DIMS, **options: Any) -> FunctionalCase:

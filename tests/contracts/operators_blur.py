@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.case import OperatorCase
 
 from ipbox.operators import Blur, GaussianBlur, VaryingBlur
 from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf
 from ipbox.operators.images.varying_blur import interpolation_weights
+from tests.contracts.case import OperatorCase
 
 DIMS = (7, 9)
 RNG = np.random.default_rng(8)

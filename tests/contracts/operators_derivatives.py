@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.case import OperatorCase
-
 from ipbox.backend import complex_dtype
 from ipbox.operators import FiniteDifference, Gradient, Operator, SymmetrisedGradient
+from tests.contracts.case import OperatorCase
 
 SCHEMES = ("forward", "backward", "central")
 

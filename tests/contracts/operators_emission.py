@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.case import OperatorCase
 
 from ipbox.operators import PET, JosephTransform
+from tests.contracts.case import OperatorCase
 
 DIMS = (7, 5)
 VIEWS = np.arange(6) * (math.pi / 6) + 0.1  # few: simulated kernels are slow

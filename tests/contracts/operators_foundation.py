@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.case import OperatorCase
 
 from ipbox.backend import complex_dtype
 from ipbox.operators import (
@@ -25,6 +24,7 @@ from ipbox.operators import (
     VStack,
     as_operator,
 )
+from tests.contracts.case import OperatorCase
 
 DIMS = (7, 5)
 VIEWS = np.arange(23) * (math.pi / 23)

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from contracts.case import OperatorCase
 
 from ipbox.operators import FanBeamTransform, JosephTransform
+from tests.contracts.case import OperatorCase
 
 DIMS = (7, 5)
 VIEWS = np.arange(7) * (math.pi / 7)

@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.case import OperatorCase
 
 from ipbox.backend import complex_dtype
 from ipbox.operators import CartesianMRI, CoilSensitivities, FourierTransform
 from ipbox.problems.measuring.coils import simulate_sensitivities
+from tests.contracts.case import OperatorCase
 
 DIMS = (7, 5)
 

@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from contracts.case import OperatorCase
 
 from ipbox.backend import complex_dtype
 from ipbox.operators import NonCartesianMRI, NonCartesianNormal
 from ipbox.problems.measuring.trajectories import radial_trajectory, spiral_trajectory
+from tests.contracts.case import OperatorCase
 
 DIMS = (7, 5)
 RADIAL = radial_trajectory(5, 9, DIMS)

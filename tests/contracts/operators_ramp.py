@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
-from contracts.case import OperatorCase
 
 from ipbox.operators import RayTransform
 from ipbox.operators.tomography.ramp import RampFilter
+from tests.contracts.case import OperatorCase
 
 
 def ramp(dtype: np.dtype, xp: ModuleType) -> RampFilter:

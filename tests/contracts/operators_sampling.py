@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from contracts.case import OperatorCase
 
 from ipbox.backend import complex_dtype
 from ipbox.operators import Downsampling, GaussianMeasurements, Mask, Sampling
+from tests.contracts.case import OperatorCase
 
 RNG = np.random.default_rng(11)
 CHOSEN = RNG.random((7, 5)) < 0.4

@@ -6,10 +6,10 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from contracts.case import OperatorCase
 
 from ipbox.backend import complex_dtype
 from ipbox.learned.bridge.torch_operator import TorchOperator
+from tests.contracts.case import OperatorCase
 
 
 def convolution(dtype: np.dtype, xp: ModuleType) -> TorchOperator:

@@ -8,7 +8,6 @@ import numpy as np
 import pylops
 import scipy.sparse
 import scipy.sparse.linalg
-from contracts.case import OperatorCase
 
 from ipbox import backend
 from ipbox.backend import complex_dtype
@@ -22,6 +21,7 @@ from ipbox.operators import (
     as_operator,
     operator,
 )
+from tests.contracts.case import OperatorCase
 
 
 def matrix(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:

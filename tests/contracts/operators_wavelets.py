@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.case import OperatorCase
-
 from ipbox.backend import complex_dtype
 from ipbox.operators import Wavelet
+from tests.contracts.case import OperatorCase
 
 
 def wavelet(name: str, *args) -> OperatorCase:

@@ -84,7 +84,7 @@ def simple(
 def cases() -> list[FunctionalCase]:
     """The lists ``CASES`` of the files ``functionals_*.py`` beside this one."""
     files = sorted(Path(__file__).parent.glob("functionals_*.py"))
-    return [case for file in files for case in import_module(f"contracts.{file.stem}").CASES]
+    return [case for file in files for case in import_module(f"tests.contracts.{file.stem}").CASES]
 
 
 @functools.cache

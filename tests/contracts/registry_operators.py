@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from contracts.case import OperatorCase
+from tests.contracts.case import OperatorCase
 
 FILES = sorted(Path(__file__).parent.glob("operators_*.py"))
-CASES: list[OperatorCase] = [case for file in FILES for case in import_module(f"contracts.{file.stem}").CASES]
+CASES: list[OperatorCase] = [case for file in FILES for case in import_module(f"tests.contracts.{file.stem}").CASES]

@@ -138,7 +138,7 @@ class Case:
 def cases() -> list[Case]:
     """The lists ``CASES`` of the files ``solvers_*.py`` beside this one."""
     files = sorted(Path(__file__).parent.glob("solvers_*.py"))
-    return [case for file in files for case in import_module(f"contracts.{file.stem}").CASES]
+    return [case for file in files for case in import_module(f"tests.contracts.{file.stem}").CASES]
 
 
 def one_each() -> list[Case]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import scipy.optimize
-from contracts.registry_solvers import LAM, Case, Family, dense, operator
 
 import ipbox as ip
+from tests.contracts.registry_solvers import LAM, Case, Family, dense, operator
 
 ROWS, COLUMNS = 8, 12  # fewer data than unknowns
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.families_of_rows import COUNTS
-from contracts.registry_solvers import Case
-
 import ipbox as ip
+from tests.contracts.families_of_rows import COUNTS
+from tests.contracts.registry_solvers import Case
 
 CASES = [
     Case(ip.MLEM(), COUNTS, 45),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contracts.registry_solvers import LASSO, NONNEG, RIDGE, STEP, Case
-
 import ipbox as ip
+from tests.contracts.registry_solvers import LASSO, NONNEG, RIDGE, STEP, Case
 
 CASES = [
     Case(ip.GradientDescent(), RIDGE, 120, True, ip.GradientDescent(tau=10.0)),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.families_of_rows import CONSISTENT
-from contracts.registry_solvers import Case
-
 import ipbox as ip
+from tests.contracts.families_of_rows import CONSISTENT
+from tests.contracts.registry_solvers import Case
 
 CASES = [
     Case(ip.Kaczmarz(), CONSISTENT, 15),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contracts.registry_solvers import LAM, RIDGE, Case, Family, dense, operator
-
 import ipbox as ip
+from tests.contracts.registry_solvers import LAM, RIDGE, Case, Family, dense, operator
 
 # Tikhonov's weight is the solver's own
 LEAST_SQUARES = Family(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from contracts.registry_solvers import DIMS, LAM, LASSO, NONNEG, RIDGE, STEP, Case, Family, dense
 
 import ipbox as ip
+from tests.contracts.registry_solvers import DIMS, LAM, LASSO, NONNEG, RIDGE, STEP, Case, Family, dense
 
 
 def soft(b: np.ndarray, t: float) -> np.ndarray:

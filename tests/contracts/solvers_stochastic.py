@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.families_of_rows import SPLIT_RIDGE
-from contracts.registry_solvers import Case
-
 import ipbox as ip
+from tests.contracts.families_of_rows import SPLIT_RIDGE
+from tests.contracts.registry_solvers import Case
 
 CASES = [
     Case(ip.SPDHG(subsets=4), SPLIT_RIDGE, 650, True),

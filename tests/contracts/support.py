@@ -77,7 +77,7 @@ def public_classes(module: ModuleType, base: type) -> set[type]:
 @contextmanager
 def stays_on_device() -> Iterator[None]:
     """Nothing is copied between host and device meanwhile; only the stand-in for CuPy keeps a record."""
-    log = sys.modules.get("standin.transfers")
+    log = sys.modules.get("tests.standin.transfers")
     if log is not None:
         log.clear_transfers()
     yield

@@ -7,12 +7,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from contracts.registry_functionals import FLOAT64, FunctionalCase, cases, domain, make, with_
-from contracts.support import assert_close, draw, freeze, host, public_classes, real_dot
 
 from ipbox import functionals
 from ipbox.functionals import Functional
 from ipbox.operators import Identity
+from tests.contracts.registry_functionals import FLOAT64, FunctionalCase, cases, domain, make, with_
+from tests.contracts.support import assert_close, draw, freeze, host, public_classes, real_dot
 
 
 def test_every_class_is_listed() -> None:

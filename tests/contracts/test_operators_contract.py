@@ -8,14 +8,24 @@ from types import ModuleType
 import numpy as np
 import pylops
 import pytest
-from contracts.case import OperatorCase
-from contracts.registry_operators import CASES
-from contracts.support import assert_close, dense, dot_test, draw, eps, freeze, host, public_classes, stays_on_device
 
 from ipbox import operators
 from ipbox.learned import TorchOperator
 from ipbox.operators import Operator
 from ipbox.operators.tomography.ramp import RampFilter
+from tests.contracts.case import OperatorCase
+from tests.contracts.registry_operators import CASES
+from tests.contracts.support import (
+    assert_close,
+    dense,
+    dot_test,
+    draw,
+    eps,
+    freeze,
+    host,
+    public_classes,
+    stays_on_device,
+)
 
 DOT_TEST = {"float32": 1e-5, "float64": 1e-10}
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts.registry_functionals import FLOAT64, FunctionalCase, domain, make, with_
-from contracts.support import assert_close, draw, host, real_dot
 
 from ipbox import functionals
+from tests.contracts.registry_functionals import FLOAT64, FunctionalCase, domain, make, with_
+from tests.contracts.support import assert_close, draw, host, real_dot
 
 STEPS = (0.3, 2.0)
 

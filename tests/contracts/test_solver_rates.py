@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from contracts.registry_solvers import operator
 
 import ipbox as ip
+from tests.contracts.registry_solvers import operator
 
 N = 60
 

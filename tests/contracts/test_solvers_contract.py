@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contracts.registry_solvers import LAM, NONNEG, RIDGE, Case, Family, cases, one_each, operator
 
 import ipbox as ip
 import ipbox.solvers
 from ipbox.backend import to_host
+from tests.contracts.registry_solvers import LAM, NONNEG, RIDGE, Case, Family, cases, one_each, operator
 
-TESTS = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 every_case = pytest.mark.parametrize("case", cases(), ids=lambda case: case.id)
 every_solver = pytest.mark.parametrize("case", one_each(), ids=lambda case: case.id)
@@ -160,7 +160,7 @@ def test_looking_at_a_run_does_not_change_it(case: Case, xp: Any) -> None:
 _IN_A_NEW_PROCESS = """
 import sys
 import numpy as np, ipbox as ip
-from contracts.registry_solvers import one_each
+from tests.contracts.registry_solvers import one_each
 for case in one_each():
     problem = case.family.problem(case.family.draw(np, "float32"), np, "float32")
     folder = sys.argv[1] + "/" + case.id
@@ -171,7 +171,7 @@ for case in one_each():
 def test_goes_on_in_a_new_process(tmp_path: Path) -> None:
     for case in one_each():
         run(case, posed(case, np, np.float32)[0], 4).state.save(tmp_path / f"{case.id}-4.npz")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", _IN_A_NEW_PROCESS, str(tmp_path)]
     subprocess.run(command, env=environment, check=True, timeout=120)
     for case in one_each():
@@ -228,7 +228,6 @@ def test_a_step_allocates_no_array(case: Case) -> None:
 def test_no_image_leaves_the_device(case: Case) -> None:
     """The stand-in's log of transfers: nothing but numbers, and those only where a step needs them."""
     import cupy
-
     import standin
 
     problem, _, _ = posed(case, cupy, np.float32)

@@ -1,4 +1,4 @@
-"""What the stand-in promises, one function per rule; ``python -m standin.checks`` runs them and prints JSON.
+"""What the stand-in promises, one function per rule; ``python -m tests.standin.checks`` runs them and prints JSON.
 
 They run in a process of their own, because the stand-in must not leak into tests on NumPy arrays.
 """
@@ -15,7 +15,7 @@ import warnings
 
 import numpy as np
 
-from standin import clear_transfers, host, install, transfers
+from tests.standin import clear_transfers, host, install, transfers
 
 
 def refused(kind, call, *words):

@@ -1,0 +1,260 @@
+"""Parametric terms from torch against the hand-written derivatives of smoothed TV, and in bilevel learning."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+import ipbox as ip
+from ipbox.bilevel import HOAG, BilevelProblem, LowerLevel, SmoothedTVRegulariser, TorchTerm, hypergradient, learn
+from ipbox.bilevel.terms.torch_term import TorchEnergy
+from tests.contracts.support import assert_close, draw, stays_on_device
+
+DIMS, THETA = (6, 5), np.array([-0.3, -1.0, -0.7])
+
+
+def smoothed_tv(u: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """α Σ √(|Du|² + ν²) + (ξ/2) ‖u‖², θ the log10 of α, ξ and ν."""
+    alpha, xi, nu = 10**theta
+    d = torch.zeros(2, *u.shape, dtype=u.dtype, device=u.device)
+    d[0, ..., 1:] = u.diff(dim=-1)
+    d[1, :, 1:] = u.diff(dim=-2)
+    s = ((d * d.conj()).real.sum(0) + nu**2).sqrt()
+    return alpha * s.sum((1, 2)) + 0.5 * xi * (u * u.conj()).real.sum((1, 2))
+
+
+def term(**options) -> TorchTerm:
+    options = {"mu": lambda theta: 10.0 ** theta[1]} | options
+    return TorchTerm(smoothed_tv, DIMS, ("alpha", "xi", "nu"), **options)
+
+
+class Experts(torch.nn.Module):
+    """Σ_k softplus-like experts of a convolution, with a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.filters = torch.nn.Parameter(torch.randn(2, 1, 3, 3, generator=generator))
+        self.log_weight = torch.nn.Parameter(torch.tensor(-1.0))
+        self.register_buffer("nu", torch.tensor(0.5))
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        t = torch.nn.functional.conv2d(u[:, None], self.filters)
+        return self.log_weight.exp() * (t.square() + self.nu**2).sqrt().sum((1, 2, 3))
+
+
+def draws(dtype: str = "float64", xp: ModuleType = np) -> tuple:
+    rng = np.random.default_rng(3)
+    return tuple(draw(rng, (3, *DIMS), dtype, xp) for _ in range(2))
+
+
+# ---------------------------------------------------------------- derivatives
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_agrees_with_hand_written_derivatives(dtype: str, xp: ModuleType) -> None:
+    u, v = draws(dtype, xp)
+    own, other = term(), SmoothedTVRegulariser(DIMS)
+    f, g = own.functional(THETA), other.functional(THETA)
+    d = np.array([0.3, -1.0, 0.5])
+    with stays_on_device():
+        made = f.grad(u), f.hessian_apply(u, v), own.mixed_apply(THETA, u, d)
+    for one, expected in zip(made, (g.grad(u), g.hessian_apply(u, v), other.mixed_apply(THETA, u, d)), strict=True):
+        assert_close(one, expected, factor=256)
+    rtol = 1e-5 if np.finfo(dtype).dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(f.value(u, batch=True), g.value(u, batch=True), rtol=rtol)
+    assert f.value(u) == pytest.approx(g.value(u), rel=rtol)
+    B, expected = own.mixed(THETA, u, v), other.mixed(THETA, u, v)
+    assert B.dtype == np.float64 and B.shape == (3, 3)
+    np.testing.assert_allclose(B, expected, rtol=0, atol=10 * rtol * abs(expected).max())
+
+
+def test_a_single_image_and_flat_ones() -> None:
+    u, v = (x[0].copy() for x in draws())
+    f, g = term().functional(THETA), SmoothedTVRegulariser(DIMS).functional(THETA)
+    assert f.value(u) == pytest.approx(g.value(u), rel=1e-12)
+    np.testing.assert_allclose(f.grad(u.ravel()), g.grad(u).ravel(), atol=1e-13)
+    np.testing.assert_allclose((3.0 * f).hessian_apply(u, v), 3 * g.hessian_apply(u, v), atol=1e-12)
+    out = np.empty_like(u)
+    f.grad(u, out=out)
+    np.testing.assert_array_equal(out, f.grad(u))
+
+
+def test_derivatives_of_a_module() -> None:
+    """Central differences with step 1e-5; the parameters of the module are θ."""
+    net = Experts()
+    own = TorchTerm(net, DIMS)
+    assert own.names[0] == "filters[0, 0, 0, 0]" and own.names[-1] == "log_weight" and len(own.names) == 19
+    theta, (u, v), h = own.initial(), draws(), 1e-5
+    assert theta[-1] == -1.0 and theta[0] == pytest.approx(float(net.filters.detach()[0, 0, 0, 0]))
+    f, d = own.functional(theta), np.random.default_rng(1).standard_normal(19)
+    with torch.no_grad():
+        np.testing.assert_allclose(f.value(u, batch=True), net.double()(torch.tensor(u)).numpy(), rtol=1e-12)
+    slope = (f.value(u + h * v, batch=True) - f.value(u - h * v, batch=True)) / (2 * h)
+    np.testing.assert_allclose((f.grad(u) * v).sum(axis=(1, 2)), slope, rtol=1e-8)
+    change = (f.grad(u + h * v) - f.grad(u - h * v)) / (2 * h)
+    np.testing.assert_allclose(f.hessian_apply(u, v), change, atol=1e-7)
+    ends = [own.functional(theta + s * h * d).grad(u) for s in (1, -1)]
+    Bd = own.mixed_apply(theta, u, d)
+    np.testing.assert_allclose(Bd, (ends[0] - ends[1]) / (2 * h), atol=1e-7)
+    np.testing.assert_allclose(own.mixed(theta, u, v) @ d, (Bd * v).sum(axis=(1, 2)), rtol=1e-10)
+
+
+def test_a_module_is_copied_and_its_copy_left_alone() -> None:
+    net = Experts()
+    own = TorchTerm(net, DIMS)
+    theta, (u, _) = own.initial(), draws("float32")
+    expected = own.functional(theta).grad(u)
+    with torch.no_grad():
+        net.filters.zero_()
+    np.testing.assert_array_equal(own.functional(theta).grad(u), expected)
+    assert net.training and net.filters.grad is None and np.array_equal(own.initial(), theta)
+
+
+def test_parts_that_do_not_depend_on_theta_or_u() -> None:
+    u, v = draws()
+    linear = TorchTerm(lambda u, theta: theta[0] * u.sum((1, 2)) + theta[1] * 3.0, DIMS, ("a", "b"))
+    theta = np.array([2.0, 1.0])
+    f = linear.functional(theta)
+    assert not f.hessian_apply(u, v).any() and (f.grad(u) == 2.0).all() and f.L == 0.0
+    np.testing.assert_allclose(linear.mixed(theta, u, v), np.stack([v.sum(axis=(1, 2)), np.zeros(3)], axis=1))
+    assert (linear.mixed_apply(theta, u, np.array([0.0, 1.0])) == 0.0).all()
+
+
+def test_the_images_are_left_alone() -> None:
+    u, v = draws()
+    before = u.copy()
+    own = TorchTerm(lambda u, theta: theta[0] * u.mul_(2.0).square().sum((1, 2)), DIMS, ("a",))
+    own.functional(np.ones(1)).value(u)
+    np.testing.assert_array_equal(u, before)
+    u.flags.writeable = v.flags.writeable = False
+    term().functional(THETA).hessian_apply(u, v), term().mixed(THETA, u, v)
+
+
+# ---------------------------------------------------------------- constants
+
+
+def test_constants() -> None:
+    """The estimate lies between ‖∇²R(0)‖ and 1.1 times the proved bound."""
+    f, g = term().functional(THETA), SmoothedTVRegulariser(DIMS).functional(THETA)
+    assert isinstance(f, TorchEnergy) and f.mu == g.mu
+    dense = np.stack([g.hessian_apply(np.zeros((1, *DIMS)), e.reshape(1, *DIMS)).ravel() for e in np.eye(30)])
+    assert np.linalg.norm(dense, 2) <= f.L <= 1.1 * g.L
+    assert (2.0 * f).L == 2 * f.L and (2.0 * f).mu == 2 * f.mu
+    assert term(L=7.0).functional(THETA).L == 7.0
+    assert term(L=lambda theta: 10 ** theta[0], mu=0.1).functional(THETA).L == 10 ** THETA[0]
+
+
+def test_an_estimate_is_kept_for_its_theta() -> None:
+    own = term()
+    first = own.functional(THETA).L
+    calls, curvature = [], own.energy.curvature
+    own.energy.curvature = lambda *args: calls.append(1) or curvature(*args)
+    assert own.functional(THETA).L == first and not calls
+    assert own.functional(THETA + 0.1).L != first and calls == [1]
+
+
+def test_an_estimate_that_torch_would_spoil() -> None:
+    """The second derivative of z.abs().square() at 0 is 0 to torch."""
+    E = TorchTerm(lambda u, theta: theta[0] * u.abs().square().sum((1, 2)), DIMS, ("a",))
+    assert E.functional(np.ones(1)).L == pytest.approx(2.2)
+
+
+# ---------------------------------------------------------------- bilevel learning
+
+
+def pairs() -> tuple[np.ndarray, np.ndarray]:
+    u = np.zeros((3, *DIMS))
+    u[:, 2:4, 1:3] = 1.0
+    return u, u + 0.1 * np.random.default_rng(0).standard_normal(u.shape)
+
+
+def problem(R, xp: ModuleType = np) -> BilevelProblem:
+    u, b = map(xp.asarray, pairs())
+    return BilevelProblem(u, LowerLevel(None, b, R))
+
+
+def test_hypergradient() -> None:
+    """That of the hand-written term, and central differences."""
+    own, other = problem(term()), problem(SmoothedTVRegulariser(DIMS))
+    h, expected = (hypergradient(p.evaluator(), THETA, 1e-9) for p in (own, other))
+    np.testing.assert_allclose(h.z, expected.z, rtol=0, atol=h.bound + expected.bound)
+    assert expected.bound < 1e-5 * np.linalg.norm(expected.z)
+    assert h.bound_kind == "estimated" and expected.bound_kind == "certified"
+    step = 1e-3
+    for i, e in enumerate(np.eye(3)):
+        f = [own.evaluator().evaluate(THETA + s * step * e, 1e-10).f for s in (1, -1)]
+        assert h.z[i] == pytest.approx((f[0] - f[1]) / (2 * step), rel=1e-4)
+
+
+def test_learning_the_parameters_of_a_module() -> None:
+    """Two steps from a module's own parameters lower the objective."""
+    found = learn(pairs(), TorchTerm(Experts(), DIMS), HOAG(), iterations=2)
+    start = found.problem.evaluator().evaluate(found.problem.lower.initial(), 1e-4)
+    assert found.f + found.bound < 0.5 * (start.f - start.bound)
+
+
+def test_on_the_device(xp: ModuleType) -> None:
+    """The hypergradient on device arrays is that on NumPy's."""
+    z, expected = (hypergradient(problem(term(), library).evaluator(), THETA, 1e-6).z for library in (xp, np))
+    np.testing.assert_allclose(z, expected, rtol=1e-4)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def function(u, theta):
+    return theta[0] * u.square().sum((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "why"),
+    [
+        (lambda: TorchTerm(3, DIMS, ("a",)), TypeError, "energy is 3; expected a torch module"),
+        (lambda: TorchTerm(Experts, DIMS, ("a",)), TypeError, "energy is <class"),
+        (lambda: TorchTerm(function, DIMS), TypeError, "names is None; expected a tuple of strings"),
+        (lambda: TorchTerm(function, DIMS, "ab"), TypeError, "names is 'ab'"),
+        (lambda: TorchTerm(function, DIMS, ()), ValueError, "energy has no parameters"),
+        (lambda: TorchTerm(torch.nn.Identity(), DIMS), ValueError, "energy has no parameters"),
+        (lambda: TorchTerm(Experts(), DIMS, ("a",)), ValueError, "names is .*; expected None"),
+        (lambda: TorchTerm(function, (0, 3), ("a",)), ValueError, "dims is"),
+        (lambda: TorchTerm(function, DIMS, ("a",), mu=-1.0), ValueError, "mu is -1.0"),
+        (lambda: TorchTerm(function, DIMS, ("a",), L="big"), ValueError, "L is 'big'"),
+        (lambda: TorchTerm(function, DIMS, ("a",), initial=[1.0, 2.0]), ValueError, "initial has shape"),
+    ],
+)
+def test_refused(make, error, why: str) -> None:
+    with pytest.raises(error, match=f"^{why}"):
+        make()
+
+
+def test_what_an_energy_must_give() -> None:
+    u, _ = draws()
+    for energy, error, why in (
+        (lambda u, theta: theta[0] * u.sum(), ValueError, r"energy gave shape \(\); expected a tensor of shape \(3,\)"),
+        (lambda u, theta: theta[0] * u, ValueError, r"energy gave shape \(3, 6, 5\)"),
+        (lambda u, theta: 1.0, ValueError, "energy gave float"),
+        (lambda u, theta: 1j * u.sum((1, 2)), TypeError, "energy gave torch.complex128; expected real"),
+    ):
+        with pytest.raises(error, match=f"^{why}"):
+            TorchTerm(energy, DIMS, ("a",)).functional(np.ones(1)).value(u)
+    with pytest.raises(ValueError, match="^mu is nan"):
+        term(mu=lambda theta: np.nan).functional(THETA)
+    with pytest.raises(ValueError, match="^L is inf"):
+        term(L=lambda theta: np.inf).functional(THETA).L  # noqa: B018
+
+
+def test_bounds_that_do_not_fit_are_found_by_the_lower_level() -> None:
+    with pytest.raises(ValueError, match="expected 0 < μ <= L"):
+        LowerLevel(
+            ip.as_operator(np.zeros((4, 30))), np.zeros((1, 4)), TorchTerm(function, (30,), ("a",), L=1.0)
+        ).constants(np.ones(1))
+
+
+def test_gradients_in_inference_mode() -> None:
+    term = TorchTerm(lambda u, theta: theta[0] * u.square().sum(1), (4,), ("a",)).functional(np.array([1.0]))
+    with torch.inference_mode():
+        np.testing.assert_allclose(term.grad(np.ones((1, 4))), 2.0)
