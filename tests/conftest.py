@@ -64,8 +64,10 @@ def _require_gpu() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     device = config.getoption("device")
-    kept = [item for item in items if _belongs(item, device)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    kept, left = [], []
+    for item in items:
+        (kept if _belongs(item, device) else left).append(item)
+    config.hook.pytest_deselected(items=left)
     items[:] = kept
     for item in items:
         if device == "standin" and _is_minimisation(item):
