@@ -7,13 +7,22 @@ READY := $(VENV)/.ready
 # first, and pinned: what pip would choose by itself may bring gigabytes of CUDA libraries
 TORCH ?= torch==2.13.0
 
-.PHONY: help venv demo test test-slow lint bench bench-bilevel experiments-learned clean distclean
+# `make gpu-bundle` gathers wheels for the Python and the CUDA of the machine with the GPU
+GPU_PYTHON_VERSION ?= 3.12
+GPU_CUDA ?= 13
+
+.PHONY: help venv demo test test-slow test-gpu gpu-bundle lint docs mutants coverage bench bench-bilevel \
+        experiments-learned clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       CT, a measured sinogram, fan beam, PET, MRI, deblurring, learning; pictures in build/"
 	@echo "make test       all tests but the slow ones: on NumPy, then on the stand-in for CuPy"
 	@echo "make test-slow  all tests"
+	@echo "make test-gpu   the device tests and a short benchmark on a GPU, without a network, in 8 minutes"
+	@echo "make gpu-bundle what that needs beside CuPy, in one file; GPU_PYTHON_VERSION=3.12 GPU_CUDA=13"
+	@echo "make mutants    how many of 300 seeded faults the tests find (hours); make coverage: lines and branches"
+	@echo "make docs       fill the tables of README.md and docs/ with what their commands print"
 	@echo "make lint       ruff"
 	@echo "make bench      ipbox against its peers, in an environment of their own; build/bench.json"
 	@echo "make bench-bilevel  the required figures of bilevel learning, beside the measured ones"
@@ -60,6 +69,25 @@ test-slow: $(READY)
 	$(PY) -m pytest -n auto -m ""
 	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto -m "" --device=standin tests
 
+# runs on a machine with a GPU, with its own Python: no .venv, no network
+test-gpu:
+	@set -e; for p in $(PYTHON) python3; do if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then exec $$p -m tests.gpu; fi; done; echo "ipbox needs Python 3.11 or newer; tried: $(PYTHON)" >&2; exit 1
+
+gpu-bundle: $(READY)
+	$(PY) -m tests.gpu_bundle --python-version $(GPU_PYTHON_VERSION) --cuda $(GPU_CUDA)
+
+docs: $(READY)
+	$(PY) -m tests.docs
+
+mutants: $(READY)
+	@$(PY) -m pip install --disable-pip-version-check --quiet '.[mutants]'
+	$(PY) -m tests.mutants
+
+coverage: $(READY)
+	@$(PY) -m pip install --disable-pip-version-check --quiet '.[mutants]'
+	$(PY) -m pytest -n auto --cov=ipbox --cov-branch --cov-report=term:skip-covered --cov-report=json:build/coverage.json
+
 lint: $(READY)
 	$(PY) -m ruff check .
 
@@ -82,4 +110,4 @@ clean:
 	find ipbox tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) .venv-peers ipbox.egg-info
+	rm -rf $(VENV) .venv-peers .venv-gpu .gpu-bundle.tar.xz ipbox.egg-info

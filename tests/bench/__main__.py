@@ -15,6 +15,7 @@ from typing import Any
 
 from . import machine
 from .registry import Figure, Row, select
+from .report import publish
 from .session import BUILD, ROOT, Session
 
 
@@ -51,6 +52,8 @@ def main(argv: list[str] | None = None) -> int:
         "repeats": args.repeats, "quick": args.quick, "rows": results,
     }  # fmt: skip
     args.out.write_text(json.dumps(report, indent=1))
+    told = [{**r, "asked": asked(r), "value": r["measured"]} for r in results]
+    publish("make bench", told, whole=not args.patterns and not args.quick and args.repeats >= 5 and quiet.quiet)
     print(f"\n{len(results) - len(short)} of {len(results)} rows ok{'; short: ' if short else ''}{', '.join(short)}")
     return 1 if short else 0
 
@@ -88,9 +91,13 @@ def attempt(r: Row, session: Session) -> dict[str, Any]:
 
 
 def requirement(r: Row) -> str:
-    if r.required is None:
-        return "-"
-    return f"{'>=' if r.compare == 'min' else '<='} {r.required:g} {r.unit}".strip()
+    return asked({"required": r.required, "compare": r.compare, "unit": r.unit}) or "-"
+
+
+def asked(r: dict[str, Any]) -> str:
+    if r["required"] is None:
+        return ""
+    return f"{'>=' if r['compare'] == 'min' else '<='} {r['required']:g} {r['unit']}".strip()
 
 
 def parser() -> argparse.ArgumentParser:

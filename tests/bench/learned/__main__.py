@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import machine
+from tests.bench.report import publish
 
 MODULES = (
     "bridge",
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = [row for name in args.modules or MODULES for row in reported(name)]
     asked = [row for row in rows if math.isfinite(row["required"])]
     short = [row["name"] for row in asked if not row["ok"]]
+    publish("make experiments-learned", rows, whole=not args.modules)
     print(f"\n{len(asked) - len(short)} of {len(asked)} figures ok{'; short: ' * bool(short)}{', '.join(short)}")
     return 1 if short else 0
 
@@ -68,7 +70,7 @@ def reported(name: str) -> list[dict[str, Any]]:
         free = not math.isfinite(required)
         asked, verdict = ("", "-") if free else (f"{sense} {required:.6g}", "ok" if ok else "SHORT")
         print(f"{row:64} {asked:>12} {value:12.6g}  {verdict:5}  {note}", flush=True)
-        report.append({"name": row, "required": required, "ok": ok})
+        report.append({"name": row, "required": required, "asked": asked, "value": value, "ok": ok, "note": note})
     return report
 
 

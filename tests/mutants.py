@@ -1,0 +1,239 @@
+"""How many of the faults that could be in the code the tests find: ``make mutants``.
+
+Cosmic Ray lists every small change of the source (an operator, a comparison, a number, a loop that ends early ...) in
+the rooms of the mathematics; a seeded draw of them is made, one at a time, in copies of the tree, and the tests that
+run the changed line are run until one fails.  Which tests those are is known from the coverage of each, recorded first.
+``exhaustive`` tests, which only `make test-slow` runs, come after the others, so that both suites are judged at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("solvers", "functionals", "operators", "bilevel", "choose")
+COPIED = ("ipbox", "tests", "tutorials", "data", "pyproject.toml", "setup.cfg", "README.md", "docs", "Makefile")
+# no `x * y` to `x >> y`: what is not even defined for floats is found by any test
+IDLE = ("RShift", "LShift", "BitOr", "BitAnd", "BitXor", "FloorDiv", "Mod", "Pow", "Invert")
+LONGEST = 300  # seconds a mutant may run: more counts as found, since a test that never ends is noticed
+
+
+@dataclass(frozen=True)
+class Mutant:
+    path: str
+    operator: str
+    occurrence: int
+    line: int
+
+
+# ---------------------------------------------------------------- the mutants
+
+
+def every_mutant() -> list[Mutant]:
+    """All of them, in the order of files, operators and lines."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    found = []
+    for path in (path for room in ROOMS for path in sorted((ROOT / "ipbox" / room).rglob("*.py"))):
+        text = path.read_text(encoding="utf-8")
+        nodes, idle = list(ast_nodes(get_ast(text))), _never_run(text)
+        for name in operator_names():
+            operator = get_operator(name)
+            if operator.arguments() or name.endswith(IDLE):
+                continue
+            positions = [position for node in nodes for position in operator().mutation_positions(node)]
+            for occurrence, (start, _) in enumerate(positions):
+                if not any(low <= start < high for low, high in idle):
+                    found.append(Mutant(path.relative_to(ROOT).as_posix(), name, occurrence, start[0]))
+    return found
+
+
+def _never_run(text: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where annotations stand: they are never evaluated."""
+    spots = []
+    for node in ast.walk(ast.parse(text)):
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if isinstance(part, ast.AST):
+                spots.append(((part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)))
+    return spots
+
+
+def changed(mutant: Mutant) -> str:
+    """The source with the mutant in it."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    text = (ROOT / mutant.path).read_text(encoding="utf-8")
+    return mutate_code(text, get_operator(mutant.operator)(), mutant.occurrence)
+
+
+# ---------------------------------------------------------------- which tests run a line
+
+
+def record(folder: Path, jobs: int) -> None:
+    """Run the whole suite with the coverage of each test, and keep who ran what, and how long each took."""
+    command = [sys.executable, "-m", "pytest", "-q", f"-n{jobs}", "-m", "not slow and not bench"]
+    command += [
+        "--cov=ipbox",
+        "--cov-branch",
+        "--cov-context=test",
+        "--cov-report=",
+        "--durations=0",
+        "-o",
+        "addopts=--doctest-modules",
+    ]
+    environment = os.environ | {"COVERAGE_FILE": str(folder / "coverage")}
+    log = folder / "record.log"
+    with log.open("w") as out:
+        subprocess.run(command, cwd=ROOT, env=environment, stdout=out, check=False)
+    import coverage
+
+    data = coverage.CoverageData(str(folder / "coverage"))
+    data.read()
+    lines: dict[str, dict[int, list[str]]] = {}
+    for file in data.measured_files():
+        contexts = data.contexts_by_lineno(file)
+        named = {line: sorted({c.rpartition("|")[0] for c in of if c}) for line, of in contexts.items()}
+        lines[Path(file).relative_to(ROOT).as_posix()] = {line: of for line, of in named.items() if of}
+    seconds: dict[str, float] = {}
+    for text in log.read_text().splitlines():
+        parts = text.split(maxsplit=2)
+        if len(parts) == 3 and parts[1] in ("call", "setup", "teardown") and parts[0].endswith("s"):
+            seconds[parts[2]] = seconds.get(parts[2], 0.0) + float(parts[0][:-1])
+    (folder / "lines.json").write_text(json.dumps({"lines": lines, "seconds": seconds}))
+
+
+def tests_of(mutant: Mutant, known: dict[str, Any]) -> list[str]:
+    """The tests that run the mutant's line, the fastest first."""
+    of = known["lines"].get(mutant.path, {}).get(str(mutant.line), [])
+    return sorted(of, key=lambda test: (known["seconds"].get(test, 0.0), test))
+
+
+# ---------------------------------------------------------------- running them
+
+
+def _forked(target: Any, *args: Any) -> str:
+    """What ``target`` returns in a child of this process, which has imported the libraries; "found" where it hangs."""
+    context = multiprocessing.get_context("fork")
+    read, write = context.Pipe(duplex=False)
+    process = context.Process(target=target, args=(write, *args))
+    process.start()
+    write.close()
+    try:
+        answer = read.recv() if read.poll(LONGEST) else "found"
+    except EOFError:  # it crashed
+        answer = "found"
+    if process.is_alive():
+        os.killpg(process.pid, signal.SIGKILL) if os.getpgid(process.pid) == process.pid else process.kill()
+    process.join()
+    return answer
+
+
+def _run(answer: Any, copy: Path, tests: list[str], marks: str) -> None:
+    """pytest in ``copy`` until a test fails; answers "found" or "alive"."""
+    os.setpgid(0, 0)
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", marks, "-o", "addopts=--doctest-modules"]
+    code = pytest.main([*options, *tests])
+    answer.send("alive" if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) else "found")
+    answer.close()
+    os._exit(0)
+
+
+def judge(mutant: Mutant, copy: Path, tests: list[str]) -> str:
+    """``"fast"`` or ``"exhaustive"``, the suite that finds it; ``"none"``; ``"unrun"`` where no test runs its line."""
+    if not tests:
+        return "unrun"
+    file = copy / mutant.path
+    original = file.read_bytes()
+    try:
+        file.write_text(changed(mutant), encoding="utf-8")
+        for suite, marks in (("fast", "not slow and not bench and not exhaustive"), ("exhaustive", "exhaustive")):
+            if _forked(_run, copy, tests, marks) == "found":
+                return suite
+        return "none"
+    finally:
+        file.write_bytes(original)
+
+
+def work(share: list[Mutant], known: dict[str, Any], results: Any) -> None:
+    """Judge a share of the mutants, in a copy of the tree."""
+    for name in ("numpy", "scipy.sparse.linalg", "numba", "torch", "pylops", "pyproximal", "hypothesis", "pytest"):
+        __import__(name)
+    sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != ROOT]
+    for name in [m for m in sys.modules if m.partition(".")[0] in ("ipbox", "tests")]:
+        if name not in ("tests", "tests.mutants"):
+            del sys.modules[name]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "tree"
+        copy.mkdir()
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, copy / name)
+            elif source.exists():
+                shutil.copy2(source, copy / name)
+        for mutant in share:
+            start = time.perf_counter()
+            suite = judge(mutant, copy, tests_of(mutant, known))
+            results.put(asdict(mutant) | {"found by": suite, "seconds": round(time.perf_counter() - start, 1)})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--folder", type=Path, default=ROOT / "build/mutants", help="what is recorded, and the result")
+    parser.add_argument("--again", action="store_true", help="record the coverage anew")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    if args.again or not (args.folder / "lines.json").exists():
+        record(args.folder, args.jobs)
+    known = json.loads((args.folder / "lines.json").read_text())
+    drawn = random.Random(args.seed).sample(every_mutant(), args.count)
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    shares = [drawn[i :: args.jobs] for i in range(args.jobs)]
+    workers = [context.Process(target=work, args=(share, known, results)) for share in shares]
+    for worker in workers:
+        worker.start()
+    rows: list[dict[str, Any]] = []
+    while len(rows) < len(drawn):
+        rows.append(results.get())
+        row = rows[-1]
+        print(
+            f"{len(rows):4d} {row['found by']:10} {row['seconds']:6} s  {row['path']}:{row['line']} {row['operator']}",
+            flush=True,
+        )
+    for worker in workers:
+        worker.join()
+    (args.folder / "result.json").write_text(json.dumps(rows, indent=1))
+    found = {suite: sum(row["found by"] == suite for row in rows) for suite in ("fast", "exhaustive", "none", "unrun")}
+    print(
+        f"{len(rows)} mutants of seed {args.seed}: `make test` finds {found['fast']}, its exhaustive part in `make "
+        f"test-slow` {found['exhaustive']} more; {found['none']} live, {found['unrun']} are on lines that no test runs"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Tables in the documentation are what commands print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ipbox.cli.capabilities import markdown
+from tests import docs
+
+
+def test_what_runs_where_is_what_the_classes_declare() -> None:
+    assert docs.blocks()["python -m ipbox info --classes"].strip() == markdown()
+
+
+def test_blocks_are_filled_with_what_was_printed(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "README.md"
+    page.write_text("a\n<!-- printed by: one -->\nold\n<!-- end -->\nb\n<!-- printed by: two -->\nkept\n<!-- end -->\n")
+    docs.fill("one", "psnr  30\n", tmp_path)
+    assert docs.blocks(tmp_path) == {"one": "```\npsnr  30\n```\n", "two": "kept\n"}
+    docs.fill("one", "| x |\n|---|\n", tmp_path)
+    assert docs.blocks(tmp_path)["one"] == "| x |\n|---|\n" and page.read_text().startswith("a\n")
+
+
+def test_every_page_is_closed_and_the_readme_is_short() -> None:
+    for page in docs.pages():
+        text = page.read_text(encoding="utf-8")
+        assert text.count("<!-- printed by:") == text.count("<!-- end -->") == len(docs.BLOCK.findall(text)), page
+    assert len(docs.pages()[0].read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_links_lead_to_files() -> None:
+    import re
+
+    for page in docs.pages():
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page, target)
