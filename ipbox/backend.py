@@ -222,8 +222,13 @@ def nufft_plan(like: Array, kind: int, modes: tuple[int, ...], n_trans: int, eps
     """
     dtype = complex_dtype(like.dtype).name
     if is_device(like):
-        import cufinufft
-
+        try:
+            import cufinufft
+        except (ImportError, OSError) as err:  # its wheels ask for CUDA 12's libraries, and say so to nobody
+            raise ImportError(
+                "cufinufft, which non-uniform FFTs on the device need, cannot be loaded: pip install 'ipbox[gpu]' "
+                "brings it, for CUDA 12 alone (2.5.1); without it JosephTransform projects on the device"
+            ) from err
         return cufinufft.Plan(kind, modes, n_trans, eps, isign, dtype=dtype, gpu_stream=current_stream(like))
     with short_spins():
         import finufft

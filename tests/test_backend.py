@@ -215,3 +215,12 @@ def test_nufft_plan_is_the_sum_it_stands_for(
     exact = (backend.to_host(f) * np.exp(-1j * phase)).sum(axis=(1, 2))
     assert isinstance(c, xp.ndarray) and c.dtype == f.dtype
     assert np.linalg.norm(backend.to_host(c) - exact) <= 1e-4 * np.linalg.norm(exact)
+
+
+@pytest.mark.device
+def test_a_missing_cufinufft_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its wheel asks for CUDA 12's libraries: beside CUDA 13 the import fails (cufinufft 2.5.1)."""
+    monkeypatch.setitem(sys.modules, "cufinufft", None)
+    x = backend.as_module("cupy").zeros((4, 4), "complex64")
+    with pytest.raises(ImportError, match="cufinufft, which non-uniform FFTs on the device need"):
+        backend.nufft_plan(x, 1, (4, 4), 1, 1e-4, 1)
