@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.bilevel.dfo.trust_region import trust_region_step
 from ipbox.bilevel.methods.evaluations import Evaluations, check_same_problem
 from ipbox.bilevel.methods.first_order import Box
 from ipbox.bilevel.nonsmooth.analysis import AnalysisLower, Denoised
@@ -282,7 +283,7 @@ class SemismoothNewton:
 
 
 def model_step(g: np.ndarray, G: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, float]:
-    """argmin <g, d> + ½<d, |G|d> over low <= d <= high, and the minimum; |G| by eigenvalues.
+    """argmin <g, d> + ½<d, |G|d> over low <= d <= high, where low <= 0 <= high, and the minimum; |G| by eigenvalues.
 
     Examples
     --------
@@ -290,18 +291,8 @@ def model_step(g: np.ndarray, G: np.ndarray, low: np.ndarray, high: np.ndarray) 
     >>> d, round(value, 6)
     (array([0.5]), -0.25)
     """
-    from scipy.optimize import lsq_linear
-
     values, V = np.linalg.eigh(G)
     values = np.maximum(np.abs(values), max(1e-10 * float(np.abs(values).max()), 1e-300))
-    R = np.sqrt(values)[:, None] * V.T
-    target = -(V.T @ g) / np.sqrt(values)
-    free = np.linalg.lstsq(R, target, rcond=None)[0]
-    wide = high > low
-    d = np.zeros_like(g)
-    if ((low <= free) & (free <= high)).all():
-        d = free
-    elif wide.any():
-        found = lsq_linear(R[:, wide], target - R[:, ~wide] @ low[~wide], (low[wide], high[wide]), method="bvls")
-        d[wide] = np.clip(found.x, low[wide], high[wide])
-    return d, float(g @ d + 0.5 * np.sum((R @ d) ** 2))
+    H = (V * values) @ V.T
+    d = trust_region_step(g, H, np.minimum(low, 0.0), np.maximum(high, 0.0), math.inf)
+    return d, float(g @ d + 0.5 * (d @ (H @ d)))
