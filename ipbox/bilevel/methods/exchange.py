@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,31 +11,17 @@ import numpy as np
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.methods.session import Budget, Session
 from ipbox.bilevel.problem.hypergradient import hypergradient
+from ipbox.bilevel.problem.result import BilevelResult
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
 from ipbox.checks import check_count, check_positive
 
 
-@dataclass
-class Exchanged:
-    """What `exchange_samples` returns.
+class Exchanged(BilevelResult):
+    """What `exchange_samples` returns: a `BilevelResult`, whose θ has as many ones as at the start.
 
-    Attributes
-    ----------
-    theta : array, shape (p,)
-        With as many ones as at the start.
-    f, bound : float
-        f̃(θ), and |f̃(θ) - f(θ)| <= bound.
-    stop : str
-        "none better" or "rounds".
-    history : list of dict
-        A row for each exchange: ``removed``, ``added`` (indices of θ), ``f``, ``f_bound``, ``work``.
+    ``stop`` is "none better" or "rounds"; the history has a row for each exchange: ``removed``, ``added`` (indices of
+    θ), ``f``, ``f_bound``, ``work``.
     """
-
-    theta: np.ndarray
-    f: float
-    bound: float
-    stop: str
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def exchange_samples(
@@ -103,7 +89,7 @@ def exchange_samples(
     run = Session(evaluator, "exchange_samples", theta, Bounds(None, len(theta)), budget, callback=callback)
     exchanges = _Exchanges(evaluator, p, accuracy, candidates, removals, evaluator.evaluate(theta, accuracy))
     stop, best = run.complete(exchanges.loop), exchanges.best
-    return Exchanged(best.theta, best.f, best.bound, stop, run.history)
+    return Exchanged(best.theta, best.f, best.bound, stop, run.history, evaluator.cost)
 
 
 @dataclass
