@@ -6,13 +6,13 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.methods.evaluations import check_checkpoint
+from ipbox.bilevel.dfo.method import DFO
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.oracle import solve_lower
 from ipbox.bilevel.problem.penalties import Penalty
@@ -22,6 +22,13 @@ from ipbox.functionals import Functional
 from ipbox.solvers.core.loop import Solver
 
 LARGEST = 20  # |log10| of a weight to start from: beyond, the weight itself was given
+
+
+@runtime_checkable
+class Method(Protocol):
+    """What `learn` calls: any configured method."""
+
+    def minimise(self, evaluator: Any, theta0: Any, bounds: Any, **options: Any) -> Any: ...
 
 
 @dataclasses.dataclass
@@ -154,11 +161,8 @@ def learn(
             raise TypeError(f"lower returned {type(lower).__name__}; expected a LowerLevel")
     else:
         raise TypeError(f"lower is {type(lower).__name__}; expected a LowerLevel, a term, or a function of the data")
-    if method is None:
-        from ipbox.bilevel.dfo.method import DFO
-
-        method = DFO()
-    if isinstance(method, type) or not callable(getattr(method, "minimise", None)):
+    method = DFO() if method is None else method
+    if isinstance(method, type) or not isinstance(method, Method):
         raise TypeError(f"method is {method!r}; expected a configured one, such as ip.bilevel.DFO()")
     known = inspect.signature(method.minimise).parameters
     for name in options:
@@ -167,7 +171,6 @@ def learn(
             raise TypeError(
                 f"{name} is no option of {type(method).__name__}.minimise; expected {own}, or a setting of it"
             )
-    check_checkpoint(options.get("checkpoint"))
     problem = BilevelProblem(truths, lower, penalty, convention)
     evaluator = problem.evaluator(method=lower_method, n_jobs=n_jobs)
     if theta0 is not None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ipbox.bilevel.dfo.model import InterpolationSet, Model, Point, residual_accuracy
+from ipbox.bilevel.dfo.settings import Settings
 from ipbox.bilevel.dfo.trust_region import linear_step, trust_region_step
-
-if TYPE_CHECKING:
-    from ipbox.bilevel.dfo.method import DFO
 
 MARGIN = 0.5  # (32) is aimed at with half of its bound, since the predicted decrease changes with what is evaluated
 SHORT = 0.1  # a step shorter than this part of Δ says that Δ is too large for the model's minimiser
@@ -45,7 +42,7 @@ class Algorithm:
         Why it ended.
     """
 
-    def __init__(self, settings: DFO, z0: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> None:
+    def __init__(self, settings: Settings, z0: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> None:
         self.settings, self.z0, self.lo, self.hi = settings, z0, lo, hi
         self.radius = settings.radius
         self.dynamic = settings.accuracy == "dynamic"

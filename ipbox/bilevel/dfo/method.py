@@ -2,8 +2,9 @@ r"""Derivative-free minimisation of a sum of squares that is evaluated inexactly
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel.dfo.algorithm import Algorithm
-from ipbox.bilevel.dfo.log import Log
-from ipbox.bilevel.methods.evaluations import check_callback
-from ipbox.bilevel.methods.first_order import Box
-from ipbox.progress import bar
-from ipbox.solvers.core.stop_rule import not_negative, positive
-from ipbox.solvers.gradient.descent import check_count
-from ipbox.solvers.gradient.line_search import check_between
+from ipbox.bilevel.dfo.model import Point
+from ipbox.bilevel.dfo.residuals import Residuals
+from ipbox.bilevel.dfo.settings import Settings
+from ipbox.bilevel.methods.bounds import Bounds
+from ipbox.bilevel.methods.minimiser import Minimiser
+from ipbox.bilevel.methods.session import Budget, Session
 
 
 @dataclass
@@ -62,7 +62,7 @@ class DFOResult:
 
 
 @dataclass(frozen=True)
-class DFO:
+class DFO(Settings, Minimiser):
     r"""Dynamic-accuracy derivative-free optimisation: Algorithm 1 of Ehrhardt and Roberts.
 
     Minimises f(θ) = ‖r(θ)‖² within bounds, r evaluated with |r̃_j - r_j| <= δ.  Variables are scaled to [0, 1] by their
@@ -76,7 +76,7 @@ class DFO:
     evaluations : int, optional
         At most so many; 100 (p + 1) by default.
     work_budget : float, optional
-        Ends the run once so much work is done.
+        The ``work`` of `minimise`, as it was called.
     radius, radius_final, radius_max : float
         Δ of the start, below which it ends, and at most; in scaled variables.
     eta1, eta2, eta1_prime : float
@@ -127,52 +127,6 @@ class DFO:
     (array([1., 1.]), True)
     """
 
-    accuracy: str | float | None = "dynamic"
-    evaluations: int | None = None
-    work_budget: float | None = None
-    radius: float = 0.1
-    radius_final: float = 1e-6
-    radius_max: float = 1e10
-    eta1: float = 0.1
-    eta2: float = 0.7
-    eta1_prime: float = 0.05
-    gamma_inc: float = 2.0
-    gamma_dec: float = 0.5
-    c: float = 10.0
-    epsilon: float = 1e-6
-    curvature: bool = True
-    reach: float = 2.0
-    poisedness: float = 100.0
-    accuracy_floor: float = 1e-8
-
-    def __post_init__(self) -> None:
-        a = self.accuracy
-        if not (a is None or a == "dynamic" or (_is_number(a) and 0 < a < math.inf)):
-            raise ValueError(f"accuracy is {a!r}; expected 'dynamic', a positive number or None")
-        if self.evaluations is not None:
-            check_count(self.evaluations, "evaluations")
-        if not isinstance(self.curvature, bool):
-            raise TypeError(f"curvature is {self.curvature!r}; expected True or False")
-        for name in ("radius", "radius_final", "radius_max", "c", "reach", "poisedness", "accuracy_floor"):
-            positive(getattr(self, name), name)
-        for name in ("eta1", "eta2", "gamma_dec"):
-            check_between(getattr(self, name), name, 0.0, 1.0)
-        check_between(self.gamma_inc, "gamma_inc", 1.0, math.inf)
-        if self.work_budget is not None:
-            positive(self.work_budget, "work_budget")
-        not_negative(self.epsilon, "epsilon")
-        most = min(self.eta1, 1 - self.eta2) / 2
-        if not _is_number(self.eta1_prime) or not 0 < self.eta1_prime <= most or not self.eta1 <= self.eta2:
-            raise ValueError(
-                f"eta1_prime is {self.eta1_prime!r} with eta1 = {self.eta1} and eta2 = {self.eta2}; expected "
-                "0 < eta1_prime <= min(eta1, 1 - eta2)/2 and eta1 <= eta2"
-            )
-        if not self.radius_final < self.radius <= self.radius_max:
-            raise ValueError(
-                f"radius is {self.radius}; expected more than radius_final = {self.radius_final} and at most "
-                f"radius_max = {self.radius_max}"
-            )
-
     def minimise(
         self,
         residuals: Callable[..., Any],
@@ -180,18 +134,18 @@ class DFO:
         bounds: Any = None,
         *,
         work_done: Callable[[], float] | None = None,
+        work: float = math.inf,
         checkpoint: str | Path | None = None,
         callback: Callable[[dict[str, Any]], Any] | None = None,
         progress: bool = False,
     ) -> DFOResult:
         """Minimise ‖residuals‖²; the arguments are those of `dfo`."""
-        if not callable(residuals):
-            raise TypeError(f"residuals is {type(residuals).__name__}; expected a function of theta and accuracy")
-        check_callback(callback)
+        source = Residuals(residuals, work_done)
         theta0 = np.array(theta0, dtype=np.float64)
         if theta0.ndim != 1 or theta0.size == 0 or not np.isfinite(theta0).all():
             raise ValueError(f"theta0 is {theta0}; expected a vector of finite numbers")
-        box = Box(bounds, theta0)
+        box = Bounds(bounds, len(theta0))
+        box.check(theta0)
         lo, hi = box.lower, box.upper
         if not (lo < hi).all():
             raise ValueError(f"bounds are {lo} and {hi}; expected lower < upper: what is fixed is not to be learned")
@@ -201,38 +155,37 @@ class DFO:
         shift = np.where(scaled, lo, 0.0)
 
         def unscaled(z: np.ndarray) -> np.ndarray:
-            return np.clip(shift + scale * z, lo, hi)
+            return box.project(shift + scale * z)
 
-        log = Log(residuals, work_done, checkpoint)
         algorithm = Algorithm(self, (theta0 - shift) / scale, (lo - shift) / scale, (hi - shift) / scale)
-        most = 100 * (len(theta0) + 1) if self.evaluations is None else int(self.evaluations)
-        history: list[dict[str, Any]] = []
-        stop, steps = "", algorithm.run()
-        request = next(steps)
-        with bar("DFO", "evaluation", most, shown=progress) as shown:
-            while not stop:
-                if len(history) >= most or log.work >= (math.inf if self.work_budget is None else self.work_budget):
-                    stop = "work" if len(history) < most else "evaluations"
-                    break
-                radius, theta = algorithm.radius, unscaled(request.z)
-                point, new = log.evaluate(theta, request, unscaled(algorithm.best().z) if history else theta)
-                try:
-                    following = steps.send(point)
-                except StopIteration:
-                    stop = algorithm.stop
-                best = algorithm.best()
-                row = {
-                    "evaluation": len(history) + 1, "kind": request.kind, "point": theta, "point_f": point.f,
-                    "point_bound": point.bound, "requested": request.accuracy, "delivered": point.error,
-                    "work": log.work, "radius": radius, "theta": unscaled(best.z), "f": best.f, "f_bound": best.bound,
-                }  # fmt: skip
-                history.append(row)
-                shown.update(1)
-                if callback is not None and new:
-                    callback(row)
-                request = request if stop else following
+        most = 100 * (len(theta0) + 1) if self.evaluations is None else self.evaluations
+        budget = Budget(most, work if self.work_budget is None else min(work, self.work_budget), "evaluations")
+        run = Session(source, "DFO", theta0, box, budget, checkpoint, callback)
+        stop = run.complete(functools.partial(_evaluations, algorithm, unscaled), progress)
         best = algorithm.best()
-        return DFOResult(unscaled(best.z), best.f, best.bound, best.r, best.delta, len(history), stop, history)
+        return DFOResult(unscaled(best.z), best.f, best.bound, best.r, best.delta, len(run.history), stop, run.history)
+
+
+def _evaluations(algorithm: Algorithm, unscaled: Callable[[np.ndarray], np.ndarray], run: Session) -> str:
+    """Evaluate what the algorithm asks for, until it says why it ends."""
+    steps = algorithm.run()
+    request = next(steps)
+    while not algorithm.stop:
+        theta, asked = unscaled(request.z), request.accuracy
+        found, new = run.due(theta, functools.partial(run.source, theta, asked), requested=asked)
+        if new:
+            run.save()
+        point = Point(request.z, found["r"], found["delta"], math.inf if asked is None else asked)
+        row = {
+            "evaluation": run.done, "kind": request.kind, "point": theta, "point_f": point.f,
+            "point_bound": point.bound, "requested": asked, "delivered": point.error, "work": found["work"],
+            "radius": algorithm.radius,
+        }  # fmt: skip
+        with contextlib.suppress(StopIteration):
+            request = steps.send(point)
+        best = algorithm.best()
+        run.record(row | {"theta": unscaled(best.z), "f": best.f, "f_bound": best.bound}, new)
+    return algorithm.stop
 
 
 def dfo(
@@ -241,6 +194,7 @@ def dfo(
     bounds: Any = None,
     *,
     work_done: Callable[[], float] | None = None,
+    work: float = math.inf,
     checkpoint: str | Path | None = None,
     callback: Callable[[dict[str, Any]], Any] | None = None,
     progress: bool = False,
@@ -260,6 +214,8 @@ def dfo(
         Lower and upper bounds, numbers or shape (p,), infinite where there is none.
     work_done : function, optional
         Gives the work done so far, for the history; ``residuals.work`` by default, or else evaluations are counted.
+    work : float
+        Ends the run once so much work is done.
     checkpoint : path, optional
         File (.npz) to which every evaluation is saved, atomically; where it is there already, the run goes on from it,
         bit for bit, and what it holds is not evaluated again.  The budgets may be other ones.
@@ -268,7 +224,7 @@ def dfo(
     progress : bool
         Show a progress bar.
     **settings
-        Those of `DFO`: ``accuracy``, ``evaluations``, ``work_budget``, ``radius`` ...
+        Those of `DFO`: ``accuracy``, ``evaluations``, ``radius`` ...
 
     Returns
     -------
@@ -303,9 +259,5 @@ def dfo(
     >>> bool(abs(found.theta[0] - math.log(2)) < 1e-4), found.bound < 1e-6
     (True, True)
     """
-    options = {"work_done": work_done, "checkpoint": checkpoint, "callback": callback, "progress": progress}
-    return DFO(**settings).minimise(residuals, theta0, bounds, **options)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    options = {"work_done": work_done, "work": work, "callback": callback, "progress": progress}
+    return DFO(**settings).minimise(residuals, theta0, bounds, checkpoint=checkpoint, **options)

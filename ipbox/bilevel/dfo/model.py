@@ -8,21 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ipbox.bilevel.dfo.trust_region import linear_step
+from ipbox.bilevel.problem.samples import objective_bound
 
 RIDGE = 1e-10  # keeps the system for the curvature regular where points nearly coincide
 APART = 0.1  # points nearer to each other than this part of Δ say more of errors than of curvature
 LEAST = 1e-3  # of |ℓ_t|, for a new point to take the place of the point t
-
-
-def objective_bound(r: np.ndarray, delta: np.ndarray) -> float:
-    """Bound on |‖r̃‖² - ‖r‖²| where |r̃_j - r_j| <= δ_j: Σ_j (2|r̃_j|δ_j + δ_j²).
-
-    Examples
-    --------
-    >>> objective_bound(np.array([3.0, -4.0]), np.array([0.5, 0.0]))
-    3.25
-    """
-    return float((2.0 * np.abs(r) + delta) @ delta)
 
 
 def residual_accuracy(r: np.ndarray, inexact: np.ndarray, tolerance: float) -> float:

@@ -42,7 +42,7 @@ def trust_region_step(g: np.ndarray, H: np.ndarray, lo: np.ndarray, hi: np.ndarr
     Parameters
     ----------
     g, H : arrays, shapes (n,) and (n, n)
-        H symmetric and positive semidefinite.
+        H symmetric and positive semidefinite; definite where the radius is infinite.
     lo, hi : arrays, shape (n,)
         lo <= 0 <= hi.
     radius : float
@@ -67,7 +67,7 @@ def trust_region_step(g: np.ndarray, H: np.ndarray, lo: np.ndarray, hi: np.ndarr
     if not size > 0.0:
         return linear_step(g, lo, hi, radius)
     eye = np.eye(n)
-    low = lam = 1e-14 * size  # makes a singular H definite
+    low = lam = 0.0 if radius == math.inf else 1e-14 * size  # makes a singular H definite
     high = math.inf
     s = np.zeros(n)
     for _ in range(100):

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ipbox.bilevel.methods.bounds import Bounds
+from ipbox.bilevel.methods.session import Budget, Session
 from ipbox.bilevel.problem.hypergradient import hypergradient
+from ipbox.bilevel.problem.result import BilevelResult
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
-from ipbox.solvers.core.stop_rule import positive
-from ipbox.solvers.gradient.descent import check_count
+from ipbox.checks import check_count, check_positive
 
 
-@dataclass
-class Exchanged:
-    """What `exchange_samples` returns.
+class Exchanged(BilevelResult):
+    """What `exchange_samples` returns: a `BilevelResult`, whose θ has as many ones as at the start.
 
-    Attributes
-    ----------
-    theta : array, shape (p,)
-        With as many ones as at the start.
-    f, bound : float
-        f̃(θ), and |f̃(θ) - f(θ)| <= bound.
-    stop : str
-        "none better" or "rounds".
-    history : list of dict
-        A row for each exchange: ``removed``, ``added`` (indices of θ), ``f``, ``f_bound``, ``work``.
+    ``stop`` is "none better" or "rounds"; the history has a row for each exchange: ``removed``, ``added`` (indices of
+    θ), ``f``, ``f_bound``, ``work``.
     """
-
-    theta: np.ndarray
-    f: float
-    bound: float
-    stop: str
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def exchange_samples(
@@ -98,28 +85,31 @@ def exchange_samples(
         raise ValueError(f"theta is {mask} for the {p} sampling weights; expected ones and zeros, some of each")
     for name, value in (("candidates", candidates), ("removals", removals), ("rounds", rounds)):
         check_count(value, name)
-    positive(accuracy, "accuracy")
-    search = _Search(evaluator, p, float(accuracy), candidates, removals)
-    best, history = evaluator.evaluate(theta, accuracy), []
-    while len(history) < rounds:
-        found = search.better(best)
-        if found is None:
-            return Exchanged(best.theta, best.f, best.bound, "none better", history)
-        removed, added, best = found
-        row = {"removed": removed, "added": added, "f": best.f, "f_bound": best.bound, "work": evaluator.work()}
-        history.append(row)
-        if callback is not None:
-            callback(row)
-    return Exchanged(best.theta, best.f, best.bound, "rounds", history)
+    accuracy, budget = check_positive(accuracy, "accuracy"), Budget(rounds, unit="rounds")
+    run = Session(evaluator, "exchange_samples", theta, Bounds(None, len(theta)), budget, callback=callback)
+    exchanges = _Exchanges(evaluator, p, accuracy, candidates, removals, evaluator.evaluate(theta, accuracy))
+    stop, best = run.complete(exchanges.loop), exchanges.best
+    return Exchanged(best.theta, best.f, best.bound, stop, run.history, evaluator.cost)
 
 
 @dataclass
-class _Search:
+class _Exchanges:
     evaluator: Evaluator
     p: int
     accuracy: float
     candidates: int
     removals: int
+    best: Evaluation
+
+    def loop(self, run: Session) -> str:
+        while True:
+            run.budget.check(len(run.history), 0.0)
+            found = self.better(self.best)
+            if found is None:
+                return "none better"
+            removed, added, self.best = found
+            values = {"f": self.best.f, "f_bound": self.best.bound, "work": self.evaluator.work()}
+            run.record({"removed": removed, "added": added, **values})
 
     def better(self, best: Evaluation) -> tuple[int, int, Evaluation] | None:
         """The exchange to make, or None."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from ipbox.bilevel.methods.first_order import FirstOrder, Run
-from ipbox.bilevel.methods.maid import norm
+from ipbox.backend import norm
+from ipbox.bilevel.methods.first_order import DescentSession, FirstOrder
 from ipbox.bilevel.problem.hypergradient import Hypergradient
+from ipbox.checks import check_between, check_choice, check_not_negative, check_positive
 from ipbox.solvers.core.state import State
-from ipbox.solvers.core.stop_rule import not_negative, positive
-from ipbox.solvers.gradient.line_search import check_between
 
 SCHEDULES = ("exponential", "quadratic", "cubic", "exact")
 C = 0.25
@@ -72,14 +70,13 @@ class HOAG(FirstOrder):
     tol: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule is {self.schedule!r}; expected one of {', '.join(SCHEDULES)}")
-        positive(self.eps0, "eps0")
+        check_choice(self.schedule, "schedule", SCHEDULES)
+        check_positive(self.eps0, "eps0")
         check_between(self.decay, "decay", 0, 1)
         if self.L is not None:
-            positive(self.L, "L")
-        positive(self.floor, "floor")
-        not_negative(self.tol, "tol")
+            check_positive(self.L, "L")
+        check_positive(self.floor, "floor")
+        check_not_negative(self.tol, "tol")
 
     def _eps(self, s: State, k: int) -> float:
         if self.schedule == "exact":
@@ -87,22 +84,22 @@ class HOAG(FirstOrder):
         decay = {"exponential": self.decay**k, "quadratic": (k + 1) ** -2.0, "cubic": (k + 1) ** -3.0}[self.schedule]
         return max(self.eps0 * decay * s.factor, self.floor)
 
-    def _init(self, run: Run, theta: np.ndarray) -> State:
-        s = State(q=None, factor=1.0, history=[])
-        h = run.gradient(theta, *self._tolerances(run, s, 0), None)
-        adaptive = norm(h.z) / len(theta) ** 0.5 if norm(h.z) > 1e-3 else 1.0
+    def _init(self, run: DescentSession) -> State:
+        s = State(q=None, factor=1.0)
+        h = run.gradient(run.theta, *self._tolerances(run, s, 0), None)
+        adaptive = norm(h.z) / len(h.z) ** 0.5 if norm(h.z) > 1e-3 else 1.0
         s.L = adaptive if self.L is None else float(self.L)
         self._take(run, s, h, self._eps(s, 0), 0.0, "start")
         return s
 
-    def _step(self, run: Run, s: State) -> str | None:
+    def _step(self, run: DescentSession, s: State) -> str | None:
         if s.error <= self.tol:
             return "stationary"
-        theta, f, p = s.x, s.f, s.p
+        theta, f, p = s.x, run.history[-1]["f"], s.p
         before = self._eps(s, s.k)
         while True:
             eps = self._eps(s, s.k + 1)
-            e = run.evaluate(run.box.project(theta - p / s.L), eps, s.u)
+            e = run.evaluate(run.bounds.project(theta - p / s.L), eps, s.u)
             step = norm(e.theta - theta)
             if self.L is not None:
                 taken = 1 / s.L
@@ -120,15 +117,14 @@ class HOAG(FirstOrder):
         self._take(run, s, h, eps, taken, "step")
         return None
 
-    def _best(self, s: State) -> tuple[np.ndarray, float, float]:
-        row = min(s.history, key=lambda row: row["f"] + row["f_bound"])
-        return row["theta"].copy(), row["f"], row["f_bound"]
+    def _best(self, history: list[dict[str, Any]]) -> dict[str, Any]:
+        return min(history, key=lambda row: row["f"] + row["f_bound"])
 
-    def _tolerances(self, run: Run, s: State, k: int) -> tuple[float, float]:
+    def _tolerances(self, run: DescentSession, s: State, k: int) -> tuple[float, float]:
         eps = self._eps(s, k)
         return eps, run.lipschitz * eps
 
-    def _take(self, run: Run, s: State, h: Hypergradient, eps: float, step: float, kind: str) -> None:
-        z = run.box.free(h.evaluation.theta, h.z)
+    def _take(self, run: DescentSession, s: State, h: Hypergradient, eps: float, step: float, kind: str) -> None:
+        z = run.bounds.free(h.evaluation.theta, h.z)
         s.p, s.q, s.error = h.z, h.q, norm(z) + h.bound
         run.accept(s, h.evaluation, grad_norm=norm(z), accuracy=eps, step=step, kind=kind)

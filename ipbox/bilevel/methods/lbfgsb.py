@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ipbox.bilevel.methods.first_order import Box, FirstOrder, Run
-from ipbox.bilevel.methods.maid import norm
-from ipbox.solvers.core.state import State
-from ipbox.solvers.core.stop_rule import not_negative, positive
-from ipbox.solvers.gradient.descent import check_count
-
-
-class _Enough(Exception):
-    """Raised where SciPy asks for one evaluation more than are allowed."""
+from ipbox.backend import norm
+from ipbox.bilevel.methods.first_order import DescentSession, FirstOrder
+from ipbox.bilevel.methods.session import Session
+from ipbox.checks import check_count, check_not_negative, check_positive
 
 
 @dataclass(frozen=True)
@@ -67,61 +61,45 @@ class LBFGSB(FirstOrder):
     ftol: float = 1e-12
 
     def __post_init__(self) -> None:
-        positive(self.accuracy, "accuracy")
+        check_positive(self.accuracy, "accuracy")
         if self.residual_tol is not None:
-            positive(self.residual_tol, "residual_tol")
+            check_positive(self.residual_tol, "residual_tol")
         check_count(self.memory, "memory")
-        not_negative(self.tol, "tol")
-        not_negative(self.ftol, "ftol")
+        check_not_negative(self.tol, "tol")
+        check_not_negative(self.ftol, "ftol")
 
-    def _init(self, run: Run, theta: np.ndarray) -> State:
-        s = State(theta0=theta, q=None, f=math.inf, log=[], history=[])
-        self._evaluate(run, s, theta, "start")
-        return s
+    def _loop(self, run: DescentSession) -> str:
+        s = run.state
+        if run.new:
+            s.q, s.u = None, run.source.u
 
-    def _evaluate(self, run: Run, s: State, theta: np.ndarray, kind: str) -> None:
-        delta = run.lipschitz * self.accuracy if self.residual_tol is None else self.residual_tol
-        h = run.gradient(theta, self.accuracy, delta, s.q)
-        s.q = h.q
-        s.log.append({"theta": theta.copy(), "f": h.f, "z": h.z})
-        row = {"theta": theta.copy(), "f": h.f, "f_bound": h.f_bound, "grad_norm": norm(run.box.free(theta, h.z))}
-        run.record(s, **row, accuracy=self.accuracy, step=norm(theta - s.theta0), kind=kind)
-        s.u = h.u
-        if h.f < s.f:
-            s.x, s.f, s.bound = theta.copy(), h.f, h.f_bound
-
-    def _loop(self, run: Run, s: State, shown: Any) -> str:
-        replayed = 0
-
-        def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal replayed
-            if replayed == len(s.log):
-                if s.k >= run.iterations:
-                    raise _Enough
-                self._evaluate(run, s, theta, "evaluation")
-                s.k += 1
-                run.save(s)
-                shown.update(1)
-            known = s.log[replayed]
-            if not np.array_equal(known["theta"], theta):
-                raise ValueError("checkpoint has other evaluations than SciPy asks for; expected one of this version")
-            replayed += 1
-            return known["f"], known["z"].copy()
+        def at(theta: np.ndarray) -> dict[str, Any]:
+            return self._at(run, theta, "evaluation" if run.history else "start")
 
         try:
-            return scipy_lbfgsb(objective, s.theta0, run.box, maxcor=self.memory, gtol=self.tol, ftol=self.ftol)
-        except _Enough:
-            return "iterations"
+            return scipy_lbfgsb(at, run, maxcor=self.memory, gtol=self.tol, ftol=self.ftol)
+        finally:
+            run.source.u = s.u
+
+    def _evaluate(self, run: DescentSession, theta: np.ndarray) -> dict[str, Any]:
+        s = run.state
+        delta = run.lipschitz * self.accuracy if self.residual_tol is None else self.residual_tol
+        h = run.gradient(theta, self.accuracy, delta, s.q)
+        s.q, s.u = h.q, h.u
+        sizes = {"grad_norm": norm(run.bounds.free(theta, h.z)), "step": norm(theta - run.theta)}
+        return {"f": h.f, "f_bound": h.f_bound, "z": h.z, "accuracy": self.accuracy, **sizes}
 
 
-def scipy_lbfgsb(
-    objective: Callable[[np.ndarray], tuple[float, np.ndarray]], theta0: np.ndarray, box: Box, **options: Any
-) -> str:
-    """Minimise ``objective``, which gives f and ∇f, by SciPy; why that ended.  ``options`` are SciPy's."""
+def scipy_lbfgsb(at: Callable[[np.ndarray], dict[str, Any]], run: Session, **options: Any) -> str:
+    """Minimise f by SciPy, ``at`` giving ``f`` and ``z`` = ∇f; why that ended.  ``options`` are SciPy's."""
     from scipy.optimize import minimize
 
+    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        found = at(theta)
+        return found["f"], found["z"].copy()
+
     options = {"maxiter": 10**6, "maxfun": 10**6, **options}
-    bounds = list(zip(box.lower, box.upper, strict=True))
-    found = minimize(objective, theta0, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    box = list(zip(run.bounds.lower, run.bounds.upper, strict=True))
+    found = minimize(objective, run.theta, jac=True, method="L-BFGS-B", bounds=box, options=options)
     message = found.message if isinstance(found.message, str) else found.message.decode()
     return "stationary" if "PROJECTED GRADIENT" in message else message.split(":")[-1].strip().lower()

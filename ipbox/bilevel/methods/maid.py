@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ipbox.backend import Array
-from ipbox.bilevel.methods.first_order import FirstOrder, Run
+from ipbox.backend import Array, norm
+from ipbox.bilevel.methods.first_order import DescentSession, FirstOrder
 from ipbox.bilevel.methods.secants import Secants
 from ipbox.bilevel.problem.hypergradient import Hypergradient
 from ipbox.bilevel.problem.upper import Evaluation
 from ipbox.bilevel.problem.value_bounds import ValueBounds, corrected_bounds, correction_helps, plain_bounds
+from ipbox.checks import check_between, check_count, check_flag, check_not_negative, check_positive
 from ipbox.solvers.core.state import State
-from ipbox.solvers.core.stop_rule import not_negative, positive
-from ipbox.solvers.gradient.descent import check_count
-from ipbox.solvers.gradient.line_search import check_between
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,10 @@ class MAID(FirstOrder):
     adaptive: bool = True
 
     def __post_init__(self) -> None:
-        positive(self.eps0, "eps0")
+        check_positive(self.eps0, "eps0")
         for name in ("delta0", "alpha0"):
             if getattr(self, name) is not None:
-                positive(getattr(self, name), name)
+                check_positive(getattr(self, name), name)
         for name in ("rho", "nu", "eta"):
             check_between(getattr(self, name), name, 0, 1)
         for name in ("rho_bar", "nu_bar"):
@@ -125,19 +124,21 @@ class MAID(FirstOrder):
         check_count(self.max_backtracks, "max_backtracks")
         check_count(self.memory, "memory", least=0)
         for name in ("min_eps", "tol"):
-            not_negative(getattr(self, name), name)
+            check_not_negative(getattr(self, name), name)
         for name in ("certified", "sharp", "adaptive"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} is {getattr(self, name)!r}; expected True or False")
+            check_flag(getattr(self, name), name)
 
-    def _init(self, run: Run, theta: np.ndarray) -> State:
+    def _best(self, history: list[dict[str, Any]]) -> dict[str, Any]:
+        return history[-1]
+
+    def _init(self, run: DescentSession) -> State:
         run.constants.proved = self.certified
         delta = run.lipschitz * self.eps0 if self.delta0 is None else self.delta0
-        s = State(q=None, eps=float(self.eps0), delta=float(delta), alpha=self.alpha0, secants={}, history=[])
-        run.accept(s, run.evaluate(theta, self.eps0), grad_norm=math.nan, accuracy=s.eps, step=0.0, kind="start")
+        s = State(q=None, eps=float(self.eps0), delta=float(delta), alpha=self.alpha0, secants={})
+        run.accept(s, run.evaluate(run.theta, self.eps0), grad_norm=math.nan, accuracy=s.eps, step=0.0, kind="start")
         return s
 
-    def _step(self, run: Run, s: State) -> str | None:
+    def _step(self, run: DescentSession, s: State) -> str | None:
         e, q, eps, delta, trials = run.known(s), s.q, s.eps, s.delta, self.max_backtracks
         secants, alpha, first = Secants(s.secants, self.memory), s.alpha, None
         while True:
@@ -152,7 +153,7 @@ class MAID(FirstOrder):
             alpha = first_step(e.theta, z) if alpha is None else alpha
             last = None
             for _ in range(trials):
-                theta = run.box.project(e.theta - alpha * z)
+                theta = run.bounds.project(e.theta - alpha * z)
                 if np.array_equal(theta, e.theta):
                     return "accuracy"  # rounding leaves nothing of the step
                 if last is not None:
@@ -165,7 +166,7 @@ class MAID(FirstOrder):
                 there, q_new = self._bounds(run, new), secants.predict("q", q, theta - e.theta)
                 if there.lower <= allowed < there.upper and self._sharpens(run, new, q):
                     found = run.adjoint(new, delta, q_new)
-                    there, q_new = corrected_bounds(run.evaluator, new, found.q, found.residual), found.q
+                    there, q_new = corrected_bounds(run.source, new, found.q, found.residual), found.q
                 width = there.upper - there.lower + here.upper - here.lower
                 if there.upper <= allowed:
                     run.accept(s, new, grad_norm=norm(z), accuracy=eps, step=alpha, kind="step")
@@ -175,7 +176,7 @@ class MAID(FirstOrder):
                 if self.sharp and width > 2 * self.rho * alpha * float(z @ z):
                     break  # a smaller step decreases f by less than is known of it
                 alpha *= self.rho
-            run.evaluator.u = h.u
+            run.source.u = h.u
             if not self.adaptive or self.nu * eps < self.min_eps or not (new.lower.certificate <= eps).all():
                 return "line search"
             eps, delta, trials = self.nu * eps, self.nu * delta, trials + 1
@@ -189,23 +190,23 @@ class MAID(FirstOrder):
         return max(self.nu_bar, 1 / self.nu) if spare else self.nu_bar
 
     def _bounds(
-        self, run: Run, e: Evaluation, q: Array | None = None, residual: np.ndarray | None = None
+        self, run: DescentSession, e: Evaluation, q: Array | None = None, residual: np.ndarray | None = None
     ) -> ValueBounds:
         """U⁻ and U⁺; both g itself where it is believed."""
         if not self.adaptive:
             return ValueBounds(e.f, e.f)
-        return corrected_bounds(run.evaluator, e, q, residual) if self.sharp and q is not None else plain_bounds(e)
+        return corrected_bounds(run.source, e, q, residual) if self.sharp and q is not None else plain_bounds(e)
 
-    def _sharpens(self, run: Run, e: Evaluation, q: Array) -> bool:
-        return self.adaptive and self.sharp and correction_helps(run.evaluator, e, q)
+    def _sharpens(self, run: DescentSession, e: Evaluation, q: Array) -> bool:
+        return self.adaptive and self.sharp and correction_helps(run.source, e, q)
 
     def _inexact_gradient(
-        self, run: Run, e: Evaluation, q: Array | None, eps: float, delta: float
+        self, run: DescentSession, e: Evaluation, q: Array | None, eps: float, delta: float
     ) -> tuple[np.ndarray, Hypergradient, float, float, str | None]:
         """Reduce ε and δ until ω <= (1 - η)‖z‖ (Algorithm 3.2)."""
         while True:
             h = run.gradient(e.theta, eps, delta, q, e)
-            z = run.box.free(e.theta, h.z)
+            z = run.bounds.free(e.theta, h.z)
             if norm(z) + h.bound <= self.tol:
                 return z, h, eps, delta, "stationary"
             if not self.adaptive or h.bound <= (1 - self.eta) * norm(z):
@@ -218,7 +219,3 @@ class MAID(FirstOrder):
 def first_step(theta: np.ndarray, z: np.ndarray) -> float:
     """α with ‖αz‖ = 0.1 max(‖θ‖, 1)."""
     return 0.1 * max(norm(theta), 1.0) / norm(z)
-
-
-def norm(v: np.ndarray) -> float:
-    return float(np.linalg.norm(v))

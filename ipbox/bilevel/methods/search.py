@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ipbox.bilevel.methods.evaluations import Evaluations
-from ipbox.bilevel.methods.first_order import Box
-from ipbox.bilevel.problem.result import BilevelResult
-from ipbox.solvers.core.stop_rule import positive
-from ipbox.solvers.gradient.descent import check_count
+from ipbox.bilevel.methods.bounds import Bounds
+from ipbox.bilevel.methods.minimiser import Minimiser
+from ipbox.bilevel.methods.session import Session
+from ipbox.bilevel.problem.resumable import ProblemEvaluator
+from ipbox.checks import check_count, check_positive, is_integer
 
 AT_MOST = 3  # parameters of a grid
 
 
+class Search(Minimiser):
+    """Base of the searches between finite bounds, of any evaluator; θ0 is not used, but has to lie within."""
+
+    accuracy: float
+    _evaluator = ProblemEvaluator
+
+    def _start(self, lower: Any, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
+        if bounds is None:
+            raise ValueError("bounds is None; expected a pair (lower, upper): they are what is searched")
+        box = Bounds(bounds, len(lower.names))
+        if theta0 is not None:
+            box.check(lower.check(theta0))
+        if not (np.isfinite(box.lower).all() and np.isfinite(box.upper).all()):
+            raise ValueError(f"bounds is {bounds!r}; expected finite numbers")
+        return box.lower, box
+
+    def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
+        found = run.source.evaluate(theta, self.accuracy)
+        return {"f": found.f, "f_bound": found.bound, "accuracy": self.accuracy}
+
+
 @dataclass(frozen=True)
-class GridSearch:
+class GridSearch(Search):
     """f on a product grid of the box; the best point is the result.
 
     Parameters
@@ -57,57 +75,32 @@ class GridSearch:
     def __post_init__(self) -> None:
         for k in np.atleast_1d(np.asarray(self.points, dtype=object)):
             check_count(k, "points")
-        positive(self.accuracy, "accuracy")
+        check_positive(self.accuracy, "accuracy")
 
-    def minimise(
-        self,
-        evaluator: Any,
-        theta0: Any = None,
-        bounds: Any = None,
-        *,
-        work: float = math.inf,
-        checkpoint: str | Path | None = None,
-        callback: Callable[[dict[str, Any]], Any] | None = None,
-        progress: bool = False,
-    ) -> BilevelResult:
-        """Evaluate f on the grid.
-
-        Parameters
-        ----------
-        evaluator : Evaluator
-        theta0 : array, optional
-            Not used; where given it must be in the box.
-        bounds : pair of arrays or numbers
-            Lower and upper bounds of θ.
-        work : float
-            Gradients of the lower level, after which no evaluation begins.
-        checkpoint : path, optional
-            Written after every evaluation; where it is there already, the run goes on from it.
-        callback : function, optional
-            Called with every new row of the history.
-        progress : bool
-            Show a bar.
-        """
-        box = _box(evaluator, theta0, bounds)
-        p = len(box.lower)
+    def _start(self, lower: Any, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
+        p = len(lower.names)
         if p > AT_MOST:
             raise ValueError(f"theta has {p} entries; expected at most {AT_MOST}: a grid of more is no baseline")
-        if not isinstance(self.points, numbers.Integral) and len(self.points) != p:
+        if not is_integer(self.points) and len(self.points) != p:
             raise ValueError(f"points is {self.points}; expected an integer, or {p} of them")
-        counts = [int(k) for k in np.broadcast_to(np.asarray(self.points), (p,))]
-        axes = [_axis(a, b, k) for a, b, k in zip(box.lower, box.upper, counts, strict=True)]
-        log = _log(self, evaluator, box, math.prod(counts), work, checkpoint, callback, progress)
+        return super()._start(lower, theta0, bounds)
 
-        def walk() -> str:
-            for index in _to_and_fro(counts):
-                log(np.array([x[i] for x, i in zip(axes, index, strict=True)]), "grid")
-            return "grid"
+    def _counts(self, p: int) -> list[int]:
+        return [int(k) for k in np.broadcast_to(np.asarray(self.points), (p,))]
 
-        return log.result(walk)
+    def _most(self, p: int) -> int:
+        return math.prod(self._counts(p))
+
+    def _loop(self, run: Session) -> str:
+        counts = self._counts(len(run.theta))
+        axes = [_axis(*ends, k) for *ends, k in zip(run.bounds.lower, run.bounds.upper, counts, strict=True)]
+        for index in _to_and_fro(counts):
+            self._at(run, [x[i] for x, i in zip(axes, index, strict=True)], "grid")
+        return "grid"
 
 
 @dataclass(frozen=True)
-class ScalarSearch:
+class ScalarSearch(Search):
     """Brent's bounded minimisation of one parameter: golden sections and parabolas.
 
     Parameters
@@ -140,71 +133,31 @@ class ScalarSearch:
     accuracy: float = 1e-6
 
     def __post_init__(self) -> None:
-        positive(self.tol, "tol")
-        positive(self.accuracy, "accuracy")
+        check_positive(self.tol, "tol")
+        check_positive(self.accuracy, "accuracy")
 
-    def minimise(
-        self,
-        evaluator: Any,
-        theta0: Any = None,
-        bounds: Any = None,
-        *,
-        iterations: int = 100,
-        work: float = math.inf,
-        checkpoint: str | Path | None = None,
-        callback: Callable[[dict[str, Any]], Any] | None = None,
-        progress: bool = False,
-    ) -> BilevelResult:
-        """Minimise f between the bounds; parameters as for `GridSearch.minimise`, ``iterations`` are evaluations."""
+    def _start(self, lower: Any, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
+        if len(lower.names) != 1:
+            raise ValueError(f"theta has {len(lower.names)} entries; ScalarSearch expects one")
+        return super()._start(lower, theta0, bounds)
+
+    def _loop(self, run: Session) -> str:
         from scipy.optimize import minimize_scalar
 
-        box = _box(evaluator, theta0, bounds)
-        if len(box.lower) != 1:
-            raise ValueError(f"theta has {len(box.lower)} entries; ScalarSearch expects one")
-        log = _log(self, evaluator, box, iterations, work, checkpoint, callback, progress)
-        ends = float(box.lower[0]), float(box.upper[0])
+        ends = float(run.bounds.lower[0]), float(run.bounds.upper[0])
 
         def f(t: float) -> float:
-            return log(np.array([t]), "search")["f"]
+            return self._at(run, [t], "search")["f"]
 
-        def search() -> str:
-            if ends[0] == ends[1]:
-                f(ends[0])
-            else:
-                options = {"xatol": self.tol, "maxiter": 10 * iterations}
-                minimize_scalar(f, bounds=ends, method="bounded", options=options)
-            return "tol"
-
-        return log.result(search)
+        if ends[0] == ends[1]:
+            f(ends[0])
+        else:
+            options = {"xatol": self.tol, "maxiter": 10 * run.budget.steps}
+            minimize_scalar(f, bounds=ends, method="bounded", options=options)
+        return "tol"
 
 
 # ---------------------------------------------------------------- parts
-
-
-def _box(evaluator: Any, theta0: Any, bounds: Any) -> Box:
-    """The box, which must be finite."""
-    if not callable(getattr(evaluator, "evaluate", None)):
-        raise TypeError(f"evaluator is {type(evaluator).__name__}; expected problem.evaluator()")
-    if bounds is None:
-        raise ValueError("bounds is None; expected a pair (lower, upper): they are what is searched")
-    lower = evaluator.problem.lower
-    p = len(lower.names)
-    inside = np.broadcast_to(np.asarray(bounds[0], dtype=np.float64), (p,)) if theta0 is None else lower.check(theta0)
-    box = Box(bounds, inside)
-    if not (np.isfinite(box.lower).all() and np.isfinite(box.upper).all()):
-        raise ValueError(f"bounds is {bounds!r}; expected finite numbers")
-    return box
-
-
-def _log(method: Any, evaluator: Any, box: Box, most: int, work: float, checkpoint: Any, callback: Any, progress: bool):
-    def evaluate(theta: np.ndarray) -> dict[str, Any]:
-        found = evaluator.evaluate(theta, method.accuracy)
-        return {"f": found.f, "bound": found.bound, "accuracy": method.accuracy}
-
-    run = f"{method!r} {box} for {evaluator.problem.lower.names}"
-    return Evaluations(
-        evaluator, evaluate, run, most=most, work=work, checkpoint=checkpoint, callback=callback, progress=progress
-    )
 
 
 def _axis(lower: float, upper: float, points: int) -> np.ndarray:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ipbox import backend
-from ipbox.backend import Array
-from ipbox.bilevel.methods.evaluations import Evaluations
-from ipbox.bilevel.methods.first_order import Box
+from ipbox.backend import Array, norm
 from ipbox.bilevel.methods.lbfgsb import scipy_lbfgsb
+from ipbox.bilevel.methods.minimiser import Minimiser
+from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.problem.cost import Cost
-from ipbox.bilevel.problem.result import BilevelResult
-from ipbox.bilevel.problem.samples import norms
-from ipbox.bilevel.problem.upper import BilevelProblem, Evaluator
-from ipbox.solvers.core.stop_rule import not_negative
-from ipbox.solvers.gradient.descent import check_count
+from ipbox.bilevel.problem.samples import inner, norms, objective_bound
+from ipbox.bilevel.problem.upper import BilevelProblem
+from ipbox.checks import check_choice, check_count, check_not_negative
 
 ALGORITHMS = ("fista", "gradient")
 STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order
@@ -103,14 +101,9 @@ def unrolled_gradient(
     """
     lower = problem.lower
     theta = lower.check(theta)
-    _check(iterations, algorithm, segments)
+    _check_unrolling(iterations, "iterations", algorithm, segments)
     steps = _Steps(lower, theta, int(iterations), algorithm, constants)
-    phi, work = lower.at(theta), {}
-    u = lower.start() if start is None else lower.xp.ascontiguousarray(start).copy()
-    if u.shape != (lower.n, *lower.dims) or u.dtype != lower.dtype:
-        raise ValueError(
-            f"start has shape {u.shape} and dtype {u.dtype}; expected {(lower.n, *lower.dims)} of {lower.dtype}"
-        )
+    phi, work, u = lower.at(theta), {}, lower.start(start)
 
     def run(k: int, end: int, u: Array, before: Array, kept: list[Array] | None) -> tuple[Array, Array]:
         """u_end, u_{end - 1}, from u_k, u_{k - 1}; ``kept`` gets u_{k - 1}, ..., u_end."""
@@ -148,9 +141,9 @@ def unrolled_gradient(
             beta = float(steps.beta[k])  # a NumPy scalar would turn float32 into float64
             y = u_k + beta * step
             z -= steps.tau * lower.mixed(theta, y, w).sum(axis=0)
-            tau_bar -= _inner(y - u_next, w) / steps.tau
+            tau_bar -= inner(y - u_next, w, False) / steps.tau
             y_bar = w - steps.tau * phi.hessian_apply(y, w, work=work)
-            beta_bar[k] = _inner(y_bar, step)
+            beta_bar[k] = inner(y_bar, step, False)
             w, carry = carry + (1 + beta) * y_bar, -beta * y_bar
         kept = None
     z += tau_bar * steps.tau_gradient + (beta_bar @ steps.beta_slope) * steps.q_gradient
@@ -164,14 +157,32 @@ def unrolled_gradient(
     return UnrolledGradient(f, z, u, certificate, cost)
 
 
+def _also_called(old: str, new: str) -> Callable[[type], type]:
+    """Let a class take the argument ``new`` by its ``old`` name, and tell its value by it."""
+
+    def also(cls: type) -> type:
+        init = cls.__init__
+
+        @functools.wraps(init)
+        def by_either(self: Any, *args: Any, **kwargs: Any) -> None:
+            init(self, *args, **{new if key == old else key: value for key, value in kwargs.items()})
+
+        cls.__init__ = by_either
+        setattr(cls, old, property(operator.attrgetter(new)))
+        return cls
+
+    return also
+
+
+@_also_called("iterations", "lower_iterations")
 @dataclass(frozen=True)
-class Unrolled:
+class Unrolled(Minimiser):
     """L-BFGS-B on f_N, whose gradient is exact: see `unrolled_gradient`.
 
     Parameters
     ----------
-    iterations : int
-        N of the lower level, for every θ.
+    lower_iterations : int
+        N, for every θ; ``iterations`` is its old name.
     algorithm : {"fista", "gradient"}
     segments : int, optional
         Of the iterates, for memory; 1 keeps all.
@@ -184,7 +195,8 @@ class Unrolled:
 
     Notes
     -----
-    The lower level starts from zero for every θ, so that f_N is a function.  The result's ``f`` and the history's are
+    The lower level starts from zero for every θ, so that f_N is a function; the evaluator's solver is not used, and its
+    n_jobs must be 1.  The result's ``f`` and the history's are
     f_N at θ, and their bounds those of |f_N(θ) - f(θ)|: it does not vanish, as N is fixed.
 
     Raises
@@ -206,7 +218,7 @@ class Unrolled:
     array([-1.1665])
     """
 
-    iterations: int = 100
+    lower_iterations: int = 100
     algorithm: str = "fista"
     segments: int = 1
     constants: tuple[float, float] | None = None
@@ -214,73 +226,27 @@ class Unrolled:
     ftol: float = 1e-10
 
     def __post_init__(self) -> None:
-        _check(self.iterations, self.algorithm, self.segments)
-        not_negative(self.tol, "tol")
-        not_negative(self.ftol, "ftol")
+        _check_unrolling(self.lower_iterations, "lower_iterations", self.algorithm, self.segments)
+        check_not_negative(self.tol, "tol")
+        check_not_negative(self.ftol, "ftol")
 
-    def minimise(
-        self,
-        evaluator: Evaluator,
-        theta0: Any,
-        bounds: Any = None,
-        *,
-        iterations: int = 100,
-        work: float = math.inf,
-        checkpoint: str | Path | None = None,
-        callback: Callable[[dict[str, Any]], Any] | None = None,
-        progress: bool = False,
-    ) -> BilevelResult:
-        """Minimise f_N from θ0.
-
-        Parameters
-        ----------
-        evaluator : Evaluator
-            Of the problem; its cost is added to, its lower-level solver is not used, and its n_jobs must be 1.
-        theta0 : array, shape (p,)
-        bounds : pair of arrays or numbers, optional
-            Lower and upper bounds of θ.
-        iterations : int
-            Evaluations of f_N and its gradient at most.
-        work : float
-            Gradients and Hessian products of the lower level, after which no evaluation begins.
-        checkpoint : path, optional
-            Written after every evaluation; where it is there already, the run goes on from it, bit for bit.
-        callback : function, optional
-            Called with every new row of the history.
-        progress : bool
-            Show a bar.
-
-        Returns
-        -------
-        BilevelResult
-        """
-        if not isinstance(evaluator, Evaluator):
-            raise TypeError(f"evaluator is {type(evaluator).__name__}; expected problem.evaluator()")
+    def _check(self, evaluator: Any) -> None:
+        super()._check(evaluator)
         if evaluator.n_jobs != 1:
             raise ValueError(f"evaluator has n_jobs = {evaluator.n_jobs}; expected 1: Unrolled takes one process")
-        problem = evaluator.problem
-        theta = problem.lower.check(theta0)
-        box = Box(bounds, theta)
 
-        def evaluate(theta: np.ndarray) -> dict[str, Any]:
-            found = unrolled_gradient(
-                problem, theta, self.iterations, self.algorithm, self.segments, constants=self.constants
-            )
-            evaluator.cost += found.cost
-            evaluator.u, evaluator.recent = found.u, [(theta, found.u)]
-            delta, r = problem.scale**0.5 * found.certificate, problem.scale**0.5 * problem.distances(found.u)
-            bound = float((2 * r + delta) @ delta)
-            return {"f": found.f, "bound": bound, "z": found.z, "accuracy": float(found.certificate.max())}
+    def _loop(self, run: Session) -> str:
+        return scipy_lbfgsb(functools.partial(self._at, run), run, gtol=self.tol, ftol=self.ftol)
 
-        settings = {"most": iterations, "work": work, "checkpoint": checkpoint}
-        run = f"{self!r} from {theta.tolist()} {box}"
-        log = Evaluations(evaluator, evaluate, run, **settings, callback=callback, progress=progress)
-
-        def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            found = log(theta, "evaluation")
-            return found["f"], found["z"].copy()
-
-        return log.result(lambda: scipy_lbfgsb(objective, theta, box, gtol=self.tol, ftol=self.ftol))
+    def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
+        evaluator, problem = run.source, run.source.problem
+        settings = self.lower_iterations, self.algorithm, self.segments
+        found = unrolled_gradient(problem, theta, *settings, constants=self.constants)
+        evaluator.cost += found.cost
+        evaluator.u, evaluator.recent = found.u, [(theta, found.u)]
+        delta, r = problem.scale**0.5 * found.certificate, problem.scale**0.5 * problem.distances(found.u)
+        sizes = {"grad_norm": norm(found.z), "accuracy": float(found.certificate.max())}
+        return {"f": found.f, "f_bound": objective_bound(r, delta), "z": found.z, **sizes}
 
 
 # ---------------------------------------------------------------- parts
@@ -343,14 +309,9 @@ def momentum(q: float, N: int) -> tuple[np.ndarray, np.ndarray]:
     return beta, slope
 
 
-def _inner(a: Array, b: Array) -> float:
-    return float(backend.reduce_sum((a.conj() * b).real, False))
-
-
-def _check(iterations: int, algorithm: str, segments: int) -> None:
-    check_count(iterations, "iterations")
+def _check_unrolling(iterations: int, name: str, algorithm: str, segments: int) -> None:
+    check_count(iterations, name)
     check_count(segments, "segments")
     if segments > iterations:
         raise ValueError(f"segments is {segments}; expected at most the {iterations} iterations")
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm is {algorithm!r}; expected 'fista' or 'gradient'")
+    check_choice(algorithm, "algorithm", ALGORITHMS)

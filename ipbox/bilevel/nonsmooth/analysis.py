@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.bilevel.problem.lower import LowerProblem
 from ipbox.bilevel.terms.filters import as_group, curvature, fenchel_gap, filter_matrix, huber, modulus, shrink
-from ipbox.solvers.core.stop_rule import not_negative, positive
+from ipbox.checks import check_not_negative, check_positive
 
 MAX_STEPS = 400  # Newton steps of one denoising
 PATIENCE = 8  # multiplier steps that do not halve the gap
@@ -38,7 +39,7 @@ class Denoised:
         return math.sqrt(2 * self.gap)
 
 
-class AnalysisLower:
+class AnalysisLower(LowerProblem):
     r"""û_i(θ) = argmin_u ½‖u - b_i‖² + Σ_k α_k Σ_j h_γ(|(K_k u)_j|), α_k = 10^{θ_k}: no smoothing with γ = 0.
 
     Parameters
@@ -91,7 +92,7 @@ class AnalysisLower:
             raise ValueError(f"b has shape {b.shape}; expected (n, rows, columns) with at least one image")
         if not np.isfinite(b).all():
             raise ValueError("b has NaN or infinite entries; expected finite numbers")
-        self.gamma = not_negative(gamma, "gamma")
+        self.gamma = check_not_negative(gamma, "gamma")
         groups = [as_group(h, k) for k, h in enumerate(filters)]
         if not groups:
             raise ValueError("filters is empty; expected at least one, such as dct_filters(3)")
@@ -101,19 +102,6 @@ class AnalysisLower:
         self.stacked = sparse.vstack([K for group in self.K for K in group]).tocsr()
         self.names = tuple(f"log10 weight {k}" for k in range(len(self.K)))
 
-    def check(self, theta: Any) -> np.ndarray:
-        """θ as a float64 vector of the right length.
-
-        Raises
-        ------
-        ValueError
-            for another length, or entries that are not finite.
-        """
-        theta = np.asarray(theta, dtype=np.float64)
-        if theta.shape != (len(self.K),) or not np.isfinite(theta).all():
-            raise ValueError(f"theta is {theta}; expected {len(self.K)} finite numbers, log10 of the weights")
-        return theta
-
     # ------------------------------------------------------------ the lower level
 
     def solve(self, theta: Any, i: int, accuracy: float = 1e-6, start: Denoised | None = None) -> Denoised:
@@ -122,7 +110,7 @@ class AnalysisLower:
         What was not reached in MAX_STEPS Newton steps, the certificate says.
         """
         alpha = 10.0 ** self.check(theta)
-        positive(accuracy, "accuracy")
+        check_positive(accuracy, "accuracy")
         b = self.b[i].ravel()
         u = b.copy() if start is None else start.u
         none = [np.zeros((len(g), b.size)) for g in self.K]

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ipbox.bilevel.methods.evaluations import Evaluations, check_same_problem
-from ipbox.bilevel.methods.first_order import Box
+from ipbox.backend import norm
+from ipbox.bilevel.dfo.trust_region import trust_region_step
+from ipbox.bilevel.methods.bounds import Bounds
+from ipbox.bilevel.methods.minimiser import Minimiser
+from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.nonsmooth.analysis import AnalysisLower, Denoised
 from ipbox.bilevel.problem.cost import Cost
-from ipbox.bilevel.problem.result import BilevelResult
-from ipbox.solvers.core.stop_rule import positive
+from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
+from ipbox.bilevel.problem.samples import objective_bound
+from ipbox.bilevel.problem.upper import UpperLevel
+from ipbox.bilevel.terms.base import LN10
+from ipbox.checks import check_positive
 
-LN10 = math.log(10.0)
+BOUNDS = (-8.0, 2.0)  # where the user gives none: below, a weight is as good as absent
 
 
 @dataclass
-class AnalysisProblem:
+class AnalysisProblem(UpperLevel):
     r"""min_θ scale Σ_i ‖û_i(θ) - u_i‖², û_i(θ) that of an `AnalysisLower`.
 
     Parameters
@@ -55,18 +59,9 @@ class AnalysisProblem:
     def __post_init__(self) -> None:
         if not isinstance(self.lower, AnalysisLower):
             raise TypeError(f"lower is {type(self.lower).__name__}; expected an AnalysisLower")
-        if not isinstance(self.truths, np.ndarray) or self.truths.shape != self.lower.b.shape:
-            shape = getattr(self.truths, "shape", None)
-            raise ValueError(f"truths has shape {shape}; expected {self.lower.b.shape}, one for each of the data")
-        if not np.isfinite(self.truths).all():
-            raise ValueError("truths has NaN or infinite entries; expected finite numbers")
-        if self.convention not in ("mean", "sum"):
-            raise ValueError(f"convention is {self.convention!r}; expected 'mean' or 'sum'")
-
-    @property
-    def scale(self) -> float:
-        """The factor of Σ‖û_i - u_i‖²: 1/n or 1."""
-        return 1.0 / self.lower.n if self.convention == "mean" else 1.0
+        if not isinstance(self.truths, np.ndarray):
+            raise ValueError(f"truths is {type(self.truths).__name__}; expected a NumPy array")
+        self._check_truths(self.lower.b.shape)
 
     def fingerprint(self) -> np.ndarray:
         """What tells this problem from another: norms and distances of a random image."""
@@ -92,7 +87,7 @@ class AnalysisEvaluation:
 
 
 @dataclass
-class AnalysisEvaluator:
+class AnalysisEvaluator(ProblemEvaluator):
     """Evaluates an `AnalysisProblem`; holds warm starts and the work done.
 
     Its ``cost`` counts Newton steps as gradients and the columns of linear systems with a factored matrix as Hessian
@@ -113,7 +108,7 @@ class AnalysisEvaluator:
         self.cost += Cost(gradients=float(sum(d.steps for d in found)))
         r = root * np.array([np.linalg.norm(d.u - t.ravel()) for d, t in zip(found, problem.truths, strict=True)])
         delta = root * np.array([d.certificate for d in found])
-        return AnalysisEvaluation(theta, float(r @ r), float((2 * r + delta) @ delta), found)
+        return AnalysisEvaluation(theta, float(r @ r), objective_bound(r, delta), found)
 
     def derivatives(self, theta: Any, accuracy: float) -> AnalysisEvaluation:
         r"""f(θ), ∇f(θ) with respect to θ, and the Newton derivative of ∇f with respect to α.
@@ -163,7 +158,7 @@ class AnalysisEvaluator:
 
 
 @dataclass(frozen=True)
-class SemismoothNewton:
+class SemismoothNewton(Minimiser):
     """Newton's method for the weights α = 10^θ on the reduced objective α ↦ f, which is piecewise smooth.
 
     Every step minimises the quadratic model, made convex by the modulus of its eigenvalues, over the box, and is
@@ -181,6 +176,11 @@ class SemismoothNewton:
     With γ = 0 and single filters û is piecewise affine in α, and f piecewise quadratic: Newton's method is exact until
     the sets change.  For many filters and small γ they change within each step, and the last digits of f come slowly:
     the larger γ, the fewer evaluations.
+
+    θ is kept within [-8, 2] unless `minimise` is told other bounds: a weight at a small lower bound is as good as
+    absent.  The ``iterations`` of `minimise` are evaluations of f and its derivatives; the result's ``stop`` is
+    "stationary" where the model promises no more, "decrease" where a step has not given more, and "line search" where f
+    does not follow the model.
 
     Raises
     ------
@@ -204,72 +204,33 @@ class SemismoothNewton:
 
     accuracy: float = 1e-6
     tol: float = 1e-6
+    _evaluator = AnalysisEvaluator
 
     def __post_init__(self) -> None:
-        positive(self.accuracy, "accuracy")
-        positive(self.tol, "tol")
+        check_positive(self.accuracy, "accuracy")
+        check_positive(self.tol, "tol")
 
-    def minimise(
-        self,
-        evaluator: AnalysisEvaluator,
-        theta0: Any,
-        bounds: Any = (-8.0, 2.0),
-        *,
-        iterations: int = 100,
-        checkpoint: str | Path | None = None,
-        callback: Callable[[dict[str, Any]], Any] | None = None,
-        progress: bool = False,
-    ) -> BilevelResult:
-        """Minimise f from θ0.
+    def _start(self, lower: AnalysisLower, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
+        return super()._start(lower, theta0, BOUNDS if bounds is None else bounds)
 
-        Parameters
-        ----------
-        evaluator : AnalysisEvaluator
-        theta0 : array, shape (p,)
-            log10 of the weights.
-        bounds : pair of arrays or numbers
-            Lower and upper bounds of θ; a weight at a small lower bound is as good as absent.
-        iterations : int
-            Evaluations of f and its derivatives at most.
-        checkpoint : path, optional
-            Written after every evaluation; where it is there already, the run goes on from it, bit for bit.
-        callback : function, optional
-            Called with every new row of the history.
-        progress : bool
-            Show a bar.
+    def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
+        e = run.source.derivatives(theta, self.accuracy)
+        sizes = {"grad_norm": norm(e.z), "accuracy": self.accuracy}
+        return {"f": e.f, "f_bound": e.bound, "z": e.z, "hessian": e.hessian, **sizes}
 
-        Returns
-        -------
-        BilevelResult
-            Its ``stop`` is "stationary" where the model promises no more, "decrease" where a step has not given more,
-            "line search" where f does not follow the model.
-        """
-        if not isinstance(evaluator, AnalysisEvaluator):
-            raise TypeError(f"evaluator is {type(evaluator).__name__}; expected that of an AnalysisProblem")
-        theta = evaluator.problem.lower.check(theta0)
-        box = Box((-8.0, 2.0) if bounds is None else bounds, theta)
-
-        def evaluate(theta: np.ndarray) -> dict[str, Any]:
-            e = evaluator.derivatives(theta, self.accuracy)
-            return {"f": e.f, "bound": e.bound, "z": e.z, "hessian": e.hessian, "accuracy": self.accuracy}
-
-        run = f"{self!r} from {theta.tolist()} {box}"
-        options = {"most": iterations, "checkpoint": checkpoint, "callback": callback, "progress": progress}
-        log = Evaluations(evaluator, evaluate, run, **options)
-        return log.result(lambda: self._loop(log, theta, box))
-
-    def _loop(self, log: Evaluations, theta: np.ndarray, box: Box) -> str:
-        e = log(theta, "start")
+    def _loop(self, run: Session) -> str:
+        theta, bounds = run.theta, run.bounds
+        e = self._at(run, theta, "start")
         while True:
             alpha = 10.0**theta
             g = e["z"] / (LN10 * alpha)
-            d, model = model_step(g, e["hessian"], 10.0**box.lower - alpha, 10.0**box.upper - alpha)
+            d, model = model_step(g, e["hessian"], 10.0**bounds.lower - alpha, 10.0**bounds.upper - alpha)
             if model >= -self.tol * e["f"]:
                 return "stationary"
             tau = 1.0
             while True:
-                trial = box.project(np.log10(alpha + tau * d))
-                new = log(trial, "step" if tau == 1.0 else "backtracking")
+                trial = bounds.project(np.log10(alpha + tau * d))
+                new = self._at(run, trial, "step" if tau == 1.0 else "backtracking")
                 if new["f"] <= e["f"] + 1e-4 * tau * float(g @ d):
                     break
                 tau /= 2
@@ -282,7 +243,7 @@ class SemismoothNewton:
 
 
 def model_step(g: np.ndarray, G: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, float]:
-    """argmin <g, d> + ½<d, |G|d> over low <= d <= high, and the minimum; |G| by eigenvalues.
+    """argmin <g, d> + ½<d, |G|d> over low <= d <= high, where low <= 0 <= high, and the minimum; |G| by eigenvalues.
 
     Examples
     --------
@@ -290,18 +251,8 @@ def model_step(g: np.ndarray, G: np.ndarray, low: np.ndarray, high: np.ndarray) 
     >>> d, round(value, 6)
     (array([0.5]), -0.25)
     """
-    from scipy.optimize import lsq_linear
-
     values, V = np.linalg.eigh(G)
     values = np.maximum(np.abs(values), max(1e-10 * float(np.abs(values).max()), 1e-300))
-    R = np.sqrt(values)[:, None] * V.T
-    target = -(V.T @ g) / np.sqrt(values)
-    free = np.linalg.lstsq(R, target, rcond=None)[0]
-    wide = high > low
-    d = np.zeros_like(g)
-    if ((low <= free) & (free <= high)).all():
-        d = free
-    elif wide.any():
-        found = lsq_linear(R[:, wide], target - R[:, ~wide] @ low[~wide], (low[wide], high[wide]), method="bvls")
-        d[wide] = np.clip(found.x, low[wide], high[wide])
-    return d, float(g @ d + 0.5 * np.sum((R @ d) ** 2))
+    H = (V * values) @ V.T
+    d = trust_region_step(g, H, np.minimum(low, 0.0), np.maximum(high, 0.0), math.inf)
+    return d, float(g @ d + 0.5 * (d @ (H @ d)))

@@ -13,7 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.lower import LowerLevel
-from ipbox.bilevel.problem.samples import by_processes, norms
+from ipbox.bilevel.problem.samples import by_processes, check_each, inner, norms
 from ipbox.functionals import Functional
 
 RESTARTS = 5
@@ -73,10 +73,7 @@ def solve_adjoint(
     >>> found.q, found.iterations     # A = 2
     (array([[0.5, 0.5, 0.5, 0.5]]), array([1]))
     """
-    tolerance = np.asarray(tolerance, dtype=np.float64)
-    if tolerance.shape not in ((), (lower.n,)) or not (tolerance > 0).all():
-        raise ValueError(f"tolerance is {tolerance}; expected a positive number, or ({lower.n},) of them")
-    tolerance = np.broadcast_to(tolerance, (lower.n,))
+    tolerance = check_each(tolerance, "tolerance", lower.n)
     size, cost = norms(g), Cost()
     eps = float(np.finfo(lower.dtype).eps)
     target = np.maximum(tolerance, 1e-2 * eps * size)  # below, squares of residuals may underflow
@@ -127,10 +124,10 @@ def _iterate(
     count = np.zeros(lower.n, dtype=int)
     f, work = _of(lower, active).at(theta), {}
     x, qa, ra = u[active], q[active], r[active]
-    p, rho = ra.copy(), _inner(ra, ra)
+    p, rho = ra.copy(), inner(ra, ra)
     for _ in range(limit):
         Ap = _apply(f, x, p, cost, work)
-        curvature = _inner(p, Ap)
+        curvature = inner(p, Ap)
         if not (curvature > 0).all():
             bad = int(active[np.flatnonzero(~(curvature > 0))[0]])
             raise FloatingPointError(
@@ -139,7 +136,7 @@ def _iterate(
         step = rho / curvature
         backend.axpy(step, p, qa)
         backend.axpy(-step, Ap, ra)
-        previous, rho = rho, _inner(ra, ra)
+        previous, rho = rho, inner(ra, ra)
         count[active] += 1
         p *= backend.per_sample(rho / previous, p)
         p += ra
@@ -169,8 +166,3 @@ def _iteration_limit(condition: float, residual: np.ndarray, tolerance: np.ndarr
     """Twice the iterations after which exact arithmetic is done: ‖r_k‖ <= 2√κ ((√κ - 1)/(√κ + 1))^k ‖r_0‖."""
     root = math.sqrt(condition)
     return 10 + math.ceil((root + 1) * math.log(2 * root * max(1.0, float((residual / tolerance).max()))))
-
-
-def _inner(x: Array, y: Array) -> np.ndarray:
-    """Re<x_i, y_i> of every sample."""
-    return np.asarray(backend.reduce_sum((x.conj() * y).real, True), dtype=np.float64)

@@ -10,8 +10,10 @@ from ipbox.backend import Array
 from ipbox.bilevel.problem.adjoint import solve_adjoint_samples
 from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.error_constants import ErrorConstants
+from ipbox.bilevel.problem.oracle import LowerSolution
 from ipbox.bilevel.problem.samples import norms
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
+from ipbox.checks import check_positive
 
 
 @dataclass
@@ -33,6 +35,10 @@ class Hypergradient:
     residual: np.ndarray
     evaluation: Evaluation
     cost: Cost
+
+    @property
+    def lower(self) -> LowerSolution:
+        return self.evaluation.lower
 
 
 def hypergradient(
@@ -106,8 +112,7 @@ def hypergradient(
     before = evaluator.cost + Cost()
     lipschitz = problem.residual_lipschitz
     L_g = 2 * lipschitz**2
-    if not accuracy > 0:
-        raise ValueError(f"accuracy is {accuracy}; expected a positive number")
+    check_positive(accuracy, "accuracy")
     if evaluation is None or not (evaluation.lower.certificate <= accuracy).all():
         evaluation = evaluator.evaluate(theta, lipschitz * accuracy)
     u, eps = evaluation.lower.u, evaluation.lower.certificate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,44 @@ from ipbox.functionals import L2, Functional, Sum
 from ipbox.operators import as_operator
 
 
-class LowerLevel:
+class LowerProblem:
+    """Base of the lower levels: ``n`` images of shape ``dims``, arrays of ``xp``, and a name for each entry of θ."""
+
+    n: int
+    dims: tuple[int, ...]
+    names: tuple[str, ...]
+    xp: ModuleType = np
+
+    def check(self, theta: Any) -> np.ndarray:
+        """θ as a float64 vector of the right length.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for another length, or entries that are no finite numbers.
+        """
+        try:
+            theta = np.asarray(theta, dtype=np.float64)
+        except (ValueError, TypeError) as err:
+            raise TypeError(f"theta is {theta!r}; expected {len(self.names)} real numbers") from err
+        if theta.shape != (len(self.names),):
+            raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {', '.join(self.names)}")
+        if not np.isfinite(theta).all():
+            raise ValueError(f"theta is {theta}; expected finite numbers")
+        return theta
+
+    def initial(self) -> np.ndarray:
+        """Where learning starts if the user does not say.
+
+        Raises
+        ------
+        ValueError
+            where it cannot.
+        """
+        raise ValueError(f"theta0 is None; expected {len(self.names)} numbers: {', '.join(self.names)}")
+
+
+class LowerLevel(LowerProblem):
     """û_i(θ) = argmin_u Φ_i(u; θ), Φ_i(u; θ) = D(Au, b_i) + R_θ(u), i = 1, ..., n.
 
     Parameters
@@ -78,38 +116,18 @@ class LowerLevel:
         self.dtype = np.dtype(b.dtype if A is None else data.A.dtype_in)
         self.xp = backend.array_module(b)
         self.observe = None if observe is None else _check_observe(observe, self.dims)
-        if getattr(fidelity, "A", data.A) is not data.A:
+        if fidelity is not None and fidelity.A is not None and fidelity.A is not data.A:
             raise ValueError(f"fidelity has another operator than A, {data.A}; expected the same")
         self.terms = [Fixed(data) if fidelity is None else fidelity.with_data(b), *(_as_term(t) for t in terms)]
         self.names = tuple(name for t in self.terms for name in t.names)
         if not self.names:
             raise ValueError("terms have no parameters; expected one to learn, such as Weight(SmoothedTV(dims, eps))")
 
-    # ------------------------------------------------------------ θ
-
-    def check(self, theta: Any) -> np.ndarray:
-        """θ as a float64 vector of the right length.
-
-        Raises
-        ------
-        ValueError, TypeError
-            for another length, or entries that are no finite numbers.
-        """
-        try:
-            theta = np.asarray(theta, dtype=np.float64)
-        except (ValueError, TypeError) as err:
-            raise TypeError(f"theta is {theta!r}; expected {len(self.names)} real numbers") from err
-        if theta.shape != (len(self.names),):
-            raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {', '.join(self.names)}")
-        if not np.isfinite(theta).all():
-            raise ValueError(f"theta is {theta}; expected finite numbers")
-        return theta
+    # ------------------------------------------------------------ Φ and its derivatives
 
     def _parts(self, theta: np.ndarray) -> list[tuple[ParametricTerm, np.ndarray]]:
         ends = np.cumsum([len(t.names) for t in self.terms])
         return list(zip(self.terms, np.split(theta, ends[:-1]), strict=True))
-
-    # ------------------------------------------------------------ Φ and its derivatives
 
     def at(self, theta: np.ndarray) -> Functional:
         """Φ(·; θ) of all samples."""
@@ -165,22 +183,24 @@ class LowerLevel:
                 total += change
         return total
 
-    def start(self) -> Array:
-        """u = 0 for every sample."""
-        return self.xp.zeros((self.n, *self.dims), dtype=self.dtype)
-
-    def initial(self) -> np.ndarray:
-        """Where the terms say learning starts.
+    def start(self, given: Array | None = None) -> Array:
+        """u = 0 for every sample, or a copy of the images ``given``.
 
         Raises
         ------
         ValueError
-            where one of them does not.
+            where those are of another shape or dtype.
         """
+        shape = (self.n, *self.dims)
+        if given is None:
+            return self.xp.zeros(shape, dtype=self.dtype)
+        if given.shape != shape or given.dtype != self.dtype:
+            raise ValueError(f"start has shape {given.shape} and dtype {given.dtype}; expected {shape} of {self.dtype}")
+        return self.xp.ascontiguousarray(given).copy()
+
+    def initial(self) -> np.ndarray:
         starts = [t.initial() for t in self.terms]
-        if any(s is None for s in starts):
-            raise ValueError(f"theta0 is None; expected {len(self.names)} numbers: {', '.join(self.names)}")
-        return np.concatenate(starts)
+        return super().initial() if any(s is None for s in starts) else np.concatenate(starts)
 
     def with_data(self, b: Array) -> LowerLevel:
         """The same lower level for other data ``b``, shape (n,) + data dims."""
@@ -219,8 +239,9 @@ def _functional(t: ParametricTerm, theta: np.ndarray) -> Functional:
 
 def _check_shape(what: str, found: Any, shape: tuple[int, ...]) -> None:
     """Refuse what a user's term should not give."""
-    if getattr(found, "shape", None) != tuple(shape):
-        given = f"shape {found.shape}" if backend.is_array(found) else type(found).__name__
+    is_array = backend.is_array(found)
+    if not is_array or found.shape != tuple(shape):
+        given = f"shape {found.shape}" if is_array else type(found).__name__
         raise ValueError(f"{what} gave {given}; expected an array of shape {tuple(shape)}")
 
 

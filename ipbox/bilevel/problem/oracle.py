@@ -12,6 +12,7 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.samples import check_each
 from ipbox.bilevel.terms.base import Fixed
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.base import Work
@@ -96,8 +97,8 @@ def solve_lower(
         raise TypeError(f"method is {method!r}; expected a configured solver, such as ip.Nesterov()")
     if (accuracy is None) == (iterations is None):
         raise ValueError(f"accuracy is {accuracy} and iterations is {iterations}; expected one of them")
-    tolerance = np.zeros(lower.n) if accuracy is None else check_accuracy(accuracy, lower.n)
-    u = lower.start() if start is None else _check_start(start, lower)
+    tolerance = np.zeros(lower.n) if accuracy is None else check_each(accuracy, "accuracy", lower.n)
+    u = lower.start(start)
     lower.constants(theta)  # refuses what is not strongly convex
     fused = _fused(lower, theta, method)
     if fused is not None:
@@ -107,27 +108,12 @@ def solve_lower(
         cost = Cost(gradients=float(steps.sum()), applications=0.0 if count is None else count.total)
         found = LowerSolution(u, certificate, steps, cost)
     else:
-        found = _by_solver(lower, theta, tolerance, u, method, max_iterations, iterations)
+        stop = niter(iterations) if iterations is not None else Accuracy(tolerance) | niter(max_iterations)
+        found = _by_solver(lower, theta, u, method, stop)
     if not np.isfinite(found.certificate).all():
         bad = int(np.flatnonzero(~np.isfinite(found.certificate))[0])
         raise FloatingPointError(f"the lower level gave NaN or infinity at theta = {theta}, sample {bad}")
     return found
-
-
-def check_accuracy(accuracy: Any, n: int) -> np.ndarray:
-    """ε > 0 of every sample."""
-    tolerance = np.asarray(accuracy, dtype=np.float64)
-    if tolerance.shape not in ((), (n,)) or not (tolerance > 0).all():
-        raise ValueError(f"accuracy is {accuracy}; expected a positive number, or ({n},) of them")
-    return np.broadcast_to(tolerance, (n,)).copy()
-
-
-def _check_start(start: Array, lower: LowerLevel) -> Array:
-    if start.shape != (lower.n, *lower.dims) or start.dtype != lower.dtype:
-        raise ValueError(
-            f"start has shape {start.shape} and dtype {start.dtype}; expected {(lower.n, *lower.dims)} of {lower.dtype}"
-        )
-    return lower.xp.ascontiguousarray(start).copy()
 
 
 def _fused(lower: LowerLevel, theta: np.ndarray, method: Solver) -> Any:
@@ -135,12 +121,12 @@ def _fused(lower: LowerLevel, theta: np.ndarray, method: Solver) -> Any:
     name = FUSED.get(type(method))
     if name is None or method != type(method)():
         return None
-    if hasattr(lower.terms[0], "signal_loop"):
-        return lower.terms[0].signal_loop(lower.at(theta), *lower.constants(theta), name)
     first = lower.terms[0]
+    if first.signal_loop is not None:
+        return first.signal_loop(lower.at(theta), *lower.constants(theta), name)
     if lower.A is not None or len(lower.terms) != 2 or not isinstance(first, Fixed) or type(first.f) is not L2:
         return None
-    make = getattr(lower.terms[1], "denoising_loop", None)
+    make = lower.terms[1].denoising_loop
     return None if make is None else make(theta, lower.b, name)
 
 
@@ -151,18 +137,9 @@ def _counting(lower: LowerLevel) -> Any:
 # ---------------------------------------------------------------- by the solvers
 
 
-def _by_solver(
-    lower: LowerLevel,
-    theta: np.ndarray,
-    tolerance: np.ndarray,
-    u: Array,
-    method: Solver,
-    max_iterations: int,
-    iterations: int | None,
-) -> LowerSolution:
+def _by_solver(lower: LowerLevel, theta: np.ndarray, u: Array, method: Solver, stop: StopRule) -> LowerSolution:
     f = _Counted(lower.at(theta))
     problem = Problem(f, lower.n, lower.dims, lower.dtype, lower.xp.__name__)
-    stop = niter(iterations) if iterations is not None else Accuracy(tolerance) | niter(max_iterations)
     with _counting(lower) as count:
         try:
             found = solve(problem, method, x0=u, stop=stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ipbox.bilevel.problem.lower import LowerLevel
-from ipbox.solvers.core.stop_rule import not_negative, positive
+from ipbox.checks import check_not_negative, check_positive
 
 
 class Penalty:
@@ -42,7 +42,7 @@ class ConditionPenalty(Penalty):
     """
 
     def __init__(self, beta: float) -> None:
-        self.beta = positive(beta, "beta")
+        self.beta = check_positive(beta, "beta")
 
     def value(self, theta: np.ndarray, lower: LowerLevel) -> float:
         mu, L = lower.constants(theta)
@@ -72,7 +72,7 @@ class L1Penalty(Penalty):
     """
 
     def __init__(self, beta: float) -> None:
-        self.beta = positive(beta, "beta")
+        self.beta = check_positive(beta, "beta")
 
     def value(self, theta: np.ndarray, lower: LowerLevel) -> float:
         return self.beta * float(np.abs(theta).sum())
@@ -109,8 +109,8 @@ class SamplingPenalty(Penalty):
     """
 
     def __init__(self, beta: float, gamma: float = 0.0) -> None:
-        self.beta = positive(beta, "beta")
-        self.gamma = not_negative(gamma, "gamma")
+        self.beta = check_positive(beta, "beta")
+        self.gamma = check_not_negative(gamma, "gamma")
 
     def value(self, theta: np.ndarray, lower: LowerLevel) -> float:
         p = self._weights(theta, lower)

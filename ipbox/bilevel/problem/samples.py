@@ -1,4 +1,4 @@
-"""Work on a batch of samples: norms of each, and their shares for several processes."""
+"""Work on a batch of samples: norms and bounds of each, and their shares for several processes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,36 @@ def norms(x: Array) -> np.ndarray:
     array([5., 2.])
     """
     return np.sqrt(np.asarray(backend.sum_squares(x, True), dtype=np.float64))
+
+
+def inner(x: Array, y: Array, batch: bool = True) -> Any:
+    """Re<x_i, y_i> of every sample, float64; without ``batch`` their sum.
+
+    Examples
+    --------
+    >>> inner(np.array([[3.0, 4.0], [0.0, 2.0]]), np.ones((2, 2)))
+    array([7., 2.])
+    """
+    return backend.reduce_sum((x.conj() * y).real, batch)
+
+
+def objective_bound(r: np.ndarray, delta: np.ndarray) -> float:
+    """Bound on |‖r̃‖² - ‖r‖²| where |r̃_j - r_j| <= δ_j: Σ_j (2|r̃_j|δ_j + δ_j²).
+
+    Examples
+    --------
+    >>> objective_bound(np.array([3.0, -4.0]), np.array([0.5, 0.0]))
+    3.25
+    """
+    return float((2.0 * np.abs(r) + delta) @ delta)
+
+
+def check_each(value: Any, name: str, n: int) -> np.ndarray:
+    """A positive number for every sample, or one for all."""
+    numbers = np.asarray(value, dtype=np.float64)
+    if numbers.shape not in ((), (n,)) or not (numbers > 0).all():
+        raise ValueError(f"{name} is {value}; expected a positive number, or ({n},) of them")
+    return np.broadcast_to(numbers, (n,)).copy()
 
 
 def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int, **values: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import numbers
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,18 +10,39 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.methods.evaluations import check_same_problem
 from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.oracle import MAX_ITERATIONS, LowerSolution, solve_lower
 from ipbox.bilevel.problem.penalties import Penalty
-from ipbox.bilevel.problem.samples import by_processes, norms
+from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
+from ipbox.bilevel.problem.samples import by_processes, norms, objective_bound
+from ipbox.checks import check_choice, check_count, is_number
 from ipbox.solvers.core.loop import Solver
-from ipbox.solvers.gradient.descent import check_count
+
+
+class UpperLevel:
+    """Base of the problems with the fit scale Σ_i ‖û_i(θ) - u_i‖²."""
+
+    truths: Any
+    lower: Any
+    convention: str
+
+    def _check_truths(self, expected: tuple[int, ...]) -> None:
+        """Refuse truths of another shape or without numbers, and another convention."""
+        if tuple(self.truths.shape) != tuple(expected):
+            raise ValueError(f"truths has shape {self.truths.shape}; expected {expected}, one for each of the data")
+        if not bool(self.lower.xp.isfinite(self.truths).all()):
+            raise ValueError("truths has NaN or infinite entries; expected finite numbers")
+        check_choice(self.convention, "convention", ("mean", "sum"))
+
+    @property
+    def scale(self) -> float:
+        """The factor of Σ‖û_i - u_i‖²: 1/n or 1."""
+        return 1.0 / self.lower.n if self.convention == "mean" else 1.0
 
 
 @dataclass(repr=False, eq=False)
-class BilevelProblem:
+class BilevelProblem(UpperLevel):
     r"""min_θ f(θ), f(θ) = 1/n Σ_i ‖û_i(θ) - u_i‖² + J(θ).
 
     Parameters
@@ -63,26 +83,15 @@ class BilevelProblem:
             raise TypeError(
                 f"truths is {type(self.truths).__name__}; expected an array of {self.lower.xp.__name__}, as the data"
             )
-        P = self.lower.observe
-        expected = (self.lower.n, *(self.lower.dims if P is None else P.dimsd))
-        if tuple(self.truths.shape) != expected:
-            raise ValueError(f"truths has shape {self.truths.shape}; expected {expected}, one for each of the data")
         kinds = "bif" if self.lower.dtype.kind == "f" else "bifc"
         if self.truths.dtype.kind not in kinds:
             raise TypeError(
                 f"truths has dtype {self.truths.dtype}; expected numbers like the unknown's, {self.lower.dtype}"
             )
-        if not bool(self.lower.xp.isfinite(self.truths).all()):
-            raise ValueError("truths has NaN or infinite entries; expected finite numbers")
+        P = self.lower.observe
+        self._check_truths((self.lower.n, *(self.lower.dims if P is None else P.dimsd)))
         if self.penalty is not None and not isinstance(self.penalty, Penalty):
             raise TypeError(f"penalty is {type(self.penalty).__name__}; expected a Penalty such as L1Penalty(0.1)")
-        if self.convention not in ("mean", "sum"):
-            raise ValueError(f"convention is {self.convention!r}; expected 'mean' or 'sum'")
-
-    @property
-    def scale(self) -> float:
-        """The factor of Σ‖û_i - u_i‖²: 1/n or 1."""
-        return 1.0 / self.lower.n if self.convention == "mean" else 1.0
 
     @property
     def residual_lipschitz(self) -> float:
@@ -105,7 +114,7 @@ class BilevelProblem:
         if self.penalty is None:
             return 0.0
         value = self.penalty.value(theta, self.lower)
-        if not isinstance(value, numbers.Real):
+        if not is_number(value):
             raise TypeError(f"penalty gave {value!r} at theta = {theta}; expected a number")
         value = float(value)
         if not 0 <= value < np.inf:
@@ -149,7 +158,7 @@ class Evaluation:
 
 
 @dataclass(repr=False, eq=False)
-class Evaluator:
+class Evaluator(ProblemEvaluator):
     """Evaluates a bilevel problem; holds what may change: warm starts and the work done so far.
 
     Parameters
@@ -209,7 +218,7 @@ class Evaluator:
         r, delta = problem.scale**0.5 * problem.distances(found.u), lipschitz * found.certificate
         if problem.penalty is not None:
             r, delta = np.append(r, problem.penalty_value(theta) ** 0.5), np.append(delta, 0.0)
-        return Evaluation(theta, float(r @ r), float((2 * r + delta) @ delta), r, delta, found)
+        return Evaluation(theta, float(r @ r), objective_bound(r, delta), r, delta, found)
 
     def reconstruct(self, theta: np.ndarray, accuracy: Any = None) -> LowerSolution:
         """û(θ), with ‖u_i - û_i(θ)‖ <= accuracy; the warm start of the next."""
@@ -232,10 +241,6 @@ class Evaluator:
         found = self.evaluate(theta, accuracy)
         self.recent = [*(k for k in known if not np.array_equal(k[0], theta)), *self.recent][-self.memory :]
         return found.r, found.delta
-
-    def work(self) -> float:
-        """Gradients and Hessian-vector products of the lower level so far, over all samples."""
-        return self.cost.total
 
     # ------------------------------------------------------------ checkpoints
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
+from ipbox.bilevel.problem.samples import inner
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
 
 
@@ -57,7 +57,7 @@ def corrected_bounds(evaluator: Evaluator, e: Evaluation, q: Array, residual: np
     lower, eps, delta = evaluator.problem.lower, e.lower.certificate, e.delta[: len(q)]
     gradient = lower.at(e.theta).grad(e.lower.u)
     evaluator.cost.gradients += float(lower.n)
-    first = np.asarray(backend.reduce_sum((q.conj() * gradient).real, True), dtype=np.float64)
+    first = inner(q, gradient)
     t = residual * eps + _second_order(evaluator, e, q)
     linear = 2 * e.r[: len(q)] * delta
     down = np.maximum(-linear, -first - t)

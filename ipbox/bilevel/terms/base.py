@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +25,18 @@ class ParametricTerm:
     ----------
     names : tuple of str
         One for each entry of θ.
+    A : Operator, optional
+        Of a fidelity that has one: that of its lower level.
+    signal_loop : function, optional
+        (f, mu, L, method) ↦ the fused solve of the lower level Φ = f where this is its fidelity, or None.
+    denoising_loop : function, optional
+        (theta, b, method) ↦ the fused solve of denoising by this term alone, or None.
     """
 
     names: tuple[str, ...] = ()
+    A: Any = None
+    signal_loop: Callable[..., Any] | None = None
+    denoising_loop: Callable[..., Any] | None = None
 
     def functional(self, theta: np.ndarray) -> Functional:
         """f_θ, with value, gradient, `hessian_apply`, L and mu."""

@@ -287,7 +287,7 @@ def test_checkpoints_of_something_else(tmp_path):
     from ipbox.solvers import State
 
     State(x=np.zeros(2)).save(path)
-    with pytest.raises(ValueError, match="holds no evaluations"):
+    with pytest.raises(ValueError, match="of another run; expected one of DFO"):
         dfo(exact_only(curved), [-0.7, 0.9], checkpoint=path)
     path.unlink()
     dfo(Inexact(curved), [-0.7, 0.9], evaluations=4, checkpoint=path)

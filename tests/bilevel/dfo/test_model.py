@@ -86,6 +86,18 @@ def test_trust_region_step_agrees_with_cvxpy():
 
 
 @given(SEEDS)
+def test_without_a_ball_the_step_is_that_of_a_large_one(seed):
+    random = np.random.default_rng(seed)
+    n = int(random.integers(1, 9))
+    J, g = random.standard_normal((n + 1, n)), random.standard_normal(n)
+    H, hi = J.T @ J + 0.1 * np.eye(n), np.where(random.random(n) < 0.3, np.inf, random.random(n))
+    lo = -random.random(n)
+    free, large = (trust_region_step(g, H, lo, hi, radius) for radius in (np.inf, 1e6))
+    np.testing.assert_allclose(free, large, rtol=1e-9, atol=1e-12)
+    assert (free >= lo).all() and (free <= hi).all()
+
+
+@given(SEEDS)
 def test_linear_step_against_many_points(seed):
     random = np.random.default_rng(seed)
     n = int(random.integers(1, 6))

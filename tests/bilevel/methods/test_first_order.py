@@ -390,5 +390,5 @@ def test_no_solve_goes_far_beyond_the_budget():
     evaluator = problem.evaluator()
     found = MAID(1e-9).minimise(evaluator, theta, work=200 * problem.lower.n)
     assert found.stop == "work" and found.cost.total <= 2 * 200 * problem.lower.n
-    with pytest.raises(ValueError, match="work is 6, spent before the first hypergradient"):
+    with pytest.raises(ValueError, match="work is 6, spent before the first evaluation"):
         MAID(1e-9).minimise(problem.evaluator(), theta, work=6)

@@ -266,7 +266,7 @@ def test_bad_input() -> None:
     with pytest.raises(ValueError, match="size is 1"):
         dct_filters(1)
     lower = AnalysisLower(b, filters)
-    with pytest.raises(ValueError, match="theta is"):
+    with pytest.raises(ValueError, match=r"theta has shape \(1,\); expected \(2,\)"):
         lower.solve([0.0], 0)
     with pytest.raises(ValueError, match="accuracy is 0"):
         lower.solve([0.0, 0.0], 0, 0)

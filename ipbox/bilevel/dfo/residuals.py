@@ -1,0 +1,87 @@
+"""The residuals that are minimised, as the user gives them: a function, and what else it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from ipbox.bilevel.problem.resumable import Resumable
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """Tells the work it has done."""
+
+    def work(self) -> float: ...
+
+
+@runtime_checkable
+class Saves(Protocol):
+    """Gives what a checkpoint has to hold."""
+
+    def get_state(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """Goes on from what a checkpoint held."""
+
+    def set_state(self, state: dict[str, Any]) -> None: ...
+
+
+class Residuals(Resumable):
+    """``function(theta, accuracy)``, checked; its work is that since the start of the run.
+
+    Where nothing tells of work, evaluations are counted.
+    """
+
+    def __init__(self, function: Callable[..., Any], work_done: Callable[[], float] | None = None) -> None:
+        if not callable(function):
+            raise TypeError(f"residuals is {type(function).__name__}; expected a function of theta and accuracy")
+        self.function, self.size, self.count = function, None, 0
+        self._work = function.work if work_done is None and isinstance(function, Counts) else work_done
+        if self._work is not None and not callable(self._work):
+            raise TypeError(f"work_done is {type(self._work).__name__}; expected a function that gives the work so far")
+        self.begin = 0.0 if self._work is None else float(self._work())
+        if isinstance(function, Resumable):
+            self.library = function.library
+
+    def __call__(self, theta: np.ndarray, accuracy: float | None) -> dict[str, np.ndarray]:
+        """r̃ and δ as vectors of float64."""
+        found = self.function(theta.copy(), accuracy)
+        given, error = found if isinstance(found, tuple) and len(found) == 2 else (found, 0.0)
+        try:
+            r, delta = np.array(given, dtype=np.float64), np.asarray(error, dtype=np.float64)
+        except (ValueError, TypeError) as err:
+            raise TypeError(
+                f"residuals gave {found!r} at theta = {theta}; expected r, or (r, delta), of numbers"
+            ) from err
+        if r.ndim != 1 or r.size == 0:
+            raise ValueError(f"residuals gave r of shape {r.shape} at theta = {theta}; expected a vector")
+        if not np.isfinite(r).all():
+            raise FloatingPointError(f"residuals gave NaN or infinity at theta = {theta}")
+        if self.size not in (None, r.size):
+            raise ValueError(f"residuals gave {r.size} numbers at theta = {theta}; expected {self.size}, as before")
+        if delta.shape not in ((), r.shape) or not ((delta >= 0) & (delta < np.inf)).all():
+            raise ValueError(
+                f"residuals gave delta = {delta} at theta = {theta}; expected a number from 0 on, or {r.shape} of them"
+            )
+        self.size, self.count = r.size, self.count + 1
+        return {"r": r, "delta": np.broadcast_to(delta, r.shape).copy()}
+
+    def work(self) -> float:
+        return float(self.count) if self._work is None else float(self._work()) - self.begin
+
+    def get_state(self) -> dict[str, Any]:
+        kept = self.function.get_state() if isinstance(self.function, Saves) else None
+        return {"function": kept, "begin": self.begin, "count": self.count, "size": self.size}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.begin, self.count, self.size = state["begin"], state["count"], state["size"]
+        if state["function"] is None:
+            return
+        if not isinstance(self.function, Restores):
+            raise TypeError("residuals has no set_state; expected it, since the checkpoint holds their state")
+        self.function.set_state(state["function"])

@@ -1,0 +1,180 @@
+"""One run of a method: what it may spend, the log of its evaluations, its history, and its checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox.bilevel.methods.bounds import Bounds
+from ipbox.bilevel.problem.resumable import Resumable
+from ipbox.checks import check_between
+from ipbox.progress import bar
+from ipbox.solvers.core.state import State
+
+
+class Spent(Exception):
+    """Raised where something would begin after the budget is spent; its text says what was."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """So many ``steps``, each with a row of the history, and so much ``work``; ``unit`` is what the steps are."""
+
+    steps: int
+    work: float = math.inf
+    unit: str = "iterations"
+
+    def __post_init__(self) -> None:
+        check_between(self.work, "work", 0, math.inf, "(]", "a positive number")
+
+    def check(self, steps: int, work: float) -> None:
+        """Refuse to begin after so many steps and so much work.
+
+        Raises
+        ------
+        Spent
+        """
+        if steps >= self.steps:
+            raise Spent(self.unit)
+        if work >= self.work:
+            raise Spent("work")
+
+
+@dataclass(repr=False, eq=False)
+class Session:
+    """A run of a method.
+
+    Parameters
+    ----------
+    source : Resumable
+        What is evaluated.
+    name : str
+        What makes this run this one: the checkpoint of another is refused.
+    theta : array, shape (p,)
+        Start.
+    bounds : Bounds
+    budget : Budget
+    checkpoint : path, optional
+        Read where it is there.
+    callback : function, optional
+        Called with every new row of the history.
+
+    Attributes
+    ----------
+    state : State
+        What is saved: the ``log`` of evaluations, or what a method puts in its place.
+    new : bool
+        Whether there was no checkpoint to go on from.
+    history : list of dict
+    """
+
+    source: Resumable
+    name: str
+    theta: np.ndarray
+    bounds: Bounds
+    budget: Budget
+    checkpoint: str | Path | None = None
+    callback: Callable[[dict[str, Any]], Any] | None = None
+
+    def __post_init__(self) -> None:
+        path = self.checkpoint
+        if self.callback is not None and not callable(self.callback):
+            raise TypeError(f"callback is {type(self.callback).__name__}; expected a function of a row of the history")
+        if path is not None and not isinstance(path, str | Path):
+            raise TypeError(f"checkpoint is {path!r}; expected a path")
+        if path is not None and (Path(path).is_dir() or not Path(path).parent.is_dir()):
+            raise ValueError(f"checkpoint is {path}; expected a file (.npz) in a folder that is there")
+        self.state, self.new = State(log=[]), True
+        self.history: list[dict[str, Any]] = []
+        self.done = 0  # evaluations that the method has had
+
+    def complete(self, loop: Callable[[Session], str], progress: bool = False) -> str:
+        """Go on from the checkpoint until ``loop`` says why it ends, or the budget is spent."""
+        if self.checkpoint is not None and Path(self.checkpoint).is_file():
+            self._resume()
+        name, budget = self.name.partition("(")[0], self.budget
+        with bar(name, budget.unit.rstrip("s"), budget.steps, shown=progress) as self._bar:
+            try:
+                return loop(self)
+            except Spent as end:
+                if not self.history:
+                    spent = f"{budget.work:g}, spent before the first evaluation"
+                    raise ValueError(f"work is {spent}; expected more") from None
+                return str(end)
+
+    def record(self, row: dict[str, Any], new: bool = True) -> None:
+        """Append a row to the history, and tell of it where it is new."""
+        self.history.append(row)
+        self._bar.update(1)
+        self._bar.set_postfix_str(f"f = {row['f']:.6g}")
+        if new and self.callback is not None:
+            self.callback(dict(row))
+
+    # ------------------------------------------------------------ the log
+
+    def due(self, theta: np.ndarray, evaluate: Callable[[], dict[str, Any]], **asked: Any) -> tuple[dict, bool]:
+        """The evaluation at θ that is due, and whether it is new; a method that starts anew is given those in the log.
+
+        So it comes to where it was, bit for bit, if it follows from what it is given.
+
+        Parameters
+        ----------
+        theta : array, shape (p,)
+        evaluate : function
+            Gives a new evaluation: numbers and arrays.
+        **asked
+            What else it follows from.
+
+        Raises
+        ------
+        Spent
+        ValueError
+            where the log is of other points, so not of this method with these data.
+        """
+        log = self.state.log
+        before = log[self.done - 1]["work"] if self.done else 0.0 if log else self.source.work()
+        self.budget.check(self.done, before)
+        new = self.done == len(log)
+        if new:
+            log.append({"theta": theta, **asked, **evaluate(), **self.source.spent()})
+        entry, wanted = log[self.done], {"theta": theta, **asked}
+        if any(not np.array_equal(entry.get(key), value) for key, value in wanted.items()):
+            found = {key: entry.get(key) for key in wanted}
+            raise ValueError(
+                f"checkpoint is {self.checkpoint}, with {_text(found)} where {_text(wanted)} is due; expected that of "
+                "a run of the same start, bounds and settings"
+            )
+        self.done += 1
+        self.state.x, self.state.k = theta, self.done
+        return entry, new
+
+    # ------------------------------------------------------------ the checkpoint
+
+    def get_state(self) -> dict[str, Any]:
+        """What is saved of the source, and with it."""
+        return self.source.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        self.source.set_state(state)
+
+    def save(self) -> None:
+        """Write the checkpoint, where there is one."""
+        if self.checkpoint is not None:
+            self.state.run, self.state.source = self.name, self.get_state()
+            self.state.save(self.checkpoint)
+
+    def _resume(self) -> None:
+        self.state, self.new = State.load(self.checkpoint, self.source.library), False
+        if vars(self.state).get("run") != self.name:
+            raise ValueError(f"checkpoint is {self.checkpoint}, of another run; expected one of {self.name}")
+        self.set_state(self.state.source)
+
+
+def _text(asked: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in asked.items())
