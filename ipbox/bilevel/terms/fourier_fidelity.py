@@ -10,9 +10,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.terms.smoothed_tv import SmoothedTVWithSquare
-from ipbox.functionals import Functional, SmoothedTV, Sum, Tikhonov, WeightedL2
+from ipbox.functionals import Functional, Sum, Tikhonov, WeightedL2
 from ipbox.functionals.core.base import Work
+from ipbox.functionals.total_variation.smoothed_norm import SmoothedNorm
 from ipbox.kernels.smoothed_tv.sampled import sampled_loop
 from ipbox.operators import FourierTransform
 from ipbox.operators.core.counting import counts
@@ -98,13 +98,11 @@ def signal_loop(f: Functional, mu: float, L: float, method: str) -> Callable[...
         return None
     alpha, nu, xi, boundary = 0.0, 1.0, 0.0, "neumann"
     for g in rest:
-        smooth = isinstance(g, SmoothedTV) and g.gradient.spacing is None and not g.gradient.channels
         if isinstance(g, Tikhonov) and g.order == 0:
             xi += g.weight
-        elif (smooth or isinstance(g, SmoothedTVWithSquare)) and alpha == 0.0:
-            alpha, nu = (g.weight, g.eps) if smooth else (g.weight * g.alpha, g.nu)
-            if not smooth:
-                xi, boundary = xi + g.weight * g.xi, g.boundary
+        elif isinstance(g, SmoothedNorm) and g.K.boundary is not None and alpha == 0.0:
+            alpha, nu = g.weight * g.alpha[0], g.eps
+            xi, boundary = xi + g.weight * g.xi, g.K.boundary
         else:
             return None
     if first.weight != 1.0 or not (alpha >= 0 and xi >= 0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +12,11 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.terms.base import LN10, ParametricTerm
-from ipbox.functionals import Functional
-from ipbox.functionals.core.base import REAL_DTYPES, Work, buffer
-from ipbox.functionals.total_variation.smoothed import THIRD
+from ipbox.checks import check_dims, check_positive
+from ipbox.functionals.core.base import REAL_DTYPES
+from ipbox.functionals.total_variation.smoothed_norm import FieldMap, SmoothedNorm
 from ipbox.kernels.tgv import front as kernels
-from ipbox.operators.core.base import Operator, check_dims
-from ipbox.solvers.core.stop_rule import positive
+from ipbox.operators.core.base import Operator
 
 
 class ImagePart(Operator):
@@ -100,116 +100,61 @@ class SmoothedTGVRegulariser(ParametricTerm):
         self.dims = check_dims(dims, "dims")
         if len(self.dims) not in (2, 3):
             raise ValueError(f"dims is {dims}; TGV expects two or three axes")
-        self.nu, self.xi = positive(nu, "nu"), positive(xi, "xi")
+        self.nu, self.xi = check_positive(nu, "nu"), check_positive(xi, "xi")
 
     def functional(self, theta: np.ndarray) -> SmoothedTGV:
         return SmoothedTGV(self.dims, 10.0 ** float(theta[0]), 10.0 ** float(theta[1]), self.nu, self.xi)
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
-        f = self.functional(theta)
-        y, w = f.forward(u), f.forward(q)
-        f.weigh(y)
-        y *= w
-        parts = (y[:, : f.c], y[:, f.c :])
-        return LN10 * np.stack([np.asarray(backend.reduce_sum(p, True)) for p in parts], axis=1)
+        return self.functional(theta).mixed(u, q)[:, :2]
 
     def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
-        f = self.functional(theta)
-        y = f.forward(u)
-        f.weigh(y)
-        y[:, : f.c] *= LN10 * float(dtheta[0])
-        y[:, f.c :] *= LN10 * float(dtheta[1])
-        return f.adjoint(y, backend.array_module(u).empty_like(u))
+        return self.functional(theta).mixed_apply(u, tuple(map(float, dtheta)))
 
     def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
-        f = self.functional(theta)
-        return LN10 * math.hypot(f.alpha[0] / f.nu * (f.g2 + 1), f.alpha[1] / f.nu * f.g2)
+        return LN10 * math.hypot(*self.functional(theta).slopes)
 
 
-class SmoothedTGV(Functional):
+class SmoothedTGV(SmoothedNorm):
     """R_θ at one θ, on (u, v) of shape (1 + c,) + dims: see `SmoothedTGVRegulariser`."""
 
-    has_grad = True
     dtypes: ClassVar[tuple[str, ...]] = REAL_DTYPES
 
     def __init__(self, dims: tuple[int, ...], alpha1: float, alpha0: float, nu: float, xi: float) -> None:
-        self.c, self.pixels = len(dims), dims
-        super().__init__((1 + self.c, *dims))
-        self.alpha, self.nu, self.xi = (alpha1, alpha0), nu, xi
+        super().__init__(GradientOfPair(dims), nu, (alpha1, alpha0), xi)
+
+
+class GradientOfPair(FieldMap):
+    """K(u, v) = (∇u - v, E v)."""
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        self.c, self.pixels, self.dims = len(dims), dims, (1 + len(dims), *dims)
+        self.field_dims, self.axes = (kernels.components(self.c), *dims), (-(self.c + 1),)
         self.g2 = sum(4 * math.cos(math.pi / (2 * n)) ** 2 for n in dims)  # ‖∇‖² >= ‖E‖²
-        a, c = alpha1 / nu, alpha0 / nu
+        self.bounds = [(self.g2 + 1, math.sqrt(self.c + 2)), (self.g2, math.sqrt(self.c + 1))]
+
+    def curvature(self, weights: Sequence[float]) -> float:
+        a, c = weights
         trace, det = a * self.g2 + a + c * self.g2, a * c * self.g2**2
-        self._L = xi + trace / 2 + math.sqrt(max(trace**2 / 4 - det, 0.0))
-        self._mu = xi
-        # as for SmoothedTV; (u, v) ↦ (∇u - v)_i and v ↦ (Ev)_i have norms of at most (c + 2)^½ and (c + 1)^½
-        third = a * (self.g2 + 1) * math.sqrt(self.c + 2) + c * self.g2 * math.sqrt(self.c + 1)
-        self._hessian_lipschitz = THIRD / nu * third
+        return trace / 2 + math.sqrt(max(trace**2 / 4 - det, 0.0))
 
-    # ------------------------------------------------------------ K(u, v) = (∇u - v, E v)
-
-    def forward(self, x: Array, work: Work = None, key: str = "y") -> Array:
-        """K x, (n, components) + dims."""
-        xp = backend.array_module(x)
-        u, v = xp.ascontiguousarray(x[:, 0]), xp.ascontiguousarray(x[:, 1:])
-        y = buffer(work, key, x, (x.shape[0], kernels.components(self.c), *self.pixels))
-        kernels.tgv_forward(u, v, y, (1.0,) * self.c)
-        return y
-
-    def adjoint(self, y: Array, out: Array) -> Array:
-        """out <- K*y."""
-        xp = backend.array_module(y)
-        u = xp.empty((y.shape[0], *self.pixels), dtype=y.dtype)
-        v = xp.empty((y.shape[0], self.c, *self.pixels), dtype=y.dtype)
-        kernels.tgv_adjoint(y, u, v, (1.0,) * self.c)
-        out[:, 0], out[:, 1:] = u, v
-        return out
-
-    def blocks(self, y: Array) -> list[tuple[float, Array]]:
-        """The weight and the part of the field of each of the two sums."""
-        return [(self.alpha[0], y[:, : self.c]), (self.alpha[1], y[:, self.c :])]
-
-    def modulus(self, p: Array) -> Array:
-        """s = (|p|² + ν²)^½."""
-        return backend.array_module(p).sqrt((p * p).sum(axis=1, keepdims=True) + self.nu**2)
-
-    def weigh(self, y: Array) -> None:
-        """y ← α y/s: the gradient with respect to K(u, v)."""
-        for alpha, p in self.blocks(y):
-            p *= alpha / self.modulus(p)
-
-    # ------------------------------------------------------------ the functional
-
-    def _samples(self, x: Array) -> Array:
+    def forward(self, x: Array, out: Array) -> Array:
         if x.dtype.kind == "c":
             raise TypeError(f"x has dtype {x.dtype}; TGV expects a real image")
-        return x.reshape((-1, *self.dims))
+        x, xp = x.reshape((-1, *self.dims)), backend.array_module(x)
+        u, v = xp.ascontiguousarray(x[:, 0]), xp.ascontiguousarray(x[:, 1:])
+        kernels.tgv_forward(u, v, out.reshape((-1, *self.field_dims)), (1.0,) * self.c)
+        return out
 
-    def _value(self, x: Array, batch: bool) -> Any:
-        x = self._samples(x).astype(np.float64)
-        values = 0.5 * self.xi * np.asarray(backend.sum_squares(x, True))
-        for alpha, p in self.blocks(self.forward(x)):
-            values = values + alpha * np.asarray(backend.reduce_sum(self.modulus(p), True))
-        return values if batch else float(values.sum())
+    def adjoint(self, y: Array, out: Array, add: bool) -> None:
+        x, xp = out.reshape((-1, *self.dims)), backend.array_module(y)
+        u, v = (xp.ascontiguousarray(a) if add else xp.empty(a.shape, a.dtype) for a in (x[:, 0], x[:, 1:]))
+        kernels.tgv_adjoint(y.reshape((-1, *self.field_dims)), u, v, (1.0,) * self.c, add)
+        x[:, 0], x[:, 1:] = u, v
 
-    def _grad(self, x: Array, out: Array, work: Work) -> None:
-        x = self._samples(x)
-        y = self.forward(x, work)
-        self.weigh(y)
-        more = x * self.xi  # out may be x
-        g = self.adjoint(y, out.reshape(x.shape))
-        g += more
-
-    def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
-        """out <- K*(α (w/s - p <p, w>/s³)) + ξ v with p = K x, w = K v, block by block."""
-        x, v = self._samples(x), self._samples(v)
-        y, z = self.forward(x, work), self.forward(v, work, "z")
-        for (alpha, p), (_, w) in zip(self.blocks(y), self.blocks(z), strict=True):
-            s = self.modulus(p)
-            w -= p * ((p * w).sum(axis=1, keepdims=True) / s**2)
-            w *= alpha / s
-        more = v * self.xi
-        h = self.adjoint(z, out.reshape(v.shape))
-        h += more
+    def parts(self, y: Array) -> list[Array]:
+        pixels = (slice(None),) * self.c
+        return [y[(Ellipsis, slice(self.c), *pixels)], y[(Ellipsis, slice(self.c, None), *pixels)]]
 
 
 def tgv_denoising(b: Array, nu: float = 1e-2, xi: float = 1e-3) -> LowerLevel:
@@ -237,8 +182,6 @@ def tgv_denoising(b: Array, nu: float = 1e-2, xi: float = 1e-3) -> LowerLevel:
     ((1, 3, 4, 5), True)
     """
     if not backend.is_array(b) or b.ndim not in (3, 4):
-        raise ValueError(
-            f"b has shape {getattr(b, 'shape', None)}; expected (n,) + an image shape of two or three axes"
-        )
+        raise ValueError(f"b has shape {np.shape(b)}; expected (n,) + an image shape of two or three axes")
     image = ImagePart(b.shape[1:], b.dtype)
     return LowerLevel(image, b, SmoothedTGVRegulariser(b.shape[1:], nu, xi), observe=image)

@@ -12,7 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, buffer
 from ipbox.functionals.regularisers.filter_bounds import correlation_bound
-from ipbox.functionals.total_variation.smoothed import THIRD
+from ipbox.functionals.total_variation.smoothed_norm import THIRD
 from ipbox.kernels.experts import front as kernels
 
 CACHE = 1 << 20  # bytes of the windows, and of the responses, that are in work at a time on the host

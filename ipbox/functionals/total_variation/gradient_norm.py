@@ -159,8 +159,8 @@ class GradientNorm(Functional, DualTerm):
         energy = _real_sum(centred, centred)  # in float64, to tell small changes
         # d is a sum of 2 ndim numbers up to t c/h, each rounded: independent errors in <p - mean, d>
         eps = float(np.finfo(p.dtype).eps)
-        g = self.gradient
-        largest = math.prod(g.spacing or ()) * sum(1 / h for h in g.spacing or (1.0,) * g.ndim)
+        widths = self.gradient.widths
+        largest = math.prod(widths) * sum(1 / h for h in widths)
         rounding = 2 * eps * t * largest * math.sqrt(energy)
         return math.sqrt(2 * (max(gap, 0.0) + rounding)) + eps * backend.norm(p), energy
 

@@ -11,13 +11,14 @@ import numpy as np
 
 from ipbox import backend, kernels
 from ipbox.backend import Array
+from ipbox.checks import check_dims, check_flag
 from ipbox.functionals.core.base import Work, buffer
+from ipbox.functionals.total_variation.smoothed_norm import FieldMap
 from ipbox.kernels.differences.front import spaced_gradient, spaced_gradient_adjoint
-from ipbox.operators.core.base import check_dims
 from ipbox.operators.images.differences import check_spacing, difference_norm
 
 
-class ImageGradient:
+class ImageGradient(FieldMap):
     """K u = ∇u by forward differences with Neumann boundary, of every channel; c Σ_i |(Ku)_i| is a total variation.
 
     With ``symmetric``, K u = m^{-1/2} (∇ F_1 u, ..., ∇ F_m u) for the m reflections F of the image: forward
@@ -38,20 +39,23 @@ class ImageGradient:
     """
 
     def __init__(self, dims: Any, spacing: Any = None, channels: bool = False, symmetric: bool = False) -> None:
-        for name, value in (("channels", channels), ("symmetric", symmetric)):
-            if not isinstance(value, bool):
-                raise TypeError(f"{name} is {value!r}; expected True or False")
-        self.dims, self.channels = check_dims(dims, "dims"), channels
+        self.dims, self.channels = check_dims(dims, "dims"), check_flag(channels, "channels")
         self.pixels = self.dims[1:] if channels else self.dims
         nd = len(self.pixels)
         if nd not in (1, 2, 3):
             after = ", after that of the channels" if channels else ""
             raise ValueError(f"dims is {self.dims}; expected one to three image axes{after}")
         self.spacing = None if spacing is None else check_spacing(spacing, nd)
-        self.reflections = _subsets(nd) if symmetric else [()]
+        self.reflections = _subsets(nd) if check_flag(symmetric, "symmetric") else [()]
         m = len(self.reflections)
         self.field_dims = ((m,) if symmetric else ()) + self.dims[: len(self.dims) - nd] + (nd,) + self.pixels
         self.factor = math.prod(self.spacing or ()) / math.sqrt(m)
+        self.axes = self._components(True)
+        inverse = [h**-2 for h in self.widths]
+        self.bounds = [(self.norm**2, math.sqrt(sum(inverse) + max(inverse)))]
+        if spacing is None and nd < 3 and not channels and m == 1:
+            # forward differences are the backward ones of the reflected image
+            self.boundary, self.flips = "neumann", ((-2, -1) if nd == 2 else ())
 
     @property
     def ndim(self) -> int:
@@ -61,8 +65,13 @@ class ImageGradient:
     @property
     def norm(self) -> float:
         """‖K‖, which the reflections leave as it is: ∇*∇ commutes with them."""
-        h = self.spacing or (1.0,) * self.ndim
-        return math.hypot(*(difference_norm(n, "forward", "neumann") / w for n, w in zip(self.pixels, h, strict=True)))
+        pairs = zip(self.pixels, self.widths, strict=True)
+        return math.hypot(*(difference_norm(n, "forward", "neumann") / h for n, h in pairs))
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """Voxel sizes, 1 for pixel units."""
+        return self.spacing or (1.0,) * self.ndim
 
     def forward(self, x: Array, out: Array) -> Array:
         """out <- K x."""
@@ -107,10 +116,13 @@ class ImageGradient:
 
     def modulus(self, y: Array, isotropic: bool) -> Array:
         """|y_i|, with the axes of the field: over channels and, where isotropic, directions."""
-        xp, nd = backend.array_module(y), self.ndim
-        axes = ((-(nd + 1),) if isotropic else ()) + ((-(nd + 2),) if self.channels else ())
+        axes = self._components(isotropic)
         squares = y.real**2 + y.imag**2 if y.dtype.kind == "c" else y * y
-        return xp.sqrt(squares.sum(axis=axes, keepdims=True) if axes else squares)
+        return backend.array_module(y).sqrt(squares.sum(axis=axes, keepdims=True) if axes else squares)
+
+    def _components(self, isotropic: bool) -> tuple[int, ...]:
+        """The axes of a field over which its modulus is taken."""
+        return ((-(self.ndim + 1),) if isotropic else ()) + ((-(self.ndim + 2),) if self.channels else ())
 
     def value(self, x: Array, isotropic: bool) -> np.ndarray:
         """c Σ_i |(Kx)_i| of every sample in float64, shape (samples,)."""
@@ -134,13 +146,13 @@ class ImageGradient:
         if self.spacing is None and self.ndim > 1 and x.dtype.kind == "f":
             kernels.gradient(x, out, ndim=self.ndim)
         else:
-            spaced_gradient(x, out, self.spacing or (1.0,) * self.ndim)
+            spaced_gradient(x, out, self.widths)
 
     def _gradient_adjoint(self, y: Array, out: Array, add: bool) -> None:
         if self.spacing is None and self.ndim > 1 and y.dtype.kind == "f":
             kernels.gradient_adjoint(y, out, ndim=self.ndim, add=add)
         else:
-            spaced_gradient_adjoint(y, out, self.spacing or (1.0,) * self.ndim, add=add)
+            spaced_gradient_adjoint(y, out, self.widths, add=add)
 
     def _parts(self, x: Array, y: Array) -> Iterator[tuple[Array, Array]]:
         """Every reflected image with the view of its field; the whole batch at once where there are no reflections."""

@@ -26,7 +26,7 @@ class SplitGradient:
         self.gradient = ImageGradient(dims, spacing)
         self.dims, self.ndim = self.gradient.dims, self.gradient.ndim
         self.field_dims = (self.ndim + self.ndim * (self.ndim + 1) // 2,) + self.dims
-        self._h = self.gradient.spacing or (1.0,) * self.ndim
+        self._h = self.gradient.widths
 
     @property
     def norm(self) -> float:

@@ -124,7 +124,7 @@ def test_solution_agrees_with_cvxpy() -> None:
     b, theta = rng.standard_normal((1, *dims)), np.array([-0.4, -0.2])
     f = SmoothedTGVRegulariser(dims, nu, xi).functional(theta)
     N = b.size
-    K = np.array([f.forward(e.reshape(1, 3, *dims)).reshape(5, N) for e in np.eye(3 * N)])
+    K = np.array([f.K.forward(e.reshape(3, *dims), np.empty((5, *dims))).reshape(5, N) for e in np.eye(3 * N)])
     w = cp.Variable(3 * N)
     fields = [sum(K[i, a] * w[i] for i in range(3 * N)) for a in range(5)]
     s1 = cp.norm(cp.vstack([*fields[:2], nu * np.ones(N)]), axis=0)

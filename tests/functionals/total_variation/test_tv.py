@@ -355,6 +355,20 @@ def test_the_hessian_is_the_derivative_of_the_gradient(complex_: bool, rng: np.r
     )
 
 
+@pytest.mark.parametrize("dims", [(7,), (1, 6), (5, 4)])
+def test_kernels_and_array_functions_agree(dims: tuple[int, ...], rng: np.random.Generator) -> None:
+    f = 0.7 * ip.SmoothedTV(dims, 0.3)
+    u, v = rng.standard_normal((2, 3, *dims))
+    assert f.fused(u) and not f.fused(u + 0j)
+    for one, other in (
+        (f.value(u, True), f.value(u + 0j, True)),
+        (f.grad(u), f.grad(u + 0j)),
+        (f.hessian_apply(u, v), f.hessian_apply(u + 0j, v + 0j)),
+        (f.hessian_apply(u, v, out=v.copy()), f.hessian_apply(u, v)),
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
 # ---------------------------------------------------------------- what is refused
 
 GUIDE = np.ones((3, 4))
