@@ -162,7 +162,7 @@ def per_sample(a: Any, x: Array) -> Any:
     return array_module(x).asarray(np.asarray(a, dtype=real_dtype(x.dtype))).reshape(shape)
 
 
-# ---------------------------------------------------------------- FFT, random numbers, stream, kernels
+# ---------------------------------------------------------------- FFT, random numbers, stream
 
 
 def fft_module(x: Array) -> ModuleType:
@@ -202,15 +202,6 @@ def on_stream(pointer: int | None, device: int | None = None) -> Iterator[None]:
 def on_device_of(x: Array) -> contextlib.AbstractContextManager:
     """Make the device that holds ``x`` the current one; nothing for host arrays."""
     return x.device if is_device(x) else contextlib.nullcontext()
-
-
-def kernel_view(x: Array) -> Any:
-    """What a ``numba.cuda`` kernel takes for the device array ``x``: the same memory, nothing copied or waited for."""
-    if hasattr(x, "__ipbox_kernel_view__"):
-        return x.__ipbox_kernel_view__()
-    from numba import cuda
-
-    return cuda.as_cuda_array(x, sync=False)
 
 
 def nufft_plan(like: Array, kind: int, modes: tuple[int, ...], n_trans: int, eps: float, isign: int) -> Any:

@@ -74,6 +74,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)  # thousands of kernels, each in simulated threads
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """On the stand-in kernels run thread by thread in their own tests, and everywhere else as their CPU twins."""
+    if item.config.getoption("device") == "standin":
+        from ipbox.kernels.core import launch
+
+        launch.stand_in.simulate = "simulated" in item.keywords or "tests/kernels" in item.path.as_posix()
+
+
 def _is_minimisation(item: pytest.Item) -> bool:
     """Whether ``item`` takes the prox or the value of a functional that is itself computed by a long iteration."""
     case = getattr(item, "callspec", None) and item.callspec.params.get("case")

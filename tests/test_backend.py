@@ -191,15 +191,6 @@ def test_current_stream(xp: ModuleType) -> None:
     assert type(stream) is int and (stream == 0 or xp is not np)
 
 
-@pytest.mark.device
-def test_kernels_see_the_same_memory(xp: ModuleType) -> None:
-    x = xp.zeros(4, dtype=np.float32)
-    view = backend.kernel_view(x)
-    assert view.shape == (4,) and view.dtype == np.float32
-    x[2] = 5.0
-    assert float(view[2]) == 5.0
-
-
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_nufft_plan_is_the_sum_it_stands_for(
     precision: str, xp: ModuleType, rng: np.random.Generator

@@ -163,9 +163,11 @@ sys.path.insert(0, {tests!r})
 import numpy as np
 from tests.kernels.test_tv import CALLS, SHAPES, Data, DTYPES, assert_close
 from ipbox import kernels
-from ipbox.kernels.tv import cuda, front
-from ipbox.kernels.core import reference
-front.is_device = lambda x: True  # the dispatch takes the GPU's way; the simulator reads NumPy arrays
+from ipbox.kernels.core import launch, reference
+from ipbox.kernels.tv import front
+from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+launch.is_device = front.is_device = lambda x: isinstance(x, np.ndarray)  # the dispatch takes the GPU's way
+launch.stand_in = launch.StandIn(device_view=FakeCUDAArray, host_view=None)
 np.seterr(all="ignore")
 for name, call in CALLS.items():
     for dtype in DTYPES:

@@ -233,17 +233,16 @@ class ndarray(Indexing, Arithmetic):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._payload.__dlpack_device__()
 
-    def __ipbox_kernel_view__(self) -> Any:
-        """What a kernel in Numba's CUDA simulator takes: it reads and writes the payload itself."""
-        from numba import config
 
-        if not config.ENABLE_CUDASIM:
-            raise RuntimeError(
-                "kernels run on the stand-in only with NUMBA_ENABLE_CUDASIM=1 set before numba"
-            )
-        from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+def simulated_view(x: ndarray) -> Any:
+    """What a kernel in Numba's CUDA simulator takes: it reads and writes the payload itself."""
+    from numba import config
 
-        return FakeCUDAArray(self._payload)
+    if not config.ENABLE_CUDASIM:
+        raise RuntimeError("kernels run on the stand-in only with NUMBA_ENABLE_CUDASIM=1 set before numba")
+    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
+    return FakeCUDAArray(x._payload)
 
 
 def _checked(payload: np.ndarray) -> np.ndarray:

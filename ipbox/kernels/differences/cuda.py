@@ -5,11 +5,9 @@ One thread per pixel, as in cuda.py.
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import cuda
 
-from ipbox.kernels.tv.cuda import launch
+from ipbox.kernels.core.launch import gpu_twin
 
 
 @cuda.jit(device=True)
@@ -103,7 +101,8 @@ def _pair(a, b, c):
 
 
 @cuda.jit
-def _spaced_gradient(x, y, w0, w1, w2, step, zero):
+def _spaced_gradient(x, y, w, step, zero):
+    w0, w1, w2 = w
     batch, n0, n1, n = x.shape
     c = y.shape[1]
     column, row = cuda.grid(2)
@@ -117,7 +116,8 @@ def _spaced_gradient(x, y, w0, w1, w2, step, zero):
 
 
 @cuda.jit
-def _spaced_gradient_adjoint(y, x, w0, w1, w2, step, add, zero):
+def _spaced_gradient_adjoint(y, x, w, step, add, zero):
+    w0, w1, w2 = w
     batch, n0, n1, n = x.shape
     c = y.shape[1]
     column, row = cuda.grid(2)
@@ -133,7 +133,8 @@ def _spaced_gradient_adjoint(y, x, w0, w1, w2, step, add, zero):
 
 
 @cuda.jit
-def _symmetrised_gradient(v, q, w0, w1, w2, h0, h1, h2, step, zero):
+def _symmetrised_gradient(v, q, w, half, step, zero):
+    (w0, w1, w2), (h0, h1, h2) = w, half
     batch, c, n0, n1, n = v.shape
     column, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
@@ -152,7 +153,8 @@ def _symmetrised_gradient(v, q, w0, w1, w2, h0, h1, h2, step, zero):
 
 
 @cuda.jit
-def _symmetrised_gradient_adjoint(q, v, w0, w1, w2, h0, h1, h2, step, add, zero):
+def _symmetrised_gradient_adjoint(q, v, w, half, step, add, zero):
+    (w0, w1, w2), (h0, h1, h2) = w, half
     batch, c, n0, n1, n = v.shape
     column, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
@@ -170,24 +172,7 @@ def _symmetrised_gradient_adjoint(q, v, w0, w1, w2, h0, h1, h2, step, add, zero)
 
 # ---------------------------------------------------------------- called as the kernels of derivatives_cpu.py are
 
-
-def _size(x: Any) -> tuple[int, int]:
-    return x.shape[0] * x.shape[-3] * x.shape[-2], x.shape[-1]
-
-
-def spaced_gradient(x: Any, y: Any, w: tuple[Any, ...], step: int) -> None:
-    launch(_spaced_gradient, _size(x), x, y, *w, step, x.dtype.type(0))
-
-
-def spaced_gradient_adjoint(y: Any, x: Any, w: tuple[Any, ...], step: int, add: bool) -> None:
-    launch(_spaced_gradient_adjoint, _size(x), y, x, *w, step, add, x.dtype.type(0))
-
-
-def symmetrised_gradient(v: Any, q: Any, w: tuple[Any, ...], half: tuple[Any, ...], step: int) -> None:
-    launch(_symmetrised_gradient, _size(v), v, q, *w, *half, step, v.dtype.type(0))
-
-
-def symmetrised_gradient_adjoint(
-    q: Any, v: Any, w: tuple[Any, ...], half: tuple[Any, ...], step: int, add: bool
-) -> None:
-    launch(_symmetrised_gradient_adjoint, _size(v), q, v, *w, *half, step, add, v.dtype.type(0))
+spaced_gradient = gpu_twin(_spaced_gradient, 0)
+spaced_gradient_adjoint = gpu_twin(_spaced_gradient_adjoint, 0)
+symmetrised_gradient = gpu_twin(_symmetrised_gradient, 0)
+symmetrised_gradient_adjoint = gpu_twin(_symmetrised_gradient_adjoint, 0)

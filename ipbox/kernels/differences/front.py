@@ -9,15 +9,16 @@ in `ipbox.kernels`; `reference` says the same in array functions.
 
 from __future__ import annotations
 
-import functools
 import math
-from types import ModuleType
 from typing import Any
 
-from ipbox.backend import Array, is_device, real_dtype
+from ipbox.backend import Array, real_dtype
+from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import check_arrays, check_field
 
 __all__ = ["spaced_gradient", "spaced_gradient_adjoint", "symmetrised_gradient", "symmetrised_gradient_adjoint"]
+
+KERNELS = Kernels("differences")
 
 
 def spaced_gradient(x: Array, out: Array, spacing: tuple[float, ...]) -> None:
@@ -48,7 +49,7 @@ def spaced_gradient(x: Array, out: Array, spacing: tuple[float, ...]) -> None:
     check_arrays(("out",), allow_complex=True, x=x, out=out)
     _check_spacing(spacing, "x", x)
     check_field(len(spacing), "out", out, "x", x)
-    _run("spaced_gradient", x, _images(x, spacing), _fields(out, spacing), _weights(x, spacing), _step(x))
+    KERNELS.run("spaced_gradient", x, _images(x, spacing), _fields(out, spacing), _weights(x, spacing), _step(x))
 
 
 def spaced_gradient_adjoint(y: Array, out: Array, spacing: tuple[float, ...], add: bool = False) -> None:
@@ -82,7 +83,7 @@ def spaced_gradient_adjoint(y: Array, out: Array, spacing: tuple[float, ...], ad
     _check_spacing(spacing, "out", out)
     check_field(len(spacing), "y", y, "out", out)
     args = (_fields(y, spacing), _images(out, spacing), _weights(out, spacing), _step(out), bool(add))
-    _run("spaced_gradient_adjoint", out, *args)
+    KERNELS.run("spaced_gradient_adjoint", out, *args)
 
 
 def symmetrised_gradient(v: Array, out: Array, spacing: tuple[float, ...]) -> None:
@@ -119,7 +120,7 @@ def symmetrised_gradient(v: Array, out: Array, spacing: tuple[float, ...]) -> No
     _check_spacing(spacing, "v", v, axes=len(spacing) + 1)
     _check_tensors(spacing, "v", v, "out", out)
     weights = _weights(v, spacing), _weights(v, spacing, math.sqrt(0.5))
-    _run("symmetrised_gradient", v, _fields(v, spacing), _fields(out, spacing), *weights, _step(v))
+    KERNELS.run("symmetrised_gradient", v, _fields(v, spacing), _fields(out, spacing), *weights, _step(v))
 
 
 def symmetrised_gradient_adjoint(q: Array, out: Array, spacing: tuple[float, ...], add: bool = False) -> None:
@@ -154,7 +155,7 @@ def symmetrised_gradient_adjoint(q: Array, out: Array, spacing: tuple[float, ...
     _check_spacing(spacing, "out", out, axes=len(spacing) + 1)
     _check_tensors(spacing, "out", out, "q", q)
     weights = _weights(out, spacing), _weights(out, spacing, math.sqrt(0.5))
-    _run(
+    KERNELS.run(
         "symmetrised_gradient_adjoint", out, _fields(q, spacing), _fields(out, spacing), *weights, _step(out), bool(add)
     )
 
@@ -212,27 +213,3 @@ def _weights(x: Array, spacing: tuple[float, ...], factor: float = 1.0) -> tuple
 
 
 # ---------------------------------------------------------------- dispatch
-
-
-def _run(name: str, x: Array, *args: Any) -> None:
-    """Call the kernel ``name`` on the device of ``x``, in parallel where size and caller allow it."""
-    if x.size == 0:
-        return
-    if is_device(x):
-        getattr(_cuda(), name)(*args)
-    else:
-        getattr(_cpu(), name).run(x.size, *args)
-
-
-@functools.cache
-def _cpu() -> ModuleType:
-    from ipbox.kernels.differences import cpu as derivatives_cpu
-
-    return derivatives_cpu
-
-
-@functools.cache
-def _cuda() -> ModuleType:
-    from ipbox.kernels.differences import cuda as derivatives_cuda
-
-    return derivatives_cuda

@@ -7,12 +7,10 @@ the pixels ``inside`` = (i0, i1, j0, j1) alone.
 
 from __future__ import annotations
 
-import functools
-from types import ModuleType
-
 import numpy as np
 
 from ipbox.backend import Array, array_module, is_device, to_device, to_host
+from ipbox.kernels.core.launch import Kernels
 
 __all__ = [
     "add_columns",
@@ -24,6 +22,7 @@ __all__ = [
     "experts_value",
 ]
 
+KERNELS = Kernels("experts")
 Inside = tuple[int, int, int, int]
 
 
@@ -45,7 +44,7 @@ def columns(u: Array, size: int, out: Array) -> Array:
     [[1.0, 2.0], [2.0, 3.0], [4.0, 5.0], [5.0, 6.0]]
     """
     if not is_device(u):
-        _cpu().columns.run(out.size // 8, u, size, out)
+        KERNELS.run("columns", out, u, size, out, work=out.size // 8)
         return out
     m, n = out.shape[-2:]
     for tap in range(size * size):
@@ -66,7 +65,7 @@ def add_columns(c: Array, size: int, out: Array) -> None:
     [[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]
     """
     if not is_device(c):
-        _cpu().add_columns.run(c.size // 8, c, size, out)
+        KERNELS.run("add_columns", c, c, size, out, work=c.size // 8)
         return
     m, n = c.shape[-2:]
     for tap in range(size * size):
@@ -77,7 +76,7 @@ def add_columns(c: Array, size: int, out: Array) -> None:
 def experts_value(t: Array, p: np.ndarray, inside: Inside) -> np.ndarray:
     """Σ w √(t² + ν²) - v √(t² + η²) of every expert: float64 on the host, shape (..., K)."""
     if not is_device(t):
-        return _cpu().value.run(4 * t.size, t, p, inside)
+        return KERNELS.run("value", t, t, p, inside, work=4 * t.size)
     f, g, _, _ = _parts(t.astype(np.float64), p, inside)
     t2 = t.astype(np.float64) ** 2
     nu2, eta2 = (_images(a, f) for a in p[[1, 3]])
@@ -87,7 +86,7 @@ def experts_value(t: Array, p: np.ndarray, inside: Inside) -> np.ndarray:
 def experts_influence(t: Array, p: np.ndarray, inside: Inside) -> None:
     """t <- w t/s - v t/σ, s = √(t² + ν²), σ = √(t² + η²), in place."""
     if not is_device(t):
-        _cpu().influence.run(4 * t.size, t, p.astype(t.dtype), inside)
+        KERNELS.run("influence", t, t, p.astype(t.dtype), inside, work=4 * t.size)
         return
     f, g, _, _ = _parts(t, p, inside)
     t *= f - g
@@ -96,7 +95,7 @@ def experts_influence(t: Array, p: np.ndarray, inside: Inside) -> None:
 def experts_linearised(t: Array, r: Array, p: np.ndarray, inside: Inside) -> None:
     """r <- (w ν²/s³ - v η²/σ³) r, in place: the derivative of the influence along r."""
     if not is_device(t):
-        _cpu().linearised.run(4 * t.size, t, r, p.astype(t.dtype), inside)
+        KERNELS.run("linearised", t, t, r, p.astype(t.dtype), inside, work=4 * t.size)
         return
     f, g, h, k = _parts(t, p, inside)
     r *= f * h - g * k
@@ -105,7 +104,7 @@ def experts_linearised(t: Array, r: Array, p: np.ndarray, inside: Inside) -> Non
 def experts_sums(t: Array, r: Array, p: np.ndarray, inside: Inside) -> np.ndarray:
     """Σ r times the derivatives of the influence by log w, log ν, log v, log η: float64 on the host, (..., 4, K)."""
     if not is_device(t):
-        return _cpu().sums.run(4 * t.size, t, r, p.astype(t.dtype), inside)
+        return KERNELS.run("sums", t, t, r, p.astype(t.dtype), inside, work=4 * t.size)
     t, r = t.astype(np.float64), r.astype(np.float64)
     f, g, h, k = _parts(t, p, inside)
     y = t * r
@@ -119,7 +118,7 @@ def experts_change(t: Array, r: Array, d: np.ndarray, p: np.ndarray, inside: Ins
     t becomes its influence.
     """
     if not is_device(t):
-        _cpu().change.run(4 * t.size, t, r, d.astype(t.dtype), p.astype(t.dtype), inside)
+        KERNELS.run("change", t, t, r, d.astype(t.dtype), p.astype(t.dtype), inside, work=4 * t.size)
         return
     f, g, h, k = _parts(t, p, inside)
     dw, dnu, dv, deta = (_images(a, t) for a in d)
@@ -141,10 +140,3 @@ def _parts(t: Array, p: np.ndarray, inside: Inside) -> tuple[Array, Array, Array
 def _images(a: np.ndarray, like: Array) -> Array:
     """A number for each expert, ready to multiply responses."""
     return to_device(a.astype(like.dtype)[:, None, None], array_module(like))
-
-
-@functools.cache
-def _cpu() -> ModuleType:
-    from ipbox.kernels.experts import cpu as filters_cpu
-
-    return filters_cpu

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import cuda
 
-from ipbox.kernels.tv.cuda import launch
+from ipbox.kernels.core.launch import gpu_twin
 
 
 @cuda.jit
@@ -32,6 +30,4 @@ def _backproject(q, views, scale, out, zero, one):
             out[b, r, c] = total
 
 
-def backproject(q: Any, views: Any, scale: float, out: Any) -> None:
-    rows = out.shape[0] * out.shape[1]
-    launch(_backproject, (rows, out.shape[2]), q, views, scale, out, q.dtype.type(0), q.dtype.type(1))
+backproject = gpu_twin(_backproject, 0, 1, over=3)

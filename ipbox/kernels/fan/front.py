@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from types import ModuleType
+from ipbox.backend import Array, array_module
+from ipbox.kernels.core.launch import Kernels
 
-from ipbox.backend import Array, array_module, is_device
+KERNELS = Kernels("fan")
 
 
 def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> None:
@@ -31,21 +31,4 @@ def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> No
     batch, n_views, n = q.shape
     framed = xp.zeros((batch, n_views, n + 3), dtype=q.dtype)
     framed[:, :, 1 : n + 1] = q
-    if is_device(q):
-        _cuda().backproject(framed, views, float(scale), out)
-    else:
-        _cpu().backproject.run(out.size * n_views, framed, views, float(scale), out)
-
-
-@functools.cache
-def _cpu() -> ModuleType:
-    from ipbox.kernels.fan import cpu as fan_cpu
-
-    return fan_cpu
-
-
-@functools.cache
-def _cuda() -> ModuleType:
-    from ipbox.kernels.fan import cuda as fan_cuda
-
-    return fan_cuda
+    KERNELS.run("backproject", out, framed, views, float(scale), out, work=out.size * n_views)

@@ -8,11 +8,10 @@ lines are sought it is in float64, which needs a few operations per pixel and vi
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from numba import cuda
 
-from ipbox.kernels.tv.cuda import launch
+from ipbox.kernels.core.launch import gpu_twin
 
 # ---------------------------------------------------------------- lines
 
@@ -104,16 +103,8 @@ def _backproject(y, p, q, L, views, out, zero, one):
             out[b, r, c] = total
 
 
-# ---------------------------------------------------------------- called by lines.py
+# ---------------------------------------------------------------- called by front.py
 
-
-def project(x: Any, views: Any, h: float, p: Any, q: Any, L: Any, out: Any) -> None:
-    launch(_trace, p.shape, p, q, L, views, h)
-    rows = x.shape[0] * p.shape[0]
-    launch(_project, (rows, p.shape[1]), x, p, q, L, out, x.dtype.type(0), x.dtype.type(1))
-
-
-def backproject(y: Any, views: Any, h: float, p: Any, q: Any, L: Any, out: Any) -> None:
-    launch(_trace, p.shape, p, q, L, views, h)
-    rows = out.shape[0] * out.shape[1]
-    launch(_backproject, (rows, out.shape[2]), y, p, q, L, views, out, y.dtype.type(0), y.dtype.type(1))
+trace = gpu_twin(_trace)
+project = gpu_twin(_project, 0, 1, over=4)
+backproject = gpu_twin(_backproject, 0, 1, over=5)

@@ -7,14 +7,12 @@ P' = 0.  The lines of a view must not meet inside the image.  `lines_reference` 
 
 from __future__ import annotations
 
-import functools
-from types import ModuleType
 from typing import Any
 
-import numpy as np
+from ipbox.backend import Array, array_module
+from ipbox.kernels.core.launch import Kernels, on_gpu
 
-from ipbox.backend import Array, array_module, is_device
-
+KERNELS = Kernels("lines")
 CHUNK = 1 << 22  # pixels of a batch worked on at a time: the framed copies stay small
 
 
@@ -39,13 +37,13 @@ def project(x: Array, out: Array, views: Array, n_det: int, pixel_size: float) -
     pixel_size : float
         Width h of a pixel.
     """
-    if is_device(x):
-        _cuda().project(x, views, float(pixel_size), *_tables(x, views, n_det), out)
+    tables = _traced(out, views, n_det, pixel_size)
+    if on_gpu(x):
+        KERNELS.run("project", x, x, *tables, out)
         return
-    cpu, tables = _cpu(), _traced(x, views, n_det, pixel_size)
     for part in _chunks(x):
         u, u_t = _framed(x[part]), _framed(x[part].transpose(0, 2, 1))
-        cpu.project.run(_work(x[part], tables), u, u_t, *tables, out[part])
+        KERNELS.run("project", u, u, u_t, *tables, out[part], work=_work(x[part], tables))
 
 
 def backproject(y: Array, out: Array, views: Array, pixel_size: float) -> None:
@@ -53,27 +51,23 @@ def backproject(y: Array, out: Array, views: Array, pixel_size: float) -> None:
 
     On either device each pixel is summed by one thread, in the order of views and lines.
     """
-    if is_device(y):
-        _cuda().backproject(y, views, float(pixel_size), *_tables(y, views, y.shape[2]), out)
+    tables = _traced(y, views, y.shape[2], pixel_size)
+    if on_gpu(y):
+        KERNELS.run("backproject", y, y, *tables, views, out)
         return
-    cpu, tables = _cpu(), _traced(y, views, y.shape[2], pixel_size)
-    (ny, nx), dtype = out.shape[1:], out.dtype
+    xp, (ny, nx), dtype = array_module(y), out.shape[1:], out.dtype
     for part in _chunks(out):
         batch = out[part].shape[0]
-        u, u_t = np.empty((batch, ny, nx + 3), dtype), np.empty((batch, nx, ny + 3), dtype)
-        cpu.backproject.run(_work(out[part], tables), y[part], *tables, u, u_t)
-        np.add(u[:, :, 1 : nx + 1], u_t[:, :, 1 : ny + 1].transpose(0, 2, 1), out=out[part])
-
-
-def _tables(x: Array, views: Array, n_det: int) -> tuple[Array, Array, Array]:
-    """Room for p, q and L of every line (see `lines_cpu`)."""
-    xp = array_module(x, views)
-    return tuple(xp.empty((views.shape[0], n_det), dtype=x.dtype) for _ in range(3))
+        u, u_t = xp.empty((batch, ny, nx + 3), dtype), xp.empty((batch, nx, ny + 3), dtype)
+        KERNELS.run("backproject", u, y[part], *tables, u, u_t, work=_work(out[part], tables))
+        xp.add(u[:, :, 1 : nx + 1], u_t[:, :, 1 : ny + 1].transpose(0, 2, 1), out=out[part])
 
 
 def _traced(x: Array, views: Array, n_det: int, pixel_size: float) -> tuple[Array, Array, Array]:
-    tables = _tables(x, views, n_det)
-    _cpu().trace.run(views.shape[0] * n_det, *tables, views, float(pixel_size))
+    """p, q and L of every line (see `lines_cpu`)."""
+    xp = array_module(x, views)
+    tables = tuple(xp.empty((views.shape[0], n_det), dtype=x.dtype) for _ in range(3))
+    KERNELS.run("trace", tables[0], *tables, views, float(pixel_size))
     return tables
 
 
@@ -86,7 +80,7 @@ def _chunks(images: Array) -> list[slice]:
 def _framed(images: Array) -> Array:
     """One zero before each row and two behind it."""
     batch, n, width = images.shape
-    framed = np.zeros((batch, n, width + 3), images.dtype)
+    framed = array_module(images).zeros((batch, n, width + 3), images.dtype)
     framed[:, :, 1 : width + 1] = images
     return framed
 
@@ -94,17 +88,3 @@ def _framed(images: Array) -> Array:
 def _work(images: Array, tables: Any) -> int:
     """Interpolations, which cost about as much as a pixel of the other kernels."""
     return images.shape[0] * tables[0].size * max(images.shape[1:])
-
-
-@functools.cache
-def _cpu() -> ModuleType:
-    from ipbox.kernels.lines import cpu as lines_cpu
-
-    return lines_cpu
-
-
-@functools.cache
-def _cuda() -> ModuleType:
-    from ipbox.kernels.lines import cuda as lines_cuda
-
-    return lines_cuda

@@ -9,14 +9,13 @@ Arrays are u (n, N) or (n, M, N), float32 or float64, C-contiguous, on the host;
 
 from __future__ import annotations
 
-import functools
 import math
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ipbox.backend import is_device
+from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
 
 __all__ = [
@@ -28,6 +27,7 @@ __all__ = [
     "smoothed_tv_value",
 ]
 
+KERNELS = Kernels("smoothed_tv")
 LN10 = math.log(10.0)
 METHODS = ("fista", "gradient")
 LARGEST = 1e18  # norm of a sample: its square is a number of single precision too
@@ -88,7 +88,7 @@ def smoothed_tv_gradient(
     check_distinct(u, out)
     c = xi if b is None else 1.0 + xi
     views = [_rows(a) for a in (u, u if b is None else b, out)]
-    _run("smoothed_tv_gradient", u, *views, b is not None, *_scalars(u, edge, alpha, nu * nu, c))
+    KERNELS.run("smoothed_tv_gradient", u, *views, b is not None, *_scalars(u, edge, alpha, nu * nu, c))
 
 
 def smoothed_tv_value(
@@ -107,7 +107,7 @@ def smoothed_tv_value(
     if u.size == 0:
         return np.zeros(len(u))
     scalars = float(edge), float(alpha), float(nu) ** 2, float(xi)
-    return _run("smoothed_tv_value", u, _rows(u), _rows(u if b is None else b), b is not None, *scalars)
+    return KERNELS.run("smoothed_tv_value", u, _rows(u), _rows(u if b is None else b), b is not None, *scalars)
 
 
 def smoothed_tv_hessian(
@@ -135,7 +135,7 @@ def smoothed_tv_hessian(
     check_distinct(u, out)
     check_distinct(v, out)
     c = 1.0 + xi if data else xi
-    _run("smoothed_tv_hessian", u, _rows(u), _rows(v), _rows(out), *_scalars(u, edge, alpha, nu * nu, c))
+    KERNELS.run("smoothed_tv_hessian", u, _rows(u), _rows(v), _rows(out), *_scalars(u, edge, alpha, nu * nu, c))
 
 
 def smoothed_tv_mixed(u: np.ndarray, q: np.ndarray, alpha: float, nu: float, xi: float, boundary: str) -> np.ndarray:
@@ -152,7 +152,7 @@ def smoothed_tv_mixed(u: np.ndarray, q: np.ndarray, alpha: float, nu: float, xi:
     _check_parameters(alpha, nu, xi)
     if u.size == 0:
         return np.zeros((len(u), 3))
-    sums = _run("smoothed_tv_mixed", u, _rows(u), _rows(q), float(edge), float(nu) ** 2)
+    sums = KERNELS.run("smoothed_tv_mixed", u, _rows(u), _rows(q), float(edge), float(nu) ** 2)
     return sums * (LN10 * np.array([alpha, xi, -alpha * nu * nu]))
 
 
@@ -279,13 +279,13 @@ def _deal(*args: Any) -> None:
     """Run the loop, with as many threads as there are samples for."""
     import numba
 
-    kernel, samples = _cpu().smoothed_tv_denoise, len(args[0])
+    kernel, samples = KERNELS.cpu.smoothed_tv_denoise, len(args[0])
     run = kernel.serial if samples == 1 else kernel.twin(BUDGET)
     threads = 1 if run is kernel.serial else min(numba.get_num_threads(), samples)
     run(*args, np.zeros(1, dtype=np.int64), threads)
 
 
-# ---------------------------------------------------------------- checks, views, dispatch
+# ---------------------------------------------------------------- checks, views
 
 
 def _given(b: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -320,14 +320,3 @@ def _rows(a: np.ndarray) -> np.ndarray:
 
 def _scalars(u: np.ndarray, *values: float) -> tuple[Any, ...]:
     return tuple(u.dtype.type(v) for v in values)
-
-
-def _run(name: str, u: np.ndarray, *args: Any) -> Any:
-    return getattr(_cpu(), name).run(u.size, *args) if u.size else None
-
-
-@functools.cache
-def _cpu() -> ModuleType:
-    from ipbox.kernels.smoothed_tv import cpu as smoothed_tv_cpu
-
-    return smoothed_tv_cpu

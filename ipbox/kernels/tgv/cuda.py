@@ -6,11 +6,10 @@ One thread per pixel, as in cuda.py.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from numba import cuda
 
-from ipbox.kernels.tv.cuda import launch
+from ipbox.kernels.core.launch import gpu_twin
 
 
 @cuda.jit(device=True)
@@ -69,7 +68,7 @@ def _symmetrised(v, a, b, i0, i1, j, w0, w1, w2, h0, h1, h2, zero):
 
 
 @cuda.jit
-def _tgv_forward(u, v, y, w0, w1, w2, h0, h1, h2, zero):
+def _tgv_forward(u, v, y, w0, w1, w2, h0, h1, h2, one, zero):
     batch, c, n0, n1, n = v.shape
     column, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
@@ -146,37 +145,22 @@ def _tgv_adjoint(y, u, v, w0, w1, w2, h0, h1, h2, add, zero):
 
 @cuda.jit
 def _relaxed_step(x, d, x_bar, b, has_b, tau, tau_w, one_tau_w, rho):
-    column, row = cuda.grid(2)
-    columns, rows = cuda.gridsize(2)
-    for k in range(row, x.shape[0], rows):
-        for j in range(column, x.shape[1], columns):
-            z = x[k, j] - tau * d[k, j]
-            if has_b:
-                z = (z + tau_w * b[k, j]) / one_tau_w
-            step = z - x[k, j]
-            x_bar[k, j] = z + step
-            x[k, j] += rho * step
+    first, row = cuda.grid(2)
+    columns, _ = cuda.gridsize(2)
+    if row > 0:  # flat arrays are one row; a block may have more
+        return
+    for j in range(first, x.shape[0], columns):
+        z = x[j] - tau * d[j]
+        if has_b:
+            z = (z + tau_w * b[j]) / one_tau_w
+        step = z - x[j]
+        x_bar[j] = z + step
+        x[j] += rho * step
 
 
 # ---------------------------------------------------------------- called as the kernels of tgv_cpu.py are
 
-
-def _size(v: Any) -> tuple[int, int]:
-    return v.shape[0] * v.shape[-3] * v.shape[-2], v.shape[-1]
-
-
-def tgv_forward(u: Any, v: Any, y: Any, *args: Any) -> None:
-    launch(_tgv_forward, _size(v), u, v, y, *args[:-1], u.dtype.type(0))
-
-
-def tgv_dual_step(y: Any, u: Any, v: Any, *args: Any) -> None:
-    launch(_tgv_dual_step, _size(v), y, u, v, *args, u.dtype.type(0))
-
-
-def tgv_adjoint(y: Any, u: Any, v: Any, *args: Any) -> None:
-    launch(_tgv_adjoint, _size(v), y, u, v, *args, u.dtype.type(0))
-
-
-def relaxed_step(x: Any, d: Any, x_bar: Any, b: Any, *args: Any) -> None:
-    rows = [a.reshape(1, -1) for a in (x, d, x_bar, b)]
-    launch(_relaxed_step, (1, x.size), *rows, *args)
+tgv_forward = gpu_twin(_tgv_forward, 0)
+tgv_dual_step = gpu_twin(_tgv_dual_step, 0)
+tgv_adjoint = gpu_twin(_tgv_adjoint, 0)
+relaxed_step = gpu_twin(_relaxed_step)

@@ -11,15 +11,16 @@ dims with c = 2 or 3 image axes and m = c (c + 1)/2.
 
 from __future__ import annotations
 
-import functools
 import math
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ipbox.backend import Array, array_module, is_device, to_host
+from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import check_arrays, check_distinct, check_same_shape, images
+
+KERNELS = Kernels("tgv")
 
 
 def components(c: int) -> int:
@@ -52,7 +53,7 @@ def tgv_forward(u: Array, v: Array, out: Array, spacing: tuple[float, ...]) -> N
     0.0
     """
     _check(("out",), spacing, u=u, v=v, y=out)
-    _run("tgv_forward", u, *_views(spacing, u, v, out), *_weights(u, spacing), u.dtype.type(1))
+    KERNELS.run("tgv_forward", u, *_views(spacing, u, v, out), *_weights(u, spacing), u.dtype.type(1))
 
 
 def tgv_adjoint(y: Array, u: Array, v: Array, spacing: tuple[float, ...], add: bool = False) -> None:
@@ -69,7 +70,7 @@ def tgv_adjoint(y: Array, u: Array, v: Array, spacing: tuple[float, ...], add: b
     """
     _check(("u", "v"), spacing, u=u, v=v, y=y)
     u_, v_, y_ = _views(spacing, u, v, y)
-    _run("tgv_adjoint", u, y_, u_, v_, *_weights(u, spacing), bool(add))
+    KERNELS.run("tgv_adjoint", u, y_, u_, v_, *_weights(u, spacing), bool(add))
 
 
 def tgv_dual_step(
@@ -98,7 +99,7 @@ def tgv_dual_step(
     u_, v_, y_ = _views(spacing, u_bar, v_bar, y)
     real = u_bar.dtype.type
     steps = (real(sigma), real(radius_p), real(radius_q), real(rho))
-    _run("tgv_dual_step", u_bar, y_, u_, v_, *steps, *_weights(u_bar, spacing), real(1))
+    KERNELS.run("tgv_dual_step", u_bar, y_, u_, v_, *steps, *_weights(u_bar, spacing), real(1))
 
 
 def tgv_sizes(u: Array, v: Array, spacing: tuple[float, ...]) -> np.ndarray:
@@ -113,7 +114,8 @@ def tgv_sizes(u: Array, v: Array, spacing: tuple[float, ...]) -> np.ndarray:
     _check((), spacing, u=u, v=v)
     u_, v_ = _views(spacing, u, v)
     if not is_device(u):
-        return _cpu().tgv_sizes.run(u.size, u_, v_, *_weights(u, spacing)) if u.size else np.zeros((2, len(u_)))
+        sizes = KERNELS.run("tgv_sizes", u, u_, v_, *_weights(u, spacing))
+        return np.zeros((2, len(u_))) if sizes is None else sizes
     c = len(spacing)
     xp, y = array_module(u), array_module(u).empty(v.shape[: v.ndim - c - 1] + (components(c),) + u.shape[-c:], u.dtype)
     tgv_forward(u, v, y, spacing)
@@ -147,10 +149,10 @@ def relaxed_step(
     check_distinct(x, x_bar)
     real = x.dtype.type
     flat = [a.reshape(-1) for a in (x, d, x_bar, x if b is None else b)]
-    _run("relaxed_step", x, *flat, b is not None, real(tau), real(tau * w), real(1 + tau * w), real(rho))
+    KERNELS.run("relaxed_step", x, *flat, b is not None, real(tau), real(tau * w), real(1 + tau * w), real(rho))
 
 
-# ---------------------------------------------------------------- checks, views, dispatch
+# ---------------------------------------------------------------- checks, views
 
 
 def _check(written: tuple[str, ...], spacing: tuple[float, ...], u: Array, v: Array, y: Array | None = None) -> None:
@@ -181,27 +183,3 @@ def _weights(u: Array, spacing: tuple[float, ...]) -> tuple[Any, ...]:
     """1/h of the axes n0, n1, n, and √½ of them."""
     w = [1.0 / h for h in (1.0,) * (3 - len(spacing)) + tuple(spacing)]
     return tuple(u.dtype.type(k) for k in (*w, *(math.sqrt(0.5) * k for k in w)))
-
-
-def _run(name: str, x: Array, *args: Any) -> None:
-    """Call the kernel ``name`` on the device of ``x``, in parallel where size and caller allow it."""
-    if x.size == 0:
-        return
-    if is_device(x):
-        getattr(_cuda(), name)(*args)
-    else:
-        getattr(_cpu(), name).run(x.size, *args)
-
-
-@functools.cache
-def _cpu() -> ModuleType:
-    from ipbox.kernels.tgv import cpu as tgv_cpu
-
-    return tgv_cpu
-
-
-@functools.cache
-def _cuda() -> ModuleType:
-    from ipbox.kernels.tgv import cuda as tgv_cuda
-
-    return tgv_cuda

@@ -9,37 +9,10 @@ float32 into float64 arithmetic, so zero and one come as arguments in the dtype 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from numba import config, cuda
+from numba import cuda
 
-from ipbox import backend
-
-MAX_BLOCKS_Y = 65535
-THREADS = 256  # per block
-
-
-def launch(kernel: Any, size: tuple[int, int], *args: Any) -> None:
-    """Start ``kernel`` for ``size`` = (rows, columns) pixels on CuPy's current stream, without waiting.
-
-    The first of ``args`` is an array, which tells the stream.
-    """
-    rows, columns = size
-    if config.ENABLE_CUDASIM:
-        grid, block, stream = (1, 1), (2, 2), 0  # every simulated thread is a Python thread
-    else:
-        width = min(THREADS, -(-columns // 32) * 32)  # whole warps
-        height = THREADS // width
-        grid = (-(-columns // width), min(-(-rows // height), MAX_BLOCKS_Y))
-        pointer = backend.current_stream(args[0])
-        block, stream = (width, height), cuda.external_stream(pointer) if pointer else 0
-    kernel[grid, block, stream](*[backend.kernel_view(a) if backend.is_device(a) else a for a in args])
-
-
-def _size(x: Any) -> tuple[int, int]:
-    batch, n0, n1, n = x.shape
-    return batch * n0 * n1, n
-
+from ipbox.kernels.core.launch import gpu_twin
 
 # ---------------------------------------------------------------- one pixel
 
@@ -136,7 +109,7 @@ def _tv_dual_step(y, x, sigma, radius, isotropic, zero, one):
 
 
 @cuda.jit
-def _tv_primal_step(x, y, tau, theta, x_bar, lo, hi, zero):
+def _tv_primal_step(x, y, tau, theta, x_bar, lo, hi, b, has_b, tau_w, one_tau_w, zero):
     batch, n0, n1, n = x.shape
     column, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
@@ -144,78 +117,33 @@ def _tv_primal_step(x, y, tau, theta, x_bar, lo, hi, zero):
         s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
         for j in range(column, n, columns):
             old = x[s, i0, i1, j]
-            z = _clip(old - tau * _adjoint(y, s, i0, i1, j, zero), lo, hi)
+            z = old - tau * _adjoint(y, s, i0, i1, j, zero)
+            if has_b:
+                z = (z + tau_w * b[s, i0, i1, j]) / one_tau_w
+            z = _clip(z, lo, hi)
             x_bar[s, i0, i1, j] = z + theta * (z - old)
             x[s, i0, i1, j] = z
 
 
 @cuda.jit
-def _tv_primal_step_l2(x, y, tau, theta, x_bar, lo, hi, b, tau_w, one_tau_w, zero):
-    batch, n0, n1, n = x.shape
-    column, row = cuda.grid(2)
-    columns, rows = cuda.gridsize(2)
-    for k in range(row, batch * n0 * n1, rows):
-        s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
-        for j in range(column, n, columns):
-            old = x[s, i0, i1, j]
-            z = old - tau * _adjoint(y, s, i0, i1, j, zero) + tau_w * b[s, i0, i1, j]
-            z = _clip(z / one_tau_w, lo, hi)
-            x_bar[s, i0, i1, j] = z + theta * (z - old)
-            x[s, i0, i1, j] = z
-
-
-@cuda.jit
-def _primal_step(x, d, tau, theta, x_bar, lo, hi):
+def _primal_step(x, d, tau, theta, x_bar, lo, hi, b, has_b, tau_w, one_tau_w):
     first, row = cuda.grid(2)
     step, _ = cuda.gridsize(2)
     if row > 0:  # a flat image is one row; a block may have more
         return
     for i in range(first, x.shape[0], step):
-        z = _clip(x[i] - tau * d[i], lo, hi)
-        x_bar[i] = z + theta * (z - x[i])
-        x[i] = z
-
-
-@cuda.jit
-def _primal_step_l2(x, d, tau, theta, x_bar, lo, hi, b, tau_w, one_tau_w):
-    first, row = cuda.grid(2)
-    step, _ = cuda.gridsize(2)
-    if row > 0:  # a flat image is one row; a block may have more
-        return
-    for i in range(first, x.shape[0], step):
-        z = _clip((x[i] - tau * d[i] + tau_w * b[i]) / one_tau_w, lo, hi)
+        z = x[i] - tau * d[i]
+        if has_b:
+            z = (z + tau_w * b[i]) / one_tau_w
+        z = _clip(z, lo, hi)
         x_bar[i] = z + theta * (z - x[i])
         x[i] = z
 
 
 # ---------------------------------------------------------------- called as the kernels of cpu.py are
 
-
-def gradient(x: Any, y: Any) -> None:
-    launch(_gradient, _size(x), x, y, x.dtype.type(0))
-
-
-def gradient_adjoint(y: Any, x: Any, add: bool) -> None:
-    launch(_gradient_adjoint, _size(x), y, x, add, x.dtype.type(0))
-
-
-def tv_dual_step(y: Any, x: Any, sigma: Any, radius: Any, isotropic: bool) -> None:
-    launch(_tv_dual_step, _size(x), y, x, sigma, radius, isotropic, x.dtype.type(0), x.dtype.type(1))
-
-
-def tv_primal_step(x: Any, y: Any, tau: Any, theta: Any, x_bar: Any, *prox: Any) -> None:
-    lo, hi, b, has_b, tau_w, one_tau_w = prox
-    if has_b:
-        args = (x, y, tau, theta, x_bar, lo, hi, b, tau_w, one_tau_w, x.dtype.type(0))
-        launch(_tv_primal_step_l2, _size(x), *args)
-    else:
-        launch(_tv_primal_step, _size(x), x, y, tau, theta, x_bar, lo, hi, x.dtype.type(0))
-
-
-def primal_step(x: Any, d: Any, tau: Any, theta: Any, x_bar: Any, *prox: Any) -> None:
-    lo, hi, b, has_b, tau_w, one_tau_w = prox
-    size = (1, x.shape[0])
-    if has_b:
-        launch(_primal_step_l2, size, x, d, tau, theta, x_bar, lo, hi, b, tau_w, one_tau_w)
-    else:
-        launch(_primal_step, size, x, d, tau, theta, x_bar, lo, hi)
+gradient = gpu_twin(_gradient, 0)
+gradient_adjoint = gpu_twin(_gradient_adjoint, 0)
+tv_dual_step = gpu_twin(_tv_dual_step, 0, 1)
+tv_primal_step = gpu_twin(_tv_primal_step, 0)
+primal_step = gpu_twin(_primal_step)

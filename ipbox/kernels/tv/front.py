@@ -12,12 +12,11 @@ Numba is imported at the first call, numba.cuda at the first call with a device 
 
 from __future__ import annotations
 
-import functools
 import math
-from types import ModuleType
 from typing import Any
 
 from ipbox.backend import Array, is_device
+from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import (
     check_arrays,
     check_distinct,
@@ -29,6 +28,8 @@ from ipbox.kernels.core.layout import (
 )
 
 __all__ = ["gradient", "gradient_adjoint", "primal_step", "tv_dual_step", "tv_primal_step", "tv_value"]
+
+KERNELS = Kernels("tv")
 
 
 def gradient(x: Array, out: Array, ndim: int) -> None:
@@ -59,7 +60,7 @@ def gradient(x: Array, out: Array, ndim: int) -> None:
     check_arrays(("out",), x=x, out=out)
     check_ndim(ndim, "x", x)
     check_field(ndim, "out", out, "x", x)
-    _run("gradient", x, images(x, ndim), fields(out, ndim))
+    KERNELS.run("gradient", x, images(x, ndim), fields(out, ndim))
 
 
 def gradient_adjoint(y: Array, out: Array, ndim: int, add: bool = False) -> None:
@@ -92,7 +93,7 @@ def gradient_adjoint(y: Array, out: Array, ndim: int, add: bool = False) -> None
     check_arrays(("out",), y=y, out=out)
     check_ndim(ndim, "out", out)
     check_field(ndim, "y", y, "out", out)
-    _run("gradient_adjoint", out, fields(y, ndim), images(out, ndim), bool(add))
+    KERNELS.run("gradient_adjoint", out, fields(y, ndim), images(out, ndim), bool(add))
 
 
 def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True) -> None:
@@ -139,7 +140,7 @@ def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int,
         raise ValueError(f"radius is {radius}; expected a number that is not negative")
     real = x_bar.dtype.type
     args = (fields(y, ndim), images(x_bar, ndim), real(sigma), real(radius), bool(isotropic))
-    _run("tv_dual_step", x_bar, *args)
+    KERNELS.run("tv_dual_step", x_bar, *args)
 
 
 def primal_step(
@@ -196,7 +197,7 @@ def primal_step(
     flat = x.reshape(-1)
     prox = _prox_arguments(x, tau, lo, hi, flat if b is None else b.reshape(-1), b is not None, w)
     real = x.dtype.type
-    _run("primal_step", x, flat, d.reshape(-1), real(tau), real(theta), x_bar.reshape(-1), *prox)
+    KERNELS.run("primal_step", x, flat, d.reshape(-1), real(tau), real(theta), x_bar.reshape(-1), *prox)
 
 
 def tv_primal_step(
@@ -246,7 +247,7 @@ def tv_primal_step(
     view = images(x, ndim)
     prox = _prox_arguments(x, tau, lo, hi, view if b is None else images(b, ndim), b is not None, w)
     real = x.dtype.type
-    _run("tv_primal_step", x, view, fields(y, ndim), real(tau), real(theta), images(x_bar, ndim), *prox)
+    KERNELS.run("tv_primal_step", x, view, fields(y, ndim), real(tau), real(theta), images(x_bar, ndim), *prox)
 
 
 def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:
@@ -283,11 +284,8 @@ def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:
         from ipbox.kernels.core import reference
 
         return reference.tv_value(x, ndim, isotropic)
-    values = _cpu().tv_value.run(x.size, images(x, ndim), ndim, bool(isotropic))
+    values = KERNELS.cpu.tv_value.run(x.size, images(x, ndim), ndim, bool(isotropic))
     return values.reshape(x.shape[: x.ndim - ndim])
-
-
-# ---------------------------------------------------------------- dispatch
 
 
 def _prox_arguments(x: Array, tau: float, lo: float, hi: float, b: Array, has_b: bool, w: float) -> tuple[Any, ...]:
@@ -296,27 +294,3 @@ def _prox_arguments(x: Array, tau: float, lo: float, hi: float, b: Array, has_b:
         raise ValueError(f"lo = {lo} and hi = {hi}; expected lo <= hi")
     real = x.dtype.type
     return real(lo), real(hi), b, has_b, real(tau * w), real(1.0 + tau * w)
-
-
-def _run(name: str, x: Array, *args: Any) -> None:
-    """Call the kernel ``name`` on the device of ``x``, in parallel where size and caller allow it."""
-    if x.size == 0:
-        return
-    if is_device(x):
-        getattr(_cuda(), name)(*args)
-    else:
-        getattr(_cpu(), name).run(x.size, *args)
-
-
-@functools.cache
-def _cpu() -> ModuleType:
-    from ipbox.kernels.tv import cpu
-
-    return cpu
-
-
-@functools.cache
-def _cuda() -> ModuleType:
-    from ipbox.kernels.tv import cuda
-
-    return cuda

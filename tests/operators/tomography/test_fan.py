@@ -117,6 +117,7 @@ def test_weighted_back_projection_equals_its_reference(twin, dtype, monkeypatch,
     assert np.abs(x - expected).max() < (1e-5 if dtype == "float32" else 1e-12)
 
 
+@pytest.mark.simulated
 def test_weighted_back_projection_on_the_device(xp: ModuleType, rng) -> None:
     A = ip.FanBeamTransform((5, 4), BETA[:5], n_det=6, source_distance=6.0, detector_distance=4.0)
     q = rng.standard_normal((2, *A.dimsd)).astype(np.float32)

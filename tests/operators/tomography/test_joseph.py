@@ -145,6 +145,7 @@ def operators(dtype="float32") -> list:
 
 
 @pytest.mark.parametrize("A", operators(), ids=lambda A: A.name)
+@pytest.mark.simulated
 def test_ordered_subsets(A, xp: ModuleType, rng) -> None:
     x = xp.asarray(rng.random(tuple(A.dims), dtype=np.float32))
     b, n = A.apply(x), 4
