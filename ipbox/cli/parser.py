@@ -23,6 +23,7 @@ from ipbox.cli.demos.simulated import demo as run_demo
 from ipbox.cli.info import info as run_info
 from ipbox.cli.reconstruct import reconstruct as run_reconstruct
 from ipbox.cli.shared import UsageError, quietly
+from ipbox.files import NotSaved
 
 METHODS = ("fbp", "landweber", "cgls", "tikhonov", "tv")
 FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
@@ -31,7 +32,7 @@ FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0, 1 where numbers overflow or memory ends, 2 for bad usage, 130 where it was interrupted.
+    0, 1 where numbers overflow, or memory or the disk ends, 2 for bad usage, 130 where it was interrupted.
 
     Examples
     --------
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as err:
         print(f"ipbox: error: {' '.join(str(err).split())}", file=sys.stderr)
         return 2
-    except (FloatingPointError, MemoryError, OverflowError) as err:  # of the computation, with what was asked for
+    except (FloatingPointError, MemoryError, OverflowError, NotSaved) as err:  # of the computation asked for
         print(f"ipbox: error: {' '.join(str(err).split())}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read the output, such as head, has gone

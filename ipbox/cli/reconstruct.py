@@ -14,6 +14,7 @@ from typing import Any
 
 import ipbox
 from ipbox.cli.shared import UsageError, bar, checked_input, writable
+from ipbox.files import replacing
 
 OUTPUTS = (".npy", ".npz", ".h5", ".png")
 
@@ -119,22 +120,18 @@ def _write(path: Path, x: Any, about: dict[str, Any]) -> None:
     """The image as .npy, .npz (``x``), HDF5 (dataset ``x`` with attributes) or a grey picture; all of it or nothing."""
     import numpy as np
 
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
+    with replacing(path) as out:
         if path.suffix == ".npy":
-            np.save(temporary, x, allow_pickle=False)
+            np.save(out, x, allow_pickle=False)
         elif path.suffix == ".npz":
-            np.savez_compressed(temporary, x=x, **about)
+            np.savez_compressed(out, x=x, **about)
         elif path.suffix == ".h5":
             import h5py
 
-            with h5py.File(temporary, "w") as file:
+            with h5py.File(out, "w") as file:
                 file.create_dataset("x", data=x).attrs.update(about)
         else:
             from matplotlib.image import imsave
 
             low, high = np.percentile(x, [1.0, 99.8])
-            imsave(temporary, x, cmap="gray", vmin=low, vmax=high)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            imsave(out, x, cmap="gray", vmin=low, vmax=high, format=path.suffix[1:])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ipbox.files import Npz, read_npy
 from ipbox.io.checks import Unusable, check_dataset, one_sentence, pick, regular_file
 from ipbox.io.formats.mat import read_mat
 from ipbox.io.formats.nrrd import read_nrrd
@@ -109,16 +109,13 @@ def _read_npy(path: Path, dataset: str | None) -> np.ndarray:
     if dataset is not None:
         raise Unusable(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
     with open(path, "rb") as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+        return read_npy(file, path.stat().st_size)
 
 
 def _read_npz(path: Path, dataset: str | None) -> np.ndarray:
-    with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
-        key = pick(path, dataset, list(arrays.files))
-        array = arrays[key]
-    if not isinstance(array, np.ndarray):
-        raise Unusable(f"dataset is {key!r}; that of {path} is no array")
-    return array
+    with open(path, "rb") as file:
+        arrays = Npz(file)
+        return arrays[pick(path, dataset, arrays.names)]
 
 
 def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:

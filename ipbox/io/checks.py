@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-# what NumPy, SciPy, h5py and the others raise on files that are cut short, damaged, encrypted or of another kind
-DAMAGED = (ValueError, OSError, EOFError, LookupError, RuntimeError, NotImplementedError, TypeError, AttributeError)
-DAMAGED += (OverflowError, zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError)
+from ipbox.files import DAMAGED
 
 # Deflate packs at most about 1000 to one, images seldom 10 to one: a header that claims more is damaged, or made to
 # exhaust the memory.

@@ -32,6 +32,7 @@ HEAVY |= {"pydicom", "nibabel", "nrrd", "numpy", "tqdm"}
 LAYERS = (
     "moved",
     "checks",
+    "files",
     "progress",
     "parallel",
     "backend",

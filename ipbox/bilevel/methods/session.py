@@ -13,6 +13,7 @@ import numpy as np
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.problem.resumable import Resumable
 from ipbox.checks import check_between
+from ipbox.files import check_writable
 from ipbox.progress import bar
 from ipbox.solvers.core.state import State
 
@@ -89,6 +90,8 @@ class Session:
             raise TypeError(f"checkpoint is {path!r}; expected a path")
         if path is not None and (Path(path).is_dir() or not Path(path).parent.is_dir()):
             raise ValueError(f"checkpoint is {path}; expected a file (.npz) in a folder that is there")
+        if path is not None:
+            check_writable(path, name="checkpoint")
         self.state, self.new = State(log=[]), True
         self.history: list[dict[str, Any]] = []
         self.done = 0  # evaluations that the method has had

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ipbox.files import check_writable
 from ipbox.learned.bridge.arrays import from_torch
 from ipbox.learned.weights import tensor_files
 
@@ -79,6 +80,7 @@ def check_path(path: str | Path) -> Path:
         raise ValueError(f"checkpoint is {path}; expected a file that ends in .safetensors")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"checkpoint is {path}; its folder does not exist")
+    check_writable(path, name="checkpoint")
     return path
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
+
+from ipbox.files import DAMAGED, replacing
 
 __all__ = ["read", "write"]
 
@@ -30,6 +31,8 @@ def write(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str
         where the path does not end in .safetensors.
     FileNotFoundError
         where its folder does not exist.
+    NotSaved
+        where the folder or the disk cannot take it.
     """
     from safetensors.torch import save
 
@@ -49,15 +52,8 @@ def write(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str
             dtype = torch.float16 if half and t.dtype == torch.float32 else t.dtype
             stored[name] = t.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
     content = _sorted(save(stored, metadata | {"aliases": json.dumps(aliases)}))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as f:
-            f.write(content)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # there only where something failed
+    with replacing(path) as f:
+        f.write(content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -81,15 +77,15 @@ def read(path: str | Path, sha256: str | None = None) -> tuple[dict[str, torch.T
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and found != sha256:
         raise ValueError(f"{path} has SHA-256 {found}; expected {sha256}: the file is damaged or another one")
-    if content.startswith(_PICKLE):
-        raise ValueError(
-            f"{path} is a pickle file, which can run any code when loaded; expected a safetensors file: "
-            "load it where you trust it and write it with ipbox.learned.weights.save_weights"
-        )
     try:
         tensors = load(content)
         header, _ = _split(content)
-    except (SafetensorError, ValueError) as err:
+    except (SafetensorError, *DAMAGED) as err:
+        if content.startswith(_PICKLE):  # only now: a length of the header may look like one
+            raise ValueError(
+                f"{path} is a pickle file, which can run any code when loaded; expected a safetensors file: "
+                "load it where you trust it and write it with ipbox.learned.weights.save_weights"
+            ) from err
         raise ValueError(f"{path} is no complete safetensors file; expected one") from err
     metadata = header.get("__metadata__", {})
     aliases = json_of(metadata, "aliases", path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ipbox import backend, progress
 from ipbox.backend import Array
+from ipbox.files import check_writable
 
 if TYPE_CHECKING:
     from ipbox.solvers.core.loop import Run
@@ -189,6 +190,12 @@ class Checkpoint:
     every : int, optional
     seconds : float, optional
         60 where neither is given.
+
+    Raises
+    ------
+    NotSaved
+        at once where the folder cannot be written, before the first step where the disk is too full, and later with
+        the iterate (``err.x``, ``err.k``, ``err.state``).
     """
 
     def __init__(self, path: str | Path, every: int | None = None, seconds: float | None = None) -> None:
@@ -197,23 +204,33 @@ class Checkpoint:
             raise ValueError(f"path is {path}; expected a file that ends in .npz")
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"path is {path}; its folder does not exist")
+        check_writable(path)
         self.every = None if every is None else _every(every)
         if seconds is not None and not 0 < seconds < np.inf:
             raise ValueError(f"seconds is {seconds}; expected a positive number")
         self.interval = 60.0 if every is None and seconds is None else seconds
         self._last = time.monotonic()
+        self._failed = self._tried = False
 
     def __call__(self, run: Run) -> None:
+        if not self._tried:  # a disk that is full is met before the first step
+            check_writable(self.path, run.whole_state().nbytes)
+            self._tried = True
         due = self.every is not None and run.k % self.every == 0
         late = self.interval is not None and time.monotonic() - self._last >= self.interval
         if due or late:
-            run.whole_state().save(self.path)
+            self._save(run)
             self._last = time.monotonic()
 
     def finish(self, run: Run) -> None:
         """Save the last state, also after an interruption (unless it came in the middle of a step)."""
-        if not run.in_step:
-            run.whole_state().save(self.path)
+        if not run.in_step and not self._failed:
+            self._save(run)
+
+    def _save(self, run: Run) -> None:
+        self._failed = True
+        run.whole_state().save(self.path)
+        self._failed = False
 
 
 def _values(metric: Callable[[Array, Array], float], x_true: Array, run: Run) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -359,9 +360,10 @@ def check_state(problem: Problem, solver: Solver, state: State) -> None:
 
 def finish(callbacks: Sequence[Any], run: Run | None) -> None:
     """Let callbacks that hold something (a bar, a file) end, also after an error."""
-    for call in callbacks:
-        if run is not None and hasattr(call, "finish"):
-            call.finish(run)
+    with contextlib.ExitStack() as ends:  # each of them, also where another fails
+        for call in reversed(callbacks):
+            if run is not None and hasattr(call, "finish"):
+                ends.callback(call.finish, run)
 
 
 def solution(run: Run) -> Solution:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.files import DAMAGED, NotSaved, Npz, replacing
 
 
 class State:
@@ -57,19 +56,21 @@ class State:
     # ------------------------------------------------------------ checkpoints
 
     def save(self, path: str | Path) -> None:
-        """Write to ``path`` (.npz) atomically: a crash leaves the old file or the new one, never half of one."""
-        path = Path(path)
+        """Write to ``path`` (.npz) atomically: a crash leaves the old file or the new one, never half of one.
+
+        Raises
+        ------
+        NotSaved
+            where the folder or the disk cannot take it; the error has ``x``, ``k`` and this ``state``.
+        """
         arrays: dict[str, np.ndarray] = {}
         tree = _pack(self.__dict__, "", arrays)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with open(temporary, "wb") as f:
+            with replacing(path) as f:
                 np.savez(f, __tree__=np.array(json.dumps(tree)), **arrays)
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)  # there only where something failed
+        except NotSaved as err:
+            err.x, err.k, err.state = vars(self).get("x"), self.k, self
+            raise
 
     @classmethod
     def load(cls, path: str | Path, xp: str = "numpy") -> State:
@@ -84,12 +85,13 @@ class State:
         if not path.is_file():
             raise FileNotFoundError(f"path is {path}; there is no such checkpoint")
         try:
-            with open(path, "rb") as f, np.load(f, allow_pickle=False) as data:
+            with open(path, "rb") as f:
+                data = Npz(f)
                 fields = _unpack(json.loads(str(data["__tree__"])), data, xp)
                 if not isinstance(fields, dict) or "x" not in fields:
                     raise ValueError("there is no image x in it")
                 return _with(cls(), fields)
-        except (zipfile.BadZipFile, KeyError, EOFError, OSError, TypeError, ValueError) as err:
+        except DAMAGED as err:
             raise ValueError(f"path is {path}, which is no complete checkpoint; expected one of State.save") from err
 
 

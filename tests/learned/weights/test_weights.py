@@ -106,7 +106,7 @@ def test_a_crash_leaves_the_old_file(net: DnCNN, path: Path, monkeypatch: pytest
         raise OSError("no space left")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
-        patch.setattr(tensor_files.os, "replace", crash)
+        patch.setattr("os.replace", crash)
         save_weights(path, DnCNN(width=4, depth=3), ABOUT)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
