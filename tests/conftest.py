@@ -12,6 +12,9 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core: threads of BLAS and torch only wait
+    os.environ |= {"MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 import hypothesis
 import numpy as np
 import pytest
