@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
-import inspect
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
 
 
-def capabilities() -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
-    """(kind, class, array libraries, dtypes) for every public operator, functional and solver.
+def modules() -> Iterator[ModuleType]:
+    """Every module of the package whose imports are installed."""
+    import ipbox
+
+    yield ipbox
+    for found in pkgutil.walk_packages(ipbox.__path__, "ipbox."):
+        if found.name == "ipbox.__main__":
+            continue
+        try:
+            yield importlib.import_module(found.name)
+        except ModuleNotFoundError as err:  # of an extra, such as torch
+            if (err.name or "").startswith("ipbox"):
+                raise
+
+
+def classes() -> dict[str, list[type]]:
+    """The operators, functionals, solvers and samplers of the whole package, by kind and sorted by name.
+
+    Left out are private classes and bases: what others derive from and no package exports.
 
     Examples
     --------
-    >>> from ipbox.cli.capabilities import capabilities
-    >>> [row[2] for row in capabilities() if row[1] == "RayTransform"]
-    [('numpy', 'cupy')]
+    >>> from ipbox.cli.capabilities import classes
+    >>> [cls.__name__ for cls in classes()["sampler"]]
+    ['MYULA', 'PCN', 'ULA']
     """
-    from ipbox import functionals, operators, solvers
+    exported = {name for module in modules() if "__path__" in vars(module) for name in vars(module).get("__all__", ())}
+    from ipbox.bayes.samplers import Sampler
+    from ipbox.functionals import Functional
+    from ipbox.operators import Operator
+    from ipbox.solvers import Solver
 
-    bases = {"operator": operators.Operator, "functional": functionals.Functional, "solver": solvers.Solver}
-    rows = []
-    for module, (kind, base) in zip((operators, functionals, solvers), bases.items(), strict=True):
-        for name in module.__all__:
-            cls = getattr(module, name)
-            if inspect.isclass(cls) and issubclass(cls, base) and cls is not base:
-                rows.append((kind, name, cls.backends, cls.dtypes))
-    return rows
+    kinds = {"operator": Operator, "functional": Functional, "solver": Solver, "sampler": Sampler}
+    found: dict[str, list[type]] = {}
+    for kind, base in kinds.items():
+        derived = {cls for cls in _derived(base) if cls.__module__.startswith("ipbox.")} - {*kinds.values()}
+        if kind == "solver":
+            derived -= _derived(Sampler)
+        shown = [cls for cls in derived if cls.__name__ in exported or not cls.__subclasses__()]
+        found[kind] = sorted((cls for cls in shown if cls.__name__[0] != "_"), key=lambda cls: cls.__name__)
+    return found
+
+
+def _derived(base: type) -> set[type]:
+    return {cls for child in base.__subclasses__() for cls in {child} | _derived(child)}
 
 
 def markdown() -> str:
-    """The README's table.
+    """The table of ``docs/what-runs-where.md``, which ``python -m ipbox info --classes`` prints.
 
     Examples
     --------
@@ -36,11 +65,9 @@ def markdown() -> str:
     | | NumPy | CuPy | float32, float64 | complex64, complex128 |
     """
     lines = ["| | NumPy | CuPy | float32, float64 | complex64, complex128 |", "|---|---|---|---|---|"]
-    for kind, name, backends, dtypes in capabilities():
-        cells = ["numpy" in backends, "cupy" in backends, "float32" in dtypes, "complex64" in dtypes]
-        lines.append(f"| {kind} `{name}` | " + " | ".join("yes" if c else "" for c in cells) + " |")
+    for kind, of_kind in classes().items():
+        for cls in of_kind:
+            cells = ["numpy" in cls.backends, "cupy" in cls.backends]
+            cells += ["float32" in cls.dtypes, "complex64" in cls.dtypes]
+            lines.append(f"| {kind} `{cls.__name__}` | " + " | ".join("yes" if c else "" for c in cells) + " |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(markdown())

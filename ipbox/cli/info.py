@@ -1,4 +1,4 @@
-"""``python -m ipbox info``: versions, threads, and where things are.
+"""``python -m ipbox info``: versions, threads, and where things are; with ``--classes`` what runs where.
 
 Nothing heavy is imported before the command runs.
 """
@@ -16,6 +16,11 @@ PACKAGES += ("pydicom", "nibabel", "pynrrd")  # of the extra io
 
 
 def info(args: argparse.Namespace) -> None:
+    if args.classes:
+        from ipbox.cli.capabilities import markdown
+
+        print(markdown())
+        return
     from ipbox import parallel
     from ipbox.problems.truths import datasets
 

@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_reconstruct(subparsers)
     info = subparsers.add_parser("info", help="versions, threads, and where data and compiled kernels are")
     info.set_defaults(run=run_info)
+    info.add_argument("--classes", action="store_true", help="instead, which class takes which arrays and dtypes")
     return parser
 
 

@@ -12,7 +12,7 @@ import pytest
 import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.bayes import Posterior, autocorrelation, effective_sample_size, split_r_hat
-from tests.contracts.registry_solvers import operator
+from tests.contracts.solvers.registry import operator
 
 SIGMA, PRIOR = 1.0, 1.5  # deviation of the noise, and of the prior
 DIMS = (2, 3)

@@ -16,7 +16,7 @@ from ipbox.choose import RULES, balancing, discrepancy, gcv, l_curve, quasi_opti
 from ipbox.choose.corner import curvature, distance
 from ipbox.choose.discrepancy import _Search
 from ipbox.choose.grid import interior_minimum, minimum, weights
-from tests.contracts.registry_solvers import operator
+from tests.contracts.solvers.registry import operator
 
 M, N, SIGMA = 60, 40, 0.02
 

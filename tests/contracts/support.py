@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
+from ipbox.cli.capabilities import classes
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any, xp: ModuleType) -> Any:
@@ -68,10 +71,16 @@ def freeze(x: Any) -> bytes:
     return host(x).tobytes()
 
 
-def public_classes(module: ModuleType, base: type) -> set[type]:
-    """The classes derived from ``base`` that ``module`` exports, without ``base`` itself."""
-    exported = {getattr(module, name) for name in module.__all__}
-    return {c for c in exported if isinstance(c, type) and issubclass(c, base)} - {base}
+def listed(folder: str) -> list[Any]:
+    """The lists ``CASES`` of the files of ``folder``, one after another."""
+    names = sorted(path.stem for path in (Path(__file__).parent / folder).glob("*.py"))
+    files = [import_module(f"tests.contracts.{folder}.{name}") for name in names if not name.startswith("test_")]
+    return [case for file in files for case in vars(file).get("CASES", ())]
+
+
+def public_classes(kind: str) -> set[type]:
+    """The classes of a kind in the whole package: each has a case, or a test fails."""
+    return set(classes()[kind])
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.operators.tomography.ramp import angle_weights
 from ipbox.problems.truths.phantoms import SHEPP_LOGAN, ellipses_image, ellipses_sinogram
-from tests.contracts.registry_solvers import LAM, STEP, Matrix, dense, operator
+from tests.contracts.solvers.registry import LAM, STEP, Matrix, dense, operator
 
 DIMS = (3, 4)
 

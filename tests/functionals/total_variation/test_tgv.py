@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import ipbox as ip
 from ipbox.choose.guess import first_weight
 from ipbox.functionals.total_variation import tgv_prox
-from tests.contracts.registry_solvers import operator
+from tests.contracts.solvers.registry import operator
 from tests.contracts.support import draw, host
 
 # ---------------------------------------------------------------- the same model for CVXPY

@@ -10,7 +10,7 @@ import pytest
 
 import ipbox as ip
 from ipbox.backend import dot, to_host
-from tests.contracts.registry_solvers import operator
+from tests.contracts.solvers.registry import operator
 
 ALPHA1, ALPHA0 = 0.2, 0.4
 

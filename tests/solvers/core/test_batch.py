@@ -12,7 +12,7 @@ import pytest
 import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.solvers import State
-from tests.contracts.registry_solvers import LASSO, NONNEG, RIDGE, STEP, Family
+from tests.contracts.solvers.registry import LASSO, NONNEG, RIDGE, STEP, Family
 
 EVERY_SOLVER = [
     (ip.GradientDescent(), RIDGE),

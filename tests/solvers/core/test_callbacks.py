@@ -13,7 +13,7 @@ import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.solvers import State
 from ipbox.solvers.krylov import cgls as krylov
-from tests.contracts.registry_solvers import RIDGE, STEP, operator
+from tests.contracts.solvers.registry import RIDGE, STEP, operator
 
 
 def ridge(xp: ModuleType = np) -> ip.Problem:

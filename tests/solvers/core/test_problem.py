@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ipbox as ip
-from tests.contracts.registry_solvers import DIMS, operator
+from tests.contracts.solvers.registry import DIMS, operator
 
 IMAGE = (6, 4)
 

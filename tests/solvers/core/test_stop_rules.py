@@ -13,7 +13,7 @@ import pytest
 import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.solvers.core.noise_rules import MonotoneError, ncp_distance
-from tests.contracts.registry_solvers import RIDGE, STEP, dense, operator
+from tests.contracts.solvers.registry import RIDGE, STEP, dense, operator
 
 stop = ip.stop
 DIMS = (3, 4)

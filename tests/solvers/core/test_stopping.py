@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import ipbox as ip
 from ipbox.solvers.core.stopping import StopRule
-from tests.contracts.registry_solvers import RIDGE, STEP, operator
+from tests.contracts.solvers.registry import RIDGE, STEP, operator
 
 stop = ip.stop
 

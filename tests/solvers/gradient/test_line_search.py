@@ -11,7 +11,7 @@ import scipy.optimize
 import ipbox as ip
 from ipbox.functionals import Functional
 from ipbox.solvers.gradient.line_search import backtrack, strong_wolfe
-from tests.contracts.registry_solvers import operator
+from tests.contracts.solvers.registry import operator
 
 SEARCHES = [
     ip.ArmijoGradientDescent(),

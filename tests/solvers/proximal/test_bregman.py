@@ -11,7 +11,7 @@ import pytest
 
 import ipbox as ip
 from ipbox.functionals import Functional
-from tests.contracts.registry_solvers import dense, operator
+from tests.contracts.solvers.registry import dense, operator
 
 
 def wide() -> np.ndarray:

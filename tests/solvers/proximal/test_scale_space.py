@@ -9,7 +9,7 @@ import pytest
 import scipy.optimize
 
 import ipbox as ip
-from tests.contracts.registry_solvers import dense, operator
+from tests.contracts.solvers.registry import dense, operator
 
 ROWS, COLUMNS, DIMS = 20, 48, (6, 8)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from tests.contracts.registry_solvers import operator
+from tests.contracts.solvers.registry import operator
 
 DIMS = (4, 5)
 
