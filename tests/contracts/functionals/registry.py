@@ -34,6 +34,7 @@ class FunctionalCase:
     dims: tuple[int, ...] = DIMS
     lacks: dict[str, type[Exception]] = field(default_factory=dict, hash=False)
     inexact: Callable[[np.dtype, ModuleType], float] = lambda dtype, xp: 0.0
+    convex: bool = True  # and known to be
     costly: bool = False  # its value is a minimum that is computed: fewer points are tried
     smooth_on: Callable[[Any], Any] = lambda x: x
 
