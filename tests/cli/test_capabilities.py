@@ -1,59 +1,38 @@
-"""The table of what runs where is the README's, and what a class does not declare it refuses."""
+"""What runs where: every class of the package is in the table, and what a class does not declare it refuses."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import ipbox as ip
-from ipbox import functionals
-from ipbox.cli.capabilities import capabilities, markdown
+from ipbox.cli import main
+from ipbox.cli.capabilities import classes, markdown
+from tests.contracts.functionals.registry import cases, make
+from tests.contracts.support import listed
 
-README = Path(__file__).parents[2] / "README.md"
-SAMPLES = {
-    "Simplex": lambda: ip.Simplex((3, 4)),
-    "PoissonTransmission": lambda: ip.PoissonTransmission(None, np.ones((3, 4), np.float32), 9.0),
-    "KL": lambda: ip.KL(None, np.ones((3, 4), np.float32)),
-    "TGV": lambda: ip.TGV((3, 4)),
-    "Box": lambda: ip.Box(0, 1),
-    "NonNegative": lambda: ip.NonNegative(),
-    "L2Box": lambda: functionals.L2Box(ip.L2(b=np.zeros((3, 4), np.float32)), ip.Box(0, 1)),
-}
-KERNEL = np.full((1, 3), 1 / 3)
-OPERATORS = {
-    "Blur": lambda dtype: ip.Blur((3, 4), KERNEL, dtype=dtype),
-    "GaussianBlur": lambda dtype: ip.GaussianBlur((3, 4), 0.2, dtype=dtype),
-    "VaryingBlur": lambda dtype: ip.VaryingBlur((3, 4), KERNEL[None], np.ones((1, 3, 4)), dtype=dtype),
-    "PET": lambda dtype: ip.PET(ip.JosephTransform((3, 4), [0.0, 1.0], dtype=dtype)),
-    "GaussianMeasurements": lambda dtype: ip.GaussianMeasurements((3, 4), 5, dtype=dtype),
-    "FanBeamTransform": lambda dtype: ip.FanBeamTransform(
-        (3, 4), [0.0, 1.0], source_distance=9.0, detector_distance=1.0, dtype=dtype
-    ),
-    "JosephTransform": lambda dtype: ip.JosephTransform((3, 4), [0.0, 1.0], dtype=dtype),
-    "RayTransform": lambda dtype: ip.RayTransform((3, 4), [0.0, 1.0], dtype=dtype),
-    "RayNormal": lambda dtype: ip.RayTransform((3, 4), [0.0, 1.0], dtype=dtype).normal(),
-}
+REAL = {cls for of_kind in classes().values() for cls in of_kind if "complex64" not in cls.dtypes}
 
 
-def test_the_readme_holds_the_generated_table() -> None:
-    assert markdown() in README.read_text(encoding="utf-8")
+def test_the_command_prints_the_table(capsys: pytest.CaptureFixture) -> None:
+    assert main(["info", "--classes"]) == 0
+    assert capsys.readouterr().out == markdown() + "\n"
 
 
-def _real_only(kind: str) -> list[str]:
-    return [name for k, name, _, dtypes in capabilities() if k == kind and "complex64" not in dtypes]
+def test_it_holds_every_room() -> None:
+    rooms = {cls.__module__.split(".")[1] for of_kind in classes().values() for cls in of_kind}
+    assert rooms == {"operators", "functionals", "solvers", "bilevel", "learned", "bayes"}
+    assert not {cls.__name__ for of_kind in classes().values() for cls in of_kind} & {"Fidelity", "Sampler", "Descent"}
 
 
-@pytest.mark.parametrize("name", _real_only("functional"))
-def test_a_real_functional_refuses_complex_images(name: str) -> None:
-    f, x = SAMPLES[name](), np.zeros((3, 4), np.complex64)
-    for call in (lambda: f.value(x), lambda: f.prox(x, 1.0)):
+@pytest.mark.parametrize("case", [case for case in cases() if case.cls in REAL], ids=repr)
+def test_a_real_functional_refuses_complex_images(case) -> None:
+    f, x = make(case, np.dtype("float32"), np), np.zeros(case.dims, np.complex64)
+    for call in (f.value, *([lambda x: f.prox(x, 1.0)] if f.has_prox else [])):
         with pytest.raises(TypeError, match="complex64"):
-            call()
+            call(x)
 
 
-@pytest.mark.parametrize("name", _real_only("operator"))
-def test_a_real_operator_refuses_complex_images(name: str) -> None:
+@pytest.mark.parametrize("case", [case for case in listed("operators") if case.cls in REAL], ids=repr)
+def test_a_real_operator_refuses_complex_images(case) -> None:
     with pytest.raises(TypeError, match="complex64"):
-        OPERATORS[name]("complex64")
+        case.make(np.dtype("complex64"), np)

@@ -13,7 +13,7 @@ from ipbox.backend import Array
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.terms.base import LN10, ParametricTerm
 from ipbox.checks import check_dims, check_positive
-from ipbox.functionals.core.base import REAL_DTYPES
+from ipbox.functionals.core.base import ALL_DTYPES, REAL_DTYPES
 from ipbox.functionals.total_variation.smoothed_norm import FieldMap, SmoothedNorm
 from ipbox.kernels.tgv import front as kernels
 from ipbox.operators.core.base import Operator
@@ -27,7 +27,6 @@ class ImagePart(Operator):
     dims : tuple of int
         Image shape, c axes.
     dtype : dtype
-        float32 or float64.
 
     Examples
     --------
@@ -36,7 +35,7 @@ class ImagePart(Operator):
     [[1.0, 1.0], [1.0, 1.0]]
     """
 
-    dtypes: ClassVar[tuple[str, ...]] = REAL_DTYPES
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, dims: tuple[int, ...], dtype: Any = "float32") -> None:
         dims = check_dims(dims, "dims")

@@ -15,7 +15,7 @@ from ipbox.backend import Array
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
-from ipbox.learned.methods.fixed_point import Anderson, FixedPoint, norms
+from ipbox.learned.methods.anderson import Anderson, FixedPointResult, norms
 from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.direct.info import AnalyticInfo
@@ -55,7 +55,7 @@ class DeepEquilibrium(LearnedMap):
 
     Attributes
     ----------
-    found : FixedPoint or None
+    found : FixedPointResult or None
         How the last call ended.
 
     Notes
@@ -108,7 +108,7 @@ class DeepEquilibrium(LearnedMap):
         A = as_operator(A)
         self.filter, self.method, self.backward = filter, method, backward
         self.solver = Anderson(memory=memory, tol=tol, niter=niter)
-        self.found: FixedPoint | None = None
+        self.found: FixedPointResult | None = None
         super().__init__(A, scale)
         self.config = dict(method=method, network=network, width=width, filter=filter, eta=eta, tol=tol, niter=niter)
         self.config |= dict(memory=memory, backward=backward, scale=scale)

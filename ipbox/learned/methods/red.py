@@ -138,7 +138,7 @@ def red(
     elif method == "admm":
         objective, solver = data + lam * R, ADMM(lam if rho is None else rho, accuracy=1e-2)
     else:
-        objective, solver = data + D, FixedPoint(schedule=(lam,), accuracy=1e-3)
+        objective, solver = data + D, REDFixedPoint(schedule=(lam,), accuracy=1e-3)
     rule = stopping.relative_change(tol) if method == "admm" else stopping.residual(tol)
     rule = (rule if stop is None else stop) | stopping.niter(niter)
     if x0 is None and options.get("state") is None:
@@ -165,7 +165,7 @@ def _check(method: str, gradient: str, limits: Any, tau: Any, rho: Any) -> None:
 
 
 @dataclass(frozen=True)
-class FixedPoint(HQS):
+class REDFixedPoint(HQS):
     """u⁺ = argmin_v E(v) + λ/2 ‖v - D(u)‖², λ = ρ: half-quadratic splitting whose image is u instead of D(u)."""
 
     def step(self, p: Parts, s: State) -> None:
@@ -177,3 +177,6 @@ class FixedPoint(HQS):
         r = p.smooth.grad(s.u) + s.rho * (s.u - p.prox.prox(s.u, 1 / s.rho))
         size, r = (np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.u, r))
         return r / np.maximum(s.rho * size, np.finfo(np.float32).tiny)
+
+
+FixedPoint = REDFixedPoint  # its name of old

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ipbox.backend import complex_dtype
 from ipbox.bilevel.terms.tgv import ImagePart
 from ipbox.operators import RayTransform
 from ipbox.operators.tomography.ramp import RampFilter
@@ -24,4 +25,7 @@ CASES = [
     OperatorCase("ramp filter", RampFilter, ramp, "bound"),
     OperatorCase("hann filter", RampFilter, hann, "bound"),
     OperatorCase("image of (u, v)", ImagePart, lambda dtype, xp: ImagePart((4, 3), dtype), "exact"),
+    OperatorCase(
+        "complex image of (u, v)", ImagePart, lambda dtype, xp: ImagePart((5,), complex_dtype(dtype)), "exact"
+    ),
 ]

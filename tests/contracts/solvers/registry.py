@@ -115,7 +115,7 @@ class Case:
 
     ``certified``: its certificate bounds ‖x - x*‖.  ``too_large`` is the solver with a step size beyond its bound.
     ``numbers``: so many numbers a step reads from the device, at most.  ``proved``: a theorem says that it converges.
-    ``batches``: it takes them.
+    ``batches``: it takes them.  ``explicit``: the objective has a value.
     """
 
     solver: Solver
@@ -127,6 +127,7 @@ class Case:
     numbers: int = 0
     proved: bool = True
     batches: bool = True
+    explicit: bool = True
 
     @property
     def id(self) -> str:

@@ -143,12 +143,13 @@ def test_goes_on_from_a_state(case: Case, xp: Any, dtype: np.dtype, tmp_path: Pa
 def test_looking_at_a_run_does_not_change_it(case: Case, xp: Any) -> None:
     """Objective, residuals, gap and certificate at every step, and the bits stay the same."""
     problem, _, _ = posed(case, xp, np.float32)
-    history = ip.callbacks.History(every=1, data_residual=True)
+    history = ip.callbacks.History(every=1, data_residual=True, objective=case.explicit)
     certify = [lambda r: r.solver.certificate(r.parts, r.state), lambda r: r.residual()]
     watched = run(case, problem, 6, callbacks=[history, *certify])
     assert_same(watched.state, run(case, problem, 6).state)
     assert [record["k"] for record in watched.history] == list(range(7))
-    assert np.isclose(watched.history[-1]["objective"], problem.objective(watched.x))
+    if case.explicit:
+        assert np.isclose(watched.history[-1]["objective"], problem.objective(watched.x))
 
 
 _IN_A_NEW_PROCESS = """
@@ -213,7 +214,8 @@ def test_a_step_allocates_no_array(case: Case) -> None:
     problem, _, _ = posed(case, np, np.float32)
     memory = []
     for r in ip.iterate(problem, case.solver, stop=ip.stop.niter(4)):
-        memory.append({path: a.__array_interface__["data"][0] for path, a in r.state.arrays().items()})
+        owned = {path: a for path, a in r.state.arrays().items() if path != "work/denoised"}  # which is the network's
+        memory.append({path: a.__array_interface__["data"][0] for path, a in owned.items()})
     assert memory[1] == memory[2] == memory[4]
 
 

@@ -13,7 +13,7 @@ import ipbox as ip
 from ipbox import backend
 from ipbox.learned.maps.equilibrium import DeepEquilibrium
 from ipbox.learned.maps.unrolled import LearnedProximalGradient
-from ipbox.learned.methods.fixed_point import Anderson
+from ipbox.learned.methods.anderson import Anderson
 from ipbox.learned.weights.modules import load_weights, save_weights
 from ipbox.solvers.core.divergence import Diverged
 

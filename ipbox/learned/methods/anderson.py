@@ -11,13 +11,13 @@ import torch
 
 from ipbox.solvers.gradient.descent import check_count
 
-__all__ = ["Anderson", "FixedPoint"]
+__all__ = ["Anderson", "FixedPointResult"]
 
 Map = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class FixedPoint:
+class FixedPointResult:
     """What `Anderson.solve` returns.
 
     Attributes
@@ -78,7 +78,7 @@ class Anderson:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.methods.fixed_point import Anderson
+    >>> from ipbox.learned.methods.anderson import Anderson
     >>> found = Anderson(tol=1e-6).solve(torch.cos, torch.zeros(1, 1))
     >>> round(float(found.u), 5), found.converged
     (0.73909, True)
@@ -102,13 +102,13 @@ class Anderson:
         if self.regularisation < 0:
             raise ValueError(f"regularisation is {self.regularisation}; expected a number that is not negative")
 
-    def solve(self, f: Map, u: torch.Tensor) -> FixedPoint:
+    def solve(self, f: Map, u: torch.Tensor) -> FixedPointResult:
         """Iterate from ``u``, shape (N, ...), until every sample is done or ``niter`` evaluations are made."""
         history: list[float] = []
         for v, residual in self.iterates(f, u):
             history.append(float(residual.max()))
             if not history[-1] > self.tol or len(history) == self.niter:  # also where it is NaN
-                return FixedPoint(v, residual, history, history[-1] <= self.tol)
+                return FixedPointResult(v, residual, history, history[-1] <= self.tol)
         raise AssertionError("the iterates have no end")
 
     def iterates(self, f: Map, u: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -142,6 +142,9 @@ class Anderson:
         for i, (u, fu) in enumerate(zip(U, F, strict=True)):
             new += alpha[:, i].reshape(-1, *[1] * (u.ndim - 1)) * (u + self.beta * (fu - u))
         return new
+
+
+FixedPoint = FixedPointResult  # its name of old
 
 
 def norms(u: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,22 @@
+"""The fixed-point iteration of regularisation by denoising."""
+
+from __future__ import annotations
+
+import ipbox as ip
+from ipbox.learned.methods.red import REDFixedPoint
+from tests.contracts.solvers.registry import LAM, RIDGE, Case, Family, dense, operator
+
+
+def halved(x):
+    return 0.5 * x
+
+
+# A*(Au - b) + 2λ (u - u/2) = 0: the same u as with λ/2 ‖u‖²
+DENOISED = Family(
+    "denoised",
+    RIDGE.data_shape,
+    lambda b, xp, dtype: ip.L2(operator(dense(), xp, dtype), b) + ip.Denoiser(halved),
+    RIDGE.solution,
+)
+SOLVER = REDFixedPoint(schedule=(2 * LAM,), accuracy=1e-3)
+CASES = [Case(SOLVER, DENOISED, 80, numbers=100, proved=False, explicit=False)]
