@@ -57,6 +57,7 @@ class Functional(pyproximal.ProxOperator):
     finite_conj = False
     # What solvers say, or ask, where a functional knows more.
     why_no_grad = "it has no gradient"
+    shared_work: ClassVar[frozenset[str]] = frozenset({"shared"})  # entries of ``work``, nested or not: see `shared`
     L_holds_on: str | None = None  # where the Lipschitz constant holds, if not everywhere
     b: Array | None = None  # data
 
@@ -377,6 +378,11 @@ def buffer(work: Work, key: str, like: Array, shape: tuple[int, ...] | None = No
 def child(work: Work, key: str) -> Work:
     """The dictionary ``work[key]`` of a part of the functional."""
     return None if work is None else work.setdefault(key, {})
+
+
+def shared(work: Work) -> dict[str, Any]:
+    """The part of ``work`` that belongs to no sample; all its other arrays have the batch as their first axis."""
+    return {} if work is None else work.setdefault("shared", {})
 
 
 def check_step(tau: Any, name: str) -> Any:

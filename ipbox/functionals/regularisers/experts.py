@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, buffer
+from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, buffer, shared
 from ipbox.functionals.regularisers.filter_bounds import correlation_bound
 from ipbox.functionals.total_variation.smoothed_norm import THIRD
 from ipbox.kernels.experts import front as kernels
@@ -101,7 +101,7 @@ class Experts(Functional):
         return values if batch else float(values.sum())
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:
-        u, work = self._extend(x), {} if work is None else work
+        u, work = self._extend(x), shared(work)
         g = backend.array_module(x).zeros_like(u)
         for part, inside in self._parts(u):
             c, t = self._responses(u[part], self.filters, work)
@@ -110,7 +110,7 @@ class Experts(Functional):
         out[...] = self._fold(g).reshape(out.shape)
 
     def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
-        u, d, work = self._extend(x), self._extend(v), {} if work is None else work
+        u, d, work = self._extend(x), self._extend(v), shared(work)
         g = backend.array_module(x).zeros_like(u)
         for part, inside in self._parts(u):
             t = self._responses(u[part], self.filters, work)[1]
@@ -189,7 +189,7 @@ class Experts(Functional):
                 inside = max(margin - first, 0), max(min(last, rows - margin) - first, 0), *across
                 yield (i, slice(first, last + self.size - 1)), inside
 
-    def _responses(self, u: Array, filters: np.ndarray, work: dict[str, Any], key: str = "") -> tuple[Array, Array]:
+    def _responses(self, u: Array, filters: np.ndarray, work: Work, key: str = "") -> tuple[Array, Array]:
         """The windows of (part of) an image as columns (.., s², m, n), and the filters' responses (.., K, m, n)."""
         m, n = (k - self.size + 1 for k in u.shape[-2:])
         batch = u.shape[:-2]

@@ -12,7 +12,7 @@ import numpy as np
 from ipbox import backend, kernels
 from ipbox.backend import Array
 from ipbox.checks import check_dims, check_flag
-from ipbox.functionals.core.base import Work, buffer
+from ipbox.functionals.core.base import Work, buffer, shared
 from ipbox.functionals.total_variation.smoothed_norm import FieldMap
 from ipbox.kernels.differences.front import spaced_gradient, spaced_gradient_adjoint
 from ipbox.operators.images.differences import check_spacing, difference_norm
@@ -87,7 +87,7 @@ class ImageGradient(FieldMap):
         if m == 1:
             self._gradient_adjoint(y, out, add)
             return
-        part, total = (buffer(work, key, out, self.dims) for key in ("part", "total"))
+        part, total = (buffer(shared(work), key, out, self.dims) for key in ("part", "total"))
         for image, fields in zip(out.reshape((-1, *self.dims)), y.reshape((-1, *self.field_dims)), strict=True):
             total[...] = 0
             for axes, field in zip(self.reflections, fields, strict=True):

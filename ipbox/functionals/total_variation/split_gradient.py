@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Work, buffer
+from ipbox.functionals.core.base import Work, buffer, shared
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
 from ipbox.kernels.differences.front import symmetrised_gradient, symmetrised_gradient_adjoint
 
@@ -84,12 +84,8 @@ class SplitGradient:
         if x.dtype.kind == "c":
             return self._inverse_root(x.real, transposed, work) + 1j * self._inverse_root(x.imag, transposed, work)
         fft, axes = backend.fft_module(x), tuple(range(-self.ndim, 0))
-        if work is None or "root" not in work:
-            root = self._root(x)
-            if work is not None:
-                work["root"] = root
-        else:
-            root = work["root"]
+        kept = shared(work)
+        root = kept["root"] = kept["root"] if "root" in kept else self._root(x)
         if transposed:
             return root * fft.dctn(x, axes=axes, norm="ortho")
         return fft.idctn(root * x, axes=axes, norm="ortho")

@@ -11,6 +11,9 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.files import DAMAGED, NotSaved, Npz, replacing
+from ipbox.functionals import Functional
+
+SHARED = Functional.shared_work
 
 
 class State:
@@ -147,7 +150,7 @@ def _batched(v: Any, batch: int) -> bool:
 
 def _take(v: Any, index: np.ndarray, batch: int) -> Any:
     if isinstance(v, dict):
-        return {k: _take(w, index, batch) for k, w in v.items()}
+        return {k: w if k in SHARED else _take(w, index, batch) for k, w in v.items()}
     if isinstance(v, list):
         return [_take(w, index, batch) for w in v]
     return v[index] if _batched(v, batch) else v
@@ -168,7 +171,9 @@ def _put(whole: Any, part: Any, index: np.ndarray, batch: int) -> None:
     keys = list(part) if isinstance(part, dict) else range(len(part))
     for key in keys:
         w, p = whole.get(key) if isinstance(whole, dict) else whole[key], part[key]
-        if isinstance(p, dict | list) and not (w is None and isinstance(p, list)):
+        if key in SHARED:
+            whole[key] = p
+        elif isinstance(p, dict | list) and not (w is None and isinstance(p, list)):
             whole[key] = w = {} if w is None else w
             _put(w, p, index, batch)
         elif _batched(w, batch) and backend.is_array(p) and (p.ndim == 0 or w.shape[1:] == p.shape[1:]):

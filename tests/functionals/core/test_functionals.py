@@ -169,9 +169,7 @@ def exact_isotropic(z: np.ndarray, t: float) -> np.ndarray:
             r = v - z.ravel()
             return 0.5 * r @ r + t * length.sum(), r + t * (D.T @ (g / length).ravel())
 
-        u = scipy.optimize.minimize(
-            smooth, u, jac=True, method="BFGS", options={"gtol": 1e-10, "maxiter": 5000}
-        ).x
+        u = scipy.optimize.minimize(smooth, u, jac=True, method="BFGS", options={"gtol": 1e-10, "maxiter": 5000}).x
     return u.reshape(z.shape)
 
 
@@ -190,9 +188,7 @@ def test_anisotropic_prox_is_exact_and_so_is_its_certificate(
 
 
 @pytest.mark.parametrize("t", [0.05, 0.3, 2.0])
-def test_isotropic_prox_is_exact_and_so_is_its_certificate(
-    t: float, dtype: np.dtype, rng: np.random.Generator
-) -> None:
+def test_isotropic_prox_is_exact_and_so_is_its_certificate(t: float, dtype: np.dtype, rng: np.random.Generator) -> None:
     z = (rng.standard_normal((4, 5)) + 3).astype(dtype)
     exact = exact_isotropic(z.astype(np.float64), t)
     for accuracy in (1e-2, 1e-3) if dtype == np.float32 else (1e-2, 1e-4):
@@ -270,10 +266,7 @@ def test_warm_start_is_used(rng: np.random.Generator, monkeypatch) -> None:
 def test_tv_values() -> None:
     u = np.zeros((3, 4))
     u[1, 1] = 1.0
-    assert (
-        ip.TV((3, 4)).value(u) == pytest.approx(2 + math.sqrt(2))
-        and ip.TV((3, 4), isotropic=False).value(u) == 4.0
-    )
+    assert ip.TV((3, 4)).value(u) == pytest.approx(2 + math.sqrt(2)) and ip.TV((3, 4), isotropic=False).value(u) == 4.0
     assert ip.TV((3, 4)).term_norm() == pytest.approx(np.linalg.norm(gradient_matrix((3, 4)), 2), rel=1e-12)
 
 

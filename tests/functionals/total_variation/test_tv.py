@@ -412,3 +412,25 @@ def test_short_of_iterations_is_said(rng: np.random.Generator) -> None:
         ip.InfConvTV((8, 8), accuracy=1e-6, niter=5).prox(z, 0.5)
     with pytest.warns(RuntimeWarning, match="^InfConvTV stopped its value with a gap of"):
         ip.InfConvTV((8, 8), niter=5).value(z)
+
+
+# ---------------------------------------------------------------- batches
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: 0.2 * ip.InfConvTV((3, 5)), id="infimal convolution"),
+        pytest.param(lambda: 0.2 * ip.TV((3, 5), symmetric=True), id="symmetric"),
+    ],
+)
+def test_a_batch_of_as_many_samples_as_rows(make: Callable[[], Any], rng: np.random.Generator) -> None:
+    """What belongs to no sample stays whole where samples are done one after the other."""
+    b, f = rng.standard_normal((3, 3, 5)) * np.array([1e-3, 1.0, 10.0])[:, None, None], make()
+    settings = {"stop": ip.stop.relative_change(1e-4) | ip.stop.niter(400)}
+    solver = ip.PDHG(tau=0.2, sigma=0.2)
+    found = ip.solve(ip.Problem(ip.L2(b=b) + f, batch=3), solver, **settings)
+    single = [ip.solve(ip.Problem(ip.L2(b=bi) + f), solver, **settings) for bi in b]
+    steps = found.extra["niter_per_sample"]
+    assert len(set(steps)) > 1 and steps == [s.niter for s in single]
+    np.testing.assert_allclose(found.x, [s.x for s in single], rtol=1e-9, atol=1e-12)
