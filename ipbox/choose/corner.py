@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ipbox.backend import Array
 from ipbox.choose.grid import weights
-from ipbox.choose.path import Map, Path
+from ipbox.choose.path import Map, Options, Path
 from ipbox.choose.result import Choice
 
 # d log‖Au - b‖/d log λ above which all data are fitted, and the residual is proportional to λ.  Chosen among 0.9, 0.95,
@@ -26,11 +26,7 @@ def l_curve(
     corner: str = "distance",
     lams: np.ndarray | None = None,
     lam0: float = 1.0,
-    D: Any = None,
-    x_true: Array | None = None,
-    inner_tol: float | None = 1e-3,
-    tol: float | None = None,
-    progress: bool = False,
+    **options: Unpack[Options],
 ) -> Choice:
     r"""The corner of the L-curve (log‖Au_λ - b‖, log R(u_λ)).
 
@@ -87,7 +83,7 @@ def l_curve(
     if not isinstance(corner, str) or corner not in CORNERS:
         raise ValueError(f"corner is {corner!r}; expected 'distance' or 'curvature'")
     grid = weights(lams, lam0)
-    path = Path(reconstruct, A, b, D=D, R=R, x_true=x_true, tol=inner_tol, progress=progress)
+    path = Path(reconstruct, A, b, R=R, **options)
     for lam in grid:
         path.solve(float(lam))
     with np.errstate(divide="ignore", invalid="ignore"):  # of zeros: the curve is then no curve, as said below
@@ -98,7 +94,7 @@ def l_curve(
     if np.isnan(values).all():
         raise ValueError("the L-curve is a point or a line for these weights; expected others (lams=...)")
     k = int(np.nanargmax(values))
-    return path.finish("l_curve", math.exp(t[k]), tol, at_end=bool(np.isnan(values[k - 1 : k + 2]).any()))
+    return path.finish("l_curve", math.exp(t[k]), at_end=bool(np.isnan(values[k - 1 : k + 2]).any()))
 
 
 def distance(t: np.ndarray, rho: np.ndarray, eta: np.ndarray) -> np.ndarray:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.choose.path import Map, Path, check_positive
+from ipbox.checks import check_count, check_positive
+from ipbox.choose.path import Map, Options, Path
 from ipbox.choose.result import Choice
-from ipbox.operators.tomography.ray import check_count
 
 FAR = math.log(30.0)  # longest step in log λ while the target is not bracketed
 SLOPE = 0.5  # d log‖Au - b‖/d log λ that is assumed for the first step
@@ -30,11 +30,7 @@ def discrepancy(
     safety: float = 1.0,
     within: float = 0.01,
     max_solves: int = 12,
-    D: Any = None,
-    x_true: Array | None = None,
-    inner_tol: float | None = 1e-3,
-    tol: float | None = None,
-    progress: bool = False,
+    **options: Unpack[Options],
 ) -> Choice:
     r"""The λ with ‖Au_λ - b‖ = safety · δ, by a safeguarded secant method in log λ.
 
@@ -96,11 +92,11 @@ def discrepancy(
     >>> round(discrepancy(shrink, None, b, 1.0).lam, 2)  # ‖u - b‖ = 5 λ/(1 + λ) = 1
     0.25
     """
-    path = Path(reconstruct, A, b, D=D, x_true=x_true, tol=inner_tol, progress=progress)
-    target = _target(noise_level, D, b) * check_positive(safety, "safety")
+    path = Path(reconstruct, A, b, **options)
+    target = _target(noise_level, path.D, b) * check_positive(safety, "safety")
     check_count(max_solves, "max_solves")
     within, t = check_positive(within, "within"), math.log(check_positive(lam0, "lam0"))
-    search, accuracy, accurate = _Search(), inner_tol, inner_tol == tol
+    search, accuracy, accurate = _Search(), path.inner_tol, path.inner_tol == path.tol
     while path.solves < max_solves:
         residual = path.solve(math.exp(t), accuracy)["residual"]
         off = abs(residual / target - 1)
@@ -114,7 +110,7 @@ def discrepancy(
         if accurate and accuracy is not None:  # the solve was not as accurate as its stop rule made believe
             accuracy = max(0.3 * accuracy, FINEST, 10 * float(np.finfo(b.dtype).eps))
         elif not accurate and (stuck or off <= NEAR * within):
-            search, accuracy, accurate = _Search(SLOPE if stuck else search.slope), tol, True
+            search, accuracy, accurate = _Search(SLOPE if stuck else search.slope), path.tol, True
     raise RuntimeError(
         f"{max_solves} solves brought ‖Au - b‖ to {path.points[-1]['residual']:.4g}, not to {target:.4g} within "
         f"{100 * within:g} %; expected more max_solves, or more accurate inner solves"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_not_negative, check_positive
 from ipbox.choose.corner import l_curve
 from ipbox.choose.discrepancy import discrepancy
 from ipbox.choose.influence import gcv, sure, weighted_gcv
-from ipbox.choose.path import Map, check_positive
+from ipbox.choose.path import Map
 from ipbox.choose.stability import balancing, quasi_optimality
+from ipbox.solvers import Solution
 
 RULES: dict[str, Callable[..., Any]] = {
     "balancing": balancing,
@@ -95,7 +95,7 @@ def resolve(
         _note(info, lam=lam)
         return x, info
     if noise_level is not None:
-        check_level(noise_level)
+        check_not_negative(noise_level, "noise_level", "a positive number")  # rules may only start from it
     given: dict[str, Any] = dict(options, D=D, tol=tol, progress=progress)
     given["inner_tol"] = None if tol is None else max(tol, INNER_TOL)
     if guess is not None:
@@ -115,19 +115,10 @@ def resolve(
 
 
 def _note(info: Any, **what: Any) -> None:
-    if hasattr(info, "extra"):
+    if isinstance(info, Solution):
         info.extra.update(what)
-
-
-def check_level(noise_level: Any) -> None:
-    """The norm of the noise is a number >= 0, also for rules that only start their search from it."""
-    if not isinstance(noise_level, numbers.Real) or not 0 <= noise_level < math.inf:
-        raise ValueError(f"noise_level is {noise_level!r}; expected a positive number")
 
 
 def check_lam(lam: Any) -> float:
     """The regularisation weight as a positive float."""
-    if not isinstance(lam, numbers.Real) or not (lam > 0 and math.isfinite(lam)):
-        rules = ", ".join(map(repr, RULES))
-        raise ValueError(f"lam is {lam!r}; expected a positive number, or a rule: {rules}")
-    return float(lam)
+    return check_positive(lam, "lam", f"a positive number, or a rule: {', '.join(map(repr, RULES))}")

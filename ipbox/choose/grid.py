@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ipbox.choose.path import Path, check_positive
+from ipbox.checks import check_positive
+from ipbox.choose.path import Path
 
 DECADES = (-2.5, 1.5)  # of the default grid, about the first guess
 PER_DECADE = 5

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_positive
 from ipbox.functionals import KL, L2, TGV, TV, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity, check_fits
@@ -61,13 +61,11 @@ def tv_weight(A: Any, b: Array, noise_level: float, factor: float = TV_FACTOR, s
     """
     A = as_operator(A)
     check_fits(A, check_data(b))
-    for name, value in (("noise_level", noise_level), ("factor", factor)):
-        if not (isinstance(value, numbers.Real) and math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} is {value!r}; expected a positive number")
+    factor, noise_level = check_positive(factor, "factor"), check_positive(noise_level, "noise_level")
     noise = backend.generator(seed, like=b).standard_normal(A.dimsd, dtype=backend.real_dtype(A.dtype_out))
     noise = noise.astype(A.dtype_out, copy=False)
     rms = backend.norm(A.apply_adjoint(noise)) / math.sqrt(math.prod(A.dims))
-    return float(factor) * float(noise_level) / math.sqrt(math.prod(A.dimsd)) * rms
+    return factor * noise_level / math.sqrt(math.prod(A.dimsd)) * rms
 
 
 def first_weight(D: Fidelity, R: Functional, noise_level: float | None = None) -> float:

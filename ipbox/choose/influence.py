@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_positive
 from ipbox.choose.grid import sweep, weights
-from ipbox.choose.path import Map, Path, check_positive, data_count, white_noise
+from ipbox.choose.path import Map, Options, Path, data_count, white_noise
 from ipbox.choose.result import Choice
 
 EPS = 0.1  # perturbation of the data relative to the noise's standard deviation ...
@@ -70,7 +72,7 @@ def gcv(reconstruct: Map, A: Any, b: Array, **options: Any) -> Choice:
     """
     if "omega" in options:
         raise TypeError("omega is given; gcv has ω = 1 (use weighted_gcv)")
-    return _gcv("gcv", reconstruct, A, b, omega=1.0, **options)
+    return _gcv("gcv", reconstruct, A, b, 1.0, **options)
 
 
 def weighted_gcv(reconstruct: Map, A: Any, b: Array, *, omega: float = OMEGA, **options: Any) -> Choice:
@@ -125,61 +127,22 @@ def weighted_gcv(reconstruct: Map, A: Any, b: Array, *, omega: float = OMEGA, **
     >>> weighted_gcv(smooth, None, b, **options).lam > gcv(smooth, None, b, **options).lam
     True
     """
-    return _gcv("weighted_gcv", reconstruct, A, b, omega=check_positive(omega, "omega"), **options)
+    return _gcv("weighted_gcv", reconstruct, A, b, check_positive(omega, "omega"), **options)
 
 
 def _gcv(
-    rule: str,
-    reconstruct: Map,
-    A: Any,
-    b: Array,
-    *,
-    omega: float,
-    noise_level: float | None = None,
-    linear: bool = False,
-    max_dof: float = MAX_DOF,
-    lams: np.ndarray | None = None,
-    lam0: float = 1.0,
-    seed: int = 0,
-    D: Any = None,
-    x_true: Array | None = None,
-    inner_tol: float | None = 1e-3,
-    tol: float | None = None,
-    progress: bool = False,
+    rule: str, reconstruct: Map, A: Any, b: Array, omega: float, max_dof: float = MAX_DOF, **options: Any
 ) -> Choice:
-    _check_gaussian(D, rule)
     check_positive(max_dof, "max_dof")
-    grid = weights(lams, lam0)
-    path = Path(reconstruct, A, b, x_true=x_true, tol=inner_tol, progress=progress)
-    m = data_count(path.A, b)
-    probe = Probe(path, _size(b, m, noise_level), linear, seed)
 
-    def evaluate(point: dict[str, float]) -> None:
-        point["dof"] = probe.dof(point["lam"])
-        room = m - omega * point["dof"]
-        told = point["dof"] <= max_dof * m and room > 0
-        point["gcv"] = m * point["residual"] ** 2 / room**2 if told else math.nan
+    def criterion(residual: float, dof: float, m: int) -> float:
+        room = m - omega * dof
+        return m * residual**2 / room**2 if dof <= max_dof * m and room > 0 else math.nan
 
-    lam, at_end = sweep(path, grid, "gcv", evaluate, lams is None)
-    return path.finish(rule, lam, tol, at_end=at_end)
+    return _with_dof(rule, "gcv", criterion, reconstruct, A, b, **options)
 
 
-def sure(
-    reconstruct: Map,
-    A: Any,
-    b: Array,
-    noise_level: float | None = None,
-    *,
-    linear: bool = False,
-    lams: np.ndarray | None = None,
-    lam0: float = 1.0,
-    seed: int = 0,
-    D: Any = None,
-    x_true: Array | None = None,
-    inner_tol: float | None = 1e-3,
-    tol: float | None = None,
-    progress: bool = False,
-) -> Choice:
+def sure(reconstruct: Map, A: Any, b: Array, noise_level: float | None = None, **options: Any) -> Choice:
     r"""Stein's unbiased risk estimate by Monte Carlo: the λ that minimises the predicted risk E‖A(u_λ - u_true)‖².
 
     .. math:: \mathrm{SURE}(λ) = \|Au_λ - b\|^2 - mσ^2 + 2σ^2\, \mathrm{df}_λ, \quad σ = δ/\sqrt m
@@ -220,28 +183,47 @@ def sure(
     >>> bool(best - choice.curve["psnr"][abs(choice.curve["lam"] - choice.lam).argmin()] < 0.1)
     True
     """
-    _check_gaussian(D, "sure")
     if noise_level is None:
         raise ValueError("noise_level is None; SURE expects the norm of the noise")
-    delta, grid = check_positive(noise_level, "noise_level"), weights(lams, lam0)
-    path = Path(reconstruct, A, b, x_true=x_true, tol=inner_tol, progress=progress)
+    delta = check_positive(noise_level, "noise_level")
+
+    def criterion(residual: float, dof: float, m: int) -> float:
+        return residual**2 - delta**2 + 2 * (delta**2 / m) * dof
+
+    return _with_dof("sure", "sure", criterion, reconstruct, A, b, noise_level=delta, **options)
+
+
+def _with_dof(
+    rule: str,
+    name: str,
+    criterion: Callable[[float, float, int], float],
+    reconstruct: Map,
+    A: Any,
+    b: Array,
+    *,
+    noise_level: float | None = None,
+    linear: bool = False,
+    lams: np.ndarray | None = None,
+    lam0: float = 1.0,
+    seed: int = 0,
+    **options: Unpack[Options],
+) -> Choice:
+    """The least ``criterion`` of the residual, the degrees of freedom and the number of data, for white noise."""
+    grid, path = weights(lams, lam0), Path(reconstruct, A, b, **options)
+    if path.D is not None:
+        raise ValueError(f"fidelity is {path.D.name}; {rule} expects L2, white Gaussian noise")
     m = data_count(path.A, b)
-    probe, variance = Probe(path, _size(b, m, delta), linear, seed), delta**2 / m
+    probe = Probe(path, _size(b, m, noise_level), linear, seed)
 
     def evaluate(point: dict[str, float]) -> None:
         point["dof"] = probe.dof(point["lam"])
-        point["sure"] = point["residual"] ** 2 - delta**2 + 2 * variance * point["dof"]
+        point[name] = criterion(point["residual"], point["dof"], m)
 
-    lam, at_end = sweep(path, grid, "sure", evaluate, lams is None)
-    return path.finish("sure", lam, tol, at_end=at_end)
+    lam, at_end = sweep(path, grid, name, evaluate, lams is None)
+    return path.finish(rule, lam, at_end)
 
 
 def _size(b: Array, m: int, noise_level: float | None) -> float:
     """ε: small against the noise, large against the inaccuracy of the solves."""
     delta = NOISE * backend.norm(b) if noise_level is None else check_positive(noise_level, "noise_level")
     return EPS * (delta or 1.0) / math.sqrt(m)
-
-
-def _check_gaussian(D: Any, rule: str) -> None:
-    if D is not None:
-        raise ValueError(f"fidelity is {D.name}; {rule} expects L2, white Gaussian noise")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -21,6 +20,16 @@ from ipbox.progress import bar
 
 APART = 987654321  # added to a seed: simulated data must not have been made with the very noise that probes them
 Map = Callable[..., tuple[Array, Any]]  # λ -> (u_λ, info)
+
+
+class Options(TypedDict, total=False):
+    """What every rule takes; `Path` says more."""
+
+    D: Any
+    x_true: Array | None
+    inner_tol: float | None
+    tol: float | None
+    progress: bool
 
 
 class Path:
@@ -41,8 +50,8 @@ class Path:
         Value of the regulariser at an image.
     x_true : array, optional
         Gives the curve a PSNR.
-    tol : float, optional
-        Accuracy of the inner solves.
+    inner_tol, tol : float, optional
+        Accuracy of the inner solves, and of the last one.
     progress : bool
         A bar over the solves.
     """
@@ -56,6 +65,7 @@ class Path:
         D: Any = None,
         R: Callable[[Array], float] | None = None,
         x_true: Array | None = None,
+        inner_tol: float | None = 1e-3,
         tol: float | None = None,
         progress: bool = False,
     ) -> None:
@@ -63,7 +73,8 @@ class Path:
             raise TypeError(f"reconstruct is {type(reconstruct).__name__}; expected a function λ -> (x, info)")
         if R is not None and not callable(R):
             raise TypeError(f"R is {type(R).__name__}; expected a functional, or a function of the image")
-        self.reconstruct, self.D, self.R, self.x_true, self.tol = reconstruct, D, R, x_true, tol
+        self.reconstruct, self.D, self.R, self.x_true = reconstruct, D, R, x_true
+        self.inner_tol, self.tol = inner_tol, tol
         self.takes = {"start", "x0", "b", "tol"} & set(inspect.signature(reconstruct).parameters)
         self.A, self.b = None if A is None else as_operator(A), check_data(b)
         if self.A is not None:
@@ -103,8 +114,8 @@ class Path:
             given["x0"] = x
         if b is not None:
             given["b"] = b
-        if "tol" in self.takes and (tol or self.tol) is not None:
-            given["tol"] = tol or self.tol
+        if "tol" in self.takes and (tol or self.inner_tol) is not None:
+            given["tol"] = tol or self.inner_tol
         result = self.reconstruct(lam, **given)
         self.solves += 1
         self._bar.update()
@@ -135,13 +146,11 @@ class Path:
         points = sorted(self.points, key=lambda p: p["lam"])
         return np.array([p.get(name, math.nan) for p in points])
 
-    def finish(
-        self, rule: str, lam: float, tol: float | None = None, target: float | None = None, at_end: bool = False
-    ) -> Choice:
+    def finish(self, rule: str, lam: float, at_end: bool = False) -> Choice:
         """Solve for the chosen λ to the accuracy ``tol``, unless the last solve was just that."""
-        if not self.points or self.points[-1]["lam"] != lam or tol != self.tol:
-            self.x, self.info = self.call(lam, self.x, self.info, tol=tol)
-        return self.result(rule, lam, target, at_end)
+        if not self.points or self.points[-1]["lam"] != lam or self.tol != self.inner_tol:
+            self.x, self.info = self.call(lam, self.x, self.info, tol=self.tol)
+        return self.result(rule, lam, at_end=at_end)
 
     def result(self, rule: str, lam: float, target: float | None = None, at_end: bool = False) -> Choice:
         """The choice, for the image of the last solve."""
@@ -170,14 +179,5 @@ def white_noise(b: Array, seed: int) -> Array:
     return n + 1j * draw(b.shape, dtype=dtype) if b.dtype.kind == "c" else n
 
 
-def check_positive(value: Any, name: str) -> float:
-    """A positive, finite number as a float."""
-    if not isinstance(value, numbers.Real) or not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name} is {value!r}; expected a positive number")
-    return float(value)
-
-
 def _magnitude(u: Array) -> Array:
     return abs(u) if u.dtype.kind == "c" else u
-
-

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_positive
 from ipbox.choose.grid import interior_minimum, minimum, weights
-from ipbox.choose.path import Map, Path, check_positive
+from ipbox.choose.path import Map, Options, Path
 from ipbox.choose.result import Choice
 
 GAMMA = 0.5  # D = λR/2, the point of slope -1 of the L-curve
@@ -24,11 +25,8 @@ def quasi_optimality(
     lams: np.ndarray | None = None,
     lam0: float = 1.0,
     noise_level: float | None = None,
-    D: Any = None,
-    x_true: Array | None = None,
     inner_tol: float | None = 1e-4,
-    tol: float | None = None,
-    progress: bool = False,
+    **options: Unpack[Options],
 ) -> Choice:
     r"""Quasi-optimality: the λ_j of a geometric grid at which ‖u_{λ_{j+1}} - u_{λ_j}‖ is least.
 
@@ -70,7 +68,7 @@ def quasi_optimality(
     True
     """
     grid = weights(lams, lam0)
-    path = Path(reconstruct, A, b, D=D, x_true=x_true, tol=inner_tol, progress=progress)
+    path = Path(reconstruct, A, b, inner_tol=inner_tol, **options)
     last: Array | None = None
     for lam in grid:
         point = path.solve(float(lam))
@@ -79,7 +77,7 @@ def quasi_optimality(
         last = path.x.copy()
     lams_tried, change = path.column("lam")[:-1], path.column("change")[:-1]  # the greatest λ has no change
     lam, at_end = interior_minimum(lams_tried, change)
-    return path.finish("quasi_optimality", lam, tol, at_end=at_end)
+    return path.finish("quasi_optimality", lam, at_end)
 
 
 def balancing(
@@ -92,11 +90,7 @@ def balancing(
     lams: np.ndarray | None = None,
     lam0: float = 1.0,
     noise_level: float | None = None,
-    D: Any = None,
-    x_true: Array | None = None,
-    inner_tol: float | None = 1e-3,
-    tol: float | None = None,
-    progress: bool = False,
+    **options: Unpack[Options],
 ) -> Choice:
     r"""The balancing principle of Ito, Jin and Zou: data term and regulariser in a fixed proportion.
 
@@ -145,16 +139,16 @@ def balancing(
     if R is None:
         raise TypeError("R is None; the balancing principle expects the regulariser's value, R(u)")
     gamma, grid = check_positive(gamma, "gamma"), weights(lams, lam0)
-    path = Path(reconstruct, A, b, D=D, R=R, x_true=x_true, tol=inner_tol, progress=progress)
+    path = Path(reconstruct, A, b, R=R, **options)
     for lam in grid:
         point = path.solve(float(lam))
-        misfit = 0.5 * point["residual"] ** 2 if D is None else float(D.value(path.x))
+        misfit = 0.5 * point["residual"] ** 2 if path.D is None else float(path.D.value(path.x))
         F = misfit + lam * point["R"]
         point["balance"] = (1 + gamma) * math.log(F) - math.log(lam) if F > 0 else math.nan
     if all(math.isnan(p["balance"]) for p in path.points):
         raise ValueError("D + λR is 0 for every weight; expected data that are not zero, or other weights (lams=...)")
     lam, at_end = _local(path.column("lam"), path.column("balance"))
-    return path.finish("balancing", lam, tol, at_end=at_end)
+    return path.finish("balancing", lam, at_end)
 
 
 def _local(lam: np.ndarray, values: np.ndarray) -> tuple[float, bool]:
