@@ -73,7 +73,7 @@ MOVED = {
     "problems.trajectories": "problems.measuring.trajectories",
     "reconstruct.backprojection": "reconstruct.direct.back_projection",
     "reconstruct.edgetaper": "reconstruct.direct.edgetaper",
-    "reconstruct.emission": "reconstruct.direct.line_integrals",
+    "reconstruct.emission": "reconstruct.direct.fbp",
     "reconstruct.minimise": "reconstruct.variational.minimise",
     "reconstruct.sensitivities": "reconstruct.direct.sensitivities",
     "solvers.callbacks": "solvers.core.callbacks",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 import time
 from typing import Any
 
 from ipbox.backend import Array
+from ipbox.checks import check_not_negative
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import (
@@ -84,7 +83,7 @@ def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array,
     A = as_operator(A)
     check_fits(A, check_data(b))
     if noise_level is not None:
-        _check_noise_level(noise_level)
+        check_not_negative(noise_level, "noise_level")
     if isinstance(A, BY_FILTERING):
         return fbp(A, b, "hann")
     if isinstance(A, CartesianMRI):
@@ -99,11 +98,6 @@ def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array,
     if isinstance(A, BY_ADJOINT):
         return _adjoint(A, b)
     return pseudo_inverse(A, b)
-
-
-def _check_noise_level(value: Any) -> None:
-    if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
-        raise ValueError(f"noise_level is {value!r}; expected zero or a positive number")
 
 
 def _adjoint(A: Operator, b: Array) -> tuple[Array, AnalyticInfo]:

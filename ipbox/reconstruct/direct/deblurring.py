@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_flag, check_not_negative, check_positive
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import Blur
@@ -97,7 +97,7 @@ def wiener(
     T, c = _transformed(A, b, edgetaper, "wiener")
     xp = backend.array_module(b)
     if noise_level is not None:
-        ratio = _noise_to_signal(T, c, _positive(noise_level, "noise_level"), signal)
+        ratio = _noise_to_signal(T, c, check_positive(noise_level, "noise_level"), signal)
     else:
         ratio = _given_ratio(noise_to_signal, T)[None]
     power = np.abs(T.values) ** 2 + ratio
@@ -171,9 +171,9 @@ def truncated_inverse(
     T, c = _transformed(A, b, edgetaper, "truncated_inverse")
     xp, modulus = backend.array_module(b), np.abs(T.values)
     if threshold is not None:
-        thresholds = np.full(len(c), _positive(threshold, "threshold", zero=True))
+        thresholds = np.full(len(c), check_not_negative(threshold, "threshold"))
     else:
-        thresholds = _discrepancy_thresholds(T, c, DISCREPANCY * _positive(noise_level, "noise_level"))
+        thresholds = _discrepancy_thresholds(T, c, DISCREPANCY * check_positive(noise_level, "noise_level"))
     kept = modulus > np.maximum(thresholds, modulus.max() * _rounding(T)).reshape((-1,) + (1,) * modulus.ndim)
     counts = xp.asarray(T.counts)
     left = (xp.abs(c) ** 2 * counts * xp.asarray(~kept)).reshape(len(c), -1).sum(axis=1, dtype=np.float64)
@@ -195,8 +195,7 @@ def _transformed(A: Blur, b: Array, edgetaper: bool, who: str) -> tuple[Diagonal
     """The diagonalisation, and the coefficients of the data, (B,) + spectrum."""
     if not isinstance(A, Blur):
         raise TypeError(f"A is {type(A).__name__}; {who} expects a Blur")
-    if not isinstance(edgetaper, bool):
-        raise TypeError(f"edgetaper is {edgetaper!r}; expected True or False")
+    check_flag(edgetaper, "edgetaper")
     check_fits(A, check_data(b))
     if b.size == 0:
         raise ValueError(f"b has shape {b.shape}; expected at least one image")
@@ -288,9 +287,3 @@ def _discrepancy_thresholds(T: Diagonal, c: Array, target: float) -> np.ndarray:
 def _rounding(T: Diagonal) -> float:
     """Eigenvalues below this share of the largest are zero but for rounding."""
     return np.finfo(np.float64).eps * math.prod(T.dims) ** 0.5
-
-
-def _positive(value: Any, name: str, zero: bool = False) -> float:
-    if not (isinstance(value, numbers.Real) and math.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise ValueError(f"{name} is {value!r}; expected {'zero or ' if zero else ''}a positive number")
-    return float(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import time
 from typing import Any
 
@@ -10,15 +9,16 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_not_negative
 from ipbox.functionals import L2
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import CartesianMRI, NonCartesianMRI, as_operator
 from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
 from ipbox.reconstruct.direct.info import AnalyticInfo
-from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.reconstruct.iterative.early_stopping import stopped_early
 from ipbox.reconstruct.variational.methods import tikhonov
-from ipbox.solvers import CGLS, Problem, Solution, solve, stopping
+from ipbox.solvers import CGLS, Solution, stopping
 
 
 def zero_filled(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
@@ -168,18 +168,13 @@ def sense(
     >>> bool(ip.psnr(abs(x), abs(x_true)) > ip.psnr(abs(ip.zero_filled(A, b)[0]), abs(x_true)))
     True
     """
-    if not isinstance(lam, numbers.Real) or not 0 <= lam < np.inf:
-        raise ValueError(f"lam is {lam!r}; expected zero or a positive number")
+    lam = check_not_negative(lam, "lam")
     if lam > 0 and noise_level is not None:
         raise ValueError(f"lam is {lam} and noise_level is {noise_level}; expected one of them")
     if lam > 0:
-        return tikhonov(A, b, float(lam), tol=tol, niter=niter, x0=x0, **options)
-    A = as_operator(A)
-    stop = stopping.residual(tol, every=1) | stopping.niter(niter)
-    if noise_level is not None:
-        stop = stopping.discrepancy(noise_level) | stop
-    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), CGLS(), x0=x0, stop=stop, **options)
-    return info.x, info
+        return tikhonov(A, b, lam, tol=tol, niter=niter, x0=x0, **options)
+    stop = stopping.residual(tol, every=1)
+    return stopped_early(L2(as_operator(A), b), CGLS(), noise_level, niter, stop=stop, x0=x0, **options)
 
 
 def _check(A: Any, b: Array, method: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import time
 from typing import Any
 
@@ -11,13 +10,14 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between
 from ipbox.functionals import L2
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.direct.info import AnalyticInfo
-from ipbox.reconstruct.iterative.early_stopping import batch_of
-from ipbox.solvers import CGLS, Problem, solve, stopping
+from ipbox.reconstruct.iterative.early_stopping import stopped_early
+from ipbox.solvers import CGLS, stopping
 
 METHODS = ("auto", "svd", "cgls")
 SMALL = 2**20  # entries of the matrix up to which "auto" takes its SVD, a second of work
@@ -78,8 +78,8 @@ def pseudo_inverse(
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
-    if tol is not None and not (isinstance(tol, numbers.Real) and 0 < tol < 1):
-        raise ValueError(f"tol is {tol!r}; expected a number between 0 and 1")
+    if tol is not None:
+        check_between(tol, "tol", 0, 1)
     stopping.niter(niter)  # refuses what is no number of iterations, whichever the method
     A = as_operator(A)
     check_fits(A, check_data(b))
@@ -155,6 +155,5 @@ def _vectors(y: Array, A: Operator) -> Array:
 def _by_cgls(A: Operator, b: Array, tol: float | None, niter: int) -> tuple[Array, dict[str, Any]]:
     if tol is None:
         tol = 1e-6 if backend.real_dtype(b.dtype) == np.float32 else 1e-12
-    stop = stopping.residual(tol, every=1) | stopping.niter(niter)
-    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), CGLS(), stop=stop)
+    _, info = stopped_early(L2(A, b), CGLS(), None, niter, stop=stopping.residual(tol, every=1))
     return info.x, {"niter": info.niter, "stop": info.stop, "parameters": {"tol": float(tol)}}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ipbox.backend import Array
+from ipbox.checks import check_flag
 from ipbox.functionals import L2, NonNegative
 from ipbox.operators import as_operator
-from ipbox.reconstruct.iterative.early_stopping import batch_of
-from ipbox.solvers import SIRT, Cimmino, Kaczmarz, Problem, Solution, Solver, solve, stopping
+from ipbox.reconstruct.iterative.early_stopping import stopped_early
+from ipbox.solvers import SIRT, Cimmino, Kaczmarz, Solution, Solver
 
 
 def sirt(
@@ -19,8 +20,6 @@ def sirt(
     niter: int = 200,
     relaxation: float = 1.0,
     nonneg: bool = False,
-    x0: Array | None = None,
-    safety: float = 1.01,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Simultaneous iterative reconstruction u ← u - λ C A* R (A u - b), stopped by the discrepancy principle.
@@ -68,7 +67,7 @@ def sirt(
     >>> info.stop
     'discrepancy'
     """
-    return _iterate(A, b, SIRT(relaxation), noise_level, niter, nonneg, x0, safety, options)
+    return _iterate(A, b, SIRT(relaxation), noise_level, niter, nonneg, options)
 
 
 def kaczmarz(
@@ -82,8 +81,6 @@ def kaczmarz(
     blocks: int | None = None,
     order: str = "interleaved",
     seed: int = 0,
-    x0: Array | None = None,
-    safety: float = 1.01,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Kaczmarz's method (ART, SART): one row, or one block of views, after another; stopped by the discrepancy.
@@ -110,8 +107,7 @@ def kaczmarz(
     >>> info.niter < 10
     True
     """
-    solver = Kaczmarz(relaxation, blocks, order, seed)
-    return _iterate(A, b, solver, noise_level, niter, nonneg, x0, safety, options)
+    return _iterate(A, b, Kaczmarz(relaxation, blocks, order, seed), noise_level, niter, nonneg, options)
 
 
 def cimmino(
@@ -122,8 +118,6 @@ def cimmino(
     niter: int = 500,
     relaxation: float = 1.0,
     nonneg: bool = False,
-    x0: Array | None = None,
-    safety: float = 1.01,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Cimmino's method: the mean of the projections onto all equations, stopped by the discrepancy principle.
@@ -140,26 +134,11 @@ def cimmino(
     >>> ip.cimmino(np.diag([1.0, 2.0]), np.array([3.0, -4.0]), niter=100, nonneg=True)[0].round(6) + 0
     array([3., 0.])
     """
-    return _iterate(A, b, Cimmino(relaxation), noise_level, niter, nonneg, x0, safety, options)
+    return _iterate(A, b, Cimmino(relaxation), noise_level, niter, nonneg, options)
 
 
 def _iterate(
-    A: Any,
-    b: Array,
-    solver: Solver,
-    noise_level: float | None,
-    niter: int,
-    nonneg: bool,
-    x0: Array | None,
-    safety: float,
-    options: dict[str, Any],
+    A: Any, b: Array, solver: Solver, noise_level: float | None, niter: int, nonneg: bool, options: dict[str, Any]
 ) -> tuple[Array, Solution]:
-    if not isinstance(nonneg, bool):
-        raise TypeError(f"nonneg is {nonneg!r}; expected True or False")
-    stop = stopping.niter(niter)
-    if noise_level is not None:
-        stop = stopping.discrepancy(noise_level, safety) | stop
-    A = as_operator(A)
-    objective = L2(A, b) + NonNegative() if nonneg else L2(A, b)
-    info = solve(Problem(objective, batch=batch_of(A, b)), solver, x0=x0, stop=stop, **options)
-    return info.x, info
+    constraint = NonNegative() if check_flag(nonneg, "nonneg") else None
+    return stopped_early(L2(as_operator(A), b), solver, noise_level, niter, R=constraint, **options)

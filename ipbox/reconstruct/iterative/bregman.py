@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Any
 
 from ipbox.backend import Array
+from ipbox.checks import check_positive
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import L1, L2, TV, Functional, WaveletL1
 from ipbox.operators import Operator, as_operator
-from ipbox.reconstruct.iterative.early_stopping import batch_of, stopped_early
-from ipbox.solvers import Bregman, LinearisedBregman, Problem, Solution, Solver
+from ipbox.reconstruct.iterative.early_stopping import stopped_early
+from ipbox.solvers import Bregman, LinearisedBregman, Solution, Solver
 
 # λ in units of max |A*b|/‖A‖², the size of the first gradient step from zero.  Larger ones leave out noise and
 # artefacts for longer, at more steps; the prox of TV gets slower with λ, those of L1 and wavelets do not.
@@ -28,9 +27,6 @@ def bregman(
     solver: Solver | None = None,
     tol: float = 1e-4,
     niter: int = 20,
-    x0: Array | None = None,
-    safety: float = 1.01,
-    x_true: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Bregman iteration u_k = argmin ½‖Au - b_k‖² + λR(u), b_k = b_{k-1} + b - Au_{k-1}, stopped by the discrepancy.
@@ -87,12 +83,11 @@ def bregman(
     >>> info.stop
     'discrepancy'
     """
-    A = as_operator(A)
-    data, R = L2(A, b), make_regulariser(regulariser, A)
-    lam = 10 * first_weight(data, R, noise_level) if lam is None else check_weight(lam)
-    inner = Bregman(tol=tol) if solver is None else Bregman(solver, tol=tol)
-    problem = Problem(data + lam * R, batch=batch_of(A, b))
-    x, info = stopped_early(problem, inner, noise_level, niter, x0, safety, x_true, options)
+    data = L2(as_operator(A), b)
+    R = make_regulariser(regulariser, data.A)
+    lam = 10 * first_weight(data, R, noise_level) if lam is None else check_positive(lam, "lam")
+    outer = Bregman(tol=tol) if solver is None else Bregman(solver, tol=tol)
+    x, info = stopped_early(data, outer, noise_level, niter, R=lam * R, **options)
     info.extra["lam"] = lam
     return x, info
 
@@ -106,9 +101,6 @@ def linearised_bregman(
     lam: float | None = None,
     line_search: bool = True,
     niter: int = 500,
-    x0: Array | None = None,
-    safety: float = 1.01,
-    x_true: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Linearised Bregman iteration v ← v - τA*(Au - b), u = prox_{λR}(v), stopped by the discrepancy principle.
@@ -165,12 +157,11 @@ def linearised_bregman(
     >>> info.stop
     'discrepancy'
     """
-    A = as_operator(A)
-    data = L2(A, b)
-    R = make_regulariser(regulariser, A)
-    lam = default_weight(data, regulariser) if lam is None else check_weight(lam)
-    problem, solver = Problem(data + lam * R, batch=batch_of(A, b)), LinearisedBregman(line_search=line_search)
-    x, info = stopped_early(problem, solver, noise_level, niter, x0, safety, x_true, options)
+    data = L2(as_operator(A), b)
+    R = make_regulariser(regulariser, data.A)
+    lam = default_weight(data, regulariser) if lam is None else check_positive(lam, "lam")
+    solver = LinearisedBregman(line_search=line_search)
+    x, info = stopped_early(data, solver, noise_level, niter, R=lam * R, **options)
     info.extra["lam"] = lam
     return x, info
 
@@ -191,10 +182,3 @@ def default_weight(data: L2, regulariser: str | Functional) -> float:
     A, b = data.A, data.b
     scale = float(abs(A.apply_adjoint(b)).max()) / (A.norm() ** 2 or 1.0)
     return (FACTORS[regulariser] if isinstance(regulariser, str) else 0.02) * scale or 1.0
-
-
-def check_weight(lam: Any) -> float:
-    """A positive number."""
-    if not isinstance(lam, numbers.Real) or not 0 < lam < math.inf:
-        raise ValueError(f"lam is {lam!r}; expected a positive number")
-    return float(lam)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ipbox.backend import Array
-from ipbox.functionals import L2
+from ipbox.functionals import KL, L2, Functional
 from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import as_operator
 from ipbox.solvers import CGLS, GradientDescent, Problem, Solution, Solver, callbacks, solve, stopping
 
@@ -18,9 +19,6 @@ def landweber(
     *,
     niter: int = 1000,
     tau: float | None = None,
-    x0: Array | None = None,
-    safety: float = 1.01,
-    x_true: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Landweber's iteration u ← u - τ A*(Au - b), stopped by the discrepancy principle.
@@ -69,7 +67,7 @@ def landweber(
     >>> info.stop
     'discrepancy'
     """
-    return _iterate(A, b, GradientDescent(tau), noise_level, niter, x0, safety, x_true, options)
+    return stopped_early(L2(as_operator(A), b), GradientDescent(tau), noise_level, niter, **options)
 
 
 def cgls(
@@ -78,9 +76,6 @@ def cgls(
     noise_level: float | None = None,
     *,
     niter: int = 100,
-    x0: Array | None = None,
-    safety: float = 1.01,
-    x_true: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Conjugate gradients for min ‖Au - b‖², stopped by the discrepancy principle.
@@ -99,46 +94,40 @@ def cgls(
     >>> info.niter < 20
     True
     """
-    return _iterate(A, b, CGLS(), noise_level, niter, x0, safety, x_true, options)
-
-
-def _iterate(
-    A: Any,
-    b: Array,
-    solver: Solver,
-    noise_level: float | None,
-    niter: int,
-    x0: Array | None,
-    safety: float,
-    x_true: Array | None,
-    options: dict[str, Any],
-) -> tuple[Array, Solution]:
-    A = as_operator(A)
-    problem = Problem(L2(A, b), batch=batch_of(A, b))
-    return stopped_early(problem, solver, noise_level, niter, x0, safety, x_true, options)
+    return stopped_early(L2(as_operator(A), b), CGLS(), noise_level, niter, **options)
 
 
 def stopped_early(
-    problem: Problem,
+    data: Fidelity,
     solver: Solver,
-    noise_level: float | None,
+    noise_level: Any,
     niter: int,
-    x0: Array | None,
-    safety: float,
-    x_true: Array | None,
-    options: dict[str, Any],
+    *,
+    R: Functional | None = None,
+    stop: stopping.StopRule | None = None,
+    safety: float = 1.01,
+    x_true: Array | None = None,
+    **options: Any,
 ) -> tuple[Array, Solution]:
-    """Solve until the discrepancy principle stops, keeping the best iterate where the truth is known."""
-    stop = stopping.niter(niter)
-    if noise_level is not None:
-        stop = stopping.discrepancy(noise_level, safety) | stop
-    if x_true is None:
-        info = solve(problem, solver, x0=x0, stop=stop, **options)
-        return info.x, info
-    best = callbacks.Best(x_true)
-    given = {**options, "callbacks": [best, *options.get("callbacks", ())]}
-    info = solve(problem, solver, x0=x0, stop=stop, **given)
-    info.extra["best"] = {"x": best.x, "k": best.k, "psnr": best.value}
+    """Minimise ``data`` + R until the discrepancy principle stops, keeping the best iterate where the truth is known.
+
+    ``noise_level`` is a number, "poisson" for the discrepancy of counts, or None; ``stop`` is a further rule, and
+    ``options`` are those of `solve`.
+    """
+    rule = stopping.niter(niter) if stop is None else stop | stopping.niter(niter)
+    if isinstance(data, KL) and isinstance(noise_level, str):
+        if noise_level != "poisson":
+            raise ValueError(f"noise_level is {noise_level!r}; expected a number or 'poisson'")
+        rule = stopping.poisson_discrepancy(safety) | rule
+    elif noise_level is not None:
+        rule = stopping.discrepancy(noise_level, safety) | rule
+    best = None if x_true is None else callbacks.Best(x_true)
+    if best is not None:
+        options["callbacks"] = [best, *options.get("callbacks", ())]
+    problem = Problem(data if R is None else data + R, batch=batch_of(data.A, data.b))
+    info = solve(problem, solver, stop=rule, **options)
+    if best is not None:
+        info.extra["best"] = {"x": best.x, "k": best.k, "psnr": best.value}
     return info.x, info
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from ipbox.backend import Array
 from ipbox.functionals import KL
 from ipbox.operators import as_operator
-from ipbox.reconstruct.iterative.early_stopping import batch_of
-from ipbox.solvers import MLEM, OSEM, Problem, Solution, Solver, solve, stopping
+from ipbox.reconstruct.iterative.early_stopping import stopped_early
+from ipbox.solvers import MLEM, OSEM, Solution
 
 
 def mlem(
@@ -19,8 +19,6 @@ def mlem(
     noise_level: float | str | None = None,
     background: float | Array | None = None,
     mask: Array | None = None,
-    x0: Array | None = None,
-    safety: float = 1.01,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Maximum-likelihood expectation maximisation u ← u/(A* 1) · A*(b/(Au + r)) for counts b, stopped early.
@@ -69,7 +67,7 @@ def mlem(
     >>> info.stop, bool(x.min() >= 0)
     ('poisson_discrepancy', True)
     """
-    return _maximise(A, b, MLEM(), niter, noise_level, background, mask, x0, safety, options)
+    return stopped_early(KL(as_operator(A), b, background, mask), MLEM(), noise_level, niter, **options)
 
 
 def osem(
@@ -81,8 +79,6 @@ def osem(
     noise_level: float | str | None = None,
     background: float | Array | None = None,
     mask: Array | None = None,
-    x0: Array | None = None,
-    safety: float = 1.01,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Ordered-subsets expectation maximisation: `mlem` with a step for each subset of the views.
@@ -100,29 +96,4 @@ def osem(
     >>> ip.osem(A, b, subsets=6, noise_level="poisson")[1].niter < ip.mlem(A, b, noise_level="poisson")[1].niter / 3
     True
     """
-    return _maximise(A, b, OSEM(subsets), niter, noise_level, background, mask, x0, safety, options)
-
-
-def _maximise(
-    A: Any,
-    b: Array,
-    solver: Solver,
-    niter: int,
-    noise_level: float | str | None,
-    background: float | Array | None,
-    mask: Array | None,
-    x0: Array | None,
-    safety: float,
-    options: dict[str, Any],
-) -> tuple[Array, Solution]:
-    stop = stopping.niter(niter)
-    if isinstance(noise_level, str):
-        if noise_level != "poisson":
-            raise ValueError(f"noise_level is {noise_level!r}; expected a number or 'poisson'")
-        stop = stopping.poisson_discrepancy(safety) | stop
-    elif noise_level is not None:
-        stop = stopping.discrepancy(noise_level, safety) | stop
-    A = as_operator(A)
-    problem = Problem(KL(A, b, background, mask), batch=batch_of(A, b))
-    info = solve(problem, solver, x0=x0, stop=stop, **options)
-    return info.x, info
+    return stopped_early(KL(as_operator(A), b, background, mask), OSEM(subsets), noise_level, niter, **options)

@@ -8,7 +8,7 @@ from typing import Any
 from ipbox.backend import Array
 from ipbox.functionals import L2
 from ipbox.operators import as_operator
-from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.reconstruct.iterative.early_stopping import batch_of, stopped_early
 from ipbox.solvers import LSQR, HybridLSQR, Problem, Solution, solve, stopping
 from ipbox.solvers.krylov.hybrid import FlatGCV
 
@@ -20,8 +20,6 @@ def lsqr(
     *,
     damp: float = 0.0,
     niter: int = 100,
-    x0: Array | None = None,
-    safety: float = 1.01,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """LSQR for min ½‖Au - b‖² + damp/2 ‖u‖², stopped by the discrepancy principle.
@@ -67,15 +65,10 @@ def lsqr(
     >>> info.stop, info.niter < 20
     ('discrepancy', True)
     """
-    stop = stopping.niter(niter)
-    if noise_level is not None:
-        stop = stopping.discrepancy(noise_level, safety) | stop
     if not isinstance(damp, numbers.Real):
         raise TypeError(f"damp is {damp!r}; expected a number >= 0")
-    A = as_operator(A)
-    objective = L2(A, b) + damp * L2() if damp else L2(A, b)
-    info = solve(Problem(objective, batch=batch_of(A, b)), LSQR(), x0=x0, stop=stop, **options)
-    return info.x, info
+    R = damp * L2() if damp else None
+    return stopped_early(L2(as_operator(A), b), LSQR(), noise_level, niter, R=R, **options)
 
 
 def hybrid_lsqr(

@@ -80,13 +80,7 @@ def tv(
     lam: float | str,
     noise_level: float | None = None,
     *,
-    fidelity: str | Fidelity = "l2",
-    nonneg: bool = False,
-    box: tuple[float, float] | None = None,
     isotropic: bool = True,
-    tol: float = 1e-4,
-    niter: int = 1000,
-    x0: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Total variation: min_u D(Au, b) + λ TV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
@@ -143,13 +137,7 @@ def tv(
     >>> float(x.min()) >= 0
     True
     """
-    if not isinstance(isotropic, bool):
-        raise TypeError(f"isotropic is {isotropic!r}; expected True or False")
-    constraint = make_constraint(nonneg, box)
-    A = None if A is None else as_operator(A)
-    R = TV(check_data(b).shape if A is None else tuple(A.dims), isotropic)
-    D = make_fidelity(fidelity, A, b)
-    return Variational(D, R, constraint, PDHG(), tol, niter, x0, options).choose(lam, noise_level)
+    return variational(A, b, TV(image_dims(A, b), isotropic), lam, noise_level, solver=PDHG(), **options)
 
 
 def variational(
@@ -241,11 +229,6 @@ def wavelet(
     *,
     wavelet: str = "db4",
     levels: int | None = None,
-    nonneg: bool = False,
-    box: tuple[float, float] | None = None,
-    tol: float = 1e-4,
-    niter: int = 1000,
-    x0: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Sparse wavelet coefficients: min_u ½‖Au - b‖² + λ ‖Wu‖₁, W orthogonal, without the coarsest approximation.
@@ -293,7 +276,9 @@ def wavelet(
     >>> ip.psnr(x, x_true) > ip.psnr(b, x_true) + 2
     True
     """
-    dims = check_data(b).shape if A is None else tuple(as_operator(A).dims)
-    R = WaveletL1(dims, wavelet, levels)
-    given: dict[str, Any] = dict(nonneg=nonneg, box=box, tol=tol, niter=niter, x0=x0, **options)
-    return variational(A, b, R, lam, noise_level, **given)
+    return variational(A, b, WaveletL1(image_dims(A, b), wavelet, levels), lam, noise_level, **options)
+
+
+def image_dims(A: Any, b: Array) -> tuple[int, ...]:
+    """Shape of the image; without an operator that of the data."""
+    return check_data(b).shape if A is None else tuple(as_operator(A).dims)

@@ -6,10 +6,7 @@ from typing import Any
 
 from ipbox.backend import Array
 from ipbox.functionals import TGV
-from ipbox.functionals.core.composition import check_data
-from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.operators import as_operator
-from ipbox.reconstruct.variational.minimise import Variational, make_constraint, make_fidelity
+from ipbox.reconstruct.variational.methods import image_dims, variational
 from ipbox.solvers import PDHG, Solution
 
 
@@ -20,12 +17,7 @@ def tgv(
     noise_level: float | None = None,
     *,
     beta: float = 2.0,
-    fidelity: str | Fidelity = "l2",
-    nonneg: bool = False,
-    box: tuple[float, float] | None = None,
-    tol: float = 1e-4,
     niter: int = 2000,
-    x0: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Total generalised variation: min_u D(Au, b) + λ TGV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
@@ -89,8 +81,4 @@ def tgv(
     >>> bool(errors[0] < 0.6 * errors[1])
     True
     """
-    constraint = make_constraint(nonneg, box)
-    A = None if A is None else as_operator(A)
-    R = TGV(check_data(b).shape if A is None else tuple(A.dims), beta)
-    D = make_fidelity(fidelity, A, b)
-    return Variational(D, R, constraint, PDHG(), tol, niter, x0, options).choose(lam, noise_level)
+    return variational(A, b, TGV(image_dims(A, b), beta), lam, noise_level, solver=PDHG(), niter=niter, **options)
