@@ -53,7 +53,7 @@ def _angles(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
     import numpy as np
 
     from ipbox.io.arrays import KINDS, read_array
-    from ipbox.operators.tomography.ray import check_angles
+    from ipbox.operators.tomography.geometry import check_angles
 
     parts = args.angles.split(":")
     hint = "; --transpose reads FILE the other way" if not args.transpose else ""

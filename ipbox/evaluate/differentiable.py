@@ -12,7 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, Functional, NonNegative, Quadratic
 from ipbox.operators import Operator, as_operator, operator
-from ipbox.operators.core.base import is_foreign
+from ipbox.operators.core.adapters import is_foreign
 from ipbox.solvers import CG, FISTA, LBFGS, Problem, solve, stopping
 
 Pullback = Callable[[Array], Array]

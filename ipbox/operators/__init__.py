@@ -1,10 +1,10 @@
 """Linear operators A: the base class and its algebra, derivatives, the ray transform."""
 
 from ipbox.moved import attributes
+from ipbox.operators.core.adapters import MatrixOperator, PyLopsOperator, as_operator
 from ipbox.operators.core.algebra import Adjoint, Composition, Identity, Scaled, Sum, VStack
-from ipbox.operators.core.base import Operator, PyLopsOperator, as_operator
+from ipbox.operators.core.base import Operator
 from ipbox.operators.core.counting import counting
-from ipbox.operators.core.matrix import MatrixOperator
 from ipbox.operators.core.user import FunctionOperator, operator
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
 from ipbox.operators.fourier.transform import FourierTransform

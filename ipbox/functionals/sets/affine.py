@@ -9,12 +9,12 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.core.images import ConvexSet, check_radius, room
 from ipbox.operators import as_operator
 from ipbox.operators.core.base import check_array
 from ipbox.operators.core.held import HeldArray
-from ipbox.operators.tomography.ray import check_count
 
 
 class Affine(ConvexSet):

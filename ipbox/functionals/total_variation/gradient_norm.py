@@ -11,10 +11,10 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count
 from ipbox.functionals.core.base import Functional, Work, buffer
 from ipbox.functionals.core.composition import DualTerm
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
-from ipbox.operators.tomography.ray import check_count
 
 
 class GradientNorm(Functional, DualTerm):

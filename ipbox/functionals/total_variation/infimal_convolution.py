@@ -11,10 +11,10 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count
 from ipbox.functionals.core.base import Functional, Work, buffer
 from ipbox.functionals.core.composition import DualTerm
 from ipbox.functionals.total_variation.split_gradient import SplitGradient
-from ipbox.operators.tomography.ray import check_count
 
 RELAXATION = 1.6
 VALUE_GAP = 1e-6  # relative to α1 TV, where the iteration starts

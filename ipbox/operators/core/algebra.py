@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import ALL_DTYPES, Operator, as_operator
+from ipbox.operators.core.adapters import as_operator
+from ipbox.operators.core.base import ALL_DTYPES, Operator
 
 
 class Identity(Operator):

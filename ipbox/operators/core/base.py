@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,10 @@ import pylops
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.counting import counts
+from ipbox.checks import check_dims
+from ipbox.operators.core.norms import golub_kahan
+
+counts: ContextVar[tuple[Any, ...]] = ContextVar("counts", default=())  # who counts applications, see `counting`
 
 ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -98,28 +102,17 @@ class Operator(pylops.LinearOperator):
         raise TypeError(f"{type(self).__name__} defines no _apply_adjoint")
 
     def _compute_norm(self) -> tuple[float, str]:
-        from ipbox.operators.core.norms import golub_kahan
-
         return 1.02 * golub_kahan(self), "estimate"
 
     # ------------------------------------------------------------ public
 
     def apply(self, x: Array, out: Array | None = None) -> Array:
         """A x for ``x`` of shape batch + dims and dtype ``dtype_in``; returns batch + dimsd (written to ``out``)."""
-        return self._call(self._apply, x, out, tuple(self.dims), self.dtype_in, tuple(self.dimsd), self.dtype_out, "x")
+        return self._call(x, out, forward=True)
 
     def apply_adjoint(self, y: Array, out: Array | None = None) -> Array:
         """A* y for ``y`` of shape batch + dimsd and dtype ``dtype_out``; returns batch + dims (written to ``out``)."""
-        return self._call(
-            self._apply_adjoint,
-            y,
-            out,
-            tuple(self.dimsd),
-            self.dtype_out,
-            tuple(self.dims),
-            self.dtype_in,
-            "y",
-        )
+        return self._call(y, out, forward=False)
 
     def norm(self) -> float:
         """||A||, computed once; `norm_kind` says whether it is exact, an upper bound or an estimate."""
@@ -133,7 +126,10 @@ class Operator(pylops.LinearOperator):
         self.norm()
         return self._norm_cache[1]
 
-    def _call(self, work, x, out, dims, dtype, dims_to, dtype_to, name):
+    def _call(self, x: Array, out: Array | None, forward: bool) -> Array:
+        ends = (tuple(self.dims), self.dtype_in), (tuple(self.dimsd), self.dtype_out)
+        (dims, dtype), (dims_to, dtype_to) = ends if forward else ends[::-1]
+        work, name = (self._apply, "x") if forward else (self._apply_adjoint, "y")
         xp = backend.array_module(x) if out is None else backend.array_module(x, out)
         check_array(x, dims, dtype, name, self.name)
         batch = x.shape[: x.ndim - len(dims)]
@@ -147,7 +143,7 @@ class Operator(pylops.LinearOperator):
         elif xp.may_share_memory(x, out):  # sums and stacks write out before they have read all of x
             raise ValueError(f"out shares memory with {name}; expected an array of its own")
         for count in counts.get():
-            count.add(self, math.prod(batch), work.__name__ == "_apply")
+            count.add(self, math.prod(batch), forward)
         if out.size:  # a batch may be empty
             work(xp.ascontiguousarray(x).reshape((-1,) + dims), out.reshape((-1,) + dims_to))
         return out
@@ -171,10 +167,10 @@ class Operator(pylops.LinearOperator):
 
     def dot(self, x: Any) -> Any:
         """A applied to an array (N-D or flat), composed with an operator, or scaled by a number."""
-        from ipbox.operators.core import algebra
+        from ipbox.operators.core import adapters, algebra
 
-        if is_foreign(x):
-            return algebra.Composition(self, as_operator(x))
+        if adapters.is_foreign(x):
+            return algebra.Composition(self, adapters.as_operator(x))
         if isinstance(x, numbers.Real):
             return algebra.Scaled(self, float(x))
         if isinstance(x, numbers.Number):
@@ -194,6 +190,8 @@ class Operator(pylops.LinearOperator):
 
     def __rmatmul__(self, x: Any) -> Operator:
         """M A for a matrix (dense or sparse) M."""
+        from ipbox.operators.core.adapters import as_operator
+
         return as_operator(x).dot(self)
 
     def __rmul__(self, x: Any) -> Any:
@@ -207,11 +205,13 @@ class Operator(pylops.LinearOperator):
         return self.dot(-1.0)
 
     def __add__(self, other: Any) -> Operator:
-        from ipbox.operators.core import algebra
+        from ipbox.operators.core import adapters, algebra
 
-        return algebra.Sum(self, as_operator(other))
+        return algebra.Sum(self, adapters.as_operator(other))
 
     def __sub__(self, other: Any) -> Operator:
+        from ipbox.operators.core.adapters import as_operator
+
         return self + as_operator(other).dot(-1.0)
 
     def _adjoint(self) -> Operator:
@@ -225,85 +225,21 @@ class Operator(pylops.LinearOperator):
         return self._adjoint()
 
 
-class PyLopsOperator(Operator):
-    """A foreign `LinearOperator` of PyLops or SciPy with N-D `apply`; results are brought back to its declared dtype.
-
-    SciPy's operators are flat: dims is (n,).
-    """
-
-    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
-
-    def __init__(self, op: Any) -> None:
-        self.op = op
-        if op.dtype is None or np.dtype(op.dtype).char not in "fdFD":
-            raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
-        m, n = op.shape
-        name = getattr(op, "name", None) or type(op).__name__
-        super().__init__(getattr(op, "dims", n), getattr(op, "dimsd", m), op.dtype, name=name)
-
-    def _apply(self, x: Array, out: Array) -> None:
-        for xi, oi in zip(x, out, strict=True):
-            value = self.op.matvec(xi.reshape(-1)).reshape(oi.shape)
-            if value.dtype.kind == "c" and oi.dtype.kind != "c":
-                raise TypeError(f"{self.name} has dtype {self.dtype_out} and gave {value.dtype}; expected what it says")
-            oi[...] = value
-
-    def _apply_adjoint(self, y: Array, out: Array) -> None:
-        for yi, oi in zip(y, out, strict=True):
-            value = self.op.rmatvec(yi.reshape(-1)).reshape(oi.shape)
-            oi[...] = value if oi.dtype.kind == "c" else value.real
+# ---------------------------------------------------------------- what every operator shares
 
 
-def as_operator(op: Any) -> Operator:
-    """``op`` as an `Operator`: one of ours as it is; a PyLops or SciPy operator, or a 2-D matrix, wrapped.
-
-    Matrices may be dense or sparse (SciPy's arrays and matrices, or CuPy's); they and SciPy's operators are flat,
-    with dims (n,) and dimsd (m,).
-
-    Raises
-    ------
-    TypeError
-        for anything else, and for integers or other dtypes than float32, float64, complex64 and complex128.
-
-    Examples
-    --------
-    >>> import numpy as np, ipbox as ip
-    >>> ip.as_operator(np.eye(3)[:2]).apply(np.array([1.0, 2.0, 3.0]))
-    array([1., 2.])
-    """
-    if isinstance(op, Operator):
-        return op
-    if (backend.is_array(op) or hasattr(op, "tocsr")) and op.ndim == 2:
-        if np.dtype(op.dtype).char not in "fdFD":
-            raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
-        if getattr(op, "format", "csr") not in ("csr", "csc"):  # products are slow, and PyLops misreads some
-            op = op.tocsr()
-        from ipbox.operators.core.matrix import MatrixOperator
-
-        return MatrixOperator(op)
-    if is_foreign(op) and not hasattr(op, "tocsr"):
-        return PyLopsOperator(op)
-    raise TypeError(f"A is {type(op).__name__}; expected an ipbox, PyLops or SciPy operator, or a 2-D matrix")
+def count_normal(A: Any, applications: int) -> None:
+    """Add what stands for so many applications of A and of A* to the counts of `ipbox.counting`."""
+    for count in counts.get():
+        for forward in (True, False):
+            count.add(A, applications, forward)
 
 
-def is_foreign(op: Any) -> bool:
-    """Whether ``op`` is a PyLops or SciPy operator, or a sparse matrix: not a dense one, which may as well be data."""
-    from scipy.sparse.linalg import LinearOperator
-
-    return isinstance(op, pylops.LinearOperator | LinearOperator) or hasattr(op, "tocsr")
-
-
-# ---------------------------------------------------------------- checks shared by every operator
-
-
-def check_dims(dims: Any, name: str) -> tuple[int, ...]:
-    """``dims`` as a tuple of positive Python ints."""
-    if isinstance(dims, numbers.Integral):
-        dims = (dims,)
-    dims = tuple(dims) if np.iterable(dims) else (dims,)
-    if not dims or not all(isinstance(n, numbers.Integral) and n > 0 for n in dims):
-        raise ValueError(f"{name} is {dims}; expected positive integers")
-    return tuple(int(n) for n in dims)
+def check_real(dtype: Any, who: str) -> np.dtype:
+    """``dtype`` for an operator that takes no complex images."""
+    if np.dtype(dtype).kind == "c":
+        raise TypeError(f"dtype is {np.dtype(dtype)}; {who} expects float32 or float64")
+    return np.dtype(dtype)
 
 
 def check_array(x: Array, dims: tuple[int, ...], dtype: np.dtype, name: str, who: str) -> None:

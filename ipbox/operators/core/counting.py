@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
-counts: ContextVar[tuple[Count, ...]] = ContextVar("counts", default=())
+from ipbox.operators.core.adapters import as_operator
+from ipbox.operators.core.base import counts
 
 
 class Count:
@@ -47,8 +47,6 @@ def counting(A: Any) -> Iterator[Count]:
     >>> count.forward, count.adjoint
     (4.0, 4.0)
     """
-    from ipbox.operators.core.base import as_operator
-
     count = Count(as_operator(A))
     token = counts.set((*counts.get(), count))
     try:

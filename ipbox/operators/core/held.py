@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any, Protocol, runtime_checkable
+
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+
+
+@runtime_checkable
+class SparseMatrix(Protocol):
+    """A sparse matrix, of SciPy or CuPy."""
+
+    nnz: int
 
 
 class HeldArray:
@@ -30,3 +40,14 @@ class HeldArray:
         if self._device is None:
             self._device = backend.to_device(self.host, backend.array_module(x))
         return self._device
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without what is on the device."""
+        return HeldArray, (self.host,)
+
+
+class Local(threading.local):
+    """What each thread keeps for itself; a copy, or what is pickled, starts empty."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Local, ()

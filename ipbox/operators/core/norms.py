@@ -9,10 +9,10 @@ import numpy as np
 import pylops
 
 from ipbox import backend
-from ipbox.operators.core.base import Operator
+from ipbox.operators.core.held import SparseMatrix
 
 
-def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0) -> float:
+def golub_kahan(op: Any, steps: int = 60, rtol: float = 1e-3, seed: int = 0) -> float:
     """Largest singular value of the bidiagonal matrix of Golub and Kahan's process: ||A|| from below.
 
     alpha_k u_k = A v_k - beta_{k-1} u_{k-1},  beta_k v_{k+1} = A* u_k - alpha_k v_k, from a seeded v_1 (on the device
@@ -66,7 +66,7 @@ def golub_kahan(op: Operator, steps: int = 60, rtol: float = 1e-3, seed: int = 0
 def library(op: Any) -> str:
     """``"cupy"`` where ``op``, or an operator it is made of, holds device arrays; else ``"numpy"``."""
     held = [w for v in vars(op).values() for w in (v if isinstance(v, list | tuple) else [v])]
-    device = any(backend.is_device(v) or backend.is_device(getattr(v, "data", None)) for v in held)  # sparse: .data
+    device = any(backend.is_device(v.data if isinstance(v, SparseMatrix) else v) for v in held)
     parts = (v for v in held if isinstance(v, pylops.LinearOperator))
     return "cupy" if device or any(library(v) == "cupy" for v in parts) else "numpy"
 

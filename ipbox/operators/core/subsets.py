@@ -6,6 +6,10 @@ import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
+from ipbox.checks import check_count
+
 _made: WeakKeyDictionary[Any, dict[int, list[Any]]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -30,8 +34,6 @@ class OrderedSubsets:
         >>> [np.array_equal(B.apply(u), b[k::3]) for k, B in enumerate(A.subsets(3))]
         [True, True, True]
         """
-        from ipbox.operators.tomography.ray import check_count
-
         n = check_count(n, "n")
         if n > self.dimsd[0]:
             raise ValueError(f"n is {n}; expected at most one subset for each of the {self.dimsd[0]} views (or rows)")
@@ -40,3 +42,20 @@ class OrderedSubsets:
             if n not in made:
                 made[n] = [self.subset(slice(k, None, n)) for k in range(n)]
             return list(made[n])
+
+
+def check_subset(indices: Any, n: int, what: str = "angles") -> np.ndarray:
+    """The ``indices`` (a slice or integers) of some of n angles (or ``what``), as a vector."""
+    if isinstance(indices, slice):
+        chosen = np.arange(n)[indices]
+    else:
+        chosen = np.atleast_1d(np.asarray(indices))
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise TypeError(
+                f"indices has shape {chosen.shape} and dtype {chosen.dtype}; expected a slice or a vector of integers"
+            )
+    if chosen.size == 0:
+        raise ValueError(f"indices is {indices!r}, which leaves none of the {n} {what}; expected one or more")
+    if chosen.min() < -n or chosen.max() >= n:
+        raise ValueError(f"indices reach from {chosen.min()} to {chosen.max()}; expected those of {n} {what}")
+    return chosen

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.operators.core.held import Local
 
 EPS = {np.dtype("float32"): 1e-4, np.dtype("float64"): 1e-9}  # FINUFFT's tolerance; float32 warns below 2e-5
 
@@ -51,7 +51,7 @@ class NonuniformFFT:
         self.eps = EPS[self.dtype] if eps is None else float(eps)
         self.points = [np.ascontiguousarray(p, dtype=self.dtype) for p in points]
         self.size = self.points[0].size
-        self._local = threading.local()
+        self._local = Local()
 
     def forward(self, f: Array, out: Array | None = None) -> Array:
         """F f for one complex image of shape ``modes``."""
@@ -76,8 +76,14 @@ class NonuniformFFT:
             plans[key] = plan
         return plans[key]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_local"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _local=threading.local())
+def toeplitz_kernel(dims: tuple[int, ...], points: list[np.ndarray], weights: np.ndarray, eps: float) -> np.ndarray:
+    """p with (F* W F f)_i = Σ_j p(i - j) f_j: p(d) = Σ_m w_m exp(i ξ_m·d), shape 2 dims, p(0) in the corner.
+
+    Differences of ±n, which do not occur, are 0.
+    """
+    F = NonuniformFFT(tuple(2 * n for n in dims), [p.astype(np.float64) for p in points], "float64", eps)
+    p = np.fft.ifftshift(F.adjoint(weights.astype(np.complex128).ravel()))
+    for a, n in enumerate(dims):
+        np.moveaxis(p, a, 0)[n] = 0.0
+    return p

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, parallel
 from ipbox.backend import Array
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray
@@ -126,3 +128,52 @@ def inverse_sum_of_squares(S: np.ndarray) -> np.ndarray:
     squares = sum_of_squares(S)
     seen = squares > np.finfo(squares.dtype).eps * squares.max()
     return np.where(seen, 1 / np.where(seen, squares, 1), 0).astype(squares.dtype)
+
+
+# ---------------------------------------------------------------- coils, shared between threads
+
+
+def run_parts(work: Callable[[range], None], count: int, like: Array) -> None:
+    """``work`` on the parts of range(count), each in a thread of its own; the whole on a GPU."""
+    parts = [slice(0, count)] if backend.is_device(like) else parallel.parts(count)
+    parallel.run_all([partial(work, range(part.start, part.stop)) for part in parts])
+
+
+def add_coils(coil_image: Callable[[int, int], Array], S: HeldArray | None, out: Array) -> None:
+    """out[b] <- Σ_c conj(S_c) coil_image(b, c), or its real part where ``out`` is real; 1 without maps.
+
+    Each part of the coils has a sum of its own, added in order, also where the parts run in turn.
+    """
+
+    def keep(b: int, image: Array) -> None:
+        out[b] = image if out.dtype.kind == "c" else image.real
+
+    def keep_each(part: range) -> None:
+        for b in part:
+            keep(b, coil_image(b, 0))
+
+    if S is None:
+        run_parts(keep_each, len(out), out)
+        return
+    maps = S.like(out)
+    for b in range(len(out)):
+        keep(b, _coil_sum(partial(coil_image, b), maps))
+
+
+def _coil_sum(coil_image: Callable[[int], Array], maps: Array) -> Array:
+    sums: dict[int, Array] = {}
+
+    def add(part: range) -> None:
+        for c in part:
+            image = coil_image(c)
+            image *= maps[c].conj()
+            if part.start in sums:
+                sums[part.start] += image
+            else:
+                sums[part.start] = image
+
+    run_parts(add, len(maps), maps)
+    first, *rest = (sums[start] for start in sorted(sums))
+    for image in rest:
+        first += image
+    return first

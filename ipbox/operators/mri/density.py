@@ -11,7 +11,7 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.operators.core.base import check_dims
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
-from ipbox.operators.mri.non_cartesian import check_trajectory, radians
+from ipbox.operators.mri.trajectory import check_trajectory, radians
 
 STRAIGHT = 1e-5  # how far, of the band, samples of a straight spoke may lie beside it (float32 trajectories)
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend, parallel
+from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators.core.base import ALL_DTYPES, Operator, check_dims
 from ipbox.operators.core.held import HeldArray
+from ipbox.operators.core.subsets import check_subset
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
 from ipbox.operators.fourier.transform import check_complex
-from ipbox.operators.mri.coils import check_sensitivities
+from ipbox.operators.mri.coils import add_coils, check_sensitivities, run_parts
+from ipbox.operators.mri.normal import NonCartesianNormal
+from ipbox.operators.mri.trajectory import check_trajectory, radians
 
 # float32: from 1.3e-5 on FINUFFT warns, and gains nothing (its error is 2e-5 on noise, 1e-5 on a head of 256 x 256)
 EPS = {np.dtype("complex64"): 2e-5, np.dtype("complex128"): 1e-9}
@@ -156,16 +157,8 @@ class NonCartesianMRI(Operator):
         >>> tuple(A.subset(slice(0, 20, 4)).dimsd)
         (5, 64)
         """
-        count = len(self.trajectory)
-        if not isinstance(indices, slice):
-            indices = np.asarray(indices)
-            if indices.ndim != 1 or indices.dtype.kind not in "iu":
-                raise ValueError(f"indices is {indices}; expected a slice or a vector of integers")
-            if indices.size and not (indices.min() >= 0 and indices.max() < count):
-                raise ValueError(f"indices reach from {indices.min()} to {indices.max()}; expected 0 to {count - 1}")
-        part = self.trajectory[indices]
-        if len(part) == 0:
-            raise ValueError("indices select nothing; expected at least one spoke or interleaf")
+        chosen = check_subset(indices, len(self.trajectory), "spokes or interleaves")
+        part = self.trajectory[indices if isinstance(indices, slice) else chosen]
         part.flags.writeable = False
         dims = tuple(self.dims)
         nufft = NonuniformFFT(dims, radians(part, dims), self.dtype_out, self.eps)
@@ -192,87 +185,4 @@ class NonCartesianMRI(Operator):
 
     def normal(self) -> Operator:
         """A*A by its Toeplitz kernel: two FFTs of the doubled image for each coil, whatever the trajectory's length."""
-        from ipbox.operators.mri.normal import NonCartesianNormal
-
         return NonCartesianNormal(self)
-
-
-# ---------------------------------------------------------------- coils, shared between threads
-
-
-def run_parts(work: Callable[[range], None], count: int, like: Array) -> None:
-    """``work`` on the parts of range(count), each in a thread of its own; the whole on a GPU."""
-    parts = [slice(0, count)] if backend.is_device(like) else parallel.parts(count)
-    parallel.run_all([partial(work, range(part.start, part.stop)) for part in parts])
-
-
-def add_coils(coil_image: Callable[[int, int], Array], S: HeldArray | None, out: Array) -> None:
-    """out[b] <- Σ_c conj(S_c) coil_image(b, c), or its real part where ``out`` is real; 1 without maps.
-
-    Each part of the coils has a sum of its own, added in order, also where the parts run in turn.
-    """
-
-    def keep(b: int, image: Array) -> None:
-        out[b] = image if out.dtype.kind == "c" else image.real
-
-    def keep_each(part: range) -> None:
-        for b in part:
-            keep(b, coil_image(b, 0))
-
-    if S is None:
-        run_parts(keep_each, len(out), out)
-        return
-    maps = S.like(out)
-    for b in range(len(out)):
-        keep(b, _coil_sum(partial(coil_image, b), maps))
-
-
-def _coil_sum(coil_image: Callable[[int], Array], maps: Array) -> Array:
-    sums: dict[int, Array] = {}
-
-    def add(part: range) -> None:
-        for c in part:
-            image = coil_image(c)
-            image *= maps[c].conj()
-            if part.start in sums:
-                sums[part.start] += image
-            else:
-                sums[part.start] = image
-
-    run_parts(add, len(maps), maps)
-    first, *rest = (sums[start] for start in sorted(sums))
-    for image in rest:
-        first += image
-    return first
-
-
-# ---------------------------------------------------------------- the trajectory
-
-
-def radians(trajectory: np.ndarray, dims: tuple[int, ...]) -> list[np.ndarray]:
-    """2π k_a / n_a of every point, a vector for each axis."""
-    return [np.ascontiguousarray(2 * np.pi / n * trajectory[..., a]).reshape(-1) for a, n in enumerate(dims)]
-
-
-def check_trajectory(trajectory: Array, dims: tuple[int, ...]) -> np.ndarray:
-    """``trajectory`` as a read-only float64 copy on the host: finite, (..., len(dims)), in the band of ``dims``."""
-    if not backend.is_array(trajectory):
-        raise TypeError(f"trajectory is {type(trajectory).__name__}; expected a NumPy or CuPy array")
-    if len(dims) not in (2, 3):
-        raise ValueError(f"dims is {dims}; expected (ny, nx) or (nz, ny, nx)")
-    if trajectory.ndim < 2 or trajectory.shape[-1] != len(dims) or trajectory.size == 0:
-        raise ValueError(f"trajectory has shape {trajectory.shape}; expected (..., {len(dims)}) for dims {dims}")
-    if trajectory.dtype.kind not in "fiu":
-        raise TypeError(f"trajectory has dtype {trajectory.dtype}; expected real numbers in cycles per field of view")
-    k = np.array(backend.to_host(trajectory), dtype=np.float64, order="C")
-    if not np.isfinite(k).all():
-        raise ValueError("trajectory has NaN or infinite entries; expected finite cycles per field of view")
-    for a, n in enumerate(dims):
-        reach = float(np.abs(k[..., a]).max())
-        if reach > n / 2 * (1 + 1e-6):
-            raise ValueError(
-                f"trajectory reaches {reach:g} along axis {a}; expected cycles per field of view, at most "
-                f"{n / 2:g} for {n} pixels"
-            )
-    k.flags.writeable = False
-    return k

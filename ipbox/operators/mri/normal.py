@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray
-from ipbox.operators.fourier.nonuniform import NonuniformFFT
-from ipbox.operators.mri.non_cartesian import add_coils, radians
-
-if TYPE_CHECKING:
-    from ipbox.operators.mri.non_cartesian import NonCartesianMRI
+from ipbox.operators.fourier.nonuniform import toeplitz_kernel
+from ipbox.operators.mri.coils import add_coils
+from ipbox.operators.mri.trajectory import radians
 
 
 class NonCartesianNormal(Operator):
@@ -44,15 +42,14 @@ class NonCartesianNormal(Operator):
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
-    def __init__(self, mri: NonCartesianMRI) -> None:
+    def __init__(self, mri: Any) -> None:
         dims = tuple(mri.dims)
         super().__init__(dims, dims, mri.dtype_in, name="NonCartesianMRI* NonCartesianMRI")
         self._maps, self._dtype = mri._maps, mri.dtype_out
         import scipy.fft as fft
 
-        p = np.fft.ifftshift(point_spread(mri.trajectory, dims))
-        for a, n in enumerate(dims):
-            np.moveaxis(p, a, 0)[n] = 0.0  # differences of ±n do not occur
+        points = radians(mri.trajectory, dims)
+        p = toeplitz_kernel(dims, points, np.ones(points[0].size), eps=1e-10) / math.prod(dims)
         spectrum = fft.fftn(p).real  # p(-d) is the conjugate of p(d)
         self._spectrum = HeldArray(spectrum.astype(backend.real_dtype(self._dtype)))
 
@@ -73,12 +70,3 @@ class NonCartesianNormal(Operator):
         add_coils(convolved, self._maps, out)
 
     _apply_adjoint = _apply
-
-
-def point_spread(
-    trajectory: np.ndarray, dims: tuple[int, ...], weights: np.ndarray | float = 1.0, eps: float = 1e-10
-) -> np.ndarray:
-    """p(d) = (1/N) Σ_m w_m exp(2πi Σ_a k_a d_a / n_a) for -n_a <= d_a < n_a, complex128: shape 2 dims, d = 0 at n."""
-    w = np.broadcast_to(weights, trajectory.shape[:-1]).reshape(-1).astype(np.complex128)
-    doubled = tuple(2 * n for n in dims)
-    return NonuniformFFT(doubled, radians(trajectory, dims), "float64", eps).adjoint(w) / math.prod(dims)

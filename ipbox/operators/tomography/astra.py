@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipbox.backend import Array
+from ipbox.checks import check_choice
 from ipbox.operators.core.base import Operator
 from ipbox.operators.tomography.fan import FanBeamTransform
-from ipbox.operators.tomography.joseph import JosephTransform
-from ipbox.operators.tomography.ray import RayTransform
+from ipbox.operators.tomography.geometry import Projector
 
 ENGINES = ("cpu", "cuda")
 PARALLEL, FAN = ("line", "linear", "strip"), ("line",)  # ASTRA's models of a pixel on the CPU
@@ -61,13 +61,12 @@ class AstraTransform(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ("float32",)
 
     def __init__(self, geometry: Any, engine: str = "cpu", projector: str | None = None) -> None:
-        if not isinstance(geometry, RayTransform | JosephTransform | FanBeamTransform):
+        if not isinstance(geometry, Projector):
             raise TypeError(
                 f"geometry is {type(geometry).__name__}; expected a RayTransform, JosephTransform or FanBeamTransform"
             )
         fan = isinstance(geometry, FanBeamTransform)
-        if engine not in ENGINES:
-            raise ValueError(f"engine is {engine!r}; expected 'cpu' or 'cuda'")
+        check_choice(engine, "engine", ENGINES)
         projector = ("line" if fan else "linear") if projector is None else projector
         known = FAN if fan else PARALLEL
         if projector not in known:

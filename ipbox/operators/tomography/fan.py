@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
-from ipbox.operators.core.base import check_dims
+from ipbox.checks import check_not_negative, check_positive
 from ipbox.operators.tomography.joseph import LineTransform
-from ipbox.operators.tomography.ray import check_angles, check_count, check_finite, check_positive
 
 
 class FanBeamTransform(LineTransform):
@@ -94,28 +92,25 @@ class FanBeamTransform(LineTransform):
         pixel_size: float = 1.0,
         dtype: Any = "float32",
     ) -> None:
-        dims = check_dims(dims, "dims")
-        if len(dims) != 2:
-            raise ValueError(f"dims is {dims}; FanBeamTransform expects (ny, nx)")
-        angles = check_angles(angles)
-        h = check_positive(pixel_size, "pixel_size")
         self.source_distance = R = check_positive(source_distance, "source_distance")
-        reach = 0.5 * h * math.hypot(*dims)
-        if R <= reach:
-            raise ValueError(
-                f"source_distance is {R:g}; expected more than {reach:g}, so that the source stays outside the image"
-            )
-        self.detector_distance = check_distance(detector_distance, "detector_distance")
+        self.detector_distance = check_not_negative(detector_distance, "detector_distance")
         self.magnification = (R + self.detector_distance) / R
-        ds = h * self.magnification if det_spacing is None else check_positive(det_spacing, "det_spacing")
-        self.det_spacing, self.det_shift = ds, check_finite(det_shift, "det_shift")
-        edge = (R + self.detector_distance) * math.tan(math.asin(reach / R))  # of the disc's shadow
-        n_det = math.ceil(2 * edge / ds) if n_det is None else check_count(n_det, "n_det")
-        super().__init__(dims, angles, n_det, h, dtype, "FanBeamTransform")
+        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype)
 
-    def positions(self) -> np.ndarray:
-        """a_m: where the detector pixels are on the detector."""
-        return (np.arange(self.n_det) - 0.5 * (self.n_det - 1)) * self.det_spacing + self.det_shift
+    def _check_reach(self) -> None:
+        if self.source_distance <= self.reach:
+            raise ValueError(
+                f"source_distance is {self.source_distance:g}; expected more than {self.reach:g}, so that the source "
+                f"stays outside the image"
+            )
+
+    def _shadow(self) -> float:
+        R = self.source_distance
+        return (R + self.detector_distance) * math.tan(math.asin(self.reach / R))
+
+    def _geometry(self) -> dict[str, Any]:
+        distances = {"source_distance": self.source_distance, "detector_distance": self.detector_distance}
+        return super()._geometry() | distances
 
     def parallel_coordinates(self) -> tuple[np.ndarray, np.ndarray]:
         """(θ, s), each (n_angles, n_det): the parallel-beam angle and offset of every ray."""
@@ -125,13 +120,6 @@ class FanBeamTransform(LineTransform):
 
     def _lines(self) -> np.ndarray:
         c, s, R, ds = np.cos(self.angles), np.sin(self.angles), self.source_distance, self.det_spacing
-        a, length = self.det_shift - 0.5 * (self.n_det - 1) * ds, R + self.detector_distance
+        a, length = self.positions()[0], R + self.detector_distance
         first = (-length * s + a * c, length * c + a * s)
         return self._in_indices((R * s, -R * c), (0.0, 0.0), first, (ds * c, ds * s))
-
-
-def check_distance(value: Any, name: str) -> float:
-    """A finite number, zero or positive, as a float."""
-    if not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{name} is {value!r}; expected zero or a positive number")
-    return float(value)

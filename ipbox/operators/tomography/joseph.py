@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import copy
+import functools
 import math
-from typing import Any
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import Operator, check_dims
+from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.positive import collatz_wielandt
-from ipbox.operators.core.subsets import OrderedSubsets
-from ipbox.operators.tomography.ray import check_angles, check_count, check_finite, check_positive, check_subset
+from ipbox.operators.tomography.geometry import Projector
 
 
-class LineTransform(OrderedSubsets, Operator):
+class LineTransform(Projector):
     """Weighted sums along straight lines of an image, for lines given by ``_lines``: the base of the two geometries."""
 
     nonnegative = True  # no entry of the matrix is negative
 
-    def __init__(self, dims: tuple[int, int], angles: np.ndarray, n_det: int, h: float, dtype: Any, name: str) -> None:
-        self.angles, self.n_det, self.pixel_size = angles, n_det, h
-        super().__init__(dims, (angles.size, n_det), dtype, name=name)
-        if self.dtype_in.kind == "c":
-            raise TypeError(f"dtype is {self.dtype_in}; {name} expects float32 or float64")
-        self._views = {False: self._lines()}
+    @functools.cached_property
+    def _views(self) -> HeldArray:
+        return HeldArray(self._lines())
 
     def _lines(self) -> np.ndarray:
         """(n_angles, 8): first point and its step, direction and its step, as (x, y), seen by `_indices`."""
@@ -41,10 +35,7 @@ class LineTransform(OrderedSubsets, Operator):
         return np.stack(np.broadcast_arrays(*rows), axis=1).astype(np.float64)
 
     def _views_like(self, x: Array) -> Array:
-        key = backend.is_device(x)
-        if key not in self._views:
-            self._views[key] = backend.array_module(x).asarray(self._views[False])
-        return self._views[key]
+        return self._views.like(x)
 
     def _apply(self, x: Array, out: Array) -> None:
         from ipbox.kernels.lines import front as lines
@@ -56,33 +47,8 @@ class LineTransform(OrderedSubsets, Operator):
 
         lines.backproject(y, out, self._views_like(y), self.pixel_size)
 
-    def subset(self, indices: Any) -> LineTransform:
-        """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
-
-        Parameters
-        ----------
-        indices : slice or array of int
-            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
-
-        Raises
-        ------
-        ValueError, TypeError
-            for no angles, an index out of range, or indices that are not integers.
-        """
-        chosen = check_subset(indices, self.angles.size)
-        return self._at(self.angles[chosen], {False: self._views[False][chosen]})
-
-    def _at(self, angles: np.ndarray, views: dict[bool, Array]) -> LineTransform:
-        part = copy.copy(self)
-        part.angles, part._views = angles, views
-        Operator.__init__(part, self.dims, (angles.size, self.n_det), self.dtype_in, name=self.name)
-        return part
-
     def _compute_norm(self) -> tuple[float, str]:
         return math.sqrt(collatz_wielandt(self)), "bound"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_views": {False: self._views[False]}}
 
 
 class JosephTransform(LineTransform):
@@ -139,27 +105,7 @@ class JosephTransform(LineTransform):
     (5, 30, 65)
     """
 
-    def __init__(
-        self,
-        dims: tuple[int, int],
-        angles: Any,
-        n_det: int | None = None,
-        det_spacing: float | None = None,
-        det_shift: float = 0.0,
-        pixel_size: float = 1.0,
-        dtype: Any = "float32",
-    ) -> None:
-        dims = check_dims(dims, "dims")
-        if len(dims) != 2:
-            raise ValueError(f"dims is {dims}; JosephTransform expects (ny, nx)")
-        angles = check_angles(angles)
-        h = check_positive(pixel_size, "pixel_size")
-        self.det_spacing = ds = h if det_spacing is None else check_positive(det_spacing, "det_spacing")
-        self.det_shift = check_finite(det_shift, "det_shift")
-        n_det = math.ceil(h * math.hypot(*dims) / ds) if n_det is None else check_count(n_det, "n_det")
-        super().__init__(dims, angles, n_det, h, dtype, "JosephTransform")
-
     def _lines(self) -> np.ndarray:
         c, s, ds = np.cos(self.angles), np.sin(self.angles), self.det_spacing
-        s0 = self.det_shift - 0.5 * (self.n_det - 1) * ds
+        s0 = self.positions()[0]
         return self._in_indices((s0 * c, s0 * s), (ds * c, ds * s), (-s, c), (0.0, 0.0))

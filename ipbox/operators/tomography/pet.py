@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import numbers
 from typing import Any
@@ -11,13 +10,13 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_finite, check_not_negative
 from ipbox.operators.core.base import Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.positive import collatz_wielandt
-from ipbox.operators.core.subsets import OrderedSubsets
+from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 from ipbox.operators.tomography.joseph import LineTransform
 from ipbox.operators.tomography.nonnegative_blur import NonnegativeBlur
-from ipbox.operators.tomography.ray import check_finite, check_subset
 
 
 class PET(OrderedSubsets, Operator):
@@ -94,33 +93,32 @@ class PET(OrderedSubsets, Operator):
             raise TypeError(f"projector is {type(projector).__name__}; expected a non-negative one as JosephTransform")
         if attenuation is not None and attenuation_factors is not None:
             raise ValueError("attenuation and attenuation_factors are both given; expected at most one of them")
-        P, dims, dimsd = projector, tuple(projector.dims), tuple(projector.dimsd)
-        super().__init__(dims, dimsd, P.dtype_in, name="PET")
-        self.projector = P
-        self.blur_fwhm = check_finite(blur_fwhm, "blur_fwhm")
-        if self.blur_fwhm < 0:
-            raise ValueError(f"blur_fwhm is {blur_fwhm}; expected zero or a positive width")
-        sigma = self.blur_fwhm / math.sqrt(8 * math.log(2)) / P.pixel_size
-        self.blur = NonnegativeBlur(dims, sigma)
-
+        P, dims, dimsd, dtype = projector, tuple(projector.dims), tuple(projector.dimsd), projector.dtype_in
+        blur_fwhm = check_not_negative(blur_fwhm, "blur_fwhm", "zero or a positive width")
         if attenuation is not None:
-            a = np.exp(-P.apply(nonnegative(attenuation, dims, "attenuation", self.dtype_in)))
+            a = np.exp(-P.apply(nonnegative(attenuation, dims, "attenuation", dtype)))
         else:
-            a = nonnegative(attenuation_factors, dimsd, "attenuation_factors", self.dtype_in, default=1.0)
+            a = nonnegative(attenuation_factors, dimsd, "attenuation_factors", dtype, default=1.0)
             if a.max() > 1:
                 raise ValueError(f"attenuation_factors reach {a.max():g}; expected a share from 0 to 1")
-        n = nonnegative(normalisation, dimsd, "normalisation", self.dtype_in, default=1.0)
-        r = nonnegative(background, dimsd, "background", self.dtype_in, default=0.0)
+        n = nonnegative(normalisation, dimsd, "normalisation", dtype, default=1.0)
+        r = nonnegative(background, dimsd, "background", dtype, default=0.0)
         factors = n * a
         if not factors.any():
             raise ValueError(
                 "normalisation and attenuation leave no counts: n a is 0 everywhere; expected some n a > 0"
             )
         if not np.isfinite(factors).all():
-            raise ValueError(f"normalisation reaches {n.max():g}, beyond the range of {self.dtype_in}")
+            raise ValueError(f"normalisation reaches {n.max():g}, beyond the range of {dtype}")
         for array in (factors, r):
             array.flags.writeable = False
-        self._factors, self._background = HeldArray(factors), HeldArray(r)
+        self._set_up(P, blur_fwhm, HeldArray(factors), HeldArray(r))
+
+    def _set_up(self, projector: LineTransform, blur_fwhm: float, factors: HeldArray, background: HeldArray) -> None:
+        super().__init__(tuple(projector.dims), tuple(projector.dimsd), projector.dtype_in, name="PET")
+        self.projector, self.blur_fwhm, self._factors, self._background = projector, blur_fwhm, factors, background
+        sigma = blur_fwhm / math.sqrt(8 * math.log(2)) / projector.pixel_size
+        self.blur = NonnegativeBlur(tuple(self.dims), sigma)
         self._sensitivity: dict[bool, Array] = {}
 
     @property
@@ -182,12 +180,9 @@ class PET(OrderedSubsets, Operator):
         chosen = check_subset(indices, self.dimsd[0])
         if not isinstance(indices, slice):
             indices = chosen  # a tuple would index two axes of n a and r
-        part = copy.copy(self)
-        part.__dict__.pop("_shape", None)  # which PyLops keeps once it was asked for
-        part.projector = self.projector.subset(indices)
-        part._factors, part._background = _HeldPart(self._factors, indices), _HeldPart(self._background, indices)
-        part._sensitivity = {}
-        Operator.__init__(part, tuple(self.dims), tuple(part.projector.dimsd), self.dtype_in, name=self.name)
+        part = object.__new__(PET)
+        rows = (_HeldPart(held, indices) for held in (self._factors, self._background))
+        part._set_up(self.projector.subset(indices), self.blur_fwhm, *rows)
         return part
 
     def _compute_norm(self) -> tuple[float, str]:
@@ -195,11 +190,7 @@ class PET(OrderedSubsets, Operator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is kept on the device."""
-        return self.__dict__ | {
-            "_factors": HeldArray(self.factors),
-            "_background": HeldArray(self.background),
-            "_sensitivity": {},
-        }
+        return self.__dict__ | {"_sensitivity": {}}
 
 
 class _HeldPart(HeldArray):

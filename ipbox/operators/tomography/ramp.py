@@ -8,8 +8,11 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators import JosephTransform, Operator, RayTransform
+from ipbox.checks import check_choice
+from ipbox.operators.core.base import Operator
 from ipbox.operators.core.held import HeldArray
+from ipbox.operators.tomography.joseph import JosephTransform
+from ipbox.operators.tomography.ray import RayTransform
 
 __all__ = ["FILTERS", "RampFilter", "angle_weights", "ramp"]
 
@@ -83,8 +86,7 @@ class RampFilter(Operator):
     def __init__(self, A: RayTransform | JosephTransform, filter: str = "ramp") -> None:
         if not isinstance(A, RayTransform | JosephTransform):
             raise TypeError(f"A is {type(A).__name__}; expected a RayTransform or JosephTransform")
-        if not isinstance(filter, str) or filter not in FILTERS:
-            raise ValueError(f"filter is {filter!r}; expected one of {', '.join(FILTERS)}")
+        check_choice(filter, "filter", FILTERS)
         from scipy.fft import next_fast_len
 
         super().__init__(tuple(A.dimsd), tuple(A.dimsd), A.dtype_out, name="RampFilter")

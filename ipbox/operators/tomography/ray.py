@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-import numbers
-import threading
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import Operator, check_dims
-from ipbox.operators.core.subsets import OrderedSubsets
+from ipbox.checks import check_positive
+from ipbox.operators.core.base import Operator
+from ipbox.operators.core.held import Local
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
 from ipbox.operators.fourier.nonuniform_real import RealNonuniformFFT
+from ipbox.operators.tomography.geometry import Projector
+from ipbox.operators.tomography.ray_normal import RayNormal, normal_norm
 
 
-class RayTransform(OrderedSubsets, Operator):
+class RayTransform(Projector):
     r"""Parallel-beam ray transform A of a 2-D image.
 
     .. math:: (A u)(θ, s) = \int u(s \cos θ - t \sin θ,\; s \sin θ + t \cos θ)\, dt
@@ -89,20 +90,9 @@ class RayTransform(OrderedSubsets, Operator):
         dtype: Any = "float32",
         eps: float | None = None,
     ) -> None:
-        dims = check_dims(dims, "dims")
-        if len(dims) != 2:
-            raise ValueError(f"dims is {dims}; RayTransform expects (ny, nx)")
-        self.angles = check_angles(angles)
-        self.pixel_size = h = check_positive(pixel_size, "pixel_size")
-        self.det_spacing = ds = h if det_spacing is None else check_positive(det_spacing, "det_spacing")
-        self.det_shift = check_finite(det_shift, "det_shift")
-        eps = None if eps is None else check_positive(eps, "eps")
-        reach = 0.5 * h * math.hypot(*dims)  # the image lies in |s| <= reach
-        self.n_det = math.ceil(2 * reach / ds) if n_det is None else check_count(n_det, "n_det")
-        super().__init__(dims, (self.angles.size, self.n_det), dtype, name="RayTransform")
-        if self.dtype_in.kind == "c":
-            raise TypeError(f"dtype is {self.dtype_in}; RayTransform expects float32 or float64")
-
+        self.eps = None if eps is None else check_positive(eps, "eps")
+        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype)
+        h, ds, reach = self.pixel_size, self.det_spacing, self.reach
         half = 0.5 * (self.n_det - 1) * ds + abs(self.det_shift)
         self.covers = bool(0.5 * self.n_det * ds - abs(self.det_shift) >= reach - 1e-9 * reach)
         self.period = _even_fast_length(max((reach + half) / ds + 2, self.n_det))
@@ -111,8 +101,7 @@ class RayTransform(OrderedSubsets, Operator):
         self._omega = 2 * np.pi * np.arange(self.n_freq) / (self.period * ds)
         ox, oy = self._phases()
         self.points = [p.ravel() for p in (-oy, ox)]
-        self.eps = eps
-        self._local = threading.local()
+        self._local = Local()
 
     def _phases(self) -> tuple[np.ndarray, np.ndarray]:
         """Phase advance per pixel along x, and along y (upwards), for every angle and frequency."""
@@ -161,41 +150,17 @@ class RayTransform(OrderedSubsets, Operator):
         ValueError
             for a detector that does not cover the image: then A*A is not Toeplitz.
         """
-        from ipbox.operators.tomography.ray_normal import RayNormal
-
         return RayNormal(self)
 
-    def subset(self, indices: Any) -> RayTransform:
-        """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
-
-        Parameters
-        ----------
-        indices : slice or array of int
-            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
-
-        Raises
-        ------
-        ValueError, TypeError
-            for no angles, an index out of range, or indices that are not integers.
-        """
-        angles = self.angles[check_subset(indices, self.angles.size)]
-        geometry = (self.n_det, self.det_spacing, self.det_shift, self.pixel_size)
-        return RayTransform(tuple(self.dims), angles, *geometry, dtype=self.dtype_in, eps=self.eps)
+    def _geometry(self) -> dict[str, Any]:
+        return super()._geometry() | {"eps": self.eps}
 
     def _compute_norm(self) -> tuple[float, str]:
         """A certified bound where the detector covers the image and it is tight; else an estimate."""
         if not self.covers:
             return super()._compute_norm()
-        from ipbox.operators.tomography.ray_normal import normal_norm
-
         square, kind = normal_norm(self, within=1.05**2)
         return math.sqrt(square), kind
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_local"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _local=threading.local())
 
 
 class _Fourier:
@@ -203,10 +168,9 @@ class _Fourier:
 
     def __init__(self, ray: RayTransform, xp: Any) -> None:
         ny, nx = ray.dims
-        s0 = ray.det_shift - 0.5 * (ray.n_det - 1) * ray.det_spacing
         ox, oy = ray._phases()
         # the NUFFT counts from index n // 2, the geometry from the image's centre
-        phase = ray._omega * s0 - (nx // 2 - (nx - 1) / 2) * ox + (ny // 2 - (ny - 1) / 2) * oy
+        phase = ray._omega * ray.positions()[0] - (nx // 2 - (nx - 1) / 2) * ox + (ny // 2 - (ny - 1) / 2) * oy
         weights = ray.magnitudes() * np.exp(1j * phase)
         dtype = backend.complex_dtype(ray.dtype_in)
         self.weights = xp.asarray(weights.astype(dtype))
@@ -235,77 +199,3 @@ def _even_fast_length(length: float) -> int:
     from scipy.fft import next_fast_len
 
     return 2 * next_fast_len(math.ceil(length / 2), real=True)
-
-
-# ---------------------------------------------------------------- checks
-
-
-def check_angles(angles: Any) -> np.ndarray:
-    """``angles`` as a float64 vector in radians; degrees are recognised and refused."""
-    a = np.atleast_1d(np.asarray(backend.to_host(angles) if backend.is_array(angles) else angles))
-    if a.ndim != 1 or a.size == 0:
-        raise ValueError(f"angles has shape {a.shape}; expected a non-empty vector of radians")
-    if a.dtype.kind not in "fiu":
-        raise TypeError(f"angles has dtype {a.dtype}; expected real numbers in radians")
-    precision = 1e-9 if a.dtype.kind in "iu" else max(1e-9, 2 * float(np.finfo(a.dtype).eps))
-    a = a.astype(np.float64)
-    if not np.isfinite(a).all():
-        raise ValueError("angles has NaN or infinite entries; expected finite radians")
-    if np.abs(a).max() > 4 * np.pi + 1e-6 and look_like_degrees(a, precision):
-        raise ValueError(f"angles reach {np.abs(a).max():g}, which looks like degrees; expected radians (np.deg2rad)")
-    return a
-
-
-def look_like_degrees(angles: np.ndarray, precision: float = 1e-9) -> bool:
-    """Whether angles beyond two turns are evidently degrees: round numbers, or even steps over 90°, 180°, ... in order.
-
-    Golden angles, spirals and other sequences of many turns are not.  Steps are even where they differ by less than
-    half (an encoder's); a range is then known to within 3 %.
-    """
-    fine = 40 * angles  # eighths and tenths of a degree
-    if np.allclose(fine, np.rint(fine), rtol=0, atol=40 * precision * float(np.abs(angles).max())):
-        return True
-    steps = np.diff(angles)
-    if steps.size < 2 or not (abs(steps / steps.mean() - 1) < 0.5).all():
-        return False
-    within = 2e-6 if np.ptp(steps) < 1e-3 * abs(steps.mean()) else 0.03
-    spans = abs(steps.mean()) * np.array([steps.size, steps.size + 1])  # with and without the end
-    return bool((abs(spans[:, None] / np.array([90.0, 180.0, 360.0, 720.0]) - 1) < within).any())
-
-
-def check_subset(indices: Any, n: int) -> np.ndarray:
-    """The ``indices`` (a slice or integers) of some of n angles, as a vector."""
-    if isinstance(indices, slice):
-        chosen = np.arange(n)[indices]
-    else:
-        chosen = np.atleast_1d(np.asarray(indices))
-        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-            raise TypeError(
-                f"indices has shape {chosen.shape} and dtype {chosen.dtype}; expected a slice or a vector of integers"
-            )
-    if chosen.size == 0:
-        raise ValueError(f"indices is {indices!r}, which leaves none of the {n} angles; expected one or more")
-    if chosen.min() < -n or chosen.max() >= n:
-        raise ValueError(f"indices reach from {chosen.min()} to {chosen.max()}; expected those of {n} angles")
-    return chosen
-
-
-def check_count(value: Any, name: str) -> int:
-    """A positive integer."""
-    if not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"{name} is {value!r}; expected a positive integer")
-    return int(value)
-
-
-def check_positive(value: Any, name: str) -> float:
-    """A positive finite number as a float."""
-    if check_finite(value, name) <= 0:
-        raise ValueError(f"{name} is {value}; expected a positive number")
-    return float(value)
-
-
-def check_finite(value: Any, name: str) -> float:
-    """A finite real number as a float."""
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise ValueError(f"{name} is {value!r}; expected a finite number")
-    return float(value)

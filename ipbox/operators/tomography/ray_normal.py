@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ipbox import backend, parallel
 from ipbox.backend import Array
 from ipbox.operators.core.base import Operator
-from ipbox.operators.fourier.nonuniform import NonuniformFFT
-
-if TYPE_CHECKING:
-    from ipbox.operators.tomography.ray import RayTransform
+from ipbox.operators.core.held import HeldArray
+from ipbox.operators.core.norms import golub_kahan
+from ipbox.operators.fourier.nonuniform import toeplitz_kernel
 
 DENSE_SIZE = 512  # pixels: an eigenvalue problem of a tenth of a second
 ROUNDING = 1e-7  # room for that of the FFTs and the kernel
 
 
-def ray_kernel(ray: RayTransform, window: np.ndarray | float = 1.0, eps: float = 1e-9) -> np.ndarray:
+def ray_kernel(ray: Any, window: np.ndarray | float = 1.0) -> np.ndarray:
     """k with (A*A u)_i = Σ_j k(i - j) u_j, on the grid of differences: shape (2 ny, 2 nx), k(0) at [0, 0], float64.
 
     With the whole period of every line kept, A*A is exactly Toeplitz: k(d) = Σ_{θ,k} c_k/N |w_k|² cos(ω_k θ·d), with
     c_0 = 1, c_k = 2 (Parseval for the real FFT of length N).  A detector that covers the image cuts off only the
     band-limited projections' far tails, and cutting cannot raise the norm.  ``window`` multiplies the sum's terms.
     """
-    ny, nx = ray.dims
     strengths = np.broadcast_to(ray.magnitudes() ** 2 * ray.counts() * window, (ray.angles.size, ray.n_freq))
-    points = [p.astype(np.float64) for p in ray.points]
-    k = NonuniformFFT((2 * ny, 2 * nx), points, "float64", eps).adjoint(strengths.ravel().astype(np.complex128)).real
-    k = np.fft.ifftshift(k)
-    k[ny, :] = k[:, nx] = 0.0  # differences of ±n do not occur
-    return k
+    return toeplitz_kernel(tuple(ray.dims), ray.points, strengths, eps=1e-9).real
 
 
-def normal_norm(ray: RayTransform, within: float) -> tuple[float, str]:
+def normal_norm(ray: Any, within: float) -> tuple[float, str]:
     """||A*A|| and its kind: a certified bound where it is at most ``within`` times the norm, else an estimate.
 
     `norm_bound` is within 5 % of ||A|| from about 30 views on.  ||A v||² for a unit vector v is never more than the
     norm, so a bound close to it is known to be good: the vector of the bound's power iteration shows that for most, and
     Golub and Kahan's process for the rest.  Small images have the matrix's own largest eigenvalue.
     """
-    from ipbox.operators.core.norms import golub_kahan
-
     bound, v = norm_bound(ray)
     if bound <= within * backend.sum_squares(ray.apply(v.astype(ray.dtype_in))) / backend.sum_squares(v):
         return bound, "bound"
@@ -52,7 +44,7 @@ def normal_norm(ray: RayTransform, within: float) -> tuple[float, str]:
     return (bound, "bound") if bound <= within * lower else (1.02**2 * lower, "estimate")
 
 
-def norm_bound(ray: RayTransform) -> tuple[float, np.ndarray]:
+def norm_bound(ray: Any) -> tuple[float, np.ndarray]:
     """An upper bound on ||A*A||, and an image near its first eigenvector.
 
     The kernel is split by g(ω) = exp(-ω²/2) into a low-pass part, whose kernel is almost non-negative and has nearly
@@ -107,7 +99,7 @@ class RayNormal(Operator):
     Self-adjoint; it differs from `apply_adjoint` after `apply` by the tails that the detector cuts off.
     """
 
-    def __init__(self, ray: RayTransform) -> None:
+    def __init__(self, ray: Any) -> None:
         if not ray.covers:
             raise ValueError(
                 f"A has a truncated detector ({ray.n_det} pixels of {ray.det_spacing:g}); expected one that covers the "
@@ -119,16 +111,14 @@ class RayNormal(Operator):
         self._doubled = tuple(2 * n for n in ray.dims)
         self._ray = ray
         spectrum = fft.rfft2(ray_kernel(ray)).real  # the kernel is even, so its spectrum is real
-        self._spectra = {False: spectrum.astype(self.dtype_in)}
+        self._spectrum = HeldArray(spectrum.astype(self.dtype_in))
 
     def _apply(self, x: Array, out: Array) -> None:
-        fft, key = backend.fft_module(x), backend.is_device(x)
-        if key not in self._spectra:
-            self._spectra[key] = backend.array_module(x).asarray(self._spectra[False])
+        fft, spectrum = backend.fft_module(x), self._spectrum.like(x)
         ny, nx = self.dims
         for u, v in zip(x, out, strict=True):
             transform = fft.rfft2(u, s=self._doubled)
-            transform *= self._spectra[key]
+            transform *= spectrum
             v[...] = fft.irfft2(transform, s=self._doubled)[:ny, :nx]
 
     _apply_adjoint = _apply

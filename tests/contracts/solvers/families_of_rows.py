@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 import ipbox as ip
-from ipbox.operators.core.subsets import OrderedSubsets
-from ipbox.operators.tomography.ray import check_subset
+from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 from tests.contracts.solvers.registry import DIMS, LAM, Family, Matrix, dense
 
 ROWS = 40  # in subsets of one shape for 4, 8 and 20

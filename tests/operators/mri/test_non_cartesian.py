@@ -224,17 +224,15 @@ def test_other_bad_arguments_are_refused() -> None:
 @pytest.mark.parametrize(
     ("indices", "message"),
     [
-        ([9], "^indices reach from 9 to 9; expected 0 to 8"),
-        ([-1, 2], "^indices reach from -1 to 2"),
+        ([9], "^indices reach from 9 to 9; expected those of 9 spokes"),
         ([], "expected"),
-        (slice(3, 3), "^indices select nothing"),
-        (3, "expected a slice or a vector of integers"),
+        (slice(3, 3), "leaves none of the 9 spokes"),
         ([True] * 9, "expected a slice or a vector of integers"),
         ([0.5], "expected a slice or a vector of integers"),
     ],
 )
 def test_bad_subsets_are_refused(indices, message) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         NonCartesianMRI(DIMS, RADIAL).subset(indices)
 
 

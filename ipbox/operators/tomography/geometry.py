@@ -1,0 +1,111 @@
+"""Where the pixels of an image, the angles and the detector of a scan are."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.checks import check_count, check_dims, check_finite, check_positive
+from ipbox.operators.core.base import Operator, check_real
+from ipbox.operators.core.subsets import OrderedSubsets, check_subset
+
+
+class Projector(OrderedSubsets, Operator):
+    """Line integrals of a 2-D image, data (angles, detector pixels): the base of all geometries.
+
+    A geometry with further parameters keeps them before it calls ``__init__``, and adds them to ``_geometry``.
+    """
+
+    magnification = 1.0  # of the image's centre on the detector
+
+    def __init__(
+        self,
+        dims: tuple[int, int],
+        angles: Any,
+        n_det: int | None = None,
+        det_spacing: float | None = None,
+        det_shift: float = 0.0,
+        pixel_size: float = 1.0,
+        dtype: Any = "float32",
+    ) -> None:
+        name, dims = type(self).__name__, check_dims(dims, "dims")
+        if len(dims) != 2:
+            raise ValueError(f"dims is {dims}; {name} expects (ny, nx)")
+        self.angles = check_angles(angles)
+        self.pixel_size = h = check_positive(pixel_size, "pixel_size")
+        self.reach = 0.5 * h * math.hypot(*dims)  # the image lies within this distance of its centre
+        self._check_reach()
+        self.det_spacing = h * self.magnification
+        if det_spacing is not None:
+            self.det_spacing = check_positive(det_spacing, "det_spacing")
+        self.det_shift = check_finite(det_shift, "det_shift")
+        covering = math.ceil(2 * self._shadow() / self.det_spacing)
+        self.n_det = covering if n_det is None else check_count(n_det, "n_det")
+        super().__init__(dims, (self.angles.size, self.n_det), check_real(dtype, name), name=name)
+
+    def _check_reach(self) -> None:
+        """Refuse an image that the scanner has no room for."""
+
+    def _shadow(self) -> float:
+        """Half the width of the image's shadow on the detector, from any angle."""
+        return self.reach
+
+    def _geometry(self) -> dict[str, Any]:
+        """The arguments that make the same operator, but for ``dims`` and ``angles``."""
+        detector = dict(n_det=self.n_det, det_spacing=self.det_spacing, det_shift=self.det_shift)
+        return dict(pixel_size=self.pixel_size, dtype=self.dtype_in, **detector)
+
+    def positions(self) -> np.ndarray:
+        """Where the detector pixels are on the detector."""
+        return (np.arange(self.n_det) - 0.5 * (self.n_det - 1)) * self.det_spacing + self.det_shift
+
+    def subset(self, indices: Any) -> Projector:
+        """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
+
+        Parameters
+        ----------
+        indices : slice or array of int
+            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for no angles, an index out of range, or indices that are not integers.
+        """
+        return type(self)(tuple(self.dims), self.angles[check_subset(indices, self.angles.size)], **self._geometry())
+
+
+def check_angles(angles: Any) -> np.ndarray:
+    """``angles`` as a float64 vector in radians; degrees are recognised and refused."""
+    a = np.atleast_1d(np.asarray(backend.to_host(angles) if backend.is_array(angles) else angles))
+    if a.ndim != 1 or a.size == 0:
+        raise ValueError(f"angles has shape {a.shape}; expected a non-empty vector of radians")
+    if a.dtype.kind not in "fiu":
+        raise TypeError(f"angles has dtype {a.dtype}; expected real numbers in radians")
+    precision = 1e-9 if a.dtype.kind in "iu" else max(1e-9, 2 * float(np.finfo(a.dtype).eps))
+    a = a.astype(np.float64)
+    if not np.isfinite(a).all():
+        raise ValueError("angles has NaN or infinite entries; expected finite radians")
+    if np.abs(a).max() > 4 * np.pi + 1e-6 and look_like_degrees(a, precision):
+        raise ValueError(f"angles reach {np.abs(a).max():g}, which looks like degrees; expected radians (np.deg2rad)")
+    return a
+
+
+def look_like_degrees(angles: np.ndarray, precision: float = 1e-9) -> bool:
+    """Whether angles beyond two turns are evidently degrees: round numbers, or even steps over 90°, 180°, ... in order.
+
+    Golden angles, spirals and other sequences of many turns are not.  Steps are even where they differ by less than
+    half (an encoder's); a range is then known to within 3 %.
+    """
+    fine = 40 * angles  # eighths and tenths of a degree
+    if np.allclose(fine, np.rint(fine), rtol=0, atol=40 * precision * float(np.abs(angles).max())):
+        return True
+    steps = np.diff(angles)
+    if steps.size < 2 or not (abs(steps / steps.mean() - 1) < 0.5).all():
+        return False
+    within = 2e-6 if np.ptp(steps) < 1e-3 * abs(steps.mean()) else 0.03
+    spans = abs(steps.mean()) * np.array([steps.size, steps.size + 1])  # with and without the end
+    return bool((abs(spans[:, None] / np.array([90.0, 180.0, 360.0, 720.0]) - 1) < within).any())
