@@ -2,7 +2,7 @@
 
 from ipbox.moved import attributes
 from ipbox.operators.core.adapters import MatrixOperator, PyLopsOperator, as_operator
-from ipbox.operators.core.algebra import Adjoint, Composition, Identity, Scaled, Sum, VStack
+from ipbox.operators.core.algebra import Adjoint, Composition, Identity, Normal, Scaled, Sum, VStack
 from ipbox.operators.core.base import Operator
 from ipbox.operators.core.counting import counting
 from ipbox.operators.core.user import FunctionOperator, operator
@@ -45,6 +45,7 @@ __all__ = [
     "NonCartesianMRI",
     "NonCartesianNormal",
     "NonuniformFFT",
+    "Normal",
     "Operator",
     "PET",
     "PyLopsOperator",

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.operators.core.adapters import as_operator
-from ipbox.operators.core.base import ALL_DTYPES, Operator
+from ipbox.operators.core.base import ALL_DTYPES, Operator, count_normal
 
 
 class Identity(Operator):
@@ -28,7 +28,7 @@ class Identity(Operator):
     def _apply(self, x: Array, out: Array) -> None:
         out[...] = x
 
-    _apply_adjoint = _apply
+    _apply_adjoint = _apply_normal = _apply
 
     def _compute_norm(self) -> tuple[float, str]:
         return 1.0, "exact"
@@ -73,6 +73,10 @@ class Scaled(Operator):
         self.op._apply_adjoint(y, out)
         out *= self.c
 
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        self.op._apply_normal(x, out)
+        out *= self.c**2
+
     def _compute_norm(self) -> tuple[float, str]:
         return abs(self.c) * self.op.norm(), self.op.norm_kind
 
@@ -103,6 +107,32 @@ class Composition(Operator):
         a, b = self.a, self.b
         squared = (isinstance(a, Adjoint) and a.op is b) or (isinstance(b, Adjoint) and b.op is a)
         return (b.norm() ** 2, "exact") if squared and b.norm_kind == "exact" else super()._compute_norm()
+
+
+class Normal(Composition):
+    """A*A, as `Operator.N` gives it.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> A = ip.Gradient((3, 4))
+    >>> N = A.N
+    >>> N.H is N, N.norm() == A.norm() ** 2
+    (True, True)
+    """
+
+    def __init__(self, op: Operator) -> None:
+        super().__init__(op.H, op)
+
+    def _apply(self, x: Array, out: Array) -> None:
+        count_normal(self.b, len(x))
+        self.b._apply_normal(x, out)
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        self._apply(y, out)
+
+    def _adjoint(self) -> Operator:
+        return self
 
 
 class Sum(Operator):
@@ -173,3 +203,8 @@ class VStack(Operator):
         out[...] = 0
         for op, part in zip(self.ops, self.split(y), strict=True):
             out += op.apply_adjoint(part)
+
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        out[...] = 0
+        for op in self.ops:
+            out += op.N.apply(x)

@@ -24,7 +24,8 @@ class Operator(pylops.LinearOperator):
     """Linear operator A between N-D arrays; a `pylops.LinearOperator` whose work is done by `apply`.
 
     A subclass gives ``_apply(x, out)`` and ``_apply_adjoint(y, out)`` for C-contiguous arrays with exactly one batch
-    axis, ``x``: (B,) + dims and ``y``: (B,) + dimsd, and, where it knows one, ``_norm()``.
+    axis, ``x``: (B,) + dims and ``y``: (B,) + dimsd, and, where it knows them, ``_compute_norm()`` and a fast
+    ``_apply_normal(x, out)`` of A*A.
 
     Parameters
     ----------
@@ -101,6 +102,12 @@ class Operator(pylops.LinearOperator):
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         raise TypeError(f"{type(self).__name__} defines no _apply_adjoint")
 
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        """out <- A*A x; a subclass that has a faster way than A, then A*, gives it here."""
+        y = backend.array_module(x).empty((len(x), *self.dimsd), dtype=self.dtype_out)
+        self._apply(x, y)
+        self._apply_adjoint(y, out)
+
     def _compute_norm(self) -> tuple[float, str]:
         return 1.02 * golub_kahan(self), "estimate"
 
@@ -113,6 +120,23 @@ class Operator(pylops.LinearOperator):
     def apply_adjoint(self, y: Array, out: Array | None = None) -> Array:
         """A* y for ``y`` of shape batch + dimsd and dtype ``dtype_out``; returns batch + dims (written to ``out``)."""
         return self._call(y, out, forward=False)
+
+    @property
+    def N(self) -> Operator:
+        """The normal operator A*A, self-adjoint: A, then A*, or what A knows to be equal and faster.
+
+        An application counts as one of A and one of A*.
+
+        Examples
+        --------
+        >>> import numpy as np, ipbox as ip
+        >>> A = ip.Gradient((3,), dtype="float64")
+        >>> A.N @ np.array([0.0, 1.0, 0.0])                     # minus the Laplacian
+        array([-1.,  2., -1.])
+        """
+        from ipbox.operators.core.algebra import Normal
+
+        return Normal(self)
 
     def norm(self) -> float:
         """||A||, computed once; `norm_kind` says whether it is exact, an upper bound or an estimate."""

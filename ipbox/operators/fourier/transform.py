@@ -65,6 +65,9 @@ class FourierTransform(Operator):
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         self._transform.adjoint(y, out)
 
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        out[...] = x
+
     def _compute_norm(self) -> tuple[float, str]:
         return 1.0, "exact"
 
@@ -94,6 +97,11 @@ class WeightedFourier:
         inner, outer = phases(self._weights.shape)
         return tuple(HeldArray(a.astype(self._dtype)) for v in (inner, self._weights * outer) for a in (v, v.conj()))
 
+    @functools.cached_property
+    def _squares(self) -> HeldArray:
+        squares = np.fft.ifftshift(self._weights**2)
+        return HeldArray(squares.astype(backend.real_dtype(self._dtype)))
+
     def forward(self, x: Array, out: Array) -> None:
         """out <- W F x."""
         if backend.is_device(x):
@@ -109,6 +117,19 @@ class WeightedFourier:
             weighted("ifftn", V, P, y, out)
         else:
             each_image(self._adjoint, y, out)
+
+    def normal(self, x: Array, out: Array) -> None:
+        """out <- F* W² F x, in which the phases cancel, or its real part where ``out`` is real."""
+        if backend.is_device(x):
+            self._normal(x, out)
+        else:
+            each_image(self._normal, x, out)
+
+    def _normal(self, x: Array, out: Array) -> None:
+        z = backend.fft_module(x).fftn(x, axes=tuple(range(-self._weights.ndim, 0)), norm="ortho")
+        z *= self._squares.like(x)
+        image = in_place("ifftn", z, self._weights.ndim)
+        out[...] = image if out.dtype.kind == "c" else image.real
 
     def _forward(self, u: np.ndarray, y: np.ndarray) -> None:
         if u.dtype.kind == "c":  # in place: there is less to keep in the cache

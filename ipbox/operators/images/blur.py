@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -9,7 +10,11 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import Operator, check_dims
+from ipbox.checks import check_choice, check_dims
+from ipbox.operators.core.base import Operator, check_real
+from ipbox.operators.core.held import HeldArray
+from ipbox.operators.core.norms import golub_kahan
+from ipbox.operators.core.positive import certified, nonnegative_norm
 from ipbox.operators.images import diagonal
 from ipbox.operators.images.convolution import (
     BOUNDARIES,
@@ -85,9 +90,8 @@ class Blur(Operator):
         dims = check_dims(dims, "dims")
         self.boundary = check_boundary(boundary)
         self.kernel = check_kernel(kernel, dims)
-        super().__init__(dims, dims, dtype, name=type(self).__name__)
-        if self.dtype_in.kind == "c":
-            raise TypeError(f"dtype is {self.dtype_in}; {self.name} expects float32 or float64")
+        name = type(self).__name__
+        super().__init__(dims, dims, check_real(dtype, name), name=name)
         if np.abs(self.kernel).max() > np.finfo(self.dtype_in).max:
             raise ValueError(f"kernel has weights beyond the range of {self.dtype_in}; expected smaller ones")
         self.diagonal = self._diagonal()
@@ -126,12 +130,21 @@ class Blur(Operator):
             step.convolve_adjoint(y, out)
             y = out
 
+    @functools.cached_property
+    def _squares(self) -> HeldArray:
+        return HeldArray((np.abs(self.diagonal.values) ** 2).astype(self.dtype_in))
+
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        if self.diagonal is None or (self._direct and not backend.is_device(x)):
+            super()._apply_normal(x, out)
+            return
+        coefficients = self.diagonal.forward(x)
+        coefficients *= self._squares.like(x)
+        out[...] = self.diagonal.inverse(coefficients)
+
     def _compute_norm(self) -> tuple[float, str]:
         if self.diagonal is not None:
             return float(np.abs(self.diagonal.values).max()), "exact"
-        from ipbox.operators.core.norms import golub_kahan
-        from ipbox.operators.core.positive import certified, nonnegative_norm
-
         bound = math.inf
         if self.boundary == "zero":  # a part of the circulant matrix on a grid without wrap-around
             lengths = tuple(n + k - 1 for n, k in zip(self.dims, self.kernel.shape, strict=True))
@@ -212,9 +225,7 @@ class GaussianBlur(Blur):
 
 def check_boundary(boundary: str) -> str:
     """One of the three ways to continue an image."""
-    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
-        raise ValueError(f"boundary is {boundary!r}; expected one of {', '.join(map(repr, BOUNDARIES))}")
-    return boundary
+    return check_choice(boundary, "boundary", BOUNDARIES)
 
 
 def check_kernel(kernel: Array, dims: tuple[int, ...], name: str = "kernel") -> np.ndarray:

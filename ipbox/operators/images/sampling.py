@@ -63,6 +63,10 @@ class Mask(Operator):
 
     _apply_adjoint = _apply
 
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        self._apply(x, out)
+        out *= self._weights.like(x)
+
     def _compute_norm(self) -> tuple[float, str]:
         return float(np.abs(self._weights.host).max()), "exact"
 

@@ -136,6 +136,9 @@ class Wavelet(Operator):
             return getattr(step, direction)(v, True)
         return xp.moveaxis(getattr(step, direction)(xp.moveaxis(v, axis, -2), False), -2, axis)
 
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        out[...] = x
+
     def _compute_norm(self) -> tuple[float, str]:
         return 1.0, "exact"
 

@@ -151,6 +151,12 @@ class CartesianMRI(Operator):
                 sums[0] += s
             u[...] = sums[0] if u.dtype.kind == "c" else sums[0].real
 
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        if self._maps is None:
+            self._one_coil.normal(x, out)
+        else:
+            super()._apply_normal(x, out)
+
     # Threads share the coils.  Each takes a few at a time, which stay in the cache of its core.
 
     def _few(self, count: int) -> list[slice]:

@@ -66,6 +66,9 @@ class CoilSensitivities(Operator):
         products = xp.conj(self._maps.like(y))[None] * y
         xp.sum(products if out.dtype.kind == "c" else products.real, axis=1, out=out)
 
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        backend.array_module(x).multiply(sum_of_squares(self._maps.like(x)), x, out=out)
+
     def _compute_norm(self) -> tuple[float, str]:
         return float(np.sqrt(sum_of_squares(self._maps.host).max())), "exact"
 

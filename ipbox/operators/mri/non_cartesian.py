@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from ipbox.operators.core.subsets import check_subset
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
 from ipbox.operators.fourier.transform import check_complex
 from ipbox.operators.mri.coils import add_coils, check_sensitivities, run_parts
-from ipbox.operators.mri.normal import NonCartesianNormal
+from ipbox.operators.mri.normal import NonCartesianNormal, convolve_coils, toeplitz_spectrum
 from ipbox.operators.mri.trajectory import check_trajectory, radians
 
 # float32: from 1.3e-5 on FINUFFT warns, and gains nothing (its error is 2e-5 on noise, 1e-5 on a head of 256 x 256)
@@ -56,7 +57,7 @@ class NonCartesianMRI(Operator):
     Data shape: (coils,) + trajectory.shape[:-1], such as (coils, spokes, readout).  The scale is that of the unitary
     FFT: a trajectory through all integers -(n_a // 2), ... gives the centred unitary DFT of every coil's image.
 
-    ``A.apply_adjoint`` is the adjoint to rounding, whatever ``eps``.  `normal` gives A*A by its Toeplitz kernel.
+    ``A.apply_adjoint`` is the adjoint to rounding, whatever ``eps``.  `N` is A*A by its Toeplitz kernel.
 
     Raises
     ------
@@ -139,6 +140,13 @@ class NonCartesianMRI(Operator):
         add_coils(lambda b, c: self._nufft.adjoint(lines[b, c]), self._maps, out)
         out *= self._scale
 
+    @functools.cached_property
+    def _spectrum(self) -> HeldArray:
+        return toeplitz_spectrum(self.trajectory, tuple(self.dims), self.dtype_out)
+
+    def _apply_normal(self, x: Array, out: Array) -> None:
+        convolve_coils(x, out, self._spectrum, self._maps, self.dtype_out)
+
     # ------------------------------------------------------------ derived operators
 
     def subset(self, indices: Any) -> NonCartesianMRI:
@@ -184,5 +192,5 @@ class NonCartesianMRI(Operator):
         return self.one_coil().apply_adjoint(b)
 
     def normal(self) -> Operator:
-        """A*A by its Toeplitz kernel: two FFTs of the doubled image for each coil, whatever the trajectory's length."""
+        """A*A by its Toeplitz kernel, as `N`: two FFTs of the doubled image a coil, however long the trajectory is."""
         return NonCartesianNormal(self)

@@ -1,22 +1,21 @@
-"""A*A of MRI along a trajectory as a Toeplitz operator."""
+"""A*A of MRI along a trajectory by its Toeplitz kernel."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import ALL_DTYPES, Operator
+from ipbox.operators.core.algebra import Normal
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.fourier.nonuniform import toeplitz_kernel
 from ipbox.operators.mri.coils import add_coils
 from ipbox.operators.mri.trajectory import radians
 
 
-class NonCartesianNormal(Operator):
+class NonCartesianNormal(Normal):
     r"""A*A of `NonCartesianMRI`: each coil's image is convolved with the point spread function, by two FFTs.
 
     .. math:: A^*A u = \sum_c \overline{S_c}\, \bigl(p * (S_c u)\bigr), \qquad
@@ -40,33 +39,28 @@ class NonCartesianNormal(Operator):
     True
     """
 
-    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
-    def __init__(self, mri: Any) -> None:
-        dims = tuple(mri.dims)
-        super().__init__(dims, dims, mri.dtype_in, name="NonCartesianMRI* NonCartesianMRI")
-        self._maps, self._dtype = mri._maps, mri.dtype_out
-        import scipy.fft as fft
+def toeplitz_spectrum(trajectory: np.ndarray, dims: tuple[int, ...], dtype: np.dtype) -> HeldArray:
+    """p̂, on the frequencies of the doubled image."""
+    import scipy.fft as fft
 
-        points = radians(mri.trajectory, dims)
-        p = toeplitz_kernel(dims, points, np.ones(points[0].size), eps=1e-10) / math.prod(dims)
-        spectrum = fft.fftn(p).real  # p(-d) is the conjugate of p(d)
-        self._spectrum = HeldArray(spectrum.astype(backend.real_dtype(self._dtype)))
+    points = radians(trajectory, dims)
+    p = toeplitz_kernel(dims, points, np.ones(points[0].size), eps=1e-10) / math.prod(dims)
+    return HeldArray(fft.fftn(p).real.astype(backend.real_dtype(dtype)))  # p(-d) is the conjugate of p(d)
 
-    def _apply(self, x: Array, out: Array) -> None:
-        fft, spectrum = backend.fft_module(x), self._spectrum.like(x)
-        maps = None if self._maps is None else self._maps.like(x)
-        dims = tuple(self.dims)
 
-        def convolved(b: int, c: int) -> Array:
-            image = x[b].astype(self._dtype, copy=False) if maps is None else maps[c] * x[b]
-            for a in reversed(range(len(dims))):  # axis by axis: lines of padding are not transformed
-                image = fft.fft(image, n=2 * dims[a], axis=a)
-            image *= spectrum
-            for a, n in enumerate(dims):
-                image = fft.ifft(image, axis=a, overwrite_x=True)[(slice(None),) * a + (slice(n),)]
-            return image
+def convolve_coils(x: Array, out: Array, spectrum: HeldArray, S: HeldArray | None, dtype: np.dtype) -> None:
+    """out <- Σ_c conj(S_c) (p * (S_c x)), computed in ``dtype``; the real part where ``out`` is real."""
+    fft, factors, dims = backend.fft_module(x), spectrum.like(x), x.shape[1:]
+    maps = None if S is None else S.like(x)
 
-        add_coils(convolved, self._maps, out)
+    def convolved(b: int, c: int) -> Array:
+        image = x[b].astype(dtype, copy=False) if maps is None else maps[c] * x[b]
+        for a in reversed(range(len(dims))):  # axis by axis: lines of padding are not transformed
+            image = fft.fft(image, n=2 * dims[a], axis=a)
+        image *= factors
+        for a, n in enumerate(dims):
+            image = fft.ifft(image, axis=a, overwrite_x=True)[(slice(None),) * a + (slice(n),)]
+        return image
 
-    _apply_adjoint = _apply
+    add_coils(convolved, S, out)

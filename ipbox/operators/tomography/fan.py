@@ -79,6 +79,8 @@ class FanBeamTransform(LineTransform):
     (3, 60, 97)
     """
 
+    kept = (*LineTransform.kept, "source_distance", "detector_distance", "magnification")
+
     def __init__(
         self,
         dims: tuple[int, int],
@@ -97,20 +99,13 @@ class FanBeamTransform(LineTransform):
         self.magnification = (R + self.detector_distance) / R
         super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype)
 
-    def _check_reach(self) -> None:
-        if self.source_distance <= self.reach:
+    def _half_shadow(self) -> float:
+        R, reach = self.source_distance, self.reach
+        if R <= reach:
             raise ValueError(
-                f"source_distance is {self.source_distance:g}; expected more than {self.reach:g}, so that the source "
-                f"stays outside the image"
+                f"source_distance is {R:g}; expected more than {reach:g}, so that the source stays outside the image"
             )
-
-    def _shadow(self) -> float:
-        R = self.source_distance
-        return (R + self.detector_distance) * math.tan(math.asin(self.reach / R))
-
-    def _geometry(self) -> dict[str, Any]:
-        distances = {"source_distance": self.source_distance, "detector_distance": self.detector_distance}
-        return super()._geometry() | distances
+        return (R + self.detector_distance) * math.tan(math.asin(reach / R))
 
     def parallel_coordinates(self) -> tuple[np.ndarray, np.ndarray]:
         """(θ, s), each (n_angles, n_det): the parallel-beam angle and offset of every ray."""

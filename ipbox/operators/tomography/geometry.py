@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,12 +14,10 @@ from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 
 
 class Projector(OrderedSubsets, Operator):
-    """Line integrals of a 2-D image, data (angles, detector pixels): the base of all geometries.
-
-    A geometry with further parameters keeps them before it calls ``__init__``, and adds them to ``_geometry``.
-    """
+    """Line integrals of a 2-D image, data (angles, detector pixels): the base of all geometries."""
 
     magnification = 1.0  # of the image's centre on the detector
+    kept: ClassVar[tuple[str, ...]] = ("n_det", "det_spacing", "det_shift", "pixel_size", "reach")  # by subsets
 
     def __init__(
         self,
@@ -34,29 +32,23 @@ class Projector(OrderedSubsets, Operator):
         name, dims = type(self).__name__, check_dims(dims, "dims")
         if len(dims) != 2:
             raise ValueError(f"dims is {dims}; {name} expects (ny, nx)")
-        self.angles = check_angles(angles)
+        angles = check_angles(angles)
         self.pixel_size = h = check_positive(pixel_size, "pixel_size")
         self.reach = 0.5 * h * math.hypot(*dims)  # the image lies within this distance of its centre
-        self._check_reach()
-        self.det_spacing = h * self.magnification
-        if det_spacing is not None:
-            self.det_spacing = check_positive(det_spacing, "det_spacing")
-        self.det_shift = check_finite(det_shift, "det_shift")
-        covering = math.ceil(2 * self._shadow() / self.det_spacing)
-        self.n_det = covering if n_det is None else check_count(n_det, "n_det")
-        super().__init__(dims, (self.angles.size, self.n_det), check_real(dtype, name), name=name)
+        half_shadow = self._half_shadow()
+        ds = h * self.magnification if det_spacing is None else check_positive(det_spacing, "det_spacing")
+        self.det_spacing, self.det_shift = ds, check_finite(det_shift, "det_shift")
+        self.n_det = math.ceil(2 * half_shadow / ds) if n_det is None else check_count(n_det, "n_det")
+        self._place(dims, angles, check_real(dtype, name))
 
-    def _check_reach(self) -> None:
-        """Refuse an image that the scanner has no room for."""
-
-    def _shadow(self) -> float:
+    def _half_shadow(self) -> float:
         """Half the width of the image's shadow on the detector, from any angle."""
         return self.reach
 
-    def _geometry(self) -> dict[str, Any]:
-        """The arguments that make the same operator, but for ``dims`` and ``angles``."""
-        detector = dict(n_det=self.n_det, det_spacing=self.det_spacing, det_shift=self.det_shift)
-        return dict(pixel_size=self.pixel_size, dtype=self.dtype_in, **detector)
+    def _place(self, dims: tuple[int, int], angles: np.ndarray, dtype: np.dtype) -> None:
+        """Set up the operator at some angles, after what is ``kept``."""
+        self.angles = angles
+        super().__init__(dims, (angles.size, self.n_det), dtype, name=type(self).__name__)
 
     def positions(self) -> np.ndarray:
         """Where the detector pixels are on the detector."""
@@ -75,7 +67,10 @@ class Projector(OrderedSubsets, Operator):
         ValueError, TypeError
             for no angles, an index out of range, or indices that are not integers.
         """
-        return type(self)(tuple(self.dims), self.angles[check_subset(indices, self.angles.size)], **self._geometry())
+        part = object.__new__(type(self))
+        part.__dict__.update({name: self.__dict__[name] for name in self.kept})
+        part._place(tuple(self.dims), self.angles[check_subset(indices, self.angles.size)], self.dtype_in)
+        return part
 
 
 def check_angles(angles: Any) -> np.ndarray:

@@ -79,6 +79,8 @@ class RayTransform(Projector):
     True
     """
 
+    kept = (*Projector.kept, "eps")
+
     def __init__(
         self,
         dims: tuple[int, int],
@@ -92,6 +94,9 @@ class RayTransform(Projector):
     ) -> None:
         self.eps = None if eps is None else check_positive(eps, "eps")
         super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype)
+
+    def _place(self, dims: tuple[int, int], angles: np.ndarray, dtype: np.dtype) -> None:
+        super()._place(dims, angles, dtype)
         h, ds, reach = self.pixel_size, self.det_spacing, self.reach
         half = 0.5 * (self.n_det - 1) * ds + abs(self.det_shift)
         self.covers = bool(0.5 * self.n_det * ds - abs(self.det_shift) >= reach - 1e-9 * reach)
@@ -145,15 +150,14 @@ class RayTransform(Projector):
     def normal(self) -> Operator:
         """A*A by its Toeplitz kernel: two FFTs of the doubled image, whatever the number of angles.
 
+        It is A*A of an endless detector, whereas `N` is that of the detector as it is.
+
         Raises
         ------
         ValueError
             for a detector that does not cover the image: then A*A is not Toeplitz.
         """
         return RayNormal(self)
-
-    def _geometry(self) -> dict[str, Any]:
-        return super()._geometry() | {"eps": self.eps}
 
     def _compute_norm(self) -> tuple[float, str]:
         """A certified bound where the detector covers the image and it is tight; else an estimate."""

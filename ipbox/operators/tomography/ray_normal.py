@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend, parallel
 from ipbox.backend import Array
-from ipbox.operators.core.base import Operator
+from ipbox.operators.core.algebra import Normal
+from ipbox.operators.core.base import count_normal
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.norms import golub_kahan
 from ipbox.operators.fourier.nonuniform import toeplitz_kernel
@@ -93,11 +94,14 @@ def dense_norm(kernel: np.ndarray, dims: tuple[int, int]) -> float:
     return float(np.abs(np.linalg.eigvalsh(kernel[y[:, None] - y, x[:, None] - x])).max())
 
 
-class RayNormal(Operator):
+class RayNormal(Normal):
     """A*A of a ray transform whose detector covers the image: a convolution, by two real FFTs of the doubled image.
 
-    Self-adjoint; it differs from `apply_adjoint` after `apply` by the tails that the detector cuts off.
+    Self-adjoint; it differs from `apply_adjoint` after `apply`, and so from `RayTransform.N`, by the tails that the
+    detector cuts off: 2e-3 on noise, 1e-8 on smooth images.
     """
+
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
 
     def __init__(self, ray: Any) -> None:
         if not ray.covers:
@@ -105,15 +109,15 @@ class RayNormal(Operator):
                 f"A has a truncated detector ({ray.n_det} pixels of {ray.det_spacing:g}); expected one that covers the "
                 f"image, since otherwise A*A is not Toeplitz"
             )
-        super().__init__(ray.dims, ray.dims, ray.dtype_in, name="RayTransform* RayTransform")
+        super().__init__(ray)
         import scipy.fft as fft
 
         self._doubled = tuple(2 * n for n in ray.dims)
-        self._ray = ray
         spectrum = fft.rfft2(ray_kernel(ray)).real  # the kernel is even, so its spectrum is real
         self._spectrum = HeldArray(spectrum.astype(self.dtype_in))
 
     def _apply(self, x: Array, out: Array) -> None:
+        count_normal(self.b, len(x))
         fft, spectrum = backend.fft_module(x), self._spectrum.like(x)
         ny, nx = self.dims
         for u, v in zip(x, out, strict=True):
@@ -121,7 +125,5 @@ class RayNormal(Operator):
             transform *= spectrum
             v[...] = fft.irfft2(transform, s=self._doubled)[:ny, :nx]
 
-    _apply_adjoint = _apply
-
     def _compute_norm(self) -> tuple[float, str]:
-        return normal_norm(self._ray, within=1.05)
+        return normal_norm(self.b, within=1.05)

@@ -16,6 +16,7 @@ from ipbox.operators import (
     Gradient,
     Identity,
     MatrixOperator,
+    Normal,
     Operator,
     RayNormal,
     RayTransform,
@@ -89,6 +90,7 @@ CASES = [
     complex_case(Adjoint, lambda M: M.H),
     complex_case(Scaled, lambda M: -0.5 * M),
     complex_case(Composition, lambda M: M.H @ M),
+    complex_case(Normal, lambda M: M.N),
     complex_case(Sum, lambda M: M + 2 * M),
     complex_case(VStack, lambda M: VStack([M, 2 * M])),
     OperatorCase(
@@ -97,6 +99,7 @@ CASES = [
         lambda dtype, xp: VStack([matrix(dtype, xp), matrix(dtype, xp, (4, 15))]),
         "estimate",
     ),
+    OperatorCase("normal of the gradient", Normal, lambda dtype, xp: Gradient(DIMS, dtype).N, "exact"),
     OperatorCase("ray normal", RayNormal, lambda dtype, xp: ray(dtype).normal(), "bound"),
     rays("odd x odd"),
     rays("even x even", dims=(8, 6)),

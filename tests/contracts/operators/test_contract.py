@@ -9,7 +9,7 @@ import numpy as np
 import pylops
 import pytest
 
-from ipbox.operators import Operator
+from ipbox.operators import NonCartesianMRI, Normal, Operator, counting
 from ipbox.operators.tomography.astra import AstraTransform
 from tests.contracts.operators.case import OperatorCase
 from tests.contracts.support import (
@@ -166,6 +166,26 @@ def test_host_and_device_are_not_mixed(A: Operator, xp: ModuleType, rng: np.rand
     x = model(A, rng, xp)
     with pytest.raises(TypeError, match="mixed"):
         A.apply(x, out=np.empty(tuple(A.dimsd), A.dtype_out))
+
+
+# ---------------------------------------------------------------- A*A
+
+
+def test_normal_operator(A: Operator, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
+    x, N = model(A, rng, xp, (2,)), A.N
+    rounding = 32 * A.eps / np.finfo(dtype).eps if isinstance(A, NonCartesianMRI) else 256  # a tolerance of its own
+    assert_close(N.apply(x), A.apply_adjoint(A.apply(x)), factor=rounding)
+    assert_close(N @ x[0], A.H @ (A @ x[0]), factor=rounding)
+    assert N.H is N and N.dtype_in == N.dtype_out == A.dtype_in
+    assert dot_test(N, rng, xp) <= DOT_TEST[dtype.name]
+
+
+def test_normal_operator_counts_as_both(A: Operator, xp: ModuleType, rng: np.random.Generator) -> None:
+    x, N = model(A, rng, xp, (3,)), A.N
+    with counting(A) as count:
+        N.apply(x)
+    outer = 3 * (type(A) is Normal)  # A.N of another Normal counts as an application of one
+    assert (count.forward, count.adjoint) == (3 + outer, 3)
 
 
 # ---------------------------------------------------------------- norm

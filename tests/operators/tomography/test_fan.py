@@ -355,7 +355,7 @@ def test_astra_adapter_for_parallel_beam(astra) -> None:
 def test_astra_adapter_refuses(astra, monkeypatch) -> None:
     with pytest.raises(RuntimeError, match="engine is 'cuda', but ASTRA finds no GPU"):
         AstraTransform(FAN, engine="cuda")
-    with pytest.raises(ValueError, match="engine is 'gpu'; expected 'cpu' or 'cuda'"):
+    with pytest.raises(ValueError, match="engine is 'gpu'; expected one of 'cpu', 'cuda'"):
         AstraTransform(FAN, engine="gpu")
     with pytest.raises(ValueError, match="projector is 'linear'; expected one of line"):
         AstraTransform(FAN, projector="linear")

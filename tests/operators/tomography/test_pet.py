@@ -324,7 +324,7 @@ def test_fbp_refuses(A: Any, b: Any, error: type[Exception], message: str) -> No
         (dict(background=np.full((6, 13), np.inf)), ValueError, "background has NaN or infinite entries"),
         (dict(background=np.ones((6, 13), int)), TypeError, "background has dtype int64"),
         (dict(blur_fwhm=-1.0), ValueError, "blur_fwhm is -1.0; expected zero or a positive width"),
-        (dict(blur_fwhm=None), ValueError, "blur_fwhm is None; expected a finite number"),
+        (dict(blur_fwhm=None), ValueError, "blur_fwhm is None; expected zero or a positive width"),
     ],
 )
 def test_pet_refuses(options: dict, error: type[Exception], message: str) -> None:
