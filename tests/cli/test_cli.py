@@ -260,6 +260,7 @@ def test_demo_ct(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert picture.shape[1] > 3 * picture.shape[0]  # the truth and three images in a row
 
 
+@pytest.mark.filterwarnings("ignore:fbp. the views leave out")
 def test_demo_measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "needle.png"
     words = ["demo", "tomography-measured", "--slice", "1", "--niter", "60", "--quiet", "--out", str(out)]

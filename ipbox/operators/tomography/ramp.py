@@ -13,6 +13,7 @@ from ipbox.operators.core.base import Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.tomography.joseph import JosephTransform
 from ipbox.operators.tomography.ray import RayTransform
+from ipbox.operators.tomography.views import Arcs
 
 __all__ = ["FILTERS", "RampFilter", "angle_weights", "ramp"]
 
@@ -37,15 +38,11 @@ def ramp(n: int, ds: float, filter: str) -> np.ndarray:
 
 
 def angle_weights(angles: np.ndarray) -> np.ndarray:
-    """Δθ of each angle: half the distance to its two neighbours modulo π, capped at twice the median distance."""
-    order = np.argsort(np.mod(angles, np.pi), kind="stable")
-    a = np.mod(angles, np.pi)[order]
-    gaps = np.diff(a, append=a[0] + np.pi)  # to the next one
-    if len(a) > 2:
-        gaps = np.minimum(gaps, 2 * np.median(gaps[gaps > 1e-9]))  # angles may be repeated
-    weights = np.empty_like(a)
-    weights[order] = 0.5 * (gaps + np.roll(gaps, 1))
-    return weights
+    """Δθ of each angle: half the distance to its two neighbours modulo π, which nearly equal angles share.
+
+    A wedge that is not measured is worth twice the median distance.
+    """
+    return Arcs.of(angles, np.pi, rim=2.0).cells
 
 
 class RampFilter(Operator):

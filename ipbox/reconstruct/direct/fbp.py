@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
+from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_flag
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
-from ipbox.operators.tomography.ramp import FILTERS, angle_weights, ramp
+from ipbox.operators.tomography.ramp import FILTERS, ramp
+from ipbox.operators.tomography.views import Scan
 from ipbox.reconstruct.direct.back_projection import back_projection
 from ipbox.reconstruct.direct.fan import fan_back_projection
 from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.direct.projections import cut_off, extended, line_integrals
+
+LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views
 
 
 def fbp(
-    A: RayTransform | JosephTransform | FanBeamTransform | PET, b: Array, filter: str = "ramp"
+    A: RayTransform | JosephTransform | FanBeamTransform | PET,
+    b: Array,
+    filter: str = "ramp",
+    *,
+    extend: bool = True,
+    mask: bool = True,
 ) -> tuple[Array, AnalyticInfo]:
     """Filtered back-projection for parallel and fan beam, and for PET.
 
     u = Σ_θ Δθ (h * b_θ)(x·θ) for parallel beam, where h is the band-limited ramp filter |ω|/2π times a window;
-    u = Σ_β Δβ U⁻² (h * [w cos γ b_β])(a(x)) for fan beam, see `ipbox.reconstruct.direct.fan`.
+    u = Σ_β Δβ U⁻² (h * [w cos γ b_β])(a(x)) for fan beam, where h acts on the detector scaled to the centre, U is the
+    distance from the source relative to the centre's, and w tells how often a line was measured.
 
     Parameters
     ----------
@@ -34,36 +48,52 @@ def fbp(
         blurred by the scanner's resolution.
     filter : str
         ``"ramp"`` (no window), ``"shepp-logan"``, ``"cosine"`` or ``"hann"``.
+    extend : bool
+        Where the detector cuts the object off, let the projections go on as those of a disc do; else by zeros, which
+        gives a bright rim.
+    mask : bool
+        Where the detector cuts the object off, set the image to 0 outside of the field of view, a disc whose pixels
+        are seen from all sides.
 
     Returns
     -------
     x : array
         Image of shape A.dims, in the dtype of ``b``.
     info : AnalyticInfo
+        ``info.parameters["field_of_view"]`` is its radius where the detector cuts the object off: where the mean over
+        the views has, at one of its ends, more than 2 % of its maximum.
+
+    Warns
+    -----
+    RuntimeWarning
+        where the views leave out more than 3 % of the lines through the image (limited angles, or a detector set to
+        one side without a full turn): its values are too low then.
 
     Notes
     -----
-    Each angle is weighted by half the distance to its neighbours modulo π, at most twice the median distance, so
-    that the rim of a missing wedge is not blown up.  The ramp is sampled in space (Kak and Slaney), which keeps the
-    mean; the detector is padded with zeros, so a truncated one gives a bright rim.
+    Each view counts for half the distance to its neighbours: modulo π in parallel beam, 2π in fan beam; several turns,
+    repeated and clustered views share theirs.  Up to three gaps of more than 8° and three times the next smaller one
+    are no distances but wedges that were not measured: their rims are not blown up.  w is one half for each ray on a
+    full circle, Parker's for a short scan, and Wang's where a detector that is set to one side turns all around (half
+    acquisition, half fan); see `ipbox.operators.tomography.views`.
+
+    The ramp is sampled in space (Kak and Slaney), which keeps the mean; the detector is padded with zeros.
     Parallel projections are interpolated between the detector pixels as `ipbox.reconstruct.direct.back_projection`
     says.  The readings are taken as averages over detector pixels; for values on rays, "shepp-logan" suits better than
-    "ramp": its window is the average over a pixel that they lack.
-
-    Data of a `JosephTransform` are back-projected by the `RayTransform` of the same geometry.  In fan beam, h acts on
-    the detector scaled to the centre, U is the distance from the source relative to the centre's, and w tells how
-    often a line was measured: one half each on a full circle, else Parker's weights (short scan).
+    "ramp": its window is the average over a pixel that they lack.  Data of a `JosephTransform` are back-projected by
+    the `RayTransform` of the same geometry.
 
     Raises
     ------
     TypeError, ValueError
-        where A is none of these operators, ``filter`` is unknown, ``b`` does not fit A or is not finite, or PET has
-        readings without counts (n a = 0).
+        where A is none of these operators, ``filter`` is unknown, a flag is none, ``b`` does not fit A or is not
+        finite, or PET has readings without counts (n a = 0).
 
     References
     ----------
     Kak and Slaney, Principles of Computerized Tomographic Imaging, SIAM 2001, chapter 3; Parker, Optimal short scan
-    convolution reconstruction for fanbeam CT, Med. Phys. 9 (1982).
+    convolution reconstruction for fanbeam CT, Med. Phys. 9 (1982); Wang, X-ray micro-CT with a displaced detector
+    array, Med. Phys. 29 (2002).
 
     Examples
     --------
@@ -78,59 +108,96 @@ def fbp(
         raise TypeError(f"A is {type(A).__name__}; fbp expects {expected}")
     if not isinstance(filter, str) or filter not in FILTERS:
         raise ValueError(f"filter is {filter!r}; expected one of {', '.join(FILTERS)}")
+    check_flag(extend, "extend")
+    check_flag(mask, "mask")
     check_fits(A, check_data(b))
     start = time.perf_counter()
     if isinstance(A, PET):
         A, b = A.projector, line_integrals(A, b)
-    x = _fan(A, b, filter) if isinstance(A, FanBeamTransform) else _parallel(A, b, filter)
+    x, told = _from_lines(A, b.reshape((-1, *A.dimsd)), filter, extend, mask)
+    x = x.reshape(b.shape[:-2] + tuple(A.dims))
     if not np.isfinite(backend.norm(x)):
         raise FloatingPointError(f"fbp: the image is not finite; b is beyond the range of {b.dtype}")
-    return x, AnalyticInfo("fbp", time.perf_counter() - start, filter=filter)
+    return x, AnalyticInfo("fbp", time.perf_counter() - start, filter=filter, parameters=told)
 
 
-def _parallel(A: RayTransform | JosephTransform, b: Array, filter: str) -> Array:
+def _from_lines(
+    A: RayTransform | JosephTransform | FanBeamTransform, b: Array, filter: str, extend: bool, mask: bool
+) -> tuple[Array, dict[str, Any]]:
+    """The image from line integrals (a batch of them), and what is told about it."""
     fft, xp = backend.fft_module(b), backend.array_module(b)
-    if isinstance(A, JosephTransform):
-        geometry = (A.n_det, A.det_spacing, A.det_shift, A.pixel_size)
-        A = RayTransform(tuple(A.dims), A.angles, *geometry, dtype=A.dtype_in)
+    scan, half = Scan.of(A), 0.5 * A.pixel_size * min(A.dims)
+    cut = cut_off(b)
+    lo, hi = scan.ends
+    ends = (lo, hi) if scan.one_sided() and cut[abs(lo) > abs(hi)] else (-math.inf, math.inf)
+    around = math.isfinite(ends[0]) and scan.full_turn()  # what one side misses, the other sees half a turn later
+    seen = abs(float(scan.offset(max(-lo, hi) if around else min(-lo, hi))))
+    _warn_of_gaps(scan.left_out(half if math.isinf(ends[0]) else min(half, float(scan.offset(max(-lo, hi)))), ends))
+
+    weights = scan.weights(ends)
+    if any(cut):
+        A, pads = _widened(A, scan)
+        weights = _beyond(weights, pads, ends)
+        b = extended(b, scan, pads, half, cut if extend else (False, False))
+        scan = Scan.of(A)
+    weights = weights * np.cos(scan.gamma(scan.positions))
     n = 2 * fft.next_fast_len(A.n_det, real=True)
-    response = xp.asarray(ramp(n, A.det_spacing, filter), dtype=b.dtype)
-    q = fft.irfft(fft.rfft(b, n=n, axis=-1) * response, n=n, axis=-1)[..., : A.n_det]
-    q *= xp.asarray(angle_weights(A.angles), dtype=b.dtype)[:, None]
-    return back_projection(A, q)
+    spacing = A.det_spacing / A.magnification if isinstance(A, FanBeamTransform) else A.det_spacing
+    lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1)
+    lines *= xp.asarray(ramp(n, spacing, filter), dtype=b.dtype)
+    q = fft.irfft(lines, n=n, axis=-1)[..., : A.n_det]
+    x = fan_back_projection(A, q) if isinstance(A, FanBeamTransform) else back_projection(_as_ray(A), q)
+    if not any(cut):
+        return x, {}
+    if mask and (around or min(-lo, hi) > 0):
+        x *= xp.asarray(_radii(A) <= seen, dtype=x.dtype)
+    return x, {"field_of_view": seen}
 
 
-def _fan(A: FanBeamTransform, b: Array, filter: str) -> Array:
-    n = 2 * backend.fft_module(b).next_fast_len(A.n_det, real=True)
-    response = ramp(n, A.det_spacing / A.magnification, filter)
-    x = fan_back_projection(A, b.reshape((-1,) + tuple(A.dimsd)), response, n)
-    return x.reshape(b.shape[:-2] + tuple(A.dims))
+def _warn_of_gaps(share: float) -> None:
+    if share > LEFT_OUT:
+        warnings.warn(
+            f"fbp: the views leave out {share:.0%} of the lines through the image, whose values are too low "
+            f"and whose edges along them are lost; expected more angles, or a method that fills in, such as ip.tv",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
-def line_integrals(A: PET, b: Array) -> Array:
-    """(b - r)/(n a): counts b corrected for background, attenuation and normalisation, as `fbp` filters them.
+def _as_ray(A: RayTransform | JosephTransform) -> RayTransform:
+    return A if isinstance(A, RayTransform) else RayTransform(*_geometry(A), dtype=A.dtype_in)
 
-    Parameters
-    ----------
-    A : PET
-        With n a > 0 everywhere.
-    b : array
-        Counts of shape A.dimsd, or a batch of them.
 
-    Raises
-    ------
-    ValueError
-        for readings without counts (n a = 0).
+def _geometry(A: RayTransform | JosephTransform | FanBeamTransform) -> tuple:
+    return tuple(A.dims), A.angles, A.n_det, A.det_spacing, A.det_shift, A.pixel_size
 
-    Examples
-    --------
-    >>> import numpy as np, ipbox as ip
-    >>> from ipbox.reconstruct.direct.fbp import line_integrals
-    >>> A = ip.PET(ip.JosephTransform((8, 8), [0.0], dtype="float64"), normalisation=0.5, background=np.ones((1, 12)))
-    >>> line_integrals(A, np.full((1, 12), 3.0))[0, 0].item()
-    4.0
-    """
-    if not (A.factors > 0).all():
-        dead = int((A.factors == 0).sum())
-        raise ValueError(f"A has {dead} readings without counts (n a = 0); fbp expects n a > 0 everywhere")
-    return (b - A.background_like(b)) / A.factors_like(b)
+
+def _widened(A: Any, scan: Scan) -> tuple[Any, tuple[int, int]]:
+    """The geometry with a detector beyond the image and its own ends, and the pixels added before and behind."""
+    corner = float(scan.meeting(0.5 * A.pixel_size * math.hypot(*A.dims)))
+    least = A.n_det // 4
+    pads = tuple(max(least, math.ceil((corner - end) / A.det_spacing)) for end in (-scan.ends[0], scan.ends[1]))
+    dims, angles, n_det, ds, shift, h = _geometry(A)
+    n_det, shift = n_det + sum(pads), shift + 0.5 * (pads[1] - pads[0]) * ds
+    if isinstance(A, FanBeamTransform):
+        distances = {"source_distance": A.source_distance, "detector_distance": A.detector_distance}
+        wide = {"det_shift": shift, "pixel_size": h, "dtype": A.dtype_in}
+        return FanBeamTransform(dims, angles, n_det, ds, **distances, **wide), pads
+    return RayTransform(dims, angles, n_det, ds, shift, h, A.dtype_in), pads
+
+
+def _beyond(weights: np.ndarray, pads: tuple[int, int], ends: tuple[float, float]) -> np.ndarray:
+    """Weights that go on beyond the detector; not where the other side sees the lines."""
+    if weights.shape[1] == 1:
+        return weights
+    wide = np.pad(weights, ((0, 0), pads), mode="edge")
+    if math.isfinite(ends[0]):
+        near = slice(pads[0]) if -ends[0] < ends[1] else slice(wide.shape[1] - pads[1], None)
+        wide[:, near] *= wide[:, near] > 0.5 * weights.max(axis=1, keepdims=True)
+    return wide
+
+
+def _radii(A: Any) -> np.ndarray:
+    """How far the pixels are from the centre."""
+    y, x = ((np.arange(n) - 0.5 * (n - 1)) * A.pixel_size for n in A.dims)
+    return np.hypot(y[:, None], x)

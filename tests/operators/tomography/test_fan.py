@@ -15,8 +15,8 @@ from ipbox import backend
 from ipbox.kernels.fan import front as fan_kernels
 from ipbox.kernels.lines import reference as lines_reference
 from ipbox.operators.tomography.astra import AstraTransform
+from ipbox.operators.tomography.views import Arcs, Scan
 from ipbox.problems.truths.phantoms import Ellipse, ellipses_image, ellipses_line_integrals, ellipses_sinogram
-from ipbox.reconstruct.direct.fan import parker, redundancy_weights
 
 BETA = np.random.default_rng(3).uniform(-6, 6, 17)
 PHANTOM = [
@@ -185,19 +185,24 @@ def test_fbp_refuses_other_operators() -> None:
         ip.fbp(ip.Identity((4, 4)), np.ones((4, 4)))
 
 
-def test_redundancy_weights_sum_to_one_over_a_line() -> None:
-    """w(β, γ) + w(β + π - 2γ, -γ) = 1 where both are measured; Δβ sums to the arc."""
-    gamma, half = np.linspace(-0.4, 0.4, 9), 0.5
-    for g in gamma:
-        for beta in np.linspace(0, 2 * (half + g), 20):
-            w = parker(np.array(beta), np.array(g), half) + parker(np.array(beta + math.pi - 2 * g), np.array(-g), half)
-            assert w == pytest.approx(1.0, abs=1e-12)
-    circle = redundancy_weights(np.arange(50) * 2 * math.pi / 50, gamma)
-    assert circle.shape == (50, 9) and np.allclose(circle.sum(axis=0), math.pi)
-    arc = redundancy_weights(0.7 + np.arange(50) * (math.pi + 1) / 50, gamma)
-    assert np.allclose(arc.sum(axis=0), math.pi, rtol=0.01)  # every line once
-    assert redundancy_weights(np.array([0.3]), gamma).sum() > 0
-    assert np.isfinite(redundancy_weights(np.array([0.3, 0.3, 0.5]), gamma)).all()
+def test_rays_of_one_line_share_it() -> None:
+    """w(β, γ) + w(β + π - 2γ, -γ) = 1 where both are measured; every line counts once, Δβ sums to the arc."""
+    A = transform(32, 400, math.pi + 1.0)
+    scan, gamma = Scan.of(A), Scan.of(A).gamma(A.positions())
+    w = scan.weights((-math.inf, math.inf)) / Arcs.of(A.angles, 2 * math.pi).cells[:, None]
+    first, m = A.angles < 2 * (0.5 + gamma[20]), gamma.size - 1 - 20
+    other = np.interp(A.angles[first] + math.pi - 2 * gamma[20], A.angles, w[:, m])
+    assert first.sum() > 20 and np.abs(w[first, 20] + other - 1).max() < 1e-3
+    parker = (
+        np.sin(0.25 * math.pi * (A.angles[first] + 0.5 * A.angles[1]) / (0.5 * (1 + 0 * A.angles[1]) + gamma[20])) ** 2
+    )
+    assert np.abs(w[first, 20] - parker).max() < 0.01
+    for arc, n in ((2 * math.pi, 50), (math.pi + 1, 50)):
+        scan = Scan.of(transform(16, n, arc))
+        assert np.allclose(scan.weights((-math.inf, math.inf)).sum(axis=0), math.pi, rtol=0.01)
+    for angles in ([0.3], [0.3, 0.3, 0.5]):
+        few = Scan(np.array(angles), np.linspace(-1, 1, 9), 0.25, 3.0, 4.5)
+        assert np.isfinite(few.weights((-math.inf, math.inf))).all() and few.weights((-1.125, 1.125)).sum() > 0
 
 
 # ---------------------------------------------------------------- the problem

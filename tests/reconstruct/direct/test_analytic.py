@@ -45,7 +45,8 @@ def test_every_problem_has_its_method(name: str) -> None:
 
 def test_a_measured_sinogram() -> None:
     A, b, _, _ = ip.problem("tomography-measured")
-    x, info = ip.analytic(A, b)
+    with pytest.warns(RuntimeWarning, match="the views leave out 1.% of the lines"):
+        x, info = ip.analytic(A, b)
     assert (info.method, info.filter) == ("fbp", "hann") and ip.relative_residual(A, x, b) < 0.2
 
 

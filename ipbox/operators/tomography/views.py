@@ -1,0 +1,173 @@
+"""What the views of a scan count for in filtered back-projection: their shares of the turn, and of lines seen twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ipbox.operators.tomography.fan import FanBeamTransform
+from ipbox.operators.tomography.joseph import JosephTransform
+from ipbox.operators.tomography.ray import RayTransform
+
+NEAR = 0.1  # of the views' mean distance: views that near are one, and share what it counts for
+STANDS_OUT = 3.0  # times the next smaller gap, and
+AT_LEAST = np.deg2rad(8)  # a gap is one that the scan leaves out; so may
+WEDGES = 3  # gaps
+
+
+@dataclass(frozen=True)
+class Arcs:
+    """Angles on a circle: what each covers, and what they leave out.
+
+    Attributes
+    ----------
+    cells : array
+        Half the distance of each angle to its two neighbours; angles that are nearly the same share theirs.
+    gaps : array, (n, 2)
+        Start and length of what is not measured: wider than all other distances by far.
+    """
+
+    cells: np.ndarray
+    gaps: np.ndarray
+
+    @staticmethod
+    def of(angles: np.ndarray, period: float, rim: float = 1.0) -> Arcs:
+        """Those of ``angles`` modulo ``period``; a gap is worth ``rim`` usual distances to the views at its rims."""
+        a = np.mod(angles, period)
+        order = np.argsort(a, kind="stable")
+        a = a[order]
+        first = (int(np.diff(a, append=a[0] + period).argmax()) + 1) % a.size  # behind the largest gap
+        order, a = np.roll(order, -first), np.concatenate([a[first:], a[:first] + period])
+        group = _groups(a, NEAR * period / a.size)
+        size = np.bincount(group)
+        centre = np.bincount(group, a) / size
+        width = np.diff(centre, append=centre[0] + period)
+        out = _left_out(width)
+        usual = float(np.median(width[~out])) if not out.all() else float(period)
+        worth = np.where(out, np.minimum(width, rim * usual), width)
+        cells = np.empty(a.size)
+        cells[order] = (0.5 * (worth + np.roll(worth, 1)) / size)[group]
+        gaps = np.stack([centre[out] + 0.5 * usual, width[out] - usual], axis=1)
+        return Arcs(cells, gaps)
+
+    def depth(self, angles: np.ndarray) -> np.ndarray:
+        """How far inside the measured arcs ``angles`` modulo 2π are; 0 where nothing is measured, 1 on a full turn."""
+        depth = np.full(np.shape(angles), np.inf if len(self.gaps) else 1.0)
+        for start, length in self.gaps:
+            behind = np.mod(angles - start, 2 * np.pi)  # the gap's start
+            depth = np.minimum(depth, np.clip(np.minimum(behind - length, 2 * np.pi - behind), 0, None))
+        return depth
+
+
+def _groups(a: np.ndarray, width: float) -> np.ndarray:
+    """The number of the group of each of the increasing ``a``: none is wider than ``width``."""
+    starts = [0]
+    while (end := int(np.searchsorted(a, a[starts[-1]] + width, side="right"))) < a.size:
+        starts.append(end)
+    return np.repeat(np.arange(len(starts)), np.diff(starts, append=a.size))
+
+
+def _left_out(width: np.ndarray) -> np.ndarray:
+    """Which gaps are no distance between neighbours: a few that are much wider than all others."""
+    largest = np.sort(width)[::-1]
+    for few in range(min(WEDGES, largest.size - 1), 0, -1):
+        if largest[few - 1] > max(STANDS_OUT * largest[few], AT_LEAST):
+            return width >= largest[few - 1]
+    return np.zeros(width.size, dtype=bool)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The lines that parallel or fan beams see; (β, a) and (β + π - 2γ, -a) are the same line.
+
+    Attributes
+    ----------
+    angles : array
+    positions : array
+        a of the detector pixels.
+    spacing : float
+    source, length : float
+        From the source to the centre, and to the detector; infinite for parallel beam.
+    """
+
+    angles: np.ndarray
+    positions: np.ndarray
+    spacing: float
+    source: float = np.inf
+    length: float = np.inf
+
+    @staticmethod
+    def of(A: RayTransform | JosephTransform | FanBeamTransform) -> Scan:
+        if isinstance(A, FanBeamTransform):
+            length = A.source_distance + A.detector_distance
+            return Scan(A.angles, A.positions(), A.det_spacing, A.source_distance, length)
+        positions = (np.arange(A.n_det) - 0.5 * (A.n_det - 1)) * A.det_spacing + A.det_shift
+        return Scan(A.angles, positions, A.det_spacing)
+
+    @property
+    def parallel(self) -> bool:
+        return self.source == np.inf
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where the detector ends."""
+        return float(self.positions[0] - 0.5 * self.spacing), float(self.positions[-1] + 0.5 * self.spacing)
+
+    def gamma(self, a: np.ndarray | float) -> np.ndarray:
+        """The fan angle γ of the rays to a."""
+        return np.arctan(np.asarray(a) / self.length)
+
+    def offset(self, a: np.ndarray | float) -> np.ndarray:
+        """How far from the centre the rays to a pass."""
+        return np.asarray(a) * 1.0 if self.parallel else self.source * np.sin(self.gamma(a))
+
+    def meeting(self, offset: np.ndarray | float) -> np.ndarray:
+        """The a of rays that pass the centre at an ``offset``."""
+        s = np.asarray(offset) * 1.0
+        return s if self.parallel else self.length * np.tan(np.arcsin(s / self.source))
+
+    def one_sided(self) -> bool:
+        """Whether the detector reaches farther to one side, by more than a pixel."""
+        return abs(sum(self.ends)) > self.spacing * (1 + 1e-9)
+
+    def weights(self, ends: tuple[float, float]) -> np.ndarray:
+        r"""Δβ times the share of each ray in its line, (n_angles, n_det) or (n_angles, 1).
+
+        ``ends`` are the detector's where it reaches farther to one side and cuts the object off on the other, else
+        infinite.  Parallel beams are all one half turn then: Δβ modulo π.  Otherwise two rays see the same line; with c
+        the depth of a ray in the measured arcs times its distance from the nearer end, the share is
+
+        .. math:: w = \sin^2\Bigl(\frac{π}{2} \frac{c}{c + c'}\Bigr), \qquad w + w' = 1,
+
+        which is Parker's for one arc and a detector that sees all, and Wang's for a full turn and a detector that is
+        set to one side.
+        """
+        if self.parallel and not np.isfinite(ends[0]):
+            return Arcs.of(self.angles, np.pi, rim=2.0).cells[:, None]
+        arcs = Arcs.of(self.angles, 2 * np.pi)
+        own, other = (self._depth(arcs, *ray, ends) for ray in self._both(self.angles[:, None], self.positions))
+        share = np.divide(own, own + other, out=np.zeros_like(own), where=own > 0)
+        return arcs.cells[:, None] * np.sin(0.5 * np.pi * share) ** 2
+
+    def _both(self, beta: np.ndarray, a: np.ndarray) -> tuple[tuple, tuple]:
+        """A ray, and the one that sees the same line from its other end."""
+        return (beta, a), (beta + np.pi - 2 * self.gamma(a), -a)
+
+    @staticmethod
+    def _depth(arcs: Arcs, beta: np.ndarray, a: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+        edge = np.clip(np.minimum(a - ends[0], ends[1] - a), 0, None) if np.isfinite(ends[0]) else np.ones_like(a)
+        return arcs.depth(beta) * edge
+
+    def left_out(self, radius: float, ends: tuple[float, float]) -> float:
+        """The share of the lines through a disc about the centre that no view sees."""
+        if self.parallel and not np.isfinite(ends[0]):
+            return float(Arcs.of(self.angles, np.pi, rim=2.0).gaps[:, 1].sum() / np.pi)
+        arcs, beta = Arcs.of(self.angles, 2 * np.pi), np.arange(720)[:, None] * np.pi / 360
+        a = self.meeting(radius * (np.arange(64) - 31.5) / 32)
+        own, other = (self._depth(arcs, *ray, ends) for ray in self._both(beta, a))
+        return float(((own == 0) & (other == 0)).mean())
+
+    def full_turn(self) -> bool:
+        """Whether the views go all around, modulo 2π."""
+        return not len(Arcs.of(self.angles, 2 * np.pi).gaps)

@@ -1,0 +1,207 @@
+"""Weights of views in filtered back-projection: a disc keeps its value wherever the angles determine it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ipbox as ip
+from ipbox.operators.tomography.ramp import angle_weights
+
+N, TURN = 65, 2 * math.pi
+X = np.arange(N) - (N - 1) / 2
+RADIUS = np.hypot(X, X[:, None])
+FAN = dict(source_distance=160.0, detector_distance=80.0)
+
+
+def disc(radius: float, x: float = 0.0, y: float = 0.0) -> np.ndarray:
+    """A disc, averaged over the pixels so that its edge is no staircase."""
+    return np.clip(radius + 0.5 - np.hypot(X - x, X[:, None] + y), 0, 1).astype("float32")
+
+
+def mean_inside(A: Any, radius: float, x: float = 0.0, y: float = 0.0, inside: float | None = None) -> float:
+    u = disc(radius, x, y)
+    v, _ = ip.fbp(A, A.apply(u))
+    return float(v[np.hypot(X - x, X[:, None] + y) < (radius - 4 if inside is None else inside)].mean())
+
+
+def degrees(*parts: Any) -> np.ndarray:
+    return np.deg2rad(np.concatenate([np.atleast_1d(p) for p in parts]).astype(float))
+
+
+RNG = np.random.default_rng(5)
+HALF_TURNS = {
+    "half a turn": degrees(np.arange(0, 180, 2)),
+    "half a turn with its end": degrees(np.linspace(0, 180, 91)),
+    "a turn": degrees(np.arange(360)),
+    "two turns in single precision": np.deg2rad(np.arange(720, dtype="float32")),
+    "five turns of an encoder": np.deg2rad(np.arange(900) * 2.0 + RNG.normal(0, 0.01, 900)),
+    "each angle one to five times": np.repeat(degrees(np.arange(0, 180, 3)), RNG.integers(1, 6, 60)),
+    "200 degrees": degrees(np.arange(200)),
+    "dense and sparse": degrees(np.arange(0, 90, 0.5), np.arange(90, 180, 4)),
+    "mostly dense": degrees(np.arange(0, 160, 0.25), np.arange(160, 180, 5)),
+    "mostly sparse": degrees(np.arange(0, 10, 0.1), np.arange(10, 180, 5)),
+    "a cluster": degrees(np.linspace(20, 21, 300), np.arange(0, 180, 4)),
+    "six clusters": degrees(*(np.linspace(c - 5, c + 5, 11) for c in range(0, 180, 30))),
+    "views that are missing": degrees(np.delete(np.arange(180), [20, 21, 22, 90, 91, 130])),
+    "in random order": RNG.permutation(degrees(np.arange(0, 180, 2))),
+    "random angles": RNG.uniform(0, TURN, 150),
+    "golden angles": np.arange(89) * math.pi * (3 - 5**0.5),
+    "golden angles in single precision": (np.arange(89) * math.pi * (3 - 5**0.5)).astype("float32"),
+    "every other one from the other side": degrees(np.arange(0, 180, 2)) + math.pi * (np.arange(90) % 2),
+    "steps of equal slope": np.arctan(np.linspace(-20, 20, 200)),
+}
+
+
+@pytest.mark.parametrize("where", [(20.0, 0.0, 0.0), (9.0, 12.0, -8.0)], ids=["middle", "side"])
+@pytest.mark.parametrize("what", HALF_TURNS)
+def test_parallel_beam_keeps_a_disc(what: str, where: tuple[float, float, float]) -> None:
+    A = ip.RayTransform((N, N), HALF_TURNS[what])
+    assert mean_inside(A, *where) == pytest.approx(1, abs=0.02)
+
+
+FULL_TURNS = {
+    name: HALF_TURNS[name]
+    for name in (
+        "a turn",
+        "two turns in single precision",
+        "random angles",
+        "golden angles",
+        "five turns of an encoder",
+    )
+} | {
+    "a turn with its end": degrees(np.linspace(0, 360, 181)),
+    "dense and sparse": degrees(np.arange(0, 180, 0.5), np.arange(180, 360, 4)),
+    "a cluster": degrees(np.linspace(20, 21, 300), np.arange(0, 360, 4)),
+    "a short scan": degrees(np.arange(0, 235, 1)),
+    "a short scan, dense and sparse": degrees(np.arange(0, 100, 0.5), np.arange(100, 240, 3)),
+    "300 degrees": degrees(np.arange(0, 300, 1.5)),
+    "350 degrees": degrees(np.arange(0, 350, 1)),
+    "two short scans": degrees(np.arange(0, 235, 1), np.arange(10, 225, 1)),
+    "views that are missing": degrees(np.delete(np.arange(360), np.r_[20:40, 90:93, 130])),
+    "a turn without two wedges": degrees(np.delete(np.arange(360), np.r_[20:60, 100:130])),
+    "each angle one to five times": np.repeat(degrees(np.arange(0, 360, 3)), RNG.integers(1, 6, 120)),
+    "in random order": RNG.permutation(degrees(np.arange(0, 235, 1))),
+}
+
+
+@pytest.mark.parametrize("where", [(20.0, 0.0, 0.0), (9.0, 12.0, -8.0)], ids=["middle", "side"])
+@pytest.mark.parametrize("what", FULL_TURNS)
+def test_fan_beam_keeps_a_disc(what: str, where: tuple[float, float, float]) -> None:
+    A = ip.FanBeamTransform((N, N), FULL_TURNS[what], **FAN)
+    assert mean_inside(A, *where) == pytest.approx(1, abs=0.02)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    views=st.integers(60, 200), turns=st.integers(1, 4), jitter=st.floats(0, 0.3), single=st.booleans(),
+    start=st.floats(-3, 3), seed=st.integers(0, 999),
+)  # fmt: skip
+def test_any_turns_of_jittered_angles(
+    views: int, turns: int, jitter: float, single: bool, start: float, seed: int
+) -> None:
+    """Several turns, steps that vary, some views measured twice, any order, either precision: parallel and fan beam."""
+    rng = np.random.default_rng(seed)
+    angles = (np.arange(views * turns) + rng.uniform(-jitter, jitter, views * turns)) * TURN / views + start
+    angles = rng.permutation(np.concatenate([angles, rng.choice(angles, views // 4)]))
+    angles = angles.astype("float32") if single else angles
+    for A in (ip.RayTransform((N, N), angles), ip.FanBeamTransform((N, N), angles, **FAN)):
+        assert mean_inside(A, 14.0, 6.0, 4.0) == pytest.approx(1, abs=0.02)
+
+
+# ---------------------------------------------------------------- a detector that is set to one side
+
+
+@pytest.mark.parametrize("overlap, side", [(1, 1), (3, -1), (8, 1), (13, -1), (21, 1)])
+@pytest.mark.parametrize("what", ["a turn", "two turns in single precision", "random angles"])
+@pytest.mark.parametrize("beam", ["parallel", "fan"])
+def test_half_acquisition_keeps_a_disc(overlap: int, what: str, side: int, beam: str) -> None:
+    """The middle is seen twice, the rest once; ``overlap`` pixels in all, down to a single one."""
+    n, angles = 30 + (overlap + 1) // 2, FULL_TURNS[what]
+    if beam == "parallel":
+        A = ip.RayTransform((N, N), angles, n, det_shift=side * (0.5 * n - 0.5 * overlap))
+    else:
+        ds = 1.5
+        A = ip.FanBeamTransform((N, N), angles, n, ds, det_shift=side * ds * (0.5 * n - 0.5 * overlap), **FAN)
+    v, info = ip.fbp(A, A.apply(disc(24.0)))
+    tolerance = 0.03 if what == "random angles" else 0.02
+    assert v[RADIUS < 4].mean() == pytest.approx(1, abs=tolerance)
+    assert v[(RADIUS > 5) & (RADIUS < 20)].mean() == pytest.approx(1, abs=tolerance)
+    assert what == "random angles" or abs(v[RADIUS < 20] - 1).mean() < 0.06
+    assert 28 < info.parameters["field_of_view"] < 32 and not v[RADIUS > info.parameters["field_of_view"]].any()
+
+
+def test_half_acquisition_without_a_full_turn_says_so() -> None:
+    A = ip.RayTransform((N, N), degrees(np.arange(180)), 37, det_shift=12.0)
+    with pytest.warns(RuntimeWarning, match="^fbp: the views leave out .* of the lines"):
+        ip.fbp(A, A.apply(disc(24.0)))
+
+
+# ---------------------------------------------------------------- data that the detector cuts off
+
+
+@pytest.mark.parametrize("beam", ["parallel", "fan"])
+@pytest.mark.parametrize("arc", [180, 235, 360])
+@pytest.mark.parametrize("n_det", [24, 36, 48])
+def test_truncated_projections_go_on(beam: str, arc: int, n_det: int) -> None:
+    """A disc wider than the detector keeps its value in the field of view; beyond, the image is 0."""
+    angles = degrees(np.arange(arc))
+    if beam == "parallel":
+        A = ip.RayTransform((N, N), angles, n_det)
+    elif arc > 180:
+        A = ip.FanBeamTransform((N, N), angles, n_det, 1.5, **FAN)
+    else:
+        return
+    b = A.apply(disc(28.0))
+    v, info = ip.fbp(A, b)
+    seen = info.parameters["field_of_view"]
+    assert 0.45 * n_det < seen <= 0.5 * n_det
+    assert v[RADIUS < seen - 2].mean() == pytest.approx(1, abs=0.02)
+    assert abs(v[RADIUS < seen - 2] - 1).max() < 0.2 and not v[RADIUS > seen].any()
+    plain, _ = ip.fbp(A, b, extend=False, mask=False)
+    assert plain[RADIUS < seen - 2].mean() > 1.1 and plain[RADIUS > seen].any()
+
+
+def test_an_object_inside_of_a_narrow_detector_is_left_as_it_is() -> None:
+    """No end of the detector sees it: nothing is extended, nothing masked."""
+    A = ip.RayTransform((N, N), degrees(np.arange(180)), 45)
+    v, info = ip.fbp(A, A.apply(disc(16.0)))
+    assert info.parameters == {} and v[RADIUS < 12].mean() == pytest.approx(1, abs=0.01)
+
+
+# ---------------------------------------------------------------- what the angles do not determine
+
+
+LIMITED = {
+    "120 degrees": degrees(np.arange(120)),
+    "a missing wedge": degrees(np.arange(-75, 76)),
+    "two missing wedges": degrees(np.delete(np.arange(180), np.r_[20:50, 100:130])),
+    "three clusters": degrees(*(np.linspace(c - 5, c + 5, 20) for c in (0, 60, 120))),
+    "one turn more": degrees(np.arange(120), np.arange(120) + 360.0),
+}
+
+
+@pytest.mark.parametrize("what", LIMITED)
+def test_limited_angles_are_said(what: str) -> None:
+    for A in (ip.RayTransform((N, N), LIMITED[what]), ip.FanBeamTransform((N, N), LIMITED[what], **FAN)):
+        with pytest.warns(RuntimeWarning, match="^fbp: the views leave out .* of the lines"):
+            v, _ = ip.fbp(A, A.apply(disc(20.0)))
+        assert np.isfinite(v).all() and v[RADIUS < 16].mean() < 0.98
+
+
+def test_nearly_equal_angles_share_evenly() -> None:
+    """So that noise is averaged over all of them: three measurements of an angle count a third each."""
+    angles = np.deg2rad(np.repeat(np.arange(0, 180, 2.0), 3) + np.tile([-1e-4, 0, 1e-4], 90))
+    np.testing.assert_allclose(angle_weights(angles), math.pi / 270, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["extend", "mask"])
+def test_flags(name: str) -> None:
+    A = ip.RayTransform((8, 8), degrees(np.arange(0, 180, 10)))
+    with pytest.raises(TypeError, match=f"^{name} is 'no'; expected True or False"):
+        ip.fbp(A, np.ones(A.dimsd, "float32"), **{name: "no"})
