@@ -9,9 +9,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_seed
 from ipbox.operators.core.base import check_dims
 from ipbox.problems.measuring.kspace import calibrated, check_acceleration, radii
-from ipbox.problems.measuring.noise import check_seed
 from ipbox.problems.measuring.poisson_disc import poisson_disc_mask
 
 __all__ = ["fastmri_mask", "mask_from_weights", "poisson_disc_mask", "uniform_mask", "variable_density_mask"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_finite, check_not_negative, check_positive, check_seed
 
 
 def gaussian(b: Array, level: float, seed: int = 0) -> tuple[Array, float]:
@@ -46,8 +46,7 @@ def gaussian(b: Array, level: float, seed: int = 0) -> tuple[Array, float]:
     (5.0, True)
     """
     xp = _check(b, "b", seed)
-    check_level(level, "level")
-    noise_level = float(level) * backend.norm(b)
+    noise_level = check_not_negative(level, "level") * backend.norm(b)
     rng, real = backend.generator(seed, like=b), backend.real_dtype(b.dtype)
     sigma = noise_level / math.sqrt(max(b.size, 1))
     noise = rng.standard_normal(b.shape, dtype=real)
@@ -95,17 +94,16 @@ def poisson_counts(line_integrals: Array, photons: float, seed: int = 0) -> tupl
     p = line_integrals
     xp = _check(p, "line_integrals", seed)
     _check_real(p, "line_integrals")
-    if not (isinstance(photons, numbers.Real) and math.isfinite(photons) and photons > 0):
-        raise ValueError(f"photons is {photons!r}; expected a positive number")
+    photons = check_positive(photons, "photons")
     transmitted = xp.exp(-p.astype("float64"))
-    most = float(photons) * float(transmitted.max()) if p.size else 0.0
+    most = photons * float(transmitted.max()) if p.size else 0.0
     if not most <= 1e18:
         raise ValueError(f"line_integrals and photons give up to {most:g} counts a ray; expected at most 1e18")
     if p.size and not float(transmitted.min()) > 0.0:
         raise ValueError(f"line_integrals reach {float(p.max()):g}; expected values at which some light passes")
-    counts = backend.generator(seed, like=p).poisson(float(photons) * transmitted)
-    noisy = -xp.log(xp.maximum(counts, 1) / float(photons))
-    return noisy.astype(p.dtype), math.sqrt(float((1.0 / transmitted).sum()) / float(photons))
+    counts = backend.generator(seed, like=p).poisson(photons * transmitted)
+    noisy = -xp.log(xp.maximum(counts, 1) / photons)
+    return noisy.astype(p.dtype), math.sqrt(float((1.0 / transmitted).sum()) / photons)
 
 
 def poisson(mean: Array, seed: int = 0) -> tuple[Array, float]:
@@ -189,32 +187,16 @@ def salt_and_pepper(
     """
     xp = _check(b, "b", seed)
     _check_real(b, "b")
-    if not (isinstance(fraction, numbers.Real) and 0 <= fraction <= 1):
-        raise ValueError(f"fraction is {fraction!r}; expected a number in [0, 1]")
-    for name, value in (("low", low), ("high", high)):
-        if value is not None and not (isinstance(value, numbers.Real) and math.isfinite(value)):
-            raise ValueError(f"{name} is {value!r}; expected a finite number")
-    low = (float(b.min()) if b.size else 0.0) if low is None else float(low)
-    high = (float(b.max()) if b.size else 0.0) if high is None else float(high)
+    p = check_between(fraction, "fraction", 0, 1, "[]")
+    low = (float(b.min()) if b.size else 0.0) if low is None else check_finite(low, "low")
+    high = (float(b.max()) if b.size else 0.0) if high is None else check_finite(high, "high")
     if low > high:
         raise ValueError(f"low is {low:g} and high is {high:g}; expected low <= high")
-    rng, p = backend.generator(seed, like=b), float(fraction)
+    rng = backend.generator(seed, like=b)
     draw = rng.random(b.shape, dtype="float64")
     noisy = xp.where(draw < p, xp.where(draw < 0.5 * p, low, high), b).astype(b.dtype)
     squares = (b.astype("float64") - low) ** 2 + (b.astype("float64") - high) ** 2
     return noisy, math.sqrt(0.5 * p * backend.reduce_sum(squares))
-
-
-def check_level(level: float, name: str) -> None:
-    """A finite number, zero or positive."""
-    if not (isinstance(level, numbers.Real) and math.isfinite(level) and level >= 0):
-        raise ValueError(f"{name} is {level!r}; expected zero or a positive number")
-
-
-def check_seed(seed: int) -> None:
-    """A non-negative integer."""
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; expected a non-negative integer")
 
 
 def _check(b: Array, name: str, seed: int) -> Any:

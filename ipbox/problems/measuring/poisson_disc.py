@@ -7,9 +7,9 @@ import numbers
 
 import numpy as np
 
+from ipbox.checks import check_seed
 from ipbox.operators.core.base import check_dims
 from ipbox.problems.measuring.kspace import calibrated, radii
-from ipbox.problems.measuring.noise import check_seed
 
 
 def poisson_disc_mask(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_choice, check_flag, check_integer
 from ipbox.operators import Blur, VaryingBlur
 from ipbox.operators.images.blur import check_boundary
 from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf, uniform_psf
 from ipbox.operators.images.varying_blur import interpolation_weights, node_positions
 from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
+from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths.scenes import scene
 
 KERNELS = ("gaussian", "motion", "out-of-focus", "uniform")
@@ -96,7 +97,8 @@ def blur(
     >>> b.shape, info.extra["kernel"].shape
     ((64, 64), (1, 9))
     """
-    _check_common(noise, seed, inverse_crime, xp)
+    check_common(xp, seed, noise)
+    check_flag(inverse_crime, "inverse_crime")
     check_boundary(boundary)
     k = _kernel(kernel, sigma, length, angle, radius, width)
     margin = tuple(n // 2 for n in k.shape)
@@ -105,7 +107,7 @@ def blur(
     x = wide[view].astype(A.dtype_in)
     clean = A.apply(x) if inverse_crime else Blur(wide.shape, k, "periodic", "float64").apply(wide)[view]
     about["extra"] |= {"kernel": A.kernel, "blur": kernel if isinstance(kernel, str) else "own"}
-    return _finished("blur", A, x, clean, noise, seed, about, xp)
+    return _noisy("blur", A, x, clean, noise, seed, about, xp)
 
 
 def blur_varying(
@@ -159,14 +161,12 @@ def blur_varying(
     >>> b.shape, info.extra["kernels"].shape
     ((64, 64), (9, 9, 9))
     """
-    _check_common(noise, seed, inverse_crime, xp)
+    check_common(xp, seed, noise)
+    check_flag(inverse_crime, "inverse_crime")
     check_boundary(boundary)
-    if kernel not in VARYING:
-        raise ValueError(f"kernel is {kernel!r}; expected one of {', '.join(map(repr, VARYING))}")
-    if not (isinstance(strength, numbers.Real) and math.isfinite(strength) and 0 < strength <= 50):
-        raise ValueError(f"strength is {strength!r}; expected a number of pixels in (0, 50]")
-    if not isinstance(grid, numbers.Integral) or not 2 <= grid <= 32:
-        raise ValueError(f"grid is {grid!r}; expected an integer from 2 to 32")
+    check_choice(kernel, "kernel", VARYING)
+    check_between(strength, "strength", 0, 50, "(]", "a number of pixels")
+    check_integer(grid, "grid", 2, 32)
     reach = math.ceil(strength) + 1
     wide, view, about = scene(image, size, (reach, reach))
     dims = wide[view].shape
@@ -177,18 +177,10 @@ def blur_varying(
     x = wide[view].astype(A.dtype_in)
     clean = A.apply(x) if inverse_crime else _finely_blurred(wide, kernel, strength, grid, dims, reach)[view]
     about["extra"] |= {"kernels": A.kernels, "grid": (grid, grid), "blur": kernel}
-    return _finished("blur-varying", A, x, clean, noise, seed, about, xp)
+    return _noisy("blur-varying", A, x, clean, noise, seed, about, xp)
 
 
 # ---------------------------------------------------------------- the parts
-
-
-def _check_common(noise: float, seed: int, inverse_crime: bool, xp: str) -> None:
-    backend.as_module(xp)
-    noises.check_seed(seed)
-    noises.check_level(noise, "noise")
-    if not isinstance(inverse_crime, bool):
-        raise TypeError(f"inverse_crime is {inverse_crime!r}; expected True or False")
 
 
 def _kernel(kernel: str | Array, sigma: float, length: float, angle: float, radius: float, width: int) -> np.ndarray:
@@ -241,24 +233,9 @@ def _finely_blurred(
     return clean
 
 
-def _finished(
-    name: str,
-    A: Any,
-    x: np.ndarray,
-    clean: np.ndarray,
-    noise: float,
-    seed: int,
-    about: dict[str, Any],
-    xp: str,
+def _noisy(
+    name: str, A: Any, x: np.ndarray, clean: np.ndarray, noise: float, seed: int, about: dict[str, Any], xp: str
 ) -> tuple[Any, Array, Array, ProblemInfo]:
     clean = clean.astype(A.dtype_out)
     b, noise_level = noises.gaussian(clean, noise, seed)
-    info = ProblemInfo(
-        name=name,
-        noise_level=noise_level,
-        model_error=backend.norm(A.apply(x) - clean),
-        peak=float(np.abs(x).max()),
-        seed=seed,
-        **about,
-    )
-    return A, backend.to_device(b, xp), backend.to_device(x, xp), info
+    return pose(A, b, x, noise_level, clean, xp, name=name, seed=seed, **about)

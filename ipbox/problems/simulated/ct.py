@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +10,12 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count, check_integer, is_integer, is_number
 from ipbox.operators import RayTransform
 from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.simulated.joseph import joseph
+from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths import datasets, phantoms
 
 
@@ -92,17 +93,7 @@ def ct(
     >>> b.shape == A.dimsd, info.units
     (True, 'x in 1/mm, lengths in mm')
     """
-    backend.as_module(xp)
-    noises.check_seed(seed)
-    if not isinstance(views, numbers.Integral) or views < 1:
-        raise ValueError(f"views is {views!r}; expected a positive integer")
-    if not (isinstance(arc, numbers.Real) and 0 < arc <= 2 * math.pi):
-        raise ValueError(f"arc is {arc!r}; expected radians in (0, 2π]")
-    if noise is not None and photons is not None:
-        raise ValueError(f"noise is {noise} and photons is {photons}; expected at most one of them")
-    level = 0.01 if noise is None else noise
-    noises.check_level(level, "noise")
-
+    level = check_scan(views, arc, noise, photons, seed, xp)
     truth, fine, h, about = truth_and_finer(image, size, slice, patient)
     angles = np.arange(views) * (arc / views)
     A = RayTransform(truth.shape, angles, n_det=detectors, pixel_size=h, dtype=dtype)
@@ -113,24 +104,45 @@ def ct(
         width = h * truth.shape[1] / fine.shape[1]
         clean = joseph(fine, angles, A.n_det, h, pixel_size=width, rays_per_bin=rays_per_bin)
 
+    return scanned("ct", A, truth, clean, level, photons, h, about, seed, xp)
+
+
+# ---------------------------------------------------------------- the parts, of fan beam too
+
+
+def check_scan(views: int, arc: float, noise: float | None, photons: float | None, seed: int, xp: str) -> float:
+    """The level of Gaussian noise."""
+    level = 0.01 if noise is None else noise
+    check_common(xp, seed, level)
+    check_count(views, "views")
+    if not (is_number(arc) and 0 < arc <= 2 * math.pi):
+        raise ValueError(f"arc is {arc!r}; expected radians in (0, 2π]")
+    if noise is not None and photons is not None:
+        raise ValueError(f"noise is {noise} and photons is {photons}; expected at most one of them")
+    return level
+
+
+def scanned(
+    name: str,
+    A: Any,
+    truth: np.ndarray,
+    clean: np.ndarray,
+    level: float,
+    photons: float | None,
+    h: float,
+    about: dict[str, Any],
+    seed: int,
+    xp: str,
+) -> tuple[Any, Array, Array, ProblemInfo]:
+    """The problem with noise on the ``clean`` line integrals: that of ``photons`` a ray, or Gaussian of a level."""
     x, clean = truth.astype(A.dtype_in), clean.astype(A.dtype_out)
     if photons is None:
         b, noise_level = noises.gaussian(clean, level, seed)
     else:
         b, noise_level = noises.poisson_counts(clean, photons, seed)
     mask = datasets.field_of_view(x.shape) if about.pop("masked") else np.ones(x.shape, dtype=bool)
-    info = ProblemInfo(
-        name="ct",
-        noise_level=noise_level,
-        model_error=backend.norm(A.apply(x) - clean),
-        pixel_size=h,
-        angles=angles,
-        peak=float(x.max()),
-        mask=backend.to_device(mask, xp),
-        seed=seed,
-        **about,
-    )
-    return A, backend.to_device(b, xp), backend.to_device(x, xp), info
+    about |= dict(name=name, pixel_size=h, angles=A.angles, mask=backend.to_device(mask, xp), seed=seed)
+    return pose(A, b, x, noise_level, clean, xp, **about)
 
 
 def truth_and_finer(
@@ -140,8 +152,7 @@ def truth_and_finer(
     if not isinstance(image, str):
         return _own_image(image, size)
     n = 256 if size is None else size
-    if not isinstance(n, numbers.Integral) or n < 1:
-        raise ValueError(f"size is {n!r}; expected a positive integer")
+    check_count(n, "size")
     if image == "shepp-logan":
         about = dict(units="x dimensionless, lengths in half image widths", masked=True, extra={"image": image})
         about |= dict(source="Shepp and Logan 1974, with Toft's contrast", licence="none needed")
@@ -236,8 +247,7 @@ def measured(
     backend.as_module(xp)
     data = datasets.load("tomo_haadf")
     projections = data["projections"]
-    if not isinstance(slice, numbers.Integral) or not 0 <= slice < len(projections):
-        raise ValueError(f"slice is {slice!r}; expected 0 to {len(projections) - 1}")
+    check_integer(slice, "slice", 0, len(projections) - 1)
     indices = _indices(angles, projections.shape[1])
     theta = np.deg2rad(data["angles_deg"].astype(np.float64))[indices]
     h, n = 3.36, projections.shape[2]
@@ -265,7 +275,7 @@ def _indices(angles: int | Sequence[int] | None, count: int) -> np.ndarray:
     """The indices of the projections taken."""
     if angles is None:
         return np.arange(count)
-    if isinstance(angles, numbers.Integral):
+    if is_integer(angles):
         if not 1 <= angles <= count:
             raise ValueError(f"angles is {angles}; expected a step from 1 to {count}, or a list of indices")
         return np.arange(0, count, angles)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count
 from ipbox.operators import FanBeamTransform
 from ipbox.problems import ProblemInfo
-from ipbox.problems.measuring import noise as noises
 from ipbox.problems.simulated import ct
-from ipbox.problems.truths import datasets, phantoms
+from ipbox.problems.truths import phantoms
 
 
 def fan(
@@ -95,18 +93,8 @@ def fan(
     >>> b.shape == A.dimsd, info.units
     (True, 'x in 1/mm, lengths in mm')
     """
-    backend.as_module(xp)
-    noises.check_seed(seed)
-    for name, value in (("views", views), ("rays_per_bin", rays_per_bin)):
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"{name} is {value!r}; expected a positive integer")
-    if not (isinstance(arc, numbers.Real) and 0 < arc <= 2 * math.pi):
-        raise ValueError(f"arc is {arc!r}; expected radians in (0, 2π]")
-    if noise is not None and photons is not None:
-        raise ValueError(f"noise is {noise} and photons is {photons}; expected at most one of them")
-    level = 0.01 if noise is None else noise
-    noises.check_level(level, "noise")
-
+    level = ct.check_scan(views, arc, noise, photons, seed, xp)
+    check_count(rays_per_bin, "rays_per_bin")
     truth, fine, h, about = ct.truth_and_finer(image, size, slice, patient)
     angles, width = np.arange(views) * (arc / views), max(truth.shape) * h
     A = FanBeamTransform(
@@ -118,24 +106,7 @@ def fan(
         pixel_size=h,
         dtype=dtype,
     )
-    x, clean = truth.astype(A.dtype_in), _simulated(A, fine, rays_per_bin).astype(A.dtype_out)
-    if photons is None:
-        b, noise_level = noises.gaussian(clean, level, seed)
-    else:
-        b, noise_level = noises.poisson_counts(clean, photons, seed)
-    mask = datasets.field_of_view(x.shape) if about.pop("masked") else np.ones(x.shape, dtype=bool)
-    info = ProblemInfo(
-        name="fan",
-        noise_level=noise_level,
-        model_error=backend.norm(A.apply(x) - clean),
-        pixel_size=h,
-        angles=angles,
-        peak=float(x.max()),
-        mask=backend.to_device(mask, xp),
-        seed=seed,
-        **about,
-    )
-    return A, backend.to_device(b, xp), backend.to_device(x, xp), info
+    return ct.scanned("fan", A, truth, _simulated(A, fine, rays_per_bin), level, photons, h, about, seed, xp)
 
 
 def _simulated(A: FanBeamTransform, fine: np.ndarray | None, rays_per_bin: int) -> np.ndarray:

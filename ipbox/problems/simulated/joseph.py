@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numba
 import numpy as np
 from numba import prange
 
+from ipbox.checks import check_count, check_finite, check_positive
 from ipbox.kernels.core.compile import OPTIONS, twins
 
 
@@ -77,16 +77,10 @@ def joseph(
     angles = np.asarray(angles, dtype=np.float64)
     if angles.ndim != 1 or angles.size == 0 or not np.isfinite(angles).all():
         raise ValueError(f"angles has shape {angles.shape}; expected a non-empty vector of finite radians")
-    for name, value in (("n_det", n_det), ("rays_per_bin", rays_per_bin)):
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"{name} is {value}; expected a positive integer")
-    for name, value in (("det_spacing", det_spacing), ("pixel_size", pixel_size)):
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} is {value}; expected a positive number")
-    if not math.isfinite(det_shift):
-        raise ValueError(f"det_shift is {det_shift}; expected a finite number")
-
-    n_rays = int(n_det) * int(rays_per_bin)
+    n_rays = check_count(n_det, "n_det") * check_count(rays_per_bin, "rays_per_bin")
+    check_positive(det_spacing, "det_spacing")
+    check_positive(pixel_size, "pixel_size")
+    check_finite(det_shift, "det_shift")
     ds = det_spacing / rays_per_bin / pixel_size  # the kernel works in pixels
     s0 = det_shift / pixel_size - (n_rays - 1) / 2 * ds
     rays = np.zeros((angles.size, n_rays))

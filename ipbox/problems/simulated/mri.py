@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count
 from ipbox.operators import CartesianMRI
 from ipbox.operators.fourier.transform import check_complex
 from ipbox.problems import ProblemInfo
@@ -17,6 +17,7 @@ from ipbox.problems.measuring import kspace_masks
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.measuring.coils import simulate_sensitivities
 from ipbox.problems.measuring.kspace import check_acceleration
+from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths.heads import head_image
 
 MASKS = ("uniform", "variable-density", "variable-density-points", "poisson-disc")
@@ -101,12 +102,9 @@ def mri(
     >>> b.shape, x.dtype, round(info.extra["acceleration"], 2)
     ((4, 64, 64), dtype('complex64'), 4.0)
     """
-    backend.as_module(xp)
-    noises.check_seed(seed)
-    noises.check_level(noise, "noise")
+    check_common(xp, seed, noise)
     dtype = check_complex(dtype)
-    if not isinstance(coils, numbers.Integral) or coils < 1:
-        raise ValueError(f"coils is {coils!r}; expected a positive integer")
+    check_count(coils, "coils")
     truth, about = head_image(image, size, slice, patient, phase, real_image)
     W, calibration = _mask(mask, truth.shape, acceleration, calibration, seed)
     S = None if coils == 1 else simulate_sensitivities(coils, truth.shape, dtype="complex128")
@@ -121,17 +119,8 @@ def mri(
         "calibration": calibration,
         "sensitivities": None if S is None else backend.to_device(S.astype(dtype), xp),
     }
-    info = ProblemInfo(
-        name="mri",
-        noise_level=noise_level,
-        model_error=backend.norm(A.apply(x) - clean),
-        peak=float(np.abs(x).max()),
-        seed=seed,
-        source=about["source"],
-        licence=about["licence"],
-        extra=extra | about["extra"],
-    )
-    return A, backend.to_device(b, xp), backend.to_device(x, xp), info
+    about["extra"] = extra | about["extra"]
+    return pose(A, b, x, noise_level, clean, xp, name="mri", seed=seed, **about)
 
 
 def _mask(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_choice, check_count, check_positive
 from ipbox.operators import NonCartesianMRI
 from ipbox.operators.fourier.transform import check_complex
 from ipbox.operators.mri.density import density_compensation
@@ -17,6 +17,7 @@ from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.measuring.coils import simulate_sensitivities
 from ipbox.problems.measuring.trajectories import radial_trajectory, spiral_trajectory
+from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths.heads import head_image
 
 FULL_INTERLEAVES = 16  # spirals that fill k-space together
@@ -100,16 +101,11 @@ def mri_radial(
     >>> b.shape, x.dtype, info.extra["density"].shape
     ((4, 51, 128), dtype('complex64'), (51, 128))
     """
-    backend.as_module(xp)
-    noises.check_seed(seed)
-    noises.check_level(noise, "noise")
+    check_common(xp, seed, noise)
     dtype = check_complex(dtype)
-    if not (isinstance(undersampling, numbers.Real) and 0 < undersampling < math.inf):
-        raise ValueError(f"undersampling is {undersampling!r}; expected a positive number")
-    if not isinstance(coils, numbers.Integral) or coils < 1:
-        raise ValueError(f"coils is {coils!r}; expected a positive integer")
-    if trajectory not in TRAJECTORIES:
-        raise ValueError(f"trajectory is {trajectory!r}; expected one of {', '.join(TRAJECTORIES)}")
+    check_positive(undersampling, "undersampling")
+    check_count(coils, "coils")
+    check_choice(trajectory, "trajectory", TRAJECTORIES)
     truth, about = head_image(image, size, slice, patient, phase=not real_image, real_image=real_image)
     k = _trajectory(trajectory, truth.shape, float(undersampling), golden_angle, readout)
     S = simulate_sensitivities(coils, truth.shape, dtype="complex128")
@@ -122,17 +118,8 @@ def mri_radial(
         "sensitivities": backend.to_device(S.astype(dtype), xp),
         "density": density_compensation(k, truth.shape),
     }
-    info = ProblemInfo(
-        name="mri-radial",
-        noise_level=noise_level,
-        model_error=backend.norm(A.apply(x) - clean),
-        peak=float(np.abs(x).max()),
-        seed=seed,
-        source=about["source"],
-        licence=about["licence"],
-        extra=extra | about["extra"],
-    )
-    return A, backend.to_device(b, xp), backend.to_device(x, xp), info
+    about["extra"] = extra | about["extra"]
+    return pose(A, b, x, noise_level, clean, xp, name="mri-radial", seed=seed, **about)
 
 
 def _trajectory(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ipbox.checks import check_choice, check_count, check_not_negative
 from ipbox.problems.truths.crops import photograph_crops
-from ipbox.solvers.core.stop_rule import not_negative
-from ipbox.solvers.gradient.descent import check_count
 
 __all__ = ["interval_pairs", "photograph_pairs"]
 
@@ -55,7 +54,7 @@ def interval_pairs(n: int = 10, size: int = 256, noise: float = 0.1, seed: int =
     for u in truths:
         centre, radius = rng.uniform(-1, 1), rng.uniform(-0.5, -1)
         u[:] = (t - centre) ** 2 < radius**2
-    noise = not_negative(noise, "noise")
+    noise = check_not_negative(noise, "noise")
     return truths, np.stack([u + noise * rng.randn(size) for u in truths])
 
 
@@ -90,8 +89,7 @@ def photograph_pairs(
     >>> b.shape, round(float((b - u).std()), 2)
     ((2, 64, 64), 0.1)
     """
-    if dtype not in ("float64", "float32"):
-        raise ValueError(f"dtype is {dtype!r}; expected 'float64' or 'float32'")
+    check_choice(dtype, "dtype", ("float64", "float32"))
     truths = photograph_crops(n, size, split)
-    data = truths + not_negative(noise, "noise") * np.random.default_rng(seed).standard_normal(truths.shape)
+    data = truths + check_not_negative(noise, "noise") * np.random.default_rng(seed).standard_normal(truths.shape)
     return truths.astype(dtype), data.astype(dtype)

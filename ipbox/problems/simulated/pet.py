@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count, check_not_negative, is_number
 from ipbox.operators import PET, JosephTransform
 from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.simulated.joseph import joseph
+from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths import datasets
 from ipbox.problems.truths.brains import brain_phantom
 
@@ -88,18 +89,16 @@ def pet(
     >>> bool(abs(b.sum() - 1e5) < 1500), float(x.max()) <= 4
     (True, True)
     """
-    backend.as_module(xp)
-    noises.check_seed(seed)
-    if not isinstance(views, numbers.Integral) or views < 1:
-        raise ValueError(f"views is {views!r}; expected a positive integer")
-    if not (isinstance(counts, numbers.Real) and 0 < counts <= 1e18):
+    check_common(xp, seed)
+    check_count(views, "views")
+    if not (is_number(counts) and 0 < counts <= 1e18):
         raise ValueError(f"counts is {counts!r}; expected a positive number up to 1e18")
     for name, share in (("randoms", randoms), ("scatter", scatter)):
-        if not (isinstance(share, numbers.Real) and 0 <= share < 1):
+        if not (is_number(share) and 0 <= share < 1):
             raise ValueError(f"{name} is {share!r}; expected a share of the counts in [0, 1)")
     if randoms + scatter >= 1:
         raise ValueError(f"randoms is {randoms} and scatter is {scatter}; expected shares that leave some counts")
-    noises.check_level(blur_fwhm, "blur_fwhm")
+    check_not_negative(blur_fwhm, "blur_fwhm")
 
     truth = brain_phantom(slice, size)
     h, angles = truth.pixel_size, np.arange(views) * (math.pi / views)
@@ -113,14 +112,18 @@ def pet(
     b, noise_level = noises.poisson(expected, seed)
     x = truth.activity.astype(A.dtype_in)
     about = datasets.DATASETS["mni"]
-    info = ProblemInfo(
+    return pose(
+        A,
+        b,
+        x,
+        noise_level,
+        None,
+        xp,
         name="pet",
-        noise_level=noise_level,
         model_error=backend.norm(A.mean(x) - expected),
         pixel_size=h,
         units="x in the activity of white matter, lengths in mm",
         angles=angles,
-        peak=float(x.max()),
         mask=backend.to_device((truth.attenuation > 0) | (truth.activity > 0), xp),
         source=about.source,
         licence=about.licence,
@@ -133,7 +136,6 @@ def pet(
             "t1": backend.to_device(truth.t1.astype(A.dtype_in), xp),
         },
     )
-    return A, backend.to_device(b, xp), backend.to_device(x, xp), info
 
 
 def _unscattered(index: int, size: int, P: JosephTransform, blur_fwhm: float) -> np.ndarray:

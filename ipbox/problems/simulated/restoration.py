@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_count, check_not_negative, check_positive
 from ipbox.operators import Downsampling, GaussianBlur, GaussianMeasurements, Identity, Mask, Operator
 from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.measuring.masks import inpainting_mask
+from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths import datasets
 from ipbox.problems.truths.brains import brain_slice
 from ipbox.problems.truths.scenes import scene
@@ -89,7 +89,7 @@ def denoise(
     else:
         b, noise_level = _photon_noise(x, photons, seed)
     about["extra"]["noise"] = kind
-    return _finished("denoise", Identity(x.shape, dtype), b, x, noise_level, seed, about, xp)
+    return pose(Identity(x.shape, dtype), b, x, noise_level, None, xp, name="denoise", seed=seed, **about)
 
 
 def inpaint(
@@ -137,15 +137,14 @@ def inpaint(
     >>> float((b == 0).mean())
     0.75
     """
-    noises.check_level(noise, "noise")
-    noises.check_seed(seed)
+    check_common(xp, seed, noise)
     x, about = _truth(image, size, slice, patient, dtype, xp)
     known = inpainting_mask(mask, x.shape, missing, seed) if isinstance(mask, str) else _own_mask(mask, x, missing)
     A = Mask(known, dtype)
     b = np.zeros_like(x)
     b[known], noise_level = noises.gaussian(x[known], noise, seed)
     about["extra"] |= {"mask": known}
-    return _finished("inpaint", A, b, x, noise_level, seed, about, xp)
+    return pose(A, b, x, noise_level, None, xp, name="inpaint", seed=seed, **about)
 
 
 def super_resolution(
@@ -195,16 +194,15 @@ def super_resolution(
     >>> b.shape
     (16, 16)
     """
-    noises.check_level(blur, "blur")
-    if not isinstance(factor, numbers.Integral):
-        raise ValueError(f"factor is {factor!r}; expected a positive integer")
+    check_not_negative(blur, "blur")
+    check_count(factor, "factor")
     x, about = _truth(image, size, slice, patient, dtype, xp)
     A: Operator = Downsampling(x.shape, factor, average=blur == 0, dtype=dtype)
     if blur > 0:
         A = A @ GaussianBlur(x.shape, blur, "reflective", dtype=dtype)
     b, noise_level = noises.gaussian(A.apply(x), noise, seed)
     about["extra"] |= {"factor": int(factor), "blur": float(blur)}
-    return _finished("super-resolution", A, b, x, noise_level, seed, about, xp)
+    return pose(A, b, x, noise_level, None, xp, name="super-resolution", seed=seed, **about)
 
 
 def compressed_sensing(
@@ -248,12 +246,11 @@ def compressed_sensing(
     >>> b.shape
     (256,)
     """
-    if not (isinstance(ratio, numbers.Real) and 0 < ratio <= 1):
-        raise ValueError(f"ratio is {ratio!r}; expected a number in (0, 1]")
+    check_between(ratio, "ratio", 0, 1, "(]")
     x, about = _truth(image, 64 if size is None and isinstance(image, str) else size, slice, patient, dtype, xp)
     A = GaussianMeasurements(x.shape, max(1, round(ratio * x.size)), seed, dtype)
     b, noise_level = noises.gaussian(A.apply(x), noise, seed)
-    return _finished("compressed-sensing", A, b, x, noise_level, seed, about, xp)
+    return pose(A, b, x, noise_level, None, xp, name="compressed-sensing", seed=seed, **about)
 
 
 # ---------------------------------------------------------------- the parts
@@ -283,8 +280,7 @@ def _truth(
 
 def _photon_noise(x: np.ndarray, photons: float, seed: int) -> tuple[np.ndarray, float]:
     """Poisson counts with ``photons`` expected in the brightest pixel, scaled back to the image's units."""
-    if not (isinstance(photons, numbers.Real) and math.isfinite(photons) and photons > 0):
-        raise ValueError(f"photons is {photons!r}; expected a positive number")
+    check_positive(photons, "photons")
     if not (x.min() >= 0 and x.max() > 0):
         raise ValueError(f"image has values from {x.min():g} to {x.max():g}; photon counts expect no negative ones")
     scale = float(photons) / float(x.max())
@@ -300,12 +296,3 @@ def _own_mask(mask: Array, x: np.ndarray, missing: float | None) -> np.ndarray:
     if missing is not None:
         raise ValueError(f"missing is {missing}; expected none with a mask of your own")
     return np.array(backend.to_host(mask))
-
-
-def _finished(
-    name: str, A: Operator, b: Array, x: Array, noise_level: float, seed: int, about: dict[str, Any], xp: str
-) -> tuple[Any, Array, Array, ProblemInfo]:
-    info = ProblemInfo(
-        name=name, noise_level=noise_level, model_error=0.0, peak=float(np.abs(x).max()), seed=seed, **about
-    )
-    return A, backend.to_device(b, xp), backend.to_device(x, xp), info

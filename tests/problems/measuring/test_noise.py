@@ -149,7 +149,7 @@ def test_salt_and_pepper_takes_the_range_of_the_data() -> None:
     [
         (lambda b: gaussian(b, -0.1), ValueError, "level is -0.1; expected zero or a positive number"),
         (lambda b: gaussian(b, math.nan), ValueError, "level is nan"),
-        (lambda b: gaussian(b, 0.1, seed=-1), ValueError, "seed is -1; expected a non-negative integer"),
+        (lambda b: gaussian(b, 0.1, seed=-1), ValueError, "seed is -1; expected an integer from 0"),
         (lambda b: gaussian(b, 0.1, seed=0.5), ValueError, "seed is 0.5"),
         (lambda b: gaussian([1.0], 0.1), TypeError, "expected a NumPy or CuPy array, got list"),
         (lambda b: gaussian(b.astype(int), 0.1), TypeError, "dtype is int64"),

@@ -122,7 +122,7 @@ def test_where_the_arrays_live(xp: ModuleType, dtype: np.dtype) -> None:
         (dict(noise=-0.1), ValueError, "noise is -0.1; expected zero or a positive number"),
         (dict(noise=0.1, photons=1e5), ValueError, "noise is 0.1 and photons is 100000.0; expected at most one"),
         (dict(photons=-1), ValueError, "photons is -1; expected a positive number"),
-        (dict(seed=-1), ValueError, "seed is -1; expected a non-negative integer"),
+        (dict(seed=-1), ValueError, "seed is -1; expected an integer from 0"),
         (dict(arc=180), ValueError, "arc is 180; expected radians"),
         (dict(detectors=0), ValueError, "n_det is"),
         (dict(rays_per_bin=0), ValueError, "rays_per_bin is 0"),
@@ -192,7 +192,7 @@ def test_subsets_of_the_angles() -> None:
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        (dict(slice=11), ValueError, "slice is 11; expected 0 to 10"),
+        (dict(slice=11), ValueError, "slice is 11; expected an integer from 0 to 10"),
         (dict(angles=0), ValueError, "angles is 0; expected a step from 1 to 77, or a list of indices"),
         (dict(angles=[]), ValueError, r"angles is \[\]; expected a step, or a list of indices from 0 to 76"),
         (dict(angles=[0.5]), ValueError, r"angles is \[0.5\]; expected"),

@@ -111,7 +111,7 @@ def test_mlem_approaches_the_truth() -> None:
         (dict(scatter=1.0), ValueError, "scatter is 1.0; expected a share of the counts"),
         (dict(randoms=0.5, scatter=0.5), ValueError, "randoms is 0.5 and scatter is 0.5; expected shares that leave"),
         (dict(blur_fwhm=-1.0), ValueError, "blur_fwhm is -1.0; expected zero or a positive number"),
-        (dict(seed=-1), ValueError, "seed is -1; expected a non-negative integer"),
+        (dict(seed=-1), ValueError, "seed is -1; expected an integer from 0"),
         (dict(detectors=0), ValueError, "n_det is 0; expected a positive integer"),
         (dict(dtype="float16"), TypeError, "dtype is float16; expected"),
         (dict(dtype="complex64"), TypeError, "dtype is complex64; JosephTransform expects float32 or float64"),

@@ -1,0 +1,29 @@
+"""What every simulated problem begins and ends with: the checks of common options, and (A, b, x, info)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.checks import check_not_negative, check_seed
+from ipbox.problems import ProblemInfo
+
+
+def check_common(xp: str, seed: int, noise: float = 0.0) -> None:
+    """The library, the seed of the noise and its level relative to the data."""
+    backend.as_module(xp)
+    check_seed(seed)
+    check_not_negative(noise, "noise")
+
+
+def pose(
+    A: Any, b: Array, x: np.ndarray, noise_level: float, clean: np.ndarray | None, xp: str, **about: Any
+) -> tuple[Any, Array, Array, ProblemInfo]:
+    """The problem in the library ``xp``; ``clean`` are the data before noise, None where they are A x itself."""
+    error = 0.0 if clean is None else backend.norm(A.apply(x) - clean)
+    peak = float(np.abs(x).max())
+    info = ProblemInfo(**{"noise_level": noise_level, "model_error": error, "peak": peak} | about)
+    return A, backend.to_device(b, xp), backend.to_device(x, xp), info
