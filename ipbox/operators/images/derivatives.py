@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import numbers
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import kernels
 from ipbox.backend import Array
+from ipbox.checks import check_dims, check_integer
 from ipbox.kernels.differences import front as fused
-from ipbox.operators.core.base import ALL_DTYPES, Operator, check_dims
+from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.images.differences import (
     check_scheme,
     check_spacing,
@@ -23,7 +26,40 @@ from ipbox.operators.images.differences import (
 DENSE_SIZE = 64  # entries of a vector field for which the norm comes from the dense matrix
 
 
-class FiniteDifference(Operator):
+Kernels = tuple[Callable[[Array, Array], None], Callable[[Array, Array], None]]
+
+
+class Differences(Operator):
+    """Sums of differences of an image's components: the base of the derivatives.
+
+    ``_terms`` are (source, axis, weight, target): the differences of x[:, source] along an axis of the image go to
+    out[:, target], by ``scheme`` and ``boundary``.
+    """
+
+    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
+
+    def _kernels(self) -> Kernels | None:
+        """Fused kernels of A and A*, where there are some."""
+        return None
+
+    def _apply(self, x: Array, out: Array) -> None:
+        if kernels := self._kernels():
+            kernels[0](x, out)
+            return
+        out[...] = 0
+        for source, axis, w, target in self._terms:
+            difference(x[:, *source], out[:, *target], 1 + axis, self.scheme, self.boundary, w)
+
+    def _apply_adjoint(self, y: Array, out: Array) -> None:
+        if kernels := self._kernels():
+            kernels[1](y, out)
+            return
+        out[...] = 0
+        for source, axis, w, target in self._terms:
+            difference_adjoint(y[:, *target], out[:, *source], 1 + axis, self.scheme, self.boundary, w)
+
+
+class FiniteDifference(Differences):
     r"""Finite differences along one axis.
 
     With width h, forward: :math:`(u_{i+1} - u_i)/h`; backward: :math:`(u_i - u_{i-1})/h`; central:
@@ -61,8 +97,6 @@ class FiniteDifference(Operator):
     array([1., 4., 8., 5.])
     """
 
-    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
-
     def __init__(
         self,
         dims: tuple[int, ...],
@@ -73,26 +107,17 @@ class FiniteDifference(Operator):
         boundary: str = "neumann",
     ) -> None:
         dims = check_dims(dims, "dims")
-        if not isinstance(axis, numbers.Integral) or not -len(dims) <= axis < len(dims):
-            raise ValueError(f"axis is {axis!r}; expected an integer from {-len(dims)} to {len(dims) - 1}")
-        self.axis = int(axis) % len(dims)
+        self.axis = check_integer(axis, "axis", -len(dims), len(dims) - 1) % len(dims)
         self.spacing = check_spacing(spacing, 1)[0]
         self.scheme, self.boundary = check_scheme(scheme, boundary)
         super().__init__(dims, dims, dtype, name=f"∂{self.axis}")
-
-    def _apply(self, x: Array, out: Array) -> None:
-        out[...] = 0
-        difference(x, out, 1 + self.axis, self.scheme, self.boundary, 1 / self.spacing)
-
-    def _apply_adjoint(self, y: Array, out: Array) -> None:
-        out[...] = 0
-        difference_adjoint(y, out, 1 + self.axis, self.scheme, self.boundary, 1 / self.spacing)
+        self._terms = [((), self.axis, 1 / self.spacing, ())]
 
     def _compute_norm(self) -> tuple[float, str]:
         return difference_norm(self.dims[self.axis], self.scheme, self.boundary) / self.spacing, "exact"
 
 
-class Gradient(Operator):
+class Gradient(Differences):
     """Gradient ∇ by finite differences, the same along every axis.
 
     By default forward differences with Neumann boundary, in pixel units: (∇u)_a[i] = u[i + e_a] - u[i], and 0 at the
@@ -129,8 +154,6 @@ class Gradient(Operator):
            [1., 2., 0.]])
     """
 
-    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
-
     def __init__(
         self,
         dims: tuple[int, ...],
@@ -143,34 +166,20 @@ class Gradient(Operator):
         self.spacing = check_spacing(spacing, len(dims))
         self.scheme, self.boundary = check_scheme(scheme, boundary)
         super().__init__(dims, (len(dims),) + dims, dtype, name="∇")
-        self._fused = (scheme, boundary) == ("forward", "neumann") and len(dims) <= 3
-        self._pixels = self.dtype_in.kind == "f" and len(dims) > 1 and set(self.spacing) == {1.0}
+        self._terms = [((), a, 1 / h, (a,)) for a, h in enumerate(self.spacing)]
 
-    def _apply(self, x: Array, out: Array) -> None:
-        if self._fused and self._pixels:
-            kernels.gradient(x, out, ndim=len(self.dims))
-        elif self._fused:
-            fused.spaced_gradient(x, out, self.spacing)
-        else:
-            out[...] = 0
-            for a, h in enumerate(self.spacing):
-                difference(x, out[:, a], 1 + a, self.scheme, self.boundary, 1 / h)
-
-    def _apply_adjoint(self, y: Array, out: Array) -> None:
-        if self._fused and self._pixels:
-            kernels.gradient_adjoint(y, out, ndim=len(self.dims))
-        elif self._fused:
-            fused.spaced_gradient_adjoint(y, out, self.spacing)
-        else:
-            out[...] = 0
-            for a, h in enumerate(self.spacing):
-                difference_adjoint(y[:, a], out, 1 + a, self.scheme, self.boundary, 1 / h)
+    def _kernels(self) -> Kernels | None:
+        if (self.scheme, self.boundary) != ("forward", "neumann") or len(self.dims) > 3:
+            return None
+        if self.dtype_in.kind == "f" and len(self.dims) > 1 and set(self.spacing) == {1.0}:
+            return tuple(partial(f, ndim=len(self.dims)) for f in (kernels.gradient, kernels.gradient_adjoint))
+        return tuple(partial(f, spacing=self.spacing) for f in (fused.spaced_gradient, fused.spaced_gradient_adjoint))
 
     def _compute_norm(self) -> tuple[float, str]:
         return gradient_norm(tuple(self.dims), self.spacing, self.scheme, self.boundary), "exact"
 
 
-class SymmetrisedGradient(Operator):
+class SymmetrisedGradient(Differences):
     r"""Symmetrised gradient of a vector field, :math:`E v = \frac12 (\nabla v + \nabla v^T)`.
 
     (E v)_ab = ½(∂_a v_b + ∂_b v_a).  By default backward differences with Neumann boundary:
@@ -219,8 +228,6 @@ class SymmetrisedGradient(Operator):
     array([2., 0., 0.])
     """
 
-    dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
-
     def __init__(
         self,
         dims: tuple[int, ...],
@@ -236,29 +243,16 @@ class SymmetrisedGradient(Operator):
         self.spacing = check_spacing(spacing, nd)
         self.scheme, self.boundary = check_scheme(scheme, boundary)
         super().__init__(dims, (nd * (nd + 1) // 2,) + dims[1:], dtype, name="E")
-        self._fused = (scheme, boundary) == ("backward", "neumann") and nd <= 3
-        # component, differentiated along, weight, goes to; (E v)_ab holds ∂_a v_b and ∂_b v_a
-        pairs = [(a, b) for a in range(nd) for b in range(a + 1, nd)]
-        self._terms = [(a, a, 1 / h, a) for a, h in enumerate(self.spacing)]
-        for i, (a, b) in enumerate(pairs):
-            for component, axis in ((a, b), (b, a)):
-                self._terms.append((component, axis, math.sqrt(0.5) / self.spacing[axis], nd + i))
+        self._terms = [((a,), a, 1 / h, (a,)) for a, h in enumerate(self.spacing)]
+        for i, pair in enumerate(itertools.combinations(range(nd), 2)):  # (E v)_ab holds ∂_a v_b and ∂_b v_a
+            for component, axis in (pair, pair[::-1]):
+                self._terms.append(((component,), axis, math.sqrt(0.5) / self.spacing[axis], (nd + i,)))
 
-    def _apply(self, x: Array, out: Array) -> None:
-        if self._fused:
-            fused.symmetrised_gradient(x, out, self.spacing)
-            return
-        out[...] = 0
-        for component, axis, w, i in self._terms:
-            difference(x[:, component], out[:, i], 1 + axis, self.scheme, self.boundary, w)
-
-    def _apply_adjoint(self, y: Array, out: Array) -> None:
-        if self._fused:
-            fused.symmetrised_gradient_adjoint(y, out, self.spacing)
-            return
-        out[...] = 0
-        for component, axis, w, i in self._terms:
-            difference_adjoint(y[:, i], out[:, component], 1 + axis, self.scheme, self.boundary, w)
+    def _kernels(self) -> Kernels | None:
+        if (self.scheme, self.boundary) != ("backward", "neumann") or len(self.dims) > 4:
+            return None
+        both = fused.symmetrised_gradient, fused.symmetrised_gradient_adjoint
+        return tuple(partial(f, spacing=self.spacing) for f in both)
 
     def _compute_norm(self) -> tuple[float, str]:
         bound = gradient_norm(tuple(self.dims[1:]), self.spacing, self.scheme, self.boundary)
