@@ -18,6 +18,36 @@ class SparseMatrix(Protocol):
     nnz: int
 
 
+def host_array(
+    x: Any, name: str, array: str, kinds: str = "fiu", numbers: str = "real numbers", dtype: Any = np.float64
+) -> np.ndarray:
+    """A read-only copy of an argument on the host, in ``dtype`` (None: its own), after checks.
+
+    Raises
+    ------
+    TypeError
+        for what is no NumPy or CuPy ``array``, or has another kind of dtype than those of the ``numbers`` expected.
+    ValueError
+        for NaN or infinite entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.operators.core.held import host_array
+    >>> host_array(np.arange(2), "weights", "an array of two weights")
+    array([0., 1.])
+    """
+    if not backend.is_array(x):
+        raise TypeError(f"{name} is {type(x).__name__}; expected {array}")
+    if x.dtype.kind not in kinds:
+        raise TypeError(f"{name} has dtype {x.dtype}; expected {numbers}")
+    copy = np.array(backend.to_host(x), dtype=dtype, order="C")
+    if not np.isfinite(copy).all():
+        raise ValueError(f"{name} has NaN or infinite entries; expected finite values")
+    copy.flags.writeable = False
+    return copy
+
+
 class HeldArray:
     """A host array with its copy on the device; both are read only by convention.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import ALL_DTYPES, Operator, check_dims
+from ipbox.checks import check_dims, check_flag, check_not_negative
+from ipbox.operators.core.base import ALL_DTYPES, Operator
 
 TOLERANCE = {np.dtype("float32"): 1e-5, np.dtype("float64"): 1e-10}  # relative to ‖Au‖‖v‖, as in the dot test
 TRIES = 3
@@ -82,9 +82,7 @@ def operator(
     ValueError: adjoint is not that of forward: <A u, v> = ... and <u, A* v> = ... on random u, v, relative error ...
     """
     A = FunctionOperator(forward, adjoint, shape_in, shape_out, dtype, dtype_out, norm, batched, xp, name)
-    if not isinstance(check, bool):
-        raise TypeError(f"check is {check!r}; expected True or False")
-    if check:
+    if check_flag(check, "check"):
         A.check()
     return A
 
@@ -110,12 +108,8 @@ class FunctionOperator(Operator):
         for what, function in (("forward", forward), ("adjoint", adjoint)):
             if not callable(function):
                 raise TypeError(f"{what} is {type(function).__name__}; expected a function of one array")
-        if norm is not None and not (isinstance(norm, numbers.Real) and math.isfinite(norm) and norm >= 0):
-            raise ValueError(f"norm is {norm!r}; expected zero or a positive number")
-        if not isinstance(batched, bool):
-            raise TypeError(f"batched is {batched!r}; expected True or False")
-        self._functions, self.batched = (forward, adjoint), batched
-        self._given_norm = None if norm is None else float(norm)
+        self._functions, self.batched = (forward, adjoint), check_flag(batched, "batched")
+        self._given_norm = None if norm is None else check_not_negative(norm, "norm")
         self._like = backend.as_module(xp).empty(0)  # also tells the estimate of the norm where to run
         super().__init__(check_dims(shape_in, "shape_in"), check_dims(shape_out, "shape_out"), dtype, dtype_out, name)
         if backend.real_dtype(self.dtype_in) != backend.real_dtype(self.dtype_out):
@@ -160,10 +154,8 @@ class FunctionOperator(Operator):
         for _ in range(TRIES):
             u, w = self._draw(rng, self.dims, self.dtype_in), self._draw(rng, self.dims, self.dtype_in)
             v, z = self._draw(rng, self.dimsd, self.dtype_out), self._draw(rng, self.dimsd, self.dtype_out)
-            Au, Av = (
-                self._linear("forward", self.apply, u, w, tol),
-                self._linear("adjoint", self.apply_adjoint, v, z, tol),
-            )
+            Au = self._linear("forward", self.apply, u, w, tol)
+            Av = self._linear("adjoint", self.apply_adjoint, v, z, tol)
             left, right = backend.dot(Au, v), backend.dot(u, Av)
             scale = max(backend.norm(Au) * backend.norm(v), backend.norm(u) * backend.norm(Av))
             if abs(left - right) > tol * scale:

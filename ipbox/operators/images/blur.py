@@ -12,7 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_dims
 from ipbox.operators.core.base import Operator, check_real
-from ipbox.operators.core.held import HeldArray
+from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.norms import golub_kahan
 from ipbox.operators.core.positive import certified, nonnegative_norm
 from ipbox.operators.images import diagonal
@@ -230,18 +230,11 @@ def check_boundary(boundary: str) -> str:
 
 def check_kernel(kernel: Array, dims: tuple[int, ...], name: str = "kernel") -> np.ndarray:
     """``kernel`` as a float64 array on the host that nobody can write to."""
-    if not backend.is_array(kernel):
-        raise TypeError(f"{name} is {type(kernel).__name__}; expected an array with {len(dims)} axes")
-    if kernel.dtype.kind not in "fiu":
-        raise TypeError(f"{name} has dtype {kernel.dtype}; expected real numbers")
+    kernel = host_array(kernel, name, f"an array with {len(dims)} axes")
     if kernel.ndim != len(dims) or kernel.size == 0:
         raise ValueError(f"{name} has shape {kernel.shape}; expected {len(dims)} axes, none of them empty")
     if any(k > n for k, n in zip(kernel.shape, dims, strict=True)):
         raise ValueError(f"{name} has shape {kernel.shape}; expected at most that of the image, {dims}")
-    k = np.array(backend.to_host(kernel), dtype=np.float64)
-    if not np.isfinite(k).all():
-        raise ValueError(f"{name} has NaN or infinite entries; expected finite values")
-    if not k.any():
+    if not kernel.any():
         raise ValueError(f"{name} is zero everywhere; expected at least one weight that is not")
-    k.flags.writeable = False
-    return k
+    return kernel

@@ -8,6 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.operators.core.held import HeldArray
 
 BOUNDARIES = ("periodic", "reflective", "zero")
 _PAD = {"periodic": "wrap", "reflective": "symmetric", "zero": "constant"}
@@ -82,14 +83,7 @@ class SpectralConvolution:
         self.extended = (..., *(slice(n + sum(w)) for n, w in zip(dims, self.widths, strict=True)))
         self.axes = tuple(range(-len(dims), 0))
         spectra = rfftn(wrapped(kernels, self.lengths), axes=self.axes)
-        self._spectra = {False: spectra.astype(backend.complex_dtype(dtype))}
-
-    def spectra(self, like: Array) -> Array:
-        """The kernels' transforms on the device of ``like``, moved there once."""
-        key = backend.is_device(like)
-        if key not in self._spectra:
-            self._spectra[key] = backend.array_module(like).asarray(self._spectra[False])
-        return self._spectra[key]
+        self.spectra = HeldArray(spectra.astype(backend.complex_dtype(dtype)))
 
     def transform(self, x: Array) -> Array:
         """The real FFT of E x."""
@@ -117,13 +111,13 @@ class SpectralConvolution:
     def convolve(self, x: Array, out: Array) -> None:
         """out <- k * x for a batch (one kernel)."""
         z_hat = self.transform(x)
-        z_hat *= self.spectra(x)
+        z_hat *= self.spectra.like(x)
         out[...] = self.inverse(z_hat)
 
     def convolve_adjoint(self, y: Array, out: Array) -> None:
         """out <- the adjoint of `convolve`."""
         z_hat = self.inverse_adjoint(y)
-        z_hat *= self.spectra(y).conj()
+        z_hat *= self.spectra.like(y).conj()
         out[...] = self.transform_adjoint(z_hat)
 
 

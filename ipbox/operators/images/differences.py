@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array, array_module
+from ipbox.checks import check_choice, is_number
 
 # Which part of the difference x[i + 1] - x[i] goes to index i, and which to i + 1.
 SHARES = {"forward": (1.0, 0.0), "backward": (0.0, 1.0), "central": (0.5, 0.5)}
@@ -63,18 +64,13 @@ def difference_norm(n: int, scheme: str, boundary: str) -> float:
 
 def check_scheme(scheme: Any, boundary: Any) -> tuple[str, str]:
     """The two names, if they are known."""
-    if not isinstance(scheme, str) or scheme not in SHARES:
-        raise ValueError(f"scheme is {scheme!r}; expected 'forward', 'backward' or 'central'")
-    if boundary not in BOUNDARIES:
-        raise ValueError(f"boundary is {boundary!r}; expected 'neumann' or 'periodic'")
-    return scheme, boundary
+    return check_choice(scheme, "scheme", SHARES), check_choice(boundary, "boundary", BOUNDARIES)
 
 
 def check_spacing(spacing: Any, nd: int) -> tuple[float, ...]:
     """``spacing`` as ``nd`` positive floats; one number stands for all axes."""
     sizes = (spacing,) * nd if isinstance(spacing, numbers.Real) else tuple(np.atleast_1d(spacing).tolist())
-    good = all(isinstance(h, numbers.Real) and not isinstance(h, bool) and 0 < h < math.inf for h in sizes)
-    if len(sizes) != nd or not good:
+    if len(sizes) != nd or not all(is_number(h) and 0 < h < math.inf for h in sizes):
         what = "one positive number" if nd == 1 else f"a positive number or {nd} of them"
         raise ValueError(f"spacing is {spacing!r}; expected {what}")
     return tuple(float(h) for h in sizes)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import Operator, check_dims
+from ipbox.checks import check_count, check_dims, check_seed
+from ipbox.operators.core.base import Operator, check_real
 from ipbox.operators.core.held import HeldArray
 
 EXACT_NORM_UP_TO = 1500  # rows or columns of a matrix whose norm is computed by an eigenvalue
@@ -55,18 +55,11 @@ class GaussianMeasurements(Operator):
 
     def __init__(self, dims: tuple[int, ...], m: int, seed: int = 0, dtype: Any = "float32") -> None:
         dims = check_dims(dims, "dims")
-        if not isinstance(m, numbers.Integral) or m < 1:
-            raise ValueError(f"m is {m!r}; expected a positive integer")
-        if not isinstance(seed, numbers.Integral) or seed < 0:
-            raise ValueError(f"seed is {seed!r}; expected a non-negative integer")
-        n = math.prod(dims)
+        m, n, self.seed = check_count(m, "m"), math.prod(dims), check_seed(seed)
         if m * n > MOST_ENTRIES:
             raise ValueError(f"m is {m} and dims is {dims}; expected at most 2^28 entries of the matrix, not {m * n}")
-        super().__init__(dims, (int(m),), dtype, name="GaussianMeasurements")
-        if self.dtype_in.kind == "c":
-            raise TypeError(f"dtype is {self.dtype_in}; GaussianMeasurements expects float32 or float64")
-        self.seed = int(seed)
-        matrix = backend.generator(self.seed).standard_normal((int(m), n))
+        super().__init__(dims, (m,), check_real(dtype, "GaussianMeasurements"), name="GaussianMeasurements")
+        matrix = backend.generator(self.seed).standard_normal((m, n))
         matrix /= math.sqrt(m)
         self._matrix = HeldArray(matrix.astype(self.dtype_in))
 

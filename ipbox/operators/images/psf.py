@@ -7,6 +7,8 @@ import numbers
 
 import numpy as np
 
+from ipbox.checks import check_not_negative, check_positive, is_number
+
 
 def gaussian_psf(sigma: float | tuple[float, float], size: int | tuple[int, int] | None = None) -> np.ndarray:
     r"""Samples of a Gaussian, k(y, x) ∝ exp(-y²/(2σ_y²) - x²/(2σ_x²)).
@@ -39,9 +41,7 @@ def gaussian_psf(sigma: float | tuple[float, float], size: int | tuple[int, int]
 
 def gaussian_samples(sigma: float, truncate: float = 4.0, radius: int | None = None) -> np.ndarray:
     """exp(-m²/(2σ²)) for |m| <= radius (by default ``truncate`` σ to the nearest pixel), normalised to sum 1."""
-    for name, value in (("sigma", sigma), ("truncate", truncate)):
-        if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} is {value!r}; expected zero or a positive number")
+    sigma, truncate = check_not_negative(sigma, "sigma"), check_not_negative(truncate, "truncate")
     radius = int(truncate * sigma + 0.5) if radius is None else radius
     m = np.arange(-radius, radius + 1)
     k = np.exp(-0.5 * (m / sigma) ** 2) if sigma > 0 else (m == 0).astype(np.float64)
@@ -73,8 +73,8 @@ def motion_psf(length: float, angle: float = 0.0) -> np.ndarray:
     >>> motion_psf(2.0)
     array([[0.25, 0.5 , 0.25]])
     """
-    _check(length, "length")
-    if not isinstance(angle, numbers.Real) or not math.isfinite(angle) or abs(angle) > 4 * math.pi + 1e-6:
+    check_not_negative(length, "length", "zero or a positive number of pixels")
+    if not is_number(angle) or not abs(angle) <= 4 * math.pi + 1e-6:
         raise ValueError(f"angle is {angle!r}; expected radians (np.deg2rad)")
     c, s = (0.0 if abs(v) < 1e-15 else v for v in (math.cos(angle), math.sin(angle)))
     ry, rx = (math.ceil(0.5 * length * abs(v) + 1 - 1e-12) - 1 for v in (s, c))
@@ -118,9 +118,7 @@ def disc_psf(radius: float) -> np.ndarray:
     >>> k.shape, bool(abs(k[3, 3] - 1 / (9 * np.pi)) < 1e-15)
     ((7, 7), True)
     """
-    _check(radius, "radius")
-    if radius == 0:
-        raise ValueError(f"radius is {radius}; expected a positive number")
+    check_positive(radius, "radius", "a positive number of pixels")
     if radius <= 0.5:  # within one pixel
         return np.ones((1, 1))
     r = math.ceil(radius - 0.5 - 1e-12)
@@ -166,11 +164,6 @@ def uniform_psf(size: int | tuple[int, int]) -> np.ndarray:
 
 
 # ---------------------------------------------------------------- checks
-
-
-def _check(value: float, name: str) -> None:
-    if not (isinstance(value, numbers.Real) and math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} is {value!r}; expected zero or a positive number of pixels")
 
 
 def _pair(value: float | tuple[float, float], name: str) -> tuple[float, float]:

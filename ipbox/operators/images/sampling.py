@@ -11,8 +11,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import ALL_DTYPES, Operator, check_dims
-from ipbox.operators.core.held import HeldArray
+from ipbox.checks import check_dims, check_flag
+from ipbox.operators.core.base import ALL_DTYPES, Operator
+from ipbox.operators.core.held import HeldArray, host_array
 
 
 class Mask(Operator):
@@ -168,9 +169,7 @@ class Downsampling(Operator):
         factors = factors * len(dims) if isinstance(factor, numbers.Integral) else factors
         if len(factors) != len(dims) or any(n % f for n, f in zip(dims, factors, strict=True)):
             raise ValueError(f"factor is {factor}; expected a divisor of every size of dims, which is {dims}")
-        if not isinstance(average, bool):
-            raise TypeError(f"average is {average!r}; expected True or False")
-        self.factors, self.average = factors, average
+        self.factors, self.average = factors, check_flag(average, "average")
         super().__init__(dims, tuple(n // f for n, f in zip(dims, factors, strict=True)), dtype, name="Downsampling")
         offsets = itertools.product(*map(range, factors)) if average else [(0,) * len(dims)]
         # one strided view for each entry of a block: summing them is several times faster than a mean over short axes
@@ -198,15 +197,9 @@ class Downsampling(Operator):
 
 def _check_mask(mask: Any) -> np.ndarray:
     """A new host array, bool or floating, finite, and not zero everywhere."""
-    if not backend.is_array(mask):
-        raise TypeError(f"mask is {type(mask).__name__}; expected a NumPy or CuPy array")
-    if mask.dtype.kind not in "bf":
-        raise TypeError(f"mask has dtype {mask.dtype}; expected bool, or real floating weights")
+    mask = host_array(mask, "mask", "a NumPy or CuPy array", "bf", "bool, or real floating weights", dtype=None)
     if mask.ndim == 0:
         raise ValueError("mask is a number; expected an array of the image's shape")
-    mask = np.array(backend.to_host(mask))
-    if not np.isfinite(mask).all():
-        raise ValueError("mask has NaN or infinite entries; expected finite weights")
     if not mask.any():
         raise ValueError(f"mask of shape {mask.shape} is zero everywhere; expected at least one measured entry")
     return mask

@@ -8,7 +8,11 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import Operator, check_dims
+from ipbox.checks import check_dims
+from ipbox.operators.core.base import Operator, check_real
+from ipbox.operators.core.held import HeldArray, host_array
+from ipbox.operators.core.norms import golub_kahan
+from ipbox.operators.core.positive import nonnegative_norm
 from ipbox.operators.images.blur import check_boundary, check_kernel
 from ipbox.operators.images.convolution import SpectralConvolution
 
@@ -77,29 +81,23 @@ class VaryingBlur(Operator):
             what = f"has shape {kernels.shape}" if backend.is_array(kernels) else f"is {type(kernels).__name__}"
             raise ValueError(f"kernels {what}; expected an array of {len(dims) + 1} axes, the first for the kernels")
         self.kernels = np.stack([check_kernel(k, dims, f"kernels[{i}]") for i, k in enumerate(kernels)])
-        super().__init__(dims, dims, dtype, name="VaryingBlur")
-        if self.dtype_in.kind == "c":
-            raise TypeError(f"dtype is {self.dtype_in}; VaryingBlur expects float32 or float64")
-        self.weights = _check_weights(weights, (len(self.kernels), *dims))
+        super().__init__(dims, dims, check_real(dtype, "VaryingBlur"), name="VaryingBlur")
+        shape = (len(self.kernels), *dims)
+        self.weights = host_array(weights, "weights", f"an array of shape {shape}")
+        if self.weights.shape != shape:
+            raise ValueError(f"weights has shape {self.weights.shape}; expected {shape}, one image for each kernel")
         self._spectral = SpectralConvolution(dims, self.kernels, boundary, self.dtype_in)
-        self._weights = {False: self.weights.astype(self.dtype_in)}
-
-    def _moved(self, like: Array) -> Array:
-        """The weights in the operator's dtype on the device of ``like``."""
-        key = backend.is_device(like)
-        if key not in self._weights:
-            self._weights[key] = backend.array_module(like).asarray(self._weights[False])
-        return self._weights[key]
+        self._weights = HeldArray(self.weights.astype(self.dtype_in))
 
     def _apply(self, x: Array, out: Array) -> None:
-        weights, spectra = self._moved(x), self._spectral.spectra(x)
+        weights, spectra = self._weights.like(x), self._spectral.spectra.like(x)
         for u, v in zip(x, out, strict=True):
             z_hat = self._spectral.transform(weights * u)
             z_hat *= spectra
             v[...] = self._spectral.inverse(z_hat.sum(axis=0))
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
-        weights, spectra = self._moved(y), self._spectral.spectra(y)
+        weights, spectra = self._weights.like(y), self._spectral.spectra.like(y)
         for v, u in zip(y, out, strict=True):
             z_hat = spectra.conj()
             z_hat *= self._spectral.inverse_adjoint(v[None])
@@ -107,9 +105,6 @@ class VaryingBlur(Operator):
             u[...] = (weights * z).sum(axis=0)
 
     def _compute_norm(self) -> tuple[float, str]:
-        from ipbox.operators.core.norms import golub_kahan
-        from ipbox.operators.core.positive import nonnegative_norm
-
         double = VaryingBlur(tuple(self.dims), self.kernels, self.weights, self.boundary, "float64")
         if (self.kernels >= 0).all() and (self.weights >= 0).all():
             return nonnegative_norm(double)
@@ -163,17 +158,3 @@ def node_positions(dims: tuple[int, ...], grid: tuple[int, ...]) -> np.ndarray:
     """Where the kernels of `interpolation_weights` sit, in pixels: shape (number of kernels, number of axes)."""
     index = np.stack(np.unravel_index(np.arange(int(np.prod(grid))), grid), axis=1)
     return (index + 0.5) * (np.array(dims) / np.array(grid)) - 0.5
-
-
-def _check_weights(weights: Array, shape: tuple[int, ...]) -> np.ndarray:
-    if not backend.is_array(weights):
-        raise TypeError(f"weights is {type(weights).__name__}; expected an array of shape {shape}")
-    if weights.dtype.kind not in "fiu":
-        raise TypeError(f"weights has dtype {weights.dtype}; expected real numbers")
-    if weights.shape != shape:
-        raise ValueError(f"weights has shape {weights.shape}; expected {shape}, one image for each kernel")
-    w = np.array(backend.to_host(weights), dtype=np.float64)
-    if not np.isfinite(w).all():
-        raise ValueError("weights has NaN or infinite entries; expected finite values")
-    w.flags.writeable = False
-    return w

@@ -10,8 +10,9 @@ import numpy as np
 
 from ipbox import backend, parallel
 from ipbox.backend import Array
-from ipbox.operators.core.base import ALL_DTYPES, Operator, check_array, check_dims
-from ipbox.operators.core.held import HeldArray
+from ipbox.checks import check_dims
+from ipbox.operators.core.base import ALL_DTYPES, Operator, check_array
+from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.norms import golub_kahan
 from ipbox.operators.fourier.transform import WeightedFourier, check_complex, in_place, phases, shares, weighted
 from ipbox.operators.mri.coils import check_sensitivities, sum_of_squares
@@ -195,15 +196,10 @@ class CartesianMRI(Operator):
 
 def check_mask(mask: Array) -> np.ndarray:
     """A sampling mask as a read-only float64 copy on the host."""
-    if not backend.is_array(mask):
-        raise TypeError(f"mask is {type(mask).__name__}; expected a NumPy or CuPy array of bool or of weights")
-    check_dims(mask.shape, "mask's shape")
-    if mask.dtype.kind not in "biuf":
-        raise TypeError(f"mask has dtype {mask.dtype}; expected bool or real weights")
-    W = np.array(backend.to_host(mask), dtype=np.float64, order="C")
-    if not np.isfinite(W).all() or W.min() < 0:
-        raise ValueError("mask has negative, NaN or infinite entries; expected weights >= 0")
+    W = host_array(mask, "mask", "a NumPy or CuPy array of bool or of weights", "biuf", "bool or real weights")
+    check_dims(W.shape, "mask's shape")
+    if W.min() < 0:
+        raise ValueError("mask has negative entries; expected weights >= 0")
     if not W.any():
         raise ValueError("mask samples nothing; expected an entry that is not zero")
-    W.flags.writeable = False
     return W

@@ -11,7 +11,7 @@ import numpy as np
 from ipbox import backend, parallel
 from ipbox.backend import Array
 from ipbox.operators.core.base import ALL_DTYPES, Operator
-from ipbox.operators.core.held import HeldArray
+from ipbox.operators.core.held import HeldArray, host_array
 
 
 class CoilSensitivities(Operator):
@@ -99,25 +99,20 @@ def check_sensitivities(S: Array, dims: tuple[int, ...] | None = None, dtype: An
     >>> check_sensitivities(np.ones((2, 4, 5), complex), (4, 5)).shape
     (2, 4, 5)
     """
-    if not backend.is_array(S):
-        raise TypeError(f"sensitivities is {type(S).__name__}; expected a NumPy or CuPy array (coils,) + dims")
-    if dims is not None and (S.ndim != len(dims) + 1 or S.shape[1:] != tuple(dims)):
+    expected = "complex64 or complex128" if dtype is None else backend.complex_dtype(dtype)
+    S = host_array(S, "sensitivities", "a NumPy or CuPy array (coils,) + dims", "c", expected, dtype=None)
+    if dims is not None and S.shape[1:] != tuple(dims):
         raise ValueError(f"sensitivities has shape {S.shape}; expected (coils,) + {tuple(dims)}")
     if S.ndim < 2 or S.size == 0:
         raise ValueError(f"sensitivities has shape {S.shape}; expected (coils,) + dims")
-    expected = "complex64 or complex128" if dtype is None else backend.complex_dtype(dtype)
     if S.dtype not in (np.complex64, np.complex128) or (dtype is not None and S.dtype != expected):
         raise TypeError(f"sensitivities has dtype {S.dtype}; expected {expected}")
-    S = np.array(backend.to_host(S), order="C")
-    if not np.isfinite(S).all():
-        raise ValueError("sensitivities has NaN or infinite entries; expected finite values")
     if not S.any():
         raise ValueError("sensitivities vanish: every coil is zero in every pixel")
     with np.errstate(over="ignore"):
         largest = float(sum_of_squares(S).max())
     if not 0 < largest < np.inf:
         raise ValueError(f"sensitivities reach {abs(S).max():g}, whose square is beyond the range of {S.dtype}")
-    S.flags.writeable = False
     return S
 
 

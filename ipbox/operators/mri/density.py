@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.operators.core.base import check_dims
+from ipbox.checks import check_count, check_dims
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
 from ipbox.operators.mri.trajectory import check_trajectory, radians
 
@@ -159,8 +158,7 @@ def pipe_menon_density(trajectory: Array, dims: tuple[int, ...], niter: int = 30
     """
     dims = check_dims(dims, "dims")
     k = check_trajectory(trajectory, dims)
-    if not isinstance(niter, numbers.Integral) or niter < 1:
-        raise ValueError(f"niter is {niter!r}; expected a positive integer")
+    niter = check_count(niter, "niter")
     F = NonuniformFFT(tuple(2 * n for n in dims), radians(k, dims), "float64", eps)
     window = np.ones(())
     for n in dims:

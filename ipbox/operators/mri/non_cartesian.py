@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-import numbers
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import ALL_DTYPES, Operator, check_dims
+from ipbox.checks import check_between, check_dims
+from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.subsets import check_subset
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
@@ -94,9 +94,8 @@ class NonCartesianMRI(Operator):
     ) -> None:
         dims, dtype = check_dims(dims, "dims"), check_complex(dtype)
         k = check_trajectory(trajectory, dims)
-        if eps is not None and not (isinstance(eps, numbers.Real) and 1e-14 <= eps < 1):
-            raise ValueError(f"eps is {eps!r}; expected a relative tolerance from 1e-14 to 1")
-        nufft = NonuniformFFT(dims, radians(k, dims), dtype, EPS[dtype] if eps is None else eps)
+        eps = EPS[dtype] if eps is None else check_between(eps, "eps", 1e-14, 1, "[)", "a relative tolerance")
+        nufft = NonuniformFFT(dims, radians(k, dims), dtype, eps)
         S = None if sensitivities is None else HeldArray(check_sensitivities(sensitivities, dims, dtype))
         self._set_up(k, nufft, S, dtype, backend.real_dtype(dtype) if real_image else dtype)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
+from ipbox.operators.core.held import host_array
 
 
 def radians(trajectory: np.ndarray, dims: tuple[int, ...]) -> list[np.ndarray]:
@@ -15,17 +15,13 @@ def radians(trajectory: np.ndarray, dims: tuple[int, ...]) -> list[np.ndarray]:
 
 def check_trajectory(trajectory: Array, dims: tuple[int, ...]) -> np.ndarray:
     """``trajectory`` as a read-only float64 copy on the host: finite, (..., len(dims)), in the band of ``dims``."""
-    if not backend.is_array(trajectory):
-        raise TypeError(f"trajectory is {type(trajectory).__name__}; expected a NumPy or CuPy array")
+    k = host_array(
+        trajectory, "trajectory", "a NumPy or CuPy array", numbers="real numbers in cycles per field of view"
+    )
     if len(dims) not in (2, 3):
         raise ValueError(f"dims is {dims}; expected (ny, nx) or (nz, ny, nx)")
-    if trajectory.ndim < 2 or trajectory.shape[-1] != len(dims) or trajectory.size == 0:
-        raise ValueError(f"trajectory has shape {trajectory.shape}; expected (..., {len(dims)}) for dims {dims}")
-    if trajectory.dtype.kind not in "fiu":
-        raise TypeError(f"trajectory has dtype {trajectory.dtype}; expected real numbers in cycles per field of view")
-    k = np.array(backend.to_host(trajectory), dtype=np.float64, order="C")
-    if not np.isfinite(k).all():
-        raise ValueError("trajectory has NaN or infinite entries; expected finite cycles per field of view")
+    if k.ndim < 2 or k.shape[-1] != len(dims) or k.size == 0:
+        raise ValueError(f"trajectory has shape {k.shape}; expected (..., {len(dims)}) for dims {dims}")
     for a, n in enumerate(dims):
         reach = float(np.abs(k[..., a]).max())
         if reach > n / 2 * (1 + 1e-6):
@@ -33,5 +29,4 @@ def check_trajectory(trajectory: Array, dims: tuple[int, ...]) -> np.ndarray:
                 f"trajectory reaches {reach:g} along axis {a}; expected cycles per field of view, at most "
                 f"{n / 2:g} for {n} pixels"
             )
-    k.flags.writeable = False
     return k

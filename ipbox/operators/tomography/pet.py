@@ -12,7 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_finite, check_not_negative
 from ipbox.operators.core.base import Operator
-from ipbox.operators.core.held import HeldArray
+from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.positive import collatz_wielandt
 from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 from ipbox.operators.tomography.joseph import LineTransform
@@ -220,15 +220,13 @@ def nonnegative(
     """
     if default is not None and (value is None or isinstance(value, numbers.Real)):
         array = np.full(shape, check_finite(default if value is None else value, name))
-    elif not backend.is_array(value):
-        number = "a number or " if default is not None else ""
-        raise TypeError(f"{name} is {type(value).__name__}; expected {number}an array of shape {shape}")
-    elif value.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name} has dtype {value.dtype}; expected float32 or float64")
-    elif value.shape != shape:
-        raise ValueError(f"{name} has shape {value.shape}; expected {shape}")
     else:
-        array = backend.to_host(value)
+        number = "a number or " if default is not None else ""
+        array = host_array(
+            value, name, f"{number}an array of shape {shape}", "f", numbers="float32 or float64", dtype=None
+        )
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
     with np.errstate(over="ignore"):  # it is refused below
         array = array.astype(dtype)
     if not np.isfinite(array).all():

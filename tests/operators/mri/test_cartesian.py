@@ -111,8 +111,8 @@ def test_threads_and_the_main_thread_agree_bit_for_bit(rng: np.random.Generator)
     ("mask", "error", "message"),
     [
         (np.zeros((4, 4)), ValueError, "mask samples nothing"),
-        (np.full((4, 4), -1.0), ValueError, "mask has negative, NaN or infinite"),
-        (np.full((4, 4), np.nan), ValueError, "mask has negative, NaN or infinite"),
+        (np.full((4, 4), -1.0), ValueError, "mask has negative entries"),
+        (np.full((4, 4), np.nan), ValueError, "mask has NaN or infinite"),
         (np.full((4, 4), 1e60), ValueError, "mask has weights up to 1e\\+60"),
         (np.ones((4, 4), complex), TypeError, "mask has dtype complex128"),
         ([[1, 0]], TypeError, "mask is list"),
