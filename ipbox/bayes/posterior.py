@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,9 +15,11 @@ from ipbox import backend, plot
 from ipbox.backend import Array
 from ipbox.bayes.diagnostics import effective_sample_size, split_r_hat
 from ipbox.bayes.samplers import Sampler
+from ipbox.checks import check_count
 from ipbox.solvers import Parts, Problem, Run, Solution, State, solve, stopping
 from ipbox.solvers.core.callbacks import Progress
-from ipbox.solvers.core.loop import Verdict, check_kinds
+from ipbox.solvers.core.loop import check_kinds
+from ipbox.solvers.core.protocol import Verdict
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,17 @@ class _Recorded(Sampler):
     burn_in: int = 0
     thin: int = 1
     n_pixels: int = 100
+    shared: ClassVar[frozenset[str]] = frozenset({"pixels"})
+
+    def acceptance(self, s: State) -> float | None:
+        return self.sampler.acceptance(s)
 
     def prepare(self, problem: Problem) -> Parts:
         return self.sampler.prepare(problem)
 
     def init(self, p: Parts, x0: Array) -> State:
         s = self.sampler.init(p, x0)
-        s.made_by = self.settings()
+        s.settings = self.settings()
         real = backend.real_dtype(x0.dtype)
         size = math.prod(p.problem.dims)
         s.n, s.mean, s.square = 0, p.xp.zeros_like(x0), p.xp.zeros(x0.shape, dtype=real)
@@ -175,15 +180,14 @@ def sample(
     """
     if not isinstance(sampler, Sampler):
         raise TypeError(f"sampler is {sampler!r}; expected a sampler such as ip.ULA()")
-    for name, value, least in (("n", n, 4), ("burn_in", burn_in, 0), ("thin", thin, 1), ("n_pixels", n_pixels, 1)):
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} is {value!r}; expected an integer >= {least}")
-    recorded = _Recorded(sampler, int(burn_in), int(thin), int(n_pixels))
+    n, burn_in = check_count(n, "n", least=4), check_count(burn_in, "burn_in", least=0)
+    recorded = _Recorded(sampler, burn_in, check_count(thin, "thin"), check_count(n_pixels, "n_pixels"))
     check_kinds(problem, recorded, state if not isinstance(state, str | Path) else None)
     if isinstance(state, str | Path):
         state = State.load(state, problem.xp.__name__)
-    if getattr(state, "made_by", recorded.settings()) != recorded.settings():
-        made, given = ("{}, burn_in={}, thin={}".format(*v) for v in (state.made_by, recorded.settings()))
+    given = recorded.settings()
+    if state is not None and state.settings not in (None, given):
+        made, given = ("{}, burn_in={}, thin={}".format(*v) for v in (state.settings, given))
         raise ValueError(f"state was made by {made}; it does not go on with {given}")
     stop = stopping.niter(burn_in + n * thin, total=True)
     shown = [Progress(f"samples of {type(sampler).__name__}")] if progress else []
@@ -205,7 +209,7 @@ def _posterior(problem: Problem, run: Solution) -> Posterior:
         std=(square / max(n * chains - 1, 1)) ** 0.5,
         ess=effective_sample_size(traces).sum(axis=0),
         r_hat=split_r_hat(traces),
-        acceptance=float(np.mean(s.taken) / s.k) if hasattr(s, "taken") else None,
+        acceptance=run.solver.acceptance(s),
         pixels=s.pixels,
         traces=traces,
         n=n,

@@ -11,11 +11,11 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_positive, check_seed
 from ipbox.functionals import Zero
 from ipbox.operators import Operator
 from ipbox.solvers import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import lipschitz_only_on
-from ipbox.solvers.subsets.ordered import check_seed
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,15 @@ class Sampler(Solver):
     Each sample of a batch is a chain of its own: ``Problem(..., batch=4)`` runs four.
     """
 
+    seed = 0  # a field of every sampler (annotated here it would come first there)
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if hasattr(self, "seed"):
-            check_seed(self.seed)
+        check_seed(self.seed)
+
+    def acceptance(self, s: State) -> float | None:
+        """Share of the steps that were taken, of samplers that may refuse one."""
+        return None
 
     def normal(self, s: State) -> Array:
         """Independent standard normal numbers in the shape of the image, those of this step."""
@@ -67,7 +72,7 @@ class ULA(Sampler):
     takes: ClassVar[tuple[str, ...]] = ("smooth",)
 
     def init(self, p: Parts, x0: Array) -> State:
-        return State(x=x0, grad=p.xp.empty_like(x0), tau=self._tau(p), f={}, g={})
+        return State(x=x0, grad=p.xp.empty_like(x0), tau=self._tau(p))
 
     def _lipschitz(self, p: Parts) -> float:
         return p.smooth.L
@@ -84,14 +89,16 @@ class ULA(Sampler):
         return float(tau)
 
     def step(self, p: Parts, s: State) -> None:
-        p.smooth.grad(s.x, out=s.grad, work=s.f)
+        p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
         backend.axpy(-s.tau, s.grad, s.x)
         backend.axpy(math.sqrt(2 * s.tau), self.normal(s), s.x)
 
     def _theorem(self, p: Parts) -> Verdict:
         self._tau(p)
-        if (where := lipschitz_only_on(p)) is not None:
-            return where
+        where = lipschitz_only_on(p)
+        return self._ergodicity(p) if where is None else where
+
+    def _ergodicity(self, p: Parts) -> Verdict:
         if p.smooth.mu <= 0:
             return Verdict(False, "F is not known to be strongly convex")
         return Verdict(True, "F strongly convex, τ < 2/L: geometric ergodicity, bias O(τ) (Durmus and Moulines 2017)")
@@ -134,9 +141,7 @@ class MYULA(ULA):
 
     def _gamma(self, p: Parts) -> float:
         gamma = 1 / p.smooth.L if self.gamma is None and p.smooth.L > 0 else self.gamma
-        if not isinstance(gamma, numbers.Real) or not 0 < gamma < math.inf:
-            raise ValueError(f"gamma is {gamma!r}; expected a positive number")
-        return float(gamma)
+        return check_positive(gamma, "gamma")
 
     def _lipschitz(self, p: Parts) -> float:
         return p.smooth.L + 1 / self._gamma(p)
@@ -145,17 +150,14 @@ class MYULA(ULA):
         return 0.5 / self._lipschitz(p) if self.tau is None and self._lipschitz(p) < math.inf else super()._tau(p)
 
     def step(self, p: Parts, s: State) -> None:
-        p.smooth.grad(s.x, out=s.grad, work=s.f)
-        p.prox.prox(s.x, s.gamma, out=s.prox, work=s.g)
+        p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
+        p.prox.prox(s.x, s.gamma, out=s.prox, work=s.scratch["prox"])
         s.prox -= s.x  # -γ ∇ of the envelope
         backend.axpy(-s.tau, s.grad, s.x)
         backend.axpy(s.tau / s.gamma, s.prox, s.x)
         backend.axpy(math.sqrt(2 * s.tau), self.normal(s), s.x)
 
-    def _theorem(self, p: Parts) -> Verdict:
-        self._tau(p)
-        if (where := lipschitz_only_on(p)) is not None:
-            return where
+    def _ergodicity(self, p: Parts) -> Verdict:
         if not (p.prox.explicit and p.smooth.is_convex):
             return Verdict(False, "an implicit or non-convex term")
         return Verdict(True, "f, g convex, τ < 2/(L + 1/γ): ergodic, with a bias of O(τ) and of γ (Durmus et al. 2018)")
@@ -197,8 +199,7 @@ class PCN(Sampler):
     seed: int = 0
 
     def prepare(self, problem: Problem) -> Parts:
-        if not (isinstance(self.beta, numbers.Real) and 0 < self.beta <= 1):
-            raise ValueError(f"beta is {self.beta!r}; expected 0 < beta <= 1")
+        check_between(self.beta, "beta", 0, 1, "(]")
         S, m = self.S, self.mean
         if not isinstance(S, Operator) and not (isinstance(S, numbers.Real) and 0 < S < math.inf):
             raise TypeError(f"S is {S!r}; expected a positive number or an operator")
@@ -230,6 +231,9 @@ class PCN(Sampler):
             s.x[chain] = proposal[chain]
         s.value = np.where(taken, value, s.value)
         s.taken += taken
+
+    def acceptance(self, s: State) -> float | None:
+        return float(np.mean(s.taken) / s.k)
 
     def _prior(self, p: Parts, s: State) -> Array:
         """S ξ."""

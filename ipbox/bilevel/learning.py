@@ -19,7 +19,7 @@ from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.functionals import Functional
-from ipbox.solvers.core.loop import Solver
+from ipbox.solvers.core.protocol import Solver
 
 LARGEST = 20  # |log10| of a weight to start from: beyond, the weight itself was given
 

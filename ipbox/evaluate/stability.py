@@ -12,10 +12,9 @@ import numpy as np
 
 from ipbox import backend, metrics
 from ipbox.backend import Array
+from ipbox.checks import check_count, check_positive
 from ipbox.evaluate.differentiable import Differentiable, as_differentiable
 from ipbox.operators import as_operator
-from ipbox.solvers.core.stop_rule import positive
-from ipbox.solvers.gradient.descent import check_count
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def worst_perturbation(
     >>> abs(found.e).round(3).tolist(), round(found.gain, 4)
     ([0.1, 0.0], 3.0)
     """
-    phi, norm = as_differentiable(phi), positive(norm, "norm")
+    phi, norm = as_differentiable(phi), check_positive(norm, "norm")
     check_count(niter, "niter")
     check_count(restarts, "restarts", least=0)
     if not restarts and not len(starts):
@@ -220,7 +219,7 @@ def worst_image_perturbation(
     """
     phi, A = as_differentiable(phi), as_operator(A)
     for name, value in (("lam", lam), ("eta", eta), ("start", start)):
-        positive(value, name)
+        check_positive(value, name)
     if not isinstance(gamma, numbers.Real) or not 0 <= gamma < 1:
         raise ValueError(f"gamma is {gamma!r}; expected a number in [0, 1)")
     check_count(niter, "niter")

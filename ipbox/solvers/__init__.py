@@ -3,12 +3,17 @@
 from ipbox.moved import attributes
 from ipbox.solvers.core import callbacks, stopping
 from ipbox.solvers.core.divergence import Diverged
-from ipbox.solvers.core.loop import Certificate, Run, Solution, Solver, Verdict, iterate, solve
+from ipbox.solvers.core.loop import iterate
 from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Certificate, Solver, Verdict
+from ipbox.solvers.core.run import Run, Solution
+from ipbox.solvers.core.solve import solve
 from ipbox.solvers.core.state import State
-from ipbox.solvers.gradient.conjugate import CG, NonlinearCG
-from ipbox.solvers.gradient.descent import ArmijoGradientDescent, BarzilaiBorwein, GradientDescent, Nesterov
+from ipbox.solvers.gradient.conjugate import NonlinearCG
+from ipbox.solvers.gradient.descent import GradientDescent, Nesterov
 from ipbox.solvers.gradient.lbfgs import LBFGS
+from ipbox.solvers.gradient.searching import ArmijoGradientDescent, BarzilaiBorwein
+from ipbox.solvers.krylov.cg import CG
 from ipbox.solvers.krylov.cgls import CGLS
 from ipbox.solvers.krylov.hybrid import HybridLSQR
 from ipbox.solvers.krylov.lsqr import LSQR

@@ -18,7 +18,8 @@ from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.base import Work
 from ipbox.operators import counting
 from ipbox.solvers import Diverged, GradientDescent, Nesterov, Problem, solve
-from ipbox.solvers.core.loop import Run, Solver
+from ipbox.solvers.core.protocol import Solver
+from ipbox.solvers.core.run import Run
 from ipbox.solvers.core.stop_rule import StopRule
 from ipbox.solvers.core.stopping import niter
 

@@ -17,7 +17,7 @@ from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import by_processes, norms, objective_bound
 from ipbox.checks import check_choice, check_count, is_number
-from ipbox.solvers.core.loop import Solver
+from ipbox.solvers.core.protocol import Solver
 
 
 class UpperLevel:

@@ -9,10 +9,10 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import ParametricTerm
 from ipbox.bilevel.terms.filters import dct_filters
+from ipbox.checks import check_count
 from ipbox.functionals import Functional
 from ipbox.functionals.regularisers.experts import Experts
 from ipbox.functionals.regularisers.filter_bounds import smooth_bound
-from ipbox.solvers.gradient.descent import check_count
 
 # Where learning starts, and units of θ in which objectives of denoising curve about alike: weights matter most.
 START = {"log weight": -5.0, "log nu": -5.0, "log alpha": -4.5, "log eta": -1.5}

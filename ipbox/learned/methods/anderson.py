@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ipbox.solvers.gradient.descent import check_count
+from ipbox.checks import check_count
 
 __all__ = ["Anderson", "FixedPointResult"]
 

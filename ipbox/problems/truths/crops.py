@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ipbox.checks import check_count
 from ipbox.problems.truths.photographs import _LUMINANCE
-from ipbox.solvers.gradient.descent import check_count
 
 __all__ = ["TEST", "TRAIN", "photograph_crops"]
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ipbox import backend, progress
 from ipbox.backend import Array
+from ipbox.checks import check_count, check_positive
 from ipbox.files import check_writable
+from ipbox.solvers.core.run import Run
 
-if TYPE_CHECKING:
-    from ipbox.solvers.core.loop import Run
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A callback that holds something, such as a bar or a file, and is told when the run ends."""
+
+    def __call__(self, run: Run) -> Any: ...
+
+    def finish(self, run: Run) -> None: ...
 
 
 class Progress:
@@ -62,7 +70,7 @@ class History:
     """
 
     def __init__(self, every: int = 10, objective: bool = True, data_residual: bool = False, gap: bool = False) -> None:
-        self.every = _every(every)
+        self.every = check_count(every, "every")
         self._wanted = {"objective": objective, "data_residual": data_residual, "gap": gap}
 
     def __call__(self, run: Run) -> None:
@@ -91,7 +99,7 @@ class Metrics:
     ) -> None:
         from ipbox import metrics as shelf
 
-        self.x_true, self.every = x_true, _every(every)
+        self.x_true, self.every = x_true, check_count(every, "every")
         self.metrics = {"psnr": shelf.psnr, "nrmse": shelf.nrmse} if metrics is None else metrics
 
     def __call__(self, run: Run) -> None:
@@ -205,9 +213,9 @@ class Checkpoint:
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"path is {path}; its folder does not exist")
         check_writable(path)
-        self.every = None if every is None else _every(every)
-        if seconds is not None and not 0 < seconds < np.inf:
-            raise ValueError(f"seconds is {seconds}; expected a positive number")
+        self.every = None if every is None else check_count(every, "every")
+        if seconds is not None:
+            check_positive(seconds, "seconds")
         self.interval = 60.0 if every is None and seconds is None else seconds
         self._last = time.monotonic()
         self._failed = self._tried = False
@@ -251,9 +259,3 @@ def _record(run: Run) -> dict[str, Any]:
     """What every record has; of a batch also the samples it is about."""
     record = {"k": run.k, "seconds": run.seconds}
     return record if run.samples is None else {**record, "samples": run.samples.tolist()}
-
-
-def _every(every: int) -> int:
-    if not isinstance(every, int | np.integer) or every < 1:
-        raise ValueError(f"every is {every!r}; expected a positive integer")
-    return int(every)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import numbers
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count, check_noise_level, check_positive, is_integer
 from ipbox.functionals import KL, L2
-from ipbox.solvers.core.stop_rule import StopRule, check_batch, check_every, check_noise_level, positive
-
-if TYPE_CHECKING:
-    from ipbox.solvers.core.loop import Run, Solver
-    from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Solver
+from ipbox.solvers.core.run import Run
+from ipbox.solvers.core.stop_rule import NoiseLevelRule, StopRule, fidelity_of
+from ipbox.solvers.per_sample import inner, ratio, squares
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,11 @@ class NCP(StopRule):
     axes: tuple[int, ...]
     patience: int
     every: int
-
-    @property
-    def name(self) -> str:
-        return "ncp"
+    name: ClassVar[str] = "ncp"
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
-        dims = _data_shape("stop.ncp", parts)
+        A = fidelity_of(parts, "stop.ncp").A
+        dims = parts.problem.dims if A is None else tuple(A.dimsd)
         for axis in self.axes:
             if axis < -len(dims) or dims[axis] < 4:
                 raise ValueError(f"axes has {axis}; expected axes of the data {dims} with 4 entries or more")
@@ -72,70 +70,34 @@ def ncp_distance(r: Array, axes: tuple[int, ...] = (-1,)) -> float:
 
 
 @dataclass(frozen=True)
-class MonotoneError(StopRule):
-    noise_level: Any
-
-    @property
-    def name(self) -> str:
-        return "monotone_error"
+class MonotoneError(NoiseLevelRule):
+    name: ClassVar[str] = "monotone_error"
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
-        from ipbox.solvers.gradient.descent import GradientDescent
-        from ipbox.solvers.krylov.cgls import CGLS
-
         terms = parts.problem.terms
-        if not isinstance(solver, CGLS | GradientDescent) or len(terms) > 1 or type(terms[0]) is not L2:
+        if not solver.knows_next_step or len(terms) > 1 or type(terms[0]) is not L2:
             raise ValueError(
                 f"stop.monotone_error was given {type(solver).__name__} for {' + '.join(f.name for f in terms)}; "
                 "expected GradientDescent or CGLS for one term L2(A, b)"
             )
-        check_batch(self.noise_level, parts)
-
-    def take(self, index: np.ndarray) -> StopRule:
-        return replace(self, noise_level=self.noise_level[index]) if np.ndim(self.noise_level) else self
+        super().check_applies(solver, parts)
 
     def met(self, run: Run) -> Any:
         return self.bound(run) <= np.asarray(self.noise_level)
 
-    def bound(self, run: Run) -> Any:
-        """(<r, w> - ½‖A*w‖²)/‖w‖ for r = b - Au and the next step u⁺ = u + A*w."""
-        s, f, batched = run.state, run.problem.fidelity, run.batch is not None
-        if hasattr(s, "p"):
-            r, w = s.r[0], self._direction(run)
-            q = s.p if f.A is None else f.A.apply(s.p)
-            alpha = _ratio(s.gamma, f.weight * backend.sum_squares(q, batched))
-            move = alpha * backend.sum_squares(s.p, batched)
-        else:
-            r = w = f.residual(s.x)
-            move = s.tau / f.weight * backend.sum_squares(s.grad, batched)
-        return _ratio(_inner(r, w, batched) - move / 2, np.sqrt(backend.sum_squares(w, batched)))
-
     @staticmethod
-    def _direction(run: Run) -> Array:
-        """w of the direction A*w of CGLS: it follows the same recursion."""
-        s, memory, weight = run.state, run.state.loop, run.problem.fidelity.weight
-        if "me_k" not in memory:
-            if run.k:
-                raise ValueError(
-                    f"state is that of step {run.k}; stop.monotone_error expects to watch CGLS from the start"
-                )
-            memory.update(me_k=0, me_gamma=np.asarray(s.gamma), me_w=weight * s.r[0])
-        if memory["me_k"] != run.k:
-            w = memory["me_w"]
-            w *= backend.per_sample(_ratio(s.gamma, memory["me_gamma"]), w)
-            backend.axpy(weight, s.r[0], w)
-            memory.update(me_k=run.k, me_gamma=np.asarray(s.gamma))
-        return memory["me_w"]
+    def bound(run: Run) -> Any:
+        """(<r, w> - ½‖A*w‖²)/‖w‖ for r = b - Au and the next step u⁺ = u + A*w, which may be given up to its length."""
+        step = run.solver.next_step(run.parts, run.state, run.state.loop)
+        r, w, p = step.r, step.w, run.parts
+        return ratio(inner(r, w, p) - step.move / 2, np.sqrt(squares(w, p)))
 
 
 @dataclass(frozen=True)
 class PoissonDiscrepancy(StopRule):
     safety: float
     every: int
-
-    @property
-    def name(self) -> str:
-        return "poisson_discrepancy"
+    name: ClassVar[str] = "poisson_discrepancy"
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
         D = parts.problem.fidelity
@@ -146,23 +108,6 @@ class PoissonDiscrepancy(StopRule):
     def met(self, run: Run) -> Any:
         D, batched = run.problem.fidelity, run.batch is not None
         return np.asarray(D.value(run.x, batched)) <= self.safety * np.asarray(D.expected_value(run.x, batched))
-
-
-def _data_shape(who: str, parts: Parts) -> tuple[int, ...]:
-    D = parts.problem.fidelity
-    if D is None:
-        raise ValueError(f"{who} needs a data fidelity such as L2(A, b) in the objective")
-    return parts.problem.dims if D.A is None else tuple(D.A.dimsd)
-
-
-def _inner(x: Array, y: Array, batched: bool) -> Any:
-    return np.array([backend.dot(a, b) for a, b in zip(x, y, strict=True)]) if batched else backend.dot(x, y)
-
-
-def _ratio(a: Any, b: Any) -> Any:
-    """a/b, and 0 where b is 0."""
-    b = np.asarray(b)
-    return np.where(b == 0, 0.0, a / np.where(b == 0, 1.0, b))[()]
 
 
 # ---------------------------------------------------------------- what users write
@@ -194,16 +139,11 @@ def ncp(axes: int | tuple[int, ...] = -1, patience: int = 2, every: int = 1) -> 
     >>> ip.solve(ip.Problem(ip.L2(A, b)), ip.CGLS(), stop=ip.stop.ncp() | ip.stop.niter(50)).stop
     'ncp'
     """
-    axes = (axes,) if isinstance(axes, numbers.Integral) else axes
-    if not isinstance(axes, tuple) or not axes or len(set(axes)) < len(axes) or not all(_negative(a) for a in axes):
+    axes = (axes,) if is_integer(axes) else axes
+    negative = isinstance(axes, tuple) and axes and all(is_integer(a) and a < 0 for a in axes)
+    if not negative or len(set(axes)) < len(axes):
         raise ValueError(f"axes is {axes!r}; expected different negative integers, such as -1 or (-2, -1)")
-    if not isinstance(patience, numbers.Integral) or patience < 1:
-        raise ValueError(f"patience is {patience!r}; expected a positive integer")
-    return NCP(tuple(int(a) for a in axes), int(patience), check_every(every))
-
-
-def _negative(axis: Any) -> bool:
-    return isinstance(axis, numbers.Integral) and axis < 0
+    return NCP(tuple(int(a) for a in axes), check_count(patience, "patience"), check_count(every, "every"))
 
 
 def monotone_error(noise_level: Any) -> StopRule:
@@ -244,4 +184,4 @@ def poisson_discrepancy(safety: float = 1.0, every: int = 1) -> StopRule:
     >>> ip.solve(ip.Problem(ip.KL(A, b)), ip.MLEM(), stop=ip.stop.poisson_discrepancy() | ip.stop.niter(50)).stop
     'poisson_discrepancy'
     """
-    return PoissonDiscrepancy(positive(safety, "safety"), check_every(every))
+    return PoissonDiscrepancy(check_positive(safety, "safety"), check_count(every, "every"))

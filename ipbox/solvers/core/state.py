@@ -30,10 +30,13 @@ class State:
     16
     """
 
+    x: Any = None  # until a solver has made one
+    settings: Any = None  # what a state was made with, where that must not change
+
     def __init__(self, **fields: Any) -> None:
         self.k = 0
         self.loop: dict[str, Any] = {}  # what stop rules remember, and the seconds spent
-        self.work: dict[str, Any] = {}  # scratch and warm starts of the functionals
+        self.scratch: dict[str, Any] = {"smooth": {}, "prox": {}}  # of the solver, and of the functionals by their role
         self.__dict__.update(fields)
 
     def arrays(self) -> dict[str, Array]:
@@ -47,14 +50,19 @@ class State:
 
     # ------------------------------------------------------------ batches
 
-    def take(self, index: np.ndarray, batch: int) -> State:
-        """The state of the samples ``index`` of a batch: of every array whose first axis is the batch's."""
-        return _with(State(), {k: _take(v, index, batch) for k, v in self.__dict__.items()})
+    def take(self, index: np.ndarray, batch: int, shared: frozenset[str] = frozenset()) -> State:
+        """The state of the samples ``index`` of a batch: of every array with its first axis.
 
-    def put(self, index: np.ndarray, part: State, batch: int) -> None:
+        The solver's fields ``shared``, and what functionals declare in their scratch, belong to no sample.
+        """
+        fields = self.__dict__.items()
+        return _with(State(), {k: v if k in shared else _take(v, index, batch) for k, v in fields})
+
+    def put(self, index: np.ndarray, part: State, batch: int, shared: frozenset[str] = frozenset()) -> None:
         """Write the samples ``index``, held by ``part``, back into this state."""
         _unshare(self.__dict__, set())  # else one of two names of an array would get what is meant for the other
-        _put(self.__dict__, part.__dict__, index, batch)
+        _put(self.__dict__, {k: v for k, v in part.__dict__.items() if k not in shared}, index, batch)
+        self.__dict__.update({k: v for k, v in part.__dict__.items() if k in shared})
 
     # ------------------------------------------------------------ checkpoints
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ipbox.solvers.core.loop import Run, Solver
-    from ipbox.solvers.core.problem import Parts
+from ipbox.functionals.fidelities.l2 import Fidelity
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Solver
+from ipbox.solvers.core.run import Run
 
 
 @dataclass(frozen=True)
 class StopRule:
     """Base of the rules: ``met(run)`` is asked every ``every`` iterations."""
+
+    every = 1  # a field of rules that can be asked less often (annotated here it would come first there)
 
     @property
     def name(self) -> str:
@@ -31,7 +32,7 @@ class StopRule:
 
     def fired(self, run: Run) -> np.ndarray:
         """The rule's name where it says stop, None elsewhere; one entry, or one per sample."""
-        if run.k % getattr(self, "every", 1):
+        if run.k % self.every:
             return np.array([None], dtype=object)
         met = np.atleast_1d(self.met(run))
         return np.where(met, np.array(self.name, dtype=object), None)
@@ -48,8 +49,8 @@ class StopRule:
 
 
 @dataclass(frozen=True)
-class Either(StopRule):
-    """Stops where one of two rules does."""
+class Pair(StopRule):
+    """Two rules as one."""
 
     a: StopRule
     b: StopRule
@@ -57,70 +58,53 @@ class Either(StopRule):
     def check_applies(self, solver: Solver, parts: Parts) -> None:
         self.a.check_applies(solver, parts)
         self.b.check_applies(solver, parts)
+
+    def take(self, index: np.ndarray) -> StopRule:
+        return type(self)(self.a.take(index), self.b.take(index))
+
+
+@dataclass(frozen=True)
+class Either(Pair):
+    """Stops where one of two rules does."""
 
     def fired(self, run: Run) -> np.ndarray:
         a, b = np.broadcast_arrays(self.a.fired(run), self.b.fired(run))
         return np.where(a != None, a, b)  # noqa: E711  (elementwise)
 
-    def take(self, index: np.ndarray) -> StopRule:
-        return Either(self.a.take(index), self.b.take(index))
-
 
 @dataclass(frozen=True)
-class Both(StopRule):
+class Both(Pair):
     """Stops where both rules do at one iteration."""
-
-    a: StopRule
-    b: StopRule
-
-    def check_applies(self, solver: Solver, parts: Parts) -> None:
-        self.a.check_applies(solver, parts)
-        self.b.check_applies(solver, parts)
 
     def fired(self, run: Run) -> np.ndarray:
         pairs = zip(*np.broadcast_arrays(self.a.fired(run), self.b.fired(run)), strict=True)
         return np.array([f"{a} & {b}" if a and b else None for a, b in pairs], dtype=object)
 
+
+@dataclass(frozen=True)
+class NoiseLevelRule(StopRule):
+    """Base of the rules that compare with the norm of the noise: a number, or one per sample."""
+
+    noise_level: Any
+
+    def check_applies(self, solver: Solver, parts: Parts) -> None:
+        if np.ndim(self.noise_level) and np.shape(self.noise_level) != (parts.batch,):
+            shape = np.shape(self.noise_level)
+            raise ValueError(f"noise_level has shape {shape}; expected a number, or ({parts.batch},)")
+
     def take(self, index: np.ndarray) -> StopRule:
-        return Both(self.a.take(index), self.b.take(index))
-
-
-def positive(value: Any, name: str) -> float:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; expected a positive number")
-    return float(value)
-
-
-def not_negative(value: Any, name: str) -> float:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} is {value!r}; expected a finite number that is not negative")
-    return float(value)
-
-
-def check_every(every: int) -> int:
-    if not isinstance(every, numbers.Integral) or every < 1:
-        raise ValueError(f"every is {every!r}; expected a positive integer")
-    return int(every)
+        return replace(self, noise_level=self.noise_level[index]) if np.ndim(self.noise_level) else self
 
 
 def check_rule(rule: Any) -> StopRule:
+    """A stop rule, to be combined with another."""
     if not isinstance(rule, StopRule):
         raise TypeError(f"a stop rule was combined with {type(rule).__name__}; expected another stop rule")
     return rule
 
 
-def check_noise_level(noise_level: Any) -> Any:
-    """A non-negative float, or an array of one per sample."""
-    level = np.asarray(noise_level)
-    if level.dtype.kind not in "fiu":
-        raise TypeError(f"noise_level is {noise_level!r}; expected a number, or one per sample")
-    level = level.astype(np.float64)
-    if not (level >= 0).all() or not np.isfinite(level).all():
-        raise ValueError(f"noise_level is {noise_level}; expected a non-negative number")
-    return float(level) if level.ndim == 0 else level
-
-
-def check_batch(noise_level: Any, parts: Parts) -> None:
-    """Refuse noise levels that are not one for each sample."""
-    if np.ndim(noise_level) and np.shape(noise_level) != (parts.batch,):
-        raise ValueError(f"noise_level has shape {np.shape(noise_level)}; expected a number, or ({parts.batch},)")
+def fidelity_of(parts: Parts, who: str) -> Fidelity:
+    """The data fidelity, which a rule on the residual needs."""
+    if parts.problem.fidelity is None:
+        raise ValueError(f"{who} needs a data fidelity such as L2(A, b) in the objective")
+    return parts.problem.fidelity

@@ -6,20 +6,18 @@ stops where an unbroken one does.
 
 from __future__ import annotations
 
-import numbers
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend
+from ipbox.checks import check_count, check_noise_level, check_positive
 from ipbox.solvers.core.noise_rules import monotone_error, ncp, poisson_discrepancy
-from ipbox.solvers.core.stop_rule import StopRule, check_batch, check_every, check_noise_level, positive
-
-if TYPE_CHECKING:
-    from ipbox.solvers.core.loop import Run, Solver
-    from ipbox.solvers.core.problem import Parts
-
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Solver
+from ipbox.solvers.core.run import Run
+from ipbox.solvers.core.stop_rule import NoiseLevelRule, StopRule, fidelity_of
 
 __all__ = [
     "StopRule",
@@ -40,10 +38,7 @@ __all__ = [
 class Niter(StopRule):
     n: int
     total: bool = False
-
-    @property
-    def name(self) -> str:
-        return "niter"
+    name: ClassVar[str] = "niter"
 
     def met(self, run: Run) -> bool:
         start = 0 if self.total else run.state.loop.get("k0", run.k0)
@@ -51,84 +46,78 @@ class Niter(StopRule):
 
 
 @dataclass(frozen=True)
-class Discrepancy(StopRule):
-    noise_level: Any
+class WallTime(StopRule):
+    seconds: float
+    name: ClassVar[str] = "wall_time"
+
+    def met(self, run: Run) -> bool:
+        return run.seconds >= self.seconds
+
+
+@dataclass(frozen=True)
+class Discrepancy(NoiseLevelRule):
     safety: float
     every: int
-
-    @property
-    def name(self) -> str:
-        return "discrepancy"
+    name: ClassVar[str] = "discrepancy"
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
-        if parts.problem.fidelity is None:
-            raise ValueError("stop.discrepancy needs a data fidelity such as L2(A, b) in the objective")
-        check_batch(self.noise_level, parts)
+        fidelity_of(parts, "stop.discrepancy")
+        super().check_applies(solver, parts)
 
     def met(self, run: Run) -> Any:
         return run.data_residual() <= self.safety * np.asarray(self.noise_level)
 
-    def take(self, index: np.ndarray) -> StopRule:
-        return replace(self, noise_level=self.noise_level[index]) if np.ndim(self.noise_level) else self
-
 
 @dataclass(frozen=True)
-class Gap(StopRule):
+class Tolerance(StopRule):
+    """Base of the rules that a quantity of the run is at most ``tol``."""
+
     tol: float
     every: int
 
-    @property
-    def name(self) -> str:
-        return "gap"
+    def quantity(self, run: Run) -> Any:
+        raise NotImplementedError("abstract")
+
+    def met(self, run: Run) -> Any:
+        return self.quantity(run) <= self.tol
+
+
+@dataclass(frozen=True)
+class Gap(Tolerance):
+    name: ClassVar[str] = "gap"
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
         solver.check_gap(parts)
 
-    def met(self, run: Run) -> Any:
-        return run.gap() <= self.tol
+    def quantity(self, run: Run) -> Any:
+        return run.gap()
 
 
 @dataclass(frozen=True)
-class Residual(StopRule):
-    tol: float
-    every: int
+class Residual(Tolerance):
+    name: ClassVar[str] = "residual"
 
-    @property
-    def name(self) -> str:
-        return "residual"
-
-    def met(self, run: Run) -> Any:
-        return run.residual() <= self.tol
+    def quantity(self, run: Run) -> Any:
+        return run.residual()
 
 
 @dataclass(frozen=True)
-class PrimalDualResidual(StopRule):
-    tol: float
-    every: int
-
-    @property
-    def name(self) -> str:
-        return "primal_dual_residual"
+class PrimalDualResidual(Tolerance):
+    name: ClassVar[str] = "primal_dual_residual"
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
-        base = type(solver).__mro__[-2]  # Solver, which core defines
-        if type(solver).primal_dual_residual is base.primal_dual_residual:
+        if type(solver).primal_dual_residual is Solver.primal_dual_residual:
             solver.primal_dual_residual(parts, None)  # says that it has none
 
-    def met(self, run: Run) -> Any:
-        return run.primal_dual_residual() <= self.tol
+    def quantity(self, run: Run) -> Any:
+        return run.primal_dual_residual()
 
 
 @dataclass(frozen=True)
-class RelativeChange(StopRule):
-    tol: float
-    every: int
+class RelativeChange(Tolerance):
+    name: ClassVar[str] = "relative_change"
 
-    @property
-    def name(self) -> str:
-        return "relative_change"
-
-    def met(self, run: Run) -> Any:
+    def quantity(self, run: Run) -> Any:
         batched, memory = run.batch is not None, run.state.loop
         old = memory.get("x_old")
         if old is None:
@@ -139,19 +128,7 @@ class RelativeChange(StopRule):
             memory["change"] = np.atleast_1d(np.where(change > 0, change / np.where(size > 0, size, 1), 0))
             memory["x_old_k"] = run.k
             old[...] = run.x
-        return memory["change"] <= self.tol
-
-
-@dataclass(frozen=True)
-class WallTime(StopRule):
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        return "wall_time"
-
-    def met(self, run: Run) -> bool:
-        return run.seconds >= self.seconds
+        return memory["change"]
 
 
 # ---------------------------------------------------------------- what users write
@@ -165,9 +142,7 @@ def niter(n: int, total: bool = False) -> StopRule:
     >>> import ipbox as ip
     >>> rule = ip.stop.gap(1e-4) | ip.stop.niter(2000)
     """
-    if not isinstance(n, numbers.Integral) or n < 0:
-        raise ValueError(f"niter is {n!r}; expected a non-negative integer")
-    return Niter(int(n), total)
+    return Niter(check_count(n, "niter", least=0), total)
 
 
 def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopRule:
@@ -175,17 +150,17 @@ def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopR
 
     ``noise_level`` is a number, or one per sample of a batch.
     """
-    return Discrepancy(check_noise_level(noise_level), positive(safety, "safety"), check_every(every))
+    return Discrepancy(check_noise_level(noise_level), check_positive(safety, "safety"), check_count(every, "every"))
 
 
 def gap(tol: float, every: int = 10) -> StopRule:
     """Duality gap <= tol · |primal objective|; refused, with the reason, where the dual value is infinite."""
-    return Gap(positive(tol, "tol"), check_every(every))
+    return Gap(check_positive(tol, "tol"), check_count(every, "every"))
 
 
 def residual(tol: float, every: int = 10) -> StopRule:
     """The solver's fixed-point residual, relative, <= tol (gradient norm for smooth problems)."""
-    return Residual(positive(tol, "tol"), check_every(every))
+    return Residual(check_positive(tol, "tol"), check_count(every, "every"))
 
 
 def primal_dual_residual(tol: float, every: int = 10) -> StopRule:
@@ -198,14 +173,14 @@ def primal_dual_residual(tol: float, every: int = 10) -> StopRule:
     >>> ip.solve(problem, ip.PDHG(), stop=ip.stop.primal_dual_residual(1e-4)).stop
     'primal_dual_residual'
     """
-    return PrimalDualResidual(positive(tol, "tol"), check_every(every))
+    return PrimalDualResidual(check_positive(tol, "tol"), check_count(every, "every"))
 
 
 def relative_change(tol: float, every: int = 1) -> StopRule:
     """‖u - u_old‖ <= tol ‖u‖ between checks: it says that steps are small, not that the solution is near."""
-    return RelativeChange(positive(tol, "tol"), check_every(every))
+    return RelativeChange(check_positive(tol, "tol"), check_count(every, "every"))
 
 
 def wall_time(seconds: float) -> StopRule:
     """After so many seconds, resumed parts included."""
-    return WallTime(positive(seconds, "seconds"))
+    return WallTime(check_positive(seconds, "seconds"))

@@ -8,9 +8,13 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.loop import Parts, State, Verdict
-from ipbox.solvers.gradient.descent import check_count
-from ipbox.solvers.gradient.line_search import Descent, check_between, inner, number, ratio, squares, strong_wolfe
+from ipbox.checks import check_count
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.gradient.line_search import StrongWolfe
+from ipbox.solvers.gradient.searching import Descent
+from ipbox.solvers.per_sample import inner, number, ratio, squares
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,7 @@ class LBFGS(Descent):
 
     def __post_init__(self) -> None:
         check_count(self.memory, "memory")
-        check_between(self.c2, "c2", 0, 1)
-        check_between(self.c1, "c1", 0, self.c2)
+        StrongWolfe(self.c1, self.c2)
 
     def init(self, p: Parts, x0: Array) -> State:
         s = super().init(p, x0)
@@ -63,7 +66,7 @@ class LBFGS(Descent):
         return s
 
     def step(self, p: Parts, s: State) -> None:
-        strong_wolfe(p, s, s.alpha, self.c1, self.c2)
+        StrongWolfe(self.c1, self.c2).search(p, s, s.alpha)
         i = s.k % self.memory
         p.xp.subtract(s.x_new, s.x, out=s.S[i])
         p.xp.subtract(s.g_new, s.g, out=s.Y[i])

@@ -1,4 +1,4 @@
-"""Conjugate gradients for least squares, and what Krylov methods do with a stack of least-squares terms."""
+"""Conjugate gradients for least squares."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import L2
-from ipbox.solvers.core.loop import Certificate, Parts, Problem, Solver, State, Verdict
-from ipbox.solvers.gradient.line_search import inner, ratio, squares
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import NextStep, Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.krylov.conjugate_directions import descend, turn
+from ipbox.solvers.krylov.least_squares import LeastSquares, adjoint, forward, residuals, stacked_squares
+from ipbox.solvers.per_sample import inner, norms, ratio, squares
 
 
 @dataclass(frozen=True)
-class CGLS(Solver):
+class CGLS(LeastSquares):
     """Conjugate gradients on the normal equations Σ_i λ_i A_i*(A_i u - b_i) = 0 of a sum of L2 terms.
 
     One L2 term gives CGLS (regularised by stopping early), a second one Tikhonov's functional.  A and A* are applied
@@ -33,31 +35,23 @@ class CGLS(Solver):
     array([1., 2.])
     """
 
-    takes: ClassVar[tuple[str, ...]] = ("smooth",)
-
-    def prepare(self, problem: Problem) -> Parts:
-        check_least_squares(problem, "CGLS")
-        return super().prepare(problem)
+    knows_next_step: ClassVar[bool] = True
 
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, r=residuals(p, x0), g=p.xp.empty_like(x0))  # g is the negative gradient
         s.q = [p.xp.empty_like(r) for r in s.r]
         adjoint(p, s.r, s.g)
-        s.p = s.g.copy()
+        s.d = s.g.copy()
         s.gamma, s.gamma0 = squares(s.g, p), squares(s.g, p)  # two arrays: a batch writes into them
         return s
 
     def step(self, p: Parts, s: State) -> None:
-        forward(p, s.p, s.q)
-        # <g, p> is γ but for rounding; with it no step goes up, also where g is nothing but rounding
-        alpha = ratio(inner(s.g, s.p, p), stacked_squares(p, s.q))
-        backend.axpy(alpha, s.p, s.x)
-        for r, q in zip(s.r, s.q, strict=True):
-            backend.axpy(-alpha, q, r)
+        forward(p, s.d, s.q)
+        # <g, d> is γ but for rounding; with it no step goes up, also where g is nothing but rounding
+        descend(ratio(inner(s.g, s.d, p), stacked_squares(p, s.q)), [s.x], [s.d], s.r, s.q)
         adjoint(p, s.r, s.g)
         gamma, s.gamma = s.gamma, squares(s.g, p)
-        s.p *= backend.per_sample(ratio(s.gamma, gamma), s.p)
-        s.p += s.g
+        turn(ratio(s.gamma, gamma), [s.d], [s.g])
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""
@@ -65,62 +59,23 @@ class CGLS(Solver):
 
     def data_residual(self, p: Parts, s: State) -> Any:
         i = p.problem.terms.index(p.problem.fidelity)
-        return np.sqrt(squares(s.r[i], p))
+        return norms(s.r[i], p)
 
-    def certificate(self, p: Parts, s: State) -> Certificate:
-        # not s.g, which is updated along and drifts from it by rounding
-        return gradient_certificate(p, s) or super().certificate(p, s)
+    def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
+        """w of the direction d = A*w, which follows the same recursion; it has to be watched from the start."""
+        weight = p.problem.fidelity.weight
+        if "me_k" not in memory:
+            if s.k:
+                raise ValueError(
+                    f"state is that of step {s.k}; stop.monotone_error expects to watch CGLS from the start"
+                )
+            memory.update(me_k=0, me_gamma=np.asarray(s.gamma), me_w=weight * s.r[0])
+        if memory["me_k"] != s.k:
+            turn(ratio(s.gamma, memory["me_gamma"]), [memory["me_w"]], [weight * s.r[0]])
+            memory.update(me_k=s.k, me_gamma=np.asarray(s.gamma))
+        forward(p, s.d, s.q)
+        alpha = ratio(s.gamma, stacked_squares(p, s.q))
+        return NextStep(s.r[0], memory["me_w"], alpha * squares(s.d, p))
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(True, "a convex quadratic: exact in at most rank(A) steps without rounding (Björck 1996, 7.4)")
-
-
-# ---------------------------------------------------------------- the stack of the terms, ‖r‖² = Σ λ_i ‖r_i‖²
-
-
-def check_least_squares(problem: Problem, who: str) -> None:
-    """Refuse terms that are not least squares."""
-    for f in problem.terms:
-        if not isinstance(f, L2) or f.weight <= 0:
-            raise ValueError(f"{f.name} fits no role of {who}: it expects terms L2(A, b) with positive weights only")
-
-
-def residuals(p: Parts, x: Array) -> list[Array]:
-    """r_i = b_i - A_i x."""
-    r = [f.residual(x) for f in p.problem.terms]
-    for a in r:
-        a *= -1
-    return r
-
-
-def forward(p: Parts, x: Array, out: list[Array]) -> None:
-    """out_i = A_i x."""
-    for f, q in zip(p.problem.terms, out, strict=True):
-        if f.A is None:
-            q[...] = x
-        else:
-            f.A.apply(x, out=q)
-
-
-def adjoint(p: Parts, r: list[Array], out: Array) -> None:
-    """out = Σ_i λ_i A_i* r_i."""
-    for i, (f, a) in enumerate(zip(p.problem.terms, r, strict=True)):
-        if i > 0:
-            backend.axpy(f.weight, a if f.A is None else f.A.apply_adjoint(a), out)
-            continue
-        if f.A is None:
-            out[...] = a
-        else:
-            f.A.apply_adjoint(a, out=out)
-        out *= f.weight
-
-
-def stacked_squares(p: Parts, r: list[Array]) -> Any:
-    """Σ_i λ_i ‖r_i‖²."""
-    return sum(f.weight * squares(a, p) for f, a in zip(p.problem.terms, r, strict=True))
-
-
-def gradient_certificate(p: Parts, s: State) -> Certificate | None:
-    """‖u - u*‖ <= ‖∇f(u)‖/μ where f is strongly convex."""
-    mu = p.smooth.mu
-    return Certificate("‖∇f‖/μ", np.sqrt(squares(p.smooth.grad(s.x), p)) / mu) if mu > 0 else None

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.loop import Certificate, Parts, Problem, Solver, State, Verdict
-from ipbox.solvers.core.stopping import StopRule
-from ipbox.solvers.gradient.descent import check_count
-from ipbox.solvers.gradient.line_search import number, ratio, squares
-from ipbox.solvers.krylov.cgls import check_least_squares
+from ipbox.checks import check_count, check_flag, check_not_negative, check_positive
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Certificate, Solver, Verdict
+from ipbox.solvers.core.run import Run
+from ipbox.solvers.core.state import State
+from ipbox.solvers.core.stop_rule import StopRule
+from ipbox.solvers.krylov.least_squares import LeastSquares
 from ipbox.solvers.krylov.lsqr import bidiagonalise, rows, start_bidiagonalisation
-
-if TYPE_CHECKING:
-    from ipbox.solvers.core.loop import Run
-
+from ipbox.solvers.per_sample import norms, number, ratio
 
 RULES = ("gcv", "wgcv", "discrepancy")
 
 
 @dataclass(frozen=True)
-class HybridLSQR(Solver):
+class HybridLSQR(LeastSquares):
     """min_u ½‖Au - b‖² + λ/2 ‖u - u_0‖² over the k-th Krylov space, λ chosen anew in every step.
 
     Golub and Kahan's bidiagonalisation gives AV = UB with orthonormal columns, so u = u_0 + Vy where y minimises
@@ -75,24 +73,21 @@ class HybridLSQR(Solver):
     safety: float = 1.01
     basis: int = 100
     reorthogonalise: bool = True
-    takes: ClassVar[tuple[str, ...]] = ("smooth",)
 
     def __post_init__(self) -> None:
-        if not (self.lam in RULES if isinstance(self.lam, str) else _is_number(self.lam)):
-            raise ValueError(f"lam is {self.lam!r}; expected {', '.join(map(repr, RULES))} or a number >= 0")
-        if not _is_number(self.noise_level) and (self.lam == "discrepancy" or self.noise_level is not None):
-            raise ValueError(f"noise_level is {self.noise_level!r}; lam={self.lam!r} expects a number >= 0")
-        if not _is_number(self.safety) or self.safety == 0:
-            raise ValueError(f"safety is {self.safety!r}; expected a positive number")
+        if not (isinstance(self.lam, str) and self.lam in RULES):
+            check_not_negative(self.lam, "lam", f"{', '.join(map(repr, RULES))} or a number >= 0")
+        if self.lam == "discrepancy" or self.noise_level is not None:
+            check_not_negative(self.noise_level, "noise_level", f"a number >= 0 for lam={self.lam!r}")
+        check_positive(self.safety, "safety")
         check_count(self.basis, "basis")
-        if not isinstance(self.reorthogonalise, bool):
-            raise TypeError(f"reorthogonalise is {self.reorthogonalise!r}; expected True or False")
+        check_flag(self.reorthogonalise, "reorthogonalise")
 
     def prepare(self, problem: Problem) -> Parts:
-        check_least_squares(problem, "HybridLSQR")
+        p = super().prepare(problem)
         if len(problem.terms) > 1:
             raise ValueError(f"the objective has {len(problem.terms)} terms; HybridLSQR expects one, and damps itself")
-        return super().prepare(problem)
+        return p
 
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, x0=x0.copy(), V=p.xp.zeros(_leading(p) + (self.basis, *p.problem.dims), dtype=x0.dtype))
@@ -138,9 +133,9 @@ class HybridLSQR(Solver):
     def certificate(self, p: Parts, s: State) -> Certificate:
         lam = s.lams[s.k - 1] if s.k else self.lam
         if isinstance(lam, str) or not np.all(np.asarray(lam) > 0):
-            return super().certificate(p, s)
+            return Solver.certificate(self, p, s)
         gradient = p.smooth.grad(s.x) + backend.per_sample(lam, s.x) * (s.x - s.x0)
-        return Certificate("‖A*(Au - b) + λ(u - u_0)‖/λ, for the last λ", np.sqrt(squares(gradient, p)) / lam)
+        return Certificate("‖A*(Au - b) + λ(u - u_0)‖/λ, for the last λ", norms(gradient, p) / lam)
 
     def _theorem(self, p: Parts) -> Verdict:
         if isinstance(self.lam, str):
@@ -232,15 +227,11 @@ class FlatGCV(StopRule):
 
     tol: float = 1e-6
     window: int = 4
+    name: ClassVar[str] = "flat_gcv"
 
     def __post_init__(self) -> None:
-        if not _is_number(self.tol):
-            raise ValueError(f"tol is {self.tol!r}; expected a number >= 0")
+        check_not_negative(self.tol, "tol")
         check_count(self.window, "window")
-
-    @property
-    def name(self) -> str:
-        return "flat_gcv"
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
         if not isinstance(solver, HybridLSQR):
@@ -252,7 +243,3 @@ class FlatGCV(StopRule):
             return False if run.batch is None else np.zeros(run.batch, dtype=bool)
         flat = np.abs(g[-1] - g[-2]) <= self.tol * g[0]
         return flat | (len(g) - 1 - np.argmin(g, axis=0) >= self.window)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value < math.inf

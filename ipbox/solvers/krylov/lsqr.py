@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.loop import Certificate, Parts, Problem, Solver, State, Verdict
-from ipbox.solvers.gradient.line_search import ratio, squares
-from ipbox.solvers.krylov.cgls import (
-    adjoint,
-    check_least_squares,
-    forward,
-    gradient_certificate,
-    residuals,
-    stacked_squares,
-)
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.krylov.least_squares import LeastSquares, adjoint, forward, residuals, stacked_squares
+from ipbox.solvers.per_sample import norms, ratio, squares
 
 
 @dataclass(frozen=True)
-class LSQR(Solver):
+class LSQR(LeastSquares):
     """Paige and Saunders' LSQR for a sum of L2 terms Σ λ_i/2 ‖A_i u - b_i‖².
 
     It makes the iterates of `CGLS` in another way, by the QR factorisation of the bidiagonal matrix, and knows
@@ -40,12 +35,6 @@ class LSQR(Solver):
     >>> ip.solve(ip.Problem(ip.L2(A, np.array([1.0, 4.0]))), ip.LSQR(), stop=ip.stop.niter(2)).x.round(6)
     array([1., 2.])
     """
-
-    takes: ClassVar[tuple[str, ...]] = ("smooth",)
-
-    def prepare(self, problem: Problem) -> Parts:
-        check_least_squares(problem, "LSQR")
-        return super().prepare(problem)
 
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0)
@@ -74,9 +63,6 @@ class LSQR(Solver):
             return super().data_residual(p, s)
         return s.phi_bar / np.sqrt(p.problem.fidelity.weight)
 
-    def certificate(self, p: Parts, s: State) -> Certificate:
-        return gradient_certificate(p, s) or super().certificate(p, s)
-
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(True, "a convex quadratic: exact in at most rank(A) steps without rounding (Paige and Saunders)")
 
@@ -87,7 +73,7 @@ def start_bidiagonalisation(p: Parts, s: State) -> None:
     s.q = [p.xp.empty_like(u) for u in s.u]
     s.beta = _normalise(s.u, np.sqrt(stacked_squares(p, s.u)))
     adjoint(p, s.u, s.v)
-    s.alpha = _normalise([s.v], np.sqrt(squares(s.v, p)))
+    s.alpha = _normalise([s.v], norms(s.v, p))
 
 
 def bidiagonalise(p: Parts, s: State, basis: Array | None = None) -> None:
@@ -105,7 +91,7 @@ def bidiagonalise(p: Parts, s: State, basis: Array | None = None) -> None:
     s.v += s.g
     if basis is not None:
         _orthogonalise(p, s.v, basis)
-    s.alpha = _normalise([s.v], np.sqrt(squares(s.v, p)))
+    s.alpha = _normalise([s.v], norms(s.v, p))
 
 
 def rows(p: Parts, x: Array, n: int = 1) -> Array:

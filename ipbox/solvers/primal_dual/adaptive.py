@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.loop import Parts, Problem, State
+from ipbox.checks import check_count
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.state import State
 from ipbox.solvers.primal_dual.pdhg import PDHG
 
 
@@ -57,8 +58,7 @@ class AdaptivePDHG(PDHG):
             raise ValueError(f"batch is {problem.batch}; {type(self).__name__} expects one image, use PDHG for a batch")
         if self.accelerate:
             raise ValueError("accelerate is True; AdaptivePDHG expects False, use PDHG")
-        if not isinstance(self.every, numbers.Integral) or self.every < 1:
-            raise ValueError(f"every is {self.every!r}; expected a positive integer")
+        check_count(self.every, "every")
         if not (0 < self.first < 1 and 0 < self.decay < 1):
             raise ValueError(f"first is {self.first} and decay {self.decay}; expected numbers in (0, 1)")
         return super().prepare(problem)
@@ -66,7 +66,7 @@ class AdaptivePDHG(PDHG):
     def init(self, p: Parts, x0: Array) -> State:
         s = super().init(p, x0)
         s.alpha = float(self.first)
-        s.old = [a.copy() for a in self._watched(s)]
+        s.scratch["old"] = [a.copy() for a in self._watched(s)]
         return s
 
     @staticmethod
@@ -76,18 +76,19 @@ class AdaptivePDHG(PDHG):
     def step(self, p: Parts, s: State) -> None:
         look = s.k > 0 and s.k % self.every == 0 and s.alpha > 1e-4
         if look:
-            for a, old in zip(self._watched(s), s.old, strict=True):
+            for a, old in zip(self._watched(s), s.scratch["old"], strict=True):
                 old[...] = a
         super().step(p, s)
         if look:
             self._adapt(s, *self._residuals(p, s))
 
     def _residuals(self, p: Parts, s: State) -> tuple[float, float]:
-        """p and d; ``s.old`` becomes old - new on the way."""
-        for a, old in zip(self._watched(s), s.old, strict=True):
+        """p and d; ``s.scratch["old"]`` becomes old - new on the way."""
+        for a, old in zip(self._watched(s), s.scratch["old"], strict=True):
             old -= a
         n, m = len(s.y), sum(len(own) for own in s.aux)
-        dx, dd, dy, dv, dw = s.old[0], s.old[1], s.old[2 : 2 + n], s.old[2 + n : 2 + n + m], s.old[2 + n + m :]
+        dx, dd, *rest = s.scratch["old"]
+        dy, dv, dw = rest[:n], rest[n : n + m], rest[n + m :]
         dual, k = 0.0, 0
         for y, sigma, term, own in zip(dy, s.sigma, p.dual, s.aux, strict=True):
             y /= sigma

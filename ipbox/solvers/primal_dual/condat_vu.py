@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import Zero
-from ipbox.solvers.core.loop import Parts, Solver, State, Verdict
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Verdict
+from ipbox.solvers.core.state import State
 from ipbox.solvers.primal_dual import saddle
-
-FREE = Zero()  # what acts on the terms' own primal blocks
 
 
 @dataclass(frozen=True)
-class CondatVu(Solver):
+class CondatVu(saddle.SaddlePoint):
     """min_u h(u) + f(u) + Σ_i g_i(K_i u), h smooth, by the method of Condat and Vũ.
 
     y_i ← prox_{σ_i g_i*}(y_i + σ_i K_i x̄),  u⁺ = prox_{τf}(u - τ∇h(u) - τ Σ_i K_i* y_i),  x̄ = 2u⁺ - u.
@@ -53,27 +52,22 @@ class CondatVu(Solver):
 
     def init(self, p: Parts, x0: Array) -> State:
         tau, sigma = self.step_sizes(p)
-        fields = saddle.dual_buffers(p, x0)
-        aux_bar = [[v.copy() for v in own] for own in fields["aux"]]
-        s = State(x=x0, x_bar=x0.copy(), aux_bar=aux_bar, tau=tau, sigma=sigma, h={}, **fields)
-        s.grad = p.smooth.grad(x0, work=s.h)
+        s = saddle.new_state(p, x0, x_bar=x0.copy(), tau=tau, sigma=sigma)
+        s.aux_bar = [[v.copy() for v in own] for own in s.aux]
+        s.grad = p.smooth.grad(x0, work=s.scratch["smooth"])
         return s
 
     def step(self, p: Parts, s: State) -> None:
-        for i, term in enumerate(p.dual):
-            term.ascend(s.y[i], [s.x_bar, *s.aux_bar[i]], s.sigma[i], s.terms[i])
-        saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.terms)
+        saddle.ascend(p, s, s.y, s.x_bar, s.aux_bar, s.sigma)
+        saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])
         if not p.dual:
             s.d[...] = 0
         s.d += s.grad
-        p.prox.descend(s.x, s.d, s.tau, 1.0, s.x_bar, s.work)
-        for own in zip(s.aux, s.aux_d, s.aux_bar, strict=True):
-            for v, d, v_bar in zip(*own, strict=True):
-                FREE.descend(v, d, s.tau, 1.0, v_bar)
+        saddle.descend(p, s, s.x_bar, s.aux_bar)
         self._next_gradient(p, s)
 
     def _next_gradient(self, p: Parts, s: State) -> None:
-        p.smooth.grad(s.x, out=s.grad, work=s.h)
+        p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
 
     # ------------------------------------------------------------ step sizes
 
@@ -81,8 +75,8 @@ class CondatVu(Solver):
         """τ and the σ_i, checked against the theorem's condition."""
         if not p.smooth.L < math.inf:
             raise ValueError(f"{p.smooth.name} has no Lipschitz gradient; expected smooth terms")
-        saddle.check_positive(self.tau, "tau")
-        saddle.check_positive(self.sigma, "sigma")
+        saddle.check_step_size(self.tau, "tau")
+        saddle.check_step_size(self.sigma, "sigma")
         norms = saddle.norms_of(p)
         total = max(norms, default=1.0) ** 2 * max(len(norms), 1)  # Σ σ_i ‖K_i‖² for sigma = 1
         tau = self.tau if self.tau is not None else self._default_tau(p, total)
@@ -92,7 +86,7 @@ class CondatVu(Solver):
         sigma = largest if self.sigma is None else self.sigma
         if sigma > largest * (1 + 1e-6):
             raise ValueError(f"tau is {tau:g} and sigma {sigma:g}; {self._condition(p)}: sigma at most {largest:g}")
-        return float(tau), [float(sigma * max(norms) ** 2 / k**2) for k in norms]
+        return float(tau), saddle.balanced(sigma, norms)
 
     def _default_tau(self, p: Parts, total: float) -> float:
         if p.smooth.L > 0:
@@ -104,19 +98,6 @@ class CondatVu(Solver):
 
     def _condition(self, p: Parts) -> str:
         return f"expected 1/tau - Σ sigma_i ‖K_i‖² >= L/2 with 2/L = {2 / p.smooth.L if p.smooth.L else math.inf:g}"
-
-    # ------------------------------------------------------------ accuracy
-
-    def objective(self, p: Parts, s: State) -> Any:
-        return saddle.objective(p, s)
-
-    def residual(self, p: Parts, s: State) -> Any:
-        """Fixed-point residual of the two resolvents at (u, y), each relative to its variable."""
-        return saddle.fixed_point_residual(p, s, s.x, s.tau, s.sigma)
-
-    def primal_dual_residual(self, p: Parts, s: State) -> Any:
-        """Residuals of the two optimality conditions (`saddle.kkt_residual`)."""
-        return saddle.kkt_residual(p, s, s.x, s.tau, s.sigma)
 
     def _theorem(self, p: Parts) -> Verdict:
         self.step_sizes(p)
@@ -160,7 +141,7 @@ class PD3O(CondatVu):
 
     def _next_gradient(self, p: Parts, s: State) -> None:
         backend.axpy(s.tau, s.grad, s.x_bar)
-        p.smooth.grad(s.x, out=s.grad, work=s.h)
+        p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
         backend.axpy(-s.tau, s.grad, s.x_bar)
 
     def _default_tau(self, p: Parts, total: float) -> float:

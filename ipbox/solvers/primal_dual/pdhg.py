@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals import Zero
-from ipbox.solvers.core.loop import Certificate, Parts, Solver, State, Verdict
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Certificate, Verdict
+from ipbox.solvers.core.state import State
 from ipbox.solvers.primal_dual import saddle
-
-FREE = Zero()  # what acts on the terms' own primal blocks
 
 
 @dataclass(frozen=True)
-class PDHG(Solver):
+class PDHG(saddle.SaddlePoint):
     """min_u f(u) + Σ_i g_i(K_i u) by the primal-dual hybrid gradient method of Chambolle and Pock.
 
     y_i ← prox_{σ_i g_i*}(y_i + σ_i K_i x̄),  u⁺ = prox_{τf}(u - τ Σ_i K_i* y_i),  x̄ = u⁺ + θ(u⁺ - u).
@@ -64,27 +62,24 @@ class PDHG(Solver):
     theta: float = 1.0
     balance: float = 1.0
     accelerate: bool | None = None
-    takes: ClassVar[tuple[str, ...]] = ("prox", "dual")
 
     def init(self, p: Parts, x0: Array) -> State:
         tau, sigma = self.step_sizes(p)
-        fields = saddle.dual_buffers(p, x0)
-        aux_bar = [[v.copy() for v in own] for own in fields["aux"]]
-        return State(x=x0, x_bar=x0.copy(), aux_bar=aux_bar, tau=tau, sigma=sigma, theta=float(self.theta), **fields)
+        s = saddle.new_state(p, x0, x_bar=x0.copy(), tau=tau, sigma=sigma, theta=float(self.theta))
+        s.aux_bar = [[v.copy() for v in own] for own in s.aux]
+        return s
 
     def step(self, p: Parts, s: State) -> None:
-        for i, term in enumerate(p.dual):
-            term.ascend(s.y[i], [s.x_bar, *s.aux_bar[i]], s.sigma[i], s.terms[i])
-        for i, term in enumerate(p.dual):
-            term.adjoint(s.y[i], [s.d, *s.aux_d[i]], i > 0, s.terms[i])
+        saddle.ascend(p, s, s.y, s.x_bar, s.aux_bar, s.sigma)
+        saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])
         if self._accelerates(p):
             s.theta = 1 / math.sqrt(1 + p.prox.mu * s.tau)  # γ = μ/2
-        p.prox.descend(s.x, s.d, s.tau, s.theta, s.x_bar, s.work)
-        for v, d, v_bar in zip(s.aux, s.aux_d, s.aux_bar, strict=True):
-            for block in zip(v, d, v_bar, strict=True):
-                FREE.descend(block[0], block[1], s.tau, s.theta, block[2])
+        saddle.descend(p, s, s.x_bar, s.aux_bar, s.theta)
         if self._accelerates(p):
             s.tau, s.sigma = s.theta * s.tau, [sigma / s.theta for sigma in s.sigma]
+
+    def adjoint_at(self, p: Parts, s: State) -> tuple[Array, list[list[Array]]]:
+        return s.d, s.aux_d  # of the last step
 
     # ------------------------------------------------------------ step sizes
 
@@ -94,11 +89,10 @@ class PDHG(Solver):
             raise ValueError(f"theta is {self.theta} and balance {self.balance}; expected 0 <= theta <= 1, balance > 0")
         if self.accelerate and not self._accelerates(p):
             raise ValueError("accelerate is True; expected a primal term that is strongly convex in all primal blocks")
-        if self.tau is not None and not 0 < self.tau < math.inf:
-            raise ValueError(f"tau is {self.tau}; expected a positive step size")
+        saddle.check_step_size(self.tau, "tau")
         if self.sigma is not None and not all(0 < s < math.inf for s in np.atleast_1d(self.sigma)):
             raise ValueError(f"sigma is {self.sigma}; expected positive step sizes")
-        norms = [t.term_norm() or 1.0 for t in p.dual]
+        norms = saddle.norms_of(p)
         n = max(len(norms), 1)
         tau = self.tau
         if tau is None and self.sigma is None:
@@ -114,11 +108,10 @@ class PDHG(Solver):
         return float(tau), [float(s) for s in sigma]
 
     def _default_tau(self, p: Parts, norms: list[float]) -> float:
-        data = [t.g_lipschitz * k**2 for t, k in zip(p.dual, norms, strict=True) if t.g_lipschitz < math.inf]
         if self._accelerates(p):
             return 20 / p.prox.mu
-        if data:
-            return 8 / max(data)
+        if (curvature := saddle.data_curvature(p, norms)) is not None:
+            return 8 / curvature
         if len(p.dual) == 1 and p.prox.b is not None and (tau := p.dual[0].denoising_step(p.prox.b)) is not None:
             return tau
         return 1 / math.sqrt(len(norms) * sum(k**2 for k in norms)) if norms else 1.0
@@ -135,14 +128,6 @@ class PDHG(Solver):
         return convex and (not given if self.accelerate is None else self.accelerate)
 
     # ------------------------------------------------------------ accuracy
-
-    def objective(self, p: Parts, s: State) -> Any:
-        """The objective, at the terms' own blocks too (v of TGV)."""
-        if not any(t.aux for t in p.dual):
-            return super().objective(p, s)
-        batched = p.batch is not None
-        terms = zip(p.dual, s.aux, strict=True)
-        return p.prox.value(s.x, batched) + sum(t.term_value([s.x, *aux], batched) for t, aux in terms)
 
     def check_gap(self, p: Parts) -> None:
         obstacle = self._no_gap(p)
@@ -170,39 +155,16 @@ class PDHG(Solver):
     def _primal_and_gap(self, p: Parts, s: State) -> tuple[Any, Any]:
         self.check_gap(p)
         batched = p.batch is not None
-        aux = getattr(s, "aux", [[] for _ in p.dual])  # SPDHG's terms have no blocks of their own
-        terms = list(zip(p.dual, s.y, aux, strict=True))
+        terms = list(zip(p.dual, s.y, s.aux, strict=True))
         primal = p.prox.value(s.x, batched) + sum(t.term_value([s.x, *v], batched) for t, _, v in terms)
         y = [t.feasible_dual(y) if t.aux else y for t, y, _ in terms]  # K* of it is 0 in the terms' own blocks
         d = s.d
         if any(t.aux for t in p.dual):
             d = s.d.copy()
             for i, (t, _, v) in enumerate(terms):
-                t.adjoint(y[i], [d, *(a.copy() for a in v)], i > 0, s.terms[i])
+                t.adjoint(y[i], [d, *(a.copy() for a in v)], i > 0, s.scratch["dual"][i])
         dual = -p.prox.conj(-d, batched) - sum(t.dual_value(z, batched) for t, z in zip(p.dual, y, strict=True))
         return primal, primal - dual
-
-    def residual(self, p: Parts, s: State) -> Any:
-        """Fixed-point residual of the two resolvents at (u, y), each relative to its variable."""
-        batched = p.batch is not None
-
-        def relative(new: Array, old: Array) -> Any:
-            size = np.maximum(np.sqrt(backend.sum_squares(old, batched)), np.finfo(np.float32).tiny)
-            return np.sqrt(backend.sum_squares(new - old, batched)) / size
-
-        x, unused = s.x.copy(), s.x.copy()
-        p.prox.descend(x, s.d, s.tau, 1.0, unused)
-        parts = [relative(x, s.x)]
-        for i, term in enumerate(p.dual):
-            y = s.y[i].copy()
-            term.ascend(y, [s.x, *s.aux[i]], s.sigma[i], None)
-            parts.append(relative(y, s.y[i]))
-            parts += [relative(v - s.tau * d, v) for v, d in zip(s.aux[i], s.aux_d[i], strict=True)]
-        return np.max(np.stack([np.asarray(r) for r in parts]), axis=0)
-
-    def primal_dual_residual(self, p: Parts, s: State) -> Any:
-        """Residuals of the two optimality conditions (`saddle.kkt_residual`)."""
-        return saddle.kkt_residual(p, s, s.x, s.tau, s.sigma)
 
     def certificate(self, p: Parts, s: State) -> Certificate:
         if p.prox.mu > 0 and self._no_gap(p) is None:
@@ -212,11 +174,8 @@ class PDHG(Solver):
         return Certificate(f"none: {self._no_gap(p) or 'f is not strongly convex'}")
 
     def _theorem(self, p: Parts) -> Verdict:
-        if not (p.prox.explicit and all(t.explicit for t in p.dual)):
-            return Verdict(False, "an implicit term may be no proximal operator of a convex functional")
-        if self.theta != 1 and not self._accelerates(p):
-            return Verdict(False, f"theta is {self.theta}; the theorem asks for 1")
         self.step_sizes(p)
-        if any(t.norm_kind == "estimate" for t in p.dual):
-            return Verdict(False, "an operator's norm is only an estimate, so the step-size condition is not proved")
-        return Verdict(True, "f, g convex, τ Σ σ_i ‖K_i‖² <= 1, θ = 1 or accelerated (Chambolle and Pock 2011)")
+        found = saddle.verdict(p, "f, g convex, τ Σ σ_i ‖K_i‖² <= 1, θ = 1 or accelerated (Chambolle and Pock 2011)")
+        if found and self.theta != 1 and not self._accelerates(p):
+            return Verdict(False, f"theta is {self.theta}; the theorem asks for 1")
+        return found

@@ -8,16 +8,19 @@ from typing import Any, ClassVar
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_positive
 from ipbox.functionals import L2, TV, Zero
 from ipbox.functionals.core.composition import Composition, DualTerm
 from ipbox.functionals.sets.boxes import Box
 from ipbox.operators import Gradient, Identity, MatrixOperator
-from ipbox.solvers.core.loop import Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Verdict
+from ipbox.solvers.core.state import State
 from ipbox.solvers.primal_dual import saddle
 
 
 @dataclass(frozen=True)
-class PreconditionedPDHG(Solver):
+class PreconditionedPDHG(saddle.SaddlePoint):
     """`PDHG` for n terms g_i∘K_i with diagonal step sizes T = diag(τ_j) and Σ_i = diag(σ_ik).
 
     y_i ← prox_{Σ_i, g_i*}(y_i + Σ_i K_i x̄),  u⁺ = P(u - T Σ_i K_i* y_i),  x̄ = 2u⁺ - u, with
@@ -53,12 +56,11 @@ class PreconditionedPDHG(Solver):
     """
 
     balance: float = 1.0
-    takes: ClassVar[tuple[str, ...]] = ("prox", "dual")
+    shared: ClassVar[frozenset[str]] = frozenset({"tau", "sigma"})
 
     def prepare(self, problem: Problem) -> Parts:
         p = super().prepare(problem)
-        if not 0 < self.balance < math.inf:
-            raise ValueError(f"balance is {self.balance}; expected a positive number")
+        check_positive(self.balance, "balance")
         if not isinstance(p.prox, Zero | Box):
             raise ValueError(f"{p.prox.name} is no bound on u; PreconditionedPDHG expects NonNegative or Box, use PDHG")
         for t in p.dual:
@@ -68,14 +70,14 @@ class PreconditionedPDHG(Solver):
 
     def init(self, p: Parts, x0: Array) -> State:
         tau, sigma = self.step_sizes(p, x0)
-        return State(x=x0, x_bar=x0.copy(), tau=tau, sigma=sigma, **saddle.dual_buffers(p, x0))
+        return saddle.new_state(p, x0, x_bar=x0.copy(), tau=tau, sigma=sigma)
 
     def step(self, p: Parts, s: State) -> None:
-        for y, sigma, term, work in zip(s.y, s.sigma, p.dual, s.terms, strict=True):
+        for y, sigma, term, work in zip(s.y, s.sigma, p.dual, s.scratch["dual"], strict=True):
             _ascend(term, y, s.x_bar, sigma, work)
-        saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.terms)
+        saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])
         s.d *= s.tau
-        p.prox.descend(s.x, s.d, 1.0, 1.0, s.x_bar, s.work)
+        p.prox.descend(s.x, s.d, 1.0, 1.0, s.x_bar, s.scratch["prox"])
 
     def step_sizes(self, p: Parts, x0: Array) -> tuple[Array, list[Any]]:
         """The τ_j and, for each term, the σ_ik or their smallest."""
@@ -94,16 +96,7 @@ class PreconditionedPDHG(Solver):
             sigma.append((1 / (scale * rows)).astype(tau.dtype) if varies else 1 / (scale * float(rows.max())))
         return tau, sigma
 
-    def residual(self, p: Parts, s: State) -> Any:
-        """Fixed-point residual of the two resolvents at (u, y), each relative to its variable."""
-        return saddle.fixed_point_residual(p, s, s.x, *self._plain(s))
-
-    def primal_dual_residual(self, p: Parts, s: State) -> Any:
-        """Residuals of the two optimality conditions (`saddle.kkt_residual`)."""
-        return saddle.kkt_residual(p, s, s.x, *self._plain(s))
-
-    @staticmethod
-    def _plain(s: State) -> tuple[float, list[float]]:
+    def resolvents(self, p: Parts, s: State) -> tuple[float, list[float]]:
         return float(s.tau.min()), [float(sigma if isinstance(sigma, float) else sigma.min()) for sigma in s.sigma]
 
     def _theorem(self, p: Parts) -> Verdict:

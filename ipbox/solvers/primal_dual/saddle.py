@@ -7,19 +7,67 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.loop import Parts, State, Verdict
+from ipbox.checks import check_positive
+from ipbox.functionals import Zero
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Solver, Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.per_sample import TINY, norms
 
-_TINY = float(np.finfo(np.float32).tiny)
+FREE = Zero()  # what acts on the terms' own primal blocks
 
 
-def dual_buffers(p: Parts, x0: Array) -> dict[str, Any]:
-    """Fields of a `State`: the dual variables y, the terms' own primal blocks (v of TGV) and scratch, all zero."""
+@dataclass(frozen=True)
+class SaddlePoint(Solver):
+    """Base of the methods for min_u h(u) + f(u) + Σ_i g_i(K_i u) with dual variables ``s.y`` and step sizes.
+
+    ``s.aux`` has the terms' own primal blocks v (of TGV), ``s.d`` and ``s.aux_d`` what K* gives.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("prox", "dual")
+
+    def resolvents(self, p: Parts, s: State) -> tuple[float, list[float]]:
+        """Step sizes of the two resolvents, in which residuals are measured."""
+        return s.tau, s.sigma
+
+    def adjoint_at(self, p: Parts, s: State) -> tuple[Array, list[list[Array]]]:
+        """Σ K_i* y_i, and in the terms' own blocks, at the present y."""
+        d, aux_d = p.xp.zeros_like(s.x), [[p.xp.empty_like(v) for v in own] for own in s.aux]
+        apply_adjoint(p, s.y, d, aux_d, [{} for _ in p.dual])
+        return d, aux_d
+
+    def objective(self, p: Parts, s: State) -> Any:
+        """The objective, at the terms' own blocks too (v of TGV)."""
+        if not any(t.aux for t in p.dual):
+            return super().objective(p, s)
+        batched = p.batch is not None
+        value = p.prox.value(s.x, batched) + p.smooth.value(s.x, batched)
+        return value + sum(t.term_value([s.x, *own], batched) for t, own in zip(p.dual, s.aux, strict=True))
+
+    def residual(self, p: Parts, s: State) -> Any:
+        """By how much one step of both resolvents moves u, the v_i and the y_i, each relative to its size."""
+        t = trial(p, s, *self.resolvents(p, s), *self.adjoint_at(p, s))
+        pairs = [(t.x, s.x), *zip(t.y, s.y, strict=True)]
+        for new, old in zip(t.aux, s.aux, strict=True):
+            pairs += zip(new, old, strict=True)
+        return _largest([norms(new - old, p) / _safe(norms(old, p)) for new, old in pairs])
+
+    def primal_dual_residual(self, p: Parts, s: State) -> Any:
+        """Residuals of the two optimality conditions (`kkt_residual`)."""
+        return kkt_residual(p, s, *self.resolvents(p, s), *self.adjoint_at(p, s))
+
+
+# ---------------------------------------------------------------- parts of a step
+
+
+def new_state(p: Parts, x0: Array, **fields: Any) -> State:
+    """A `State` with the dual variables y, the terms' own primal blocks (v of TGV) and scratch, all zero."""
     batch = () if p.batch is None else (p.batch,)
 
     def empty(shape: tuple[int, ...], dtype: Any = x0.dtype) -> Array:
@@ -28,33 +76,49 @@ def dual_buffers(p: Parts, x0: Array) -> dict[str, Any]:
     def own() -> list[list[Array]]:
         return [[empty(shape) for shape in t.aux] for t in p.dual]
 
-    return {
-        "d": empty(p.problem.dims),
-        "y": [empty(t.dual_dims, t.dual_dtype(x0.dtype)) for t in p.dual],
-        "aux": own(),
-        "aux_d": own(),
-        "terms": [{} for _ in p.dual],
-    }
+    y = [empty(t.dual_dims, t.dual_dtype(x0.dtype)) for t in p.dual]
+    s = State(x=x0, d=empty(p.problem.dims), y=y, aux=own(), aux_d=own(), **fields)
+    s.scratch["dual"] = [{} for _ in p.dual]
+    return s
 
 
-def apply_adjoint(p: Parts, y: list[Array], d: Array, aux_d: list[list[Array]], terms: list[Any]) -> None:
-    """d <- Σ K_i* y_i, and each term's own blocks; 0 where there is no term."""
+def ascend(p: Parts, s: State, y: list[Array], x: Array, aux: list[list[Array]], sigma: list[float]) -> None:
+    """y_i ← prox_{σ_i g_i*}(y_i + σ_i K_i(x, v_i))."""
     for i, term in enumerate(p.dual):
-        term.adjoint(y[i], [d, *aux_d[i]], i > 0, terms[i])
+        term.ascend(y[i], [x, *aux[i]], sigma[i], s.scratch["dual"][i])
 
 
-def objective(p: Parts, s: State) -> Any:
-    """The objective, at the terms' own blocks too (v of TGV)."""
-    if not any(t.aux for t in p.dual):
-        return p.problem.objective(s.x)
-    batched = p.batch is not None
-    value = p.prox.value(s.x, batched) + p.smooth.value(s.x, batched)
-    return value + sum(t.term_value([s.x, *own], batched) for t, own in zip(p.dual, s.aux, strict=True))
+def descend(p: Parts, s: State, x_bar: Array, aux_bar: list[list[Array]], theta: float = 1.0) -> None:
+    """u⁺ = prox_{τf}(u - τd), x̄ = u⁺ + θ(u⁺ - u); so the terms' own blocks too, on which nothing else acts."""
+    p.prox.descend(s.x, s.d, s.tau, theta, x_bar, s.scratch["prox"])
+    for own in zip(s.aux, s.aux_d, aux_bar, strict=True):
+        for v, d, v_bar in zip(*own, strict=True):
+            FREE.descend(v, d, s.tau, theta, v_bar)
+
+
+def apply_adjoint(p: Parts, y: list[Array], d: Array, aux_d: list[list[Array]], scratch: list[Any]) -> None:
+    """d <- Σ K_i* y_i, and each term's own blocks; d stays where there is no term."""
+    for i, term in enumerate(p.dual):
+        term.adjoint(y[i], [d, *aux_d[i]], i > 0, scratch[i])
+
+
+# ---------------------------------------------------------------- step sizes
 
 
 def norms_of(p: Parts) -> list[float]:
     """‖K_i‖, 1 where it is 0."""
     return [t.term_norm() or 1.0 for t in p.dual]
+
+
+def data_curvature(p: Parts, sizes: list[float]) -> float | None:
+    """The largest L_g ‖K‖² of the smooth terms g∘K, or None."""
+    data = [t.g_lipschitz * k**2 for t, k in zip(p.dual, sizes, strict=True) if t.g_lipschitz < math.inf]
+    return max(data, default=None)
+
+
+def balanced(sigma: float, sizes: list[float]) -> list[float]:
+    """Step sizes σ_i with one σ_i‖K_i‖², σ being that of the term with the largest norm."""
+    return [float(sigma * max(sizes) ** 2 / k**2) for k in sizes]
 
 
 def verdict(p: Parts, theorem: str, steps: bool = True) -> Verdict:
@@ -68,10 +132,10 @@ def verdict(p: Parts, theorem: str, steps: bool = True) -> Verdict:
     return Verdict(True, theorem)
 
 
-def check_positive(value: float | None, name: str) -> None:
+def check_step_size(value: float | None, name: str) -> None:
     """Refuse a step size that is given and is no positive number."""
-    if value is not None and not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value}; expected a positive step size")
+    if value is not None:
+        check_positive(value, name, "a positive step size")
 
 
 # ---------------------------------------------------------------- residuals
@@ -84,66 +148,49 @@ class Trial:
     x: Array
     aux: list[list[Array]]
     y: list[Array]
-    d: Array  # Σ K_i* y_i at the old y
-    aux_d: list[list[Array]]
     grad: Array | None  # ∇h(u) at the old u
 
 
-def trial(p: Parts, s: State, x: Array, tau: float, sigma: list[float]) -> Trial:
-    """u⁺ = prox_{τf}(u - τ(∇h(u) + K*y)), v⁺ = v - τ(K*y)_v, y⁺ = prox_{σg*}(y + σK(u, v))."""
-    d, aux_d = p.xp.zeros_like(x), [[p.xp.empty_like(v) for v in own] for own in s.aux]
-    apply_adjoint(p, s.y, d, aux_d, [{} for _ in p.dual])
-    grad = p.smooth.grad(x) if p.labels["smooth"] else None
-    z = x - tau * (d if grad is None else d + grad)
+def trial(p: Parts, s: State, tau: float, sigma: list[float], d: Array, aux_d: list[list[Array]]) -> Trial:
+    """u⁺ = prox_{τf}(u - τ(∇h(u) + K*y)), v⁺ = v - τ(K*y)_v, y⁺ = prox_{σg*}(y + σK(u, v)), from K*y."""
+    grad = p.smooth.grad(s.x) if p.labels["smooth"] else None
+    z = s.x - tau * (d if grad is None else d + grad)
     aux = [[v - tau * dv for v, dv in zip(own, own_d, strict=True)] for own, own_d in zip(s.aux, aux_d, strict=True)]
     y = [a.copy() for a in s.y]
     for i, term in enumerate(p.dual):
-        term.ascend(y[i], [x, *s.aux[i]], sigma[i], {})
-    return Trial(p.prox.prox(z, tau), aux, y, d, aux_d, grad)
+        term.ascend(y[i], [s.x, *s.aux[i]], sigma[i], {})
+    return Trial(p.prox.prox(z, tau), aux, y, grad)
 
 
-def fixed_point_residual(p: Parts, s: State, x: Array, tau: float, sigma: list[float]) -> Any:
-    """By how much `trial` moves u, the v_i and the y_i, each relative to its size; the largest."""
-    t = trial(p, s, x, tau, sigma)
-    pairs = [(t.x, x), *zip(t.y, s.y, strict=True)]
-    for new, old in zip(t.aux, s.aux, strict=True):
-        pairs += zip(new, old, strict=True)
-    return _largest([_size(new - old, p) / _safe(_size(old, p)) for new, old in pairs])
-
-
-def kkt_residual(p: Parts, s: State, x: Array, tau: float, sigma: list[float]) -> Any:
+def kkt_residual(p: Parts, s: State, tau: float, sigma: list[float], d: Array, aux_d: list[list[Array]]) -> Any:
     """Distance from 0 to the right-hand sides of the optimality conditions at the trial point (u⁺, v⁺, y⁺).
 
     (u - u⁺)/τ - K*(y - y⁺) + ∇h(u⁺) - ∇h(u), relative to ‖∇h(u⁺)‖ + Σ‖K_i* y_i⁺‖, and (y_i - y_i⁺)/σ_i - K_i(u - u⁺),
     relative to ‖K_i‖‖u⁺‖ (with v): the largest.  Independent of how the iterate was found.
     """
-    t = trial(p, s, x, tau, sigma)
-    primal, sizes = (x - t.x) / tau - t.d, 0.0
+    t, x = trial(p, s, tau, sigma, d, aux_d), s.x
+    primal, sizes = (x - t.x) / tau - d, 0.0
     if t.grad is not None:
         grad = p.smooth.grad(t.x)
         primal += grad - t.grad
-        sizes = _size(grad, p)
+        sizes = norms(grad, p)
     values, d = [], p.xp.zeros_like(x)
     for i, term in enumerate(p.dual):
         own_d = [p.xp.empty_like(v) for v in s.aux[i]]
         term.adjoint(t.y[i], [d, *own_d], False, {})
         primal += d
-        sizes = sizes + _size(d, p)
-        values += [_size(dv, p) / _safe(_size(d, p)) for dv in own_d]  # 0 ∈ (K*y)_v: nothing else acts on v
+        sizes = sizes + norms(d, p)
+        values += [norms(dv, p) / _safe(norms(d, p)) for dv in own_d]  # 0 ∈ (K*y)_v: nothing else acts on v
         # y⁺ is the resolvent at (u, v), so (y - y⁺)/σ + K(u, v) ∈ ∂g*(y⁺)
         r = term.forward([x - t.x, *(v - w for v, w in zip(s.aux[i], t.aux[i], strict=True))])
         r += (s.y[i] - t.y[i]) / sigma[i]
         moved = np.sqrt(sum(backend.sum_squares(a, p.batch is not None) for a in (t.x, *t.aux[i])))
-        values.append(_size(r, p) / _safe((term.term_norm() or 1.0) * moved))
-    return _largest([_size(primal, p) / _safe(sizes), *values])
-
-
-def _size(x: Array, p: Parts) -> Any:
-    return np.sqrt(backend.sum_squares(x, p.batch is not None))
+        values.append(norms(r, p) / _safe((term.term_norm() or 1.0) * moved))
+    return _largest([norms(primal, p) / _safe(sizes), *values])
 
 
 def _safe(size: Any) -> Any:
-    return np.maximum(size, _TINY)
+    return np.maximum(size, TINY)
 
 
 def _largest(values: list[Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,12 +10,15 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_choice, check_count, check_positive, check_seed
 from ipbox.functionals import L2
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.solvers.core.loop import Certificate, Parts, Solver, State, Verdict
-from ipbox.solvers.core.problem import Problem
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Certificate, Solver, Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.primal_dual import saddle
 from ipbox.solvers.primal_dual.pdhg import PDHG
-from ipbox.solvers.subsets.ordered import SplitParts, check_seed, check_subsets, random_index, split
+from ipbox.solvers.subsets.ordered import SplitParts, random_index, split
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,12 @@ class SPDHG(Solver):
     takes: ClassVar[tuple[str, ...]] = ("prox", "dual")
 
     def __post_init__(self) -> None:
-        check_subsets(self.subsets)
+        check_count(self.subsets, "subsets")
         check_seed(self.seed)
-        if self.sampling not in ("uniform", "importance"):
-            raise ValueError(f"sampling is {self.sampling!r}; expected 'uniform' or 'importance'")
-        if self.gamma is not None and not (isinstance(self.gamma, numbers.Real) and 0 < self.gamma < math.inf):
-            raise ValueError(f"gamma is {self.gamma!r}; expected a positive number")
-        if not (isinstance(self.rho, numbers.Real) and 0 < self.rho < 1):
-            raise ValueError(f"rho is {self.rho!r}; expected 0 < rho < 1, with which tau sigma_i ‖A_i‖² < p_i")
+        check_choice(self.sampling, "sampling", ("uniform", "importance"))
+        if self.gamma is not None:
+            check_positive(self.gamma, "gamma")
+        check_between(self.rho, "rho", 0, 1)  # then τ σ_i ‖A_i‖² < p_i
 
     def prepare(self, problem: Problem) -> SplitParts:
         """The dual terms: the subsets first, then the others."""
@@ -89,21 +89,22 @@ class SPDHG(Solver):
         batch = () if p.batch is None else (p.batch,)
         y = [p.xp.zeros(batch + tuple(t.dual_dims), dtype=t.dual_dtype(x0.dtype)) for t in p.dual]
         z, z_bar, delta = (p.xp.zeros_like(x0) for _ in range(3))
-        s = State(x=x0, y=y, z=z, z_bar=z_bar, delta=delta, tau=tau, sigma=sigma, p=probabilities)
-        s.y_old = {_key(t): p.xp.zeros_like(v) for t, v in zip(p.dual, y, strict=True)}
-        s.terms = {self._scratch(p, i): {} for i in range(len(y))}
+        s = State(x=x0, y=y, z=z, z_bar=z_bar, delta=delta, tau=tau, sigma=sigma, probabilities=probabilities)
+        s.scratch["y_old"] = {_key(t): p.xp.zeros_like(v) for t, v in zip(p.dual, y, strict=True)}
+        s.scratch["dual"] = {self._scratch(p, i): {} for i in range(len(y))}
         return s
 
     def step(self, p: SplitParts, s: State) -> None:
-        p.prox.descend(s.x, s.z_bar, s.tau, 0.0, s.delta, s.work)
-        i = random_index(self.seed, s.k, s.p)
-        y, y_old, work = s.y[i], s.y_old[_key(p.dual[i])], s.terms[self._scratch(p, i)]
+        p.prox.descend(s.x, s.z_bar, s.tau, 0.0, s.delta, s.scratch["prox"])
+        i = random_index(self.seed, s.k, s.probabilities)
+        y, y_old = s.y[i], s.scratch["y_old"][_key(p.dual[i])]
+        work = s.scratch["dual"][self._scratch(p, i)]
         y_old[...] = y
         p.dual[i].ascend(y, [s.x], s.sigma[i], work)
         p.xp.subtract(y, y_old, out=y_old)
         p.dual[i].adjoint(y_old, [s.delta], False, work)
         s.z += s.delta
-        s.delta /= s.p[i]
+        s.delta /= s.probabilities[i]
         p.xp.add(s.z, s.delta, out=s.z_bar)
 
     @staticmethod
@@ -115,7 +116,7 @@ class SPDHG(Solver):
 
     def step_sizes(self, p: SplitParts) -> tuple[float, list[float], list[float]]:
         """τ, the σ_i and the p_i, with τ σ_i ‖A_i‖² <= ρ² p_i."""
-        n, norms = len(p.blocks), [t.term_norm() or 1.0 for t in p.dual]
+        n, norms = len(p.blocks), saddle.norms_of(p)
         others = len(norms) - n
         weights = norms[:n] if self.sampling == "importance" else [1.0] * n
         data = 0.5 if others else 1.0
@@ -130,9 +131,7 @@ class SPDHG(Solver):
 
     def residual(self, p: SplitParts, s: State) -> Any:
         """Fixed-point residual of the resolvents at (u, y), all blocks, each relative to its variable."""
-        whole = self._as_pdhg(p, s)
-        whole.aux = whole.aux_d = [[] for _ in p.dual]
-        return PDHG().residual(p, whole)
+        return PDHG().residual(p, self._as_pdhg(p, s))
 
     def check_gap(self, p: Parts) -> None:
         PDHG().check_gap(p)
@@ -150,16 +149,12 @@ class SPDHG(Solver):
         d = p.xp.zeros_like(s.x)
         for i, (term, y) in enumerate(zip(p.dual, s.y, strict=True)):
             term.adjoint(y, [d], i > 0, None)
-        return State(x=s.x, y=s.y, d=d, tau=s.tau, sigma=s.sigma)
+        none = [[] for _ in p.dual]  # the terms have no primal blocks of their own
+        return State(x=s.x, y=s.y, d=d, aux=none, aux_d=none, tau=s.tau, sigma=s.sigma)
 
     def _theorem(self, p: SplitParts) -> Verdict:
-        if not (p.prox.explicit and all(t.explicit for t in p.dual)):
-            return Verdict(False, "an implicit term may be no proximal operator of a convex functional")
-        if any(t.norm_kind == "estimate" for t in p.dual):
-            return Verdict(False, "an operator's norm is only an estimate, so the step-size condition is not proved")
-        return Verdict(
-            True, "f_i, g convex, τ σ_i ‖A_i‖² < p_i: almost surely (Gutiérrez, Delplancke and Ehrhardt 2022)"
-        )
+        reason = "f_i, g convex, τ σ_i ‖A_i‖² < p_i: almost surely (Gutiérrez, Delplancke and Ehrhardt 2022)"
+        return saddle.verdict(p, reason)
 
 
 def _key(term: Any) -> str:

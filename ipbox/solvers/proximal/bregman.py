@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,12 +10,17 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count, check_positive
 from ipbox.functionals import L2, Sum, terms_of
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.solvers.core.loop import Parts, Problem, Solver, State, Verdict, solve
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Solver, Verdict
+from ipbox.solvers.core.solve import solve
+from ipbox.solvers.core.state import State
 from ipbox.solvers.core.stopping import niter, residual
-from ipbox.solvers.gradient.descent import check_count, step_size
-from ipbox.solvers.gradient.line_search import inner, number, ratio, squares
+from ipbox.solvers.gradient.descent import step_size
+from ipbox.solvers.gradient.line_search import shorten
+from ipbox.solvers.per_sample import inner, norms, number, ratio, squares
 from ipbox.solvers.primal_dual.pdhg import PDHG
 
 TRIALS = 60  # of one line search
@@ -65,36 +69,34 @@ class LinearisedBregman(Solver):
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox")
 
     def init(self, p: Parts, x0: Array) -> State:
-        s = State(x=x0, v=_subgradient(p, x0), grad=p.xp.empty_like(x0), f={}, g={}, tau=self._first_step_size(p))
+        s = State(x=x0, v=_subgradient(p, x0), grad=p.xp.empty_like(x0), tau=self._first_step_size(p))
         if self.line_search:
             s.x_new, s.v_new, s.grad_new, s.d = (p.xp.empty_like(x0) for _ in range(4))
             s.tau = s.tau if p.batch is None else np.full(p.batch, s.tau)
-        p.smooth.grad(s.x, out=s.grad, work=s.f)
-        s.grad0 = np.sqrt(squares(s.grad, p))
+        p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
+        s.grad0 = norms(s.grad, p)
         return s
 
     def _first_step_size(self, p: Parts) -> float:
         if not self.line_search or self.tau is None:
             return step_size(self.tau, p)
-        if not 0 < self.tau < math.inf:
-            raise ValueError(f"tau is {self.tau}; expected a positive step size")
-        return float(self.tau)
+        return check_positive(self.tau, "tau", "a positive step size")
 
     def step(self, p: Parts, s: State) -> None:
         if self.line_search:
             _search(p, s)
         else:
             backend.axpy(-s.tau, s.grad, s.v)
-            p.prox.prox(s.v, 1.0, out=s.x, work=s.g)
-            p.smooth.grad(s.x, out=s.grad, work=s.f)
+            p.prox.prox(s.v, 1.0, out=s.x, work=s.scratch["prox"])
+            p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖∇E(u)‖ relative to its value at the start."""
-        return ratio(np.sqrt(squares(s.grad, p)), s.grad0)
+        return ratio(norms(s.grad, p), s.grad0)
 
     def data_residual(self, p: Parts, s: State) -> Any:
-        r = s.f.get("residual")  # Au - b at the current u, left there by the gradient
-        return super().data_residual(p, s) if r is None else np.sqrt(squares(r, p))
+        r = s.scratch["smooth"].get("residual")  # Au - b at the current u, left there by the gradient
+        return super().data_residual(p, s) if r is None else norms(r, p)
 
     def _theorem(self, p: Parts) -> Verdict:
         if not p.smooth.is_convex:
@@ -108,24 +110,25 @@ class LinearisedBregman(Solver):
 def _search(p: Parts, s: State) -> None:
     """One step of linearised Bregman with a τ that is short enough, and the first trial of the next."""
     limit = 1.0 if all(isinstance(f, L2) for f in terms_of(p.smooth)) else 0.5
-    for _ in range(TRIALS):
+
+    def trial(tau: Any) -> tuple[Any, Any]:
         s.v_new[...] = s.v
-        backend.axpy(-s.tau, s.grad, s.v_new)
-        p.prox.prox(s.v_new, 1.0, out=s.x_new, work=s.g)
-        p.smooth.grad(s.x_new, out=s.grad_new, work=s.f)
+        backend.axpy(-tau, s.grad, s.v_new)
+        p.prox.prox(s.v_new, 1.0, out=s.x_new, work=s.scratch["prox"])
+        p.smooth.grad(s.x_new, out=s.grad_new, work=s.scratch["smooth"])
         p.xp.subtract(s.x_new, s.x, out=s.d)
         s.grad -= s.grad_new
         size, curvature = squares(s.d, p), -inner(s.grad, s.d, p)
         s.grad += s.grad_new
-        short = (s.tau * curvature <= limit * size) | (s.tau * p.smooth.L <= limit)
-        if np.all(short):
-            break
-        s.tau = number(np.where(short, s.tau, 0.9 * limit * ratio(size, curvature)))
-    else:
+        s.inverse_curvature = number(np.where(curvature > 0, ratio(size, curvature), np.inf))
+        short = (tau * curvature <= limit * size) | (tau * p.smooth.L <= limit)
+        return short, 0.9 * limit * ratio(size, curvature)
+
+    s.tau, short = shorten(s.tau, trial, TRIALS)
+    if not np.all(short):
         raise FloatingPointError(f"the line search found no step size above {s.tau}; check the gradient of E")
     s.x[...], s.v[...], s.grad[...] = s.x_new, s.v_new, s.grad_new
-    guess = np.where(curvature > 0, 0.8 * limit * ratio(size, curvature), np.inf)
-    s.tau = number(np.minimum(2 * s.tau, guess))
+    s.tau = number(np.minimum(2 * s.tau, 0.8 * limit * s.inverse_curvature))
 
 
 def _subgradient(p: Parts, x0: Array) -> Array:
@@ -182,8 +185,7 @@ class Bregman(Solver):
     def prepare(self, problem: Problem) -> Parts:
         if not isinstance(self.inner, Solver):
             raise TypeError(f"inner is {self.inner!r}; expected a configured solver, such as ip.PDHG()")
-        if not (isinstance(self.tol, float) and 0 < self.tol < math.inf):
-            raise ValueError(f"tol is {self.tol!r}; expected a positive number")
+        check_positive(self.tol, "tol")
         check_count(self.niter, "niter")
         D, bad = problem.fidelity, next((f.name for f in problem.terms if not f.is_convex), None)
         if bad is not None:
@@ -202,28 +204,28 @@ class Bregman(Solver):
         if isinstance(self.inner, PDHG):
             s.y = self.inner.init(p, x0.copy()).y
         s.r = s.b_k - D._data(s.b_k)
-        s.grad0 = np.sqrt(squares(_back(D, s.r), p))
+        s.grad0 = norms(_back(D, s.r), p)
         return s
 
     def step(self, p: Parts, s: State) -> None:
         s.b_k -= s.r
         problem = _with_data(p.problem, s.b_k)
         inner = self.inner.init(self.inner.prepare(problem), s.x.copy())
-        for old, y in zip(s.y, getattr(inner, "y", []), strict=False):
+        for old, y in zip(s.y, inner.y if s.y else [], strict=True):
             y[...] = old
         stop = residual(self.tol) | niter(self.niter)
         inner = solve(problem, self.inner, state=inner, stop=stop).state
         s.x[...] = inner.x
-        for y, new in zip(s.y, getattr(inner, "y", []), strict=False):
+        for y, new in zip(s.y, inner.y if s.y else [], strict=True):
             y[...] = new
         p.problem.fidelity.residual(s.x, out=s.r)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖A*(Au - b)‖ relative to its value at the start."""
-        return ratio(np.sqrt(squares(_back(p.problem.fidelity, s.r), p)), s.grad0)
+        return ratio(norms(_back(p.problem.fidelity, s.r), p), s.grad0)
 
     def data_residual(self, p: Parts, s: State) -> Any:
-        return np.sqrt(squares(s.r, p))
+        return norms(s.r, p)
 
     def _theorem(self, p: Parts) -> Verdict:
         verdict = self.inner._theorem(p)

@@ -10,7 +10,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.loop import Parts, Problem, State, Verdict
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Verdict
+from ipbox.solvers.core.state import State
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.proximal.forward_backward import ForwardBackward, backtrack
 
@@ -60,7 +62,7 @@ class FISTA(ForwardBackward):
         return p
 
     def init(self, p: Parts, x0: Array) -> State:
-        s = State(x=x0, z=x0.copy(), grad=p.xp.empty_like(x0), f={}, g={}, tau=self._first_step_size(p, x0))
+        s = State(x=x0, z=x0.copy(), grad=p.xp.empty_like(x0), tau=self._first_step_size(p, x0))
         s.t = 1.0 if self.restart is None or p.batch is None else np.ones(p.batch)
         if self.restart or self.backtracking:
             s.x_new = p.xp.empty_like(x0)
@@ -91,14 +93,14 @@ class FISTA(ForwardBackward):
 
     def _proximal_gradient(self, p: Parts, s: State) -> Array:
         """prox_{τg}(z - τ∇f(z)); z is kept only where it is needed afterwards."""
-        p.smooth.grad(s.z, out=s.grad, work=s.f)
+        p.smooth.grad(s.z, out=s.grad, work=s.scratch["smooth"])
         if self.backtracking:
             return backtrack(p, s, s.z, s.x_new)
         if self.restart:
             s.x_new[...] = s.z
         z = s.x_new if self.restart else s.z
         backend.axpy(-s.tau, s.grad, z)
-        return p.prox.prox(z, s.tau, out=z if self.restart else s.grad, work=s.g)
+        return p.prox.prox(z, s.tau, out=z if self.restart else s.grad, work=s.scratch["prox"])
 
     def _uphill(self, p: Parts, s: State, x_new: Array) -> Any:
         """Whether to restart; a bool, or one per sample."""

@@ -10,9 +10,13 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.loop import Certificate, Parts, Problem, Solver, State, Verdict
+from ipbox.checks import check_positive
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Certificate, Solver, Verdict
+from ipbox.solvers.core.state import State
 from ipbox.solvers.gradient.descent import step_size
-from ipbox.solvers.primal_dual.saddle import check_positive
+from ipbox.solvers.gradient.line_search import shorten
+from ipbox.solvers.per_sample import norms, relative_change
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class ForwardBackward(Solver):
         return p
 
     def init(self, p: Parts, x0: Array) -> State:
-        s = State(x=x0, grad=p.xp.empty_like(x0), f={}, g={})
+        s = State(x=x0, grad=p.xp.empty_like(x0))
         if self.backtracking:
             s.z = p.xp.empty_like(x0)
         s.tau = self._first_step_size(p, x0)
@@ -65,9 +69,8 @@ class ForwardBackward(Solver):
     def _first_step_size(self, p: Parts, x0: Array) -> float:
         if not self.backtracking:
             return self._step_size(p)
-        check_positive(self.tau, "tau")
         if self.tau is not None:
-            return float(self.tau)
+            return check_positive(self.tau, "tau", "a positive step size")
         if 0 < p.smooth.L < math.inf:
             return 16 / p.smooth.L  # L holds for the worst direction, which may never occur
         return max(backend.norm(x0), 1.0) / max(backend.norm(p.smooth.grad(x0)), 1e-30)
@@ -76,19 +79,17 @@ class ForwardBackward(Solver):
         return step_size(self.tau, p)
 
     def step(self, p: Parts, s: State) -> None:
-        p.smooth.grad(s.x, out=s.grad, work=s.f)
+        p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
         if self.backtracking:
             backtrack(p, s, s.x, s.z)
             s.x[...] = s.z
         else:
             backend.axpy(-s.tau, s.grad, s.x)
-            p.prox.prox(s.x, s.tau, out=s.x, work=s.g)
+            p.prox.prox(s.x, s.tau, out=s.x, work=s.scratch["prox"])
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, u⁺ = prox_{τg}(u - τ∇f(u))."""
-        x_new = self._forward_backward(p, s)
-        sizes = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, x_new, x_new - s.x)]
-        return sizes[2] / np.maximum(np.maximum(sizes[0], sizes[1]), np.finfo(np.float32).tiny)
+        return relative_change(s.x, self._forward_backward(p, s), p)
 
     @staticmethod
     def _forward_backward(p: Parts, s: State) -> Array:
@@ -100,7 +101,7 @@ class ForwardBackward(Solver):
         if mu <= 0 or not p.smooth.L < math.inf:
             return super().certificate(p, s)
         # (u - u⁺)/τ + ∇f(u⁺) - ∇f(u) is a subgradient at u⁺, so ‖u⁺ - u*‖ <= (1/τ + L)/μ ‖u - u⁺‖
-        r = np.sqrt(backend.sum_squares(s.x - self._forward_backward(p, s), p.batch is not None))
+        r = norms(s.x - self._forward_backward(p, s), p)
         return Certificate("(1 + (1/τ + L)/μ) ‖u - u⁺‖", (1 + (1 / s.tau + p.smooth.L) / mu) * r)
 
     def _theorem(self, p: Parts) -> Verdict:
@@ -129,16 +130,21 @@ def backtrack(p: Parts, s: State, z: Array, out: Array) -> Array:
     f = p.smooth.value(z)
     if not math.isfinite(f):
         raise FloatingPointError(f"the objective is {f} at the iterate; expected a start where it is finite")
-    for _ in range(200):
+
+    def trial(tau: float) -> tuple[bool, float]:
         out[...] = z
-        backend.axpy(-s.tau, s.grad, out)
-        p.prox.prox(out, s.tau, out=out, work=s.g)
+        backend.axpy(-tau, s.grad, out)
+        p.prox.prox(out, tau, out=out, work=s.scratch["prox"])
         move = out - z
-        model = f + backend.dot(s.grad, move) + backend.sum_squares(move) / (2 * s.tau)
-        if p.smooth.value(out) <= model + 10 * float(np.finfo(z.dtype).eps) * abs(f):
-            return out
-        s.tau /= 2
-    raise FloatingPointError(f"backtracking found no step size above {s.tau:g}; check the gradient of {p.smooth.name}")
+        model = f + backend.dot(s.grad, move) + backend.sum_squares(move) / (2 * tau)
+        return p.smooth.value(out) <= model + 10 * float(np.finfo(z.dtype).eps) * abs(f), tau / 2
+
+    s.tau, done = shorten(s.tau, trial, most=200)
+    if not done:
+        raise FloatingPointError(
+            f"backtracking found no step size above {s.tau:g}; check the gradient of {p.smooth.name}"
+        )
+    return out
 
 
 @dataclass(frozen=True)
@@ -173,19 +179,17 @@ class ProximalPoint(Solver):
         return State(x=x0, z=p.xp.empty_like(x0))
 
     def step(self, p: Parts, s: State) -> None:
-        s.x[...] = p.prox.prox(s.x, self.gamma, out=s.z, work=s.work)
+        s.x[...] = p.prox.prox(s.x, self.gamma, out=s.z, work=s.scratch["prox"])
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖u - prox_{γf}(u)‖ relative to the larger of their norms."""
-        u = p.prox.prox(s.x, self.gamma)
-        sizes = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, u, u - s.x)]
-        return sizes[2] / np.maximum(np.maximum(sizes[0], sizes[1]), np.finfo(np.float32).tiny)
+        return relative_change(s.x, p.prox.prox(s.x, self.gamma), p)
 
     def certificate(self, p: Parts, s: State) -> Certificate:
         if p.prox.mu <= 0:
             return super().certificate(p, s)
         # (u - u⁺)/γ is a subgradient at u⁺
-        r = np.sqrt(backend.sum_squares(s.x - p.prox.prox(s.x, self.gamma), p.batch is not None))
+        r = norms(s.x - p.prox.prox(s.x, self.gamma), p)
         return Certificate("(1 + 1/(γμ)) ‖u - prox_{γf}(u)‖", (1 + 1 / (self.gamma * p.prox.mu)) * r)
 
     def _theorem(self, p: Parts) -> Verdict:

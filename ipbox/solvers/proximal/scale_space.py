@@ -10,8 +10,12 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between
 from ipbox.functionals import L1, L2
-from ipbox.solvers.core.loop import Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Solver, Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.krylov.conjugate_directions import descend, turn
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class InverseScaleSpace(Solver):
             )
         if problem.dtype.kind == "c":
             raise ValueError(f"the image has dtype {problem.dtype}; InverseScaleSpace expects a real one")
-        if self.tol is not None and not 0 < self.tol < 1:
-            raise ValueError(f"tol is {self.tol}; expected a number between 0 and 1")
+        if self.tol is not None:
+            check_between(self.tol, "tol", 0, 1)
         return p
 
     def init(self, p: Parts, x0: Array) -> State:
@@ -118,12 +122,10 @@ class InverseScaleSpace(Solver):
             if math.sqrt(size) * p.smooth.weight <= 0.1 * self._rounding(p) * s.g0:
                 break
             q = d if A is None else A.apply(d)
-            alpha = size / backend.sum_squares(q)
-            backend.axpy(alpha, d, u)
-            backend.axpy(-alpha, q, r)
+            descend(size / backend.sum_squares(q), [u], [d], [r], [q])
             z = s.active * (r if A is None else A.apply_adjoint(r))
             size, old = backend.sum_squares(z), size
-            d = z + (size / old) * d
+            turn(size / old, [d], [z])
         return u
 
     def residual(self, p: Parts, s: State) -> Any:

@@ -6,14 +6,15 @@ import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_positive
 from ipbox.functionals import Functional, Zero
-from ipbox.solvers.core.loop import Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Solver, Verdict
+from ipbox.solvers.core.state import State
 from ipbox.solvers.gradient.descent import step_size
-from ipbox.solvers.primal_dual.saddle import check_positive
+from ipbox.solvers.per_sample import relative_change
 
 
 def two_proxes(problem: Problem, smooth: bool, who: str) -> Parts:
@@ -63,38 +64,36 @@ class TwoProxes(Solver):
 
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, z=x0.copy(), w=x0.copy(), grad=p.xp.zeros_like(x0), tau=self._step_size(p))
-        s.work.update(h={}, f={}, g={})
+        s.scratch["dual"] = {}
         return s
 
     def step(self, p: Parts, s: State) -> None:
-        self._proxes(p, s, s.work, s.w, s.x, s.grad)
+        self._proxes(p, s, s.scratch, s.w, s.x, s.grad)
         backend.axpy(self.relax, s.x, s.z)
         backend.axpy(-self.relax, s.w, s.z)
 
     @staticmethod
     def _proxes(p: Parts, s: State, work: dict[str, Any], w: Array, u: Array, grad: Array) -> None:
-        p.prox.prox(s.z, s.tau, out=w, work=work.get("f"))
+        p.prox.prox(s.z, s.tau, out=w, work=work.get("prox"))
         u[...] = w
         u *= 2
         u -= s.z
         if p.labels["smooth"]:
-            backend.axpy(-s.tau, p.smooth.grad(w, out=grad, work=work.get("h")), u)
-        p.dual[0].prox(u, s.tau, out=u, work=work.get("g"))
+            backend.axpy(-s.tau, p.smooth.grad(w, out=grad, work=work.get("smooth")), u)
+        p.dual[0].prox(u, s.tau, out=u, work=work.get("dual"))
 
     def _step_size(self, p: Parts) -> float:
         """τ, checked together with the relaxation."""
         raise NotImplementedError("abstract")
 
     def _check_relaxation(self, bound: float) -> None:
-        if not 0 < self.relax < bound:
-            raise ValueError(f"relax is {self.relax}; expected a relaxation in (0, {bound:g})")
+        check_between(self.relax, "relax", 0, bound, what="a relaxation")
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖u - w‖ of the next step relative to the larger of ‖u‖ and ‖w‖: 0 where both proxes agree."""
         w, u, grad = (p.xp.empty_like(s.x) for _ in range(3))
         self._proxes(p, s, {}, w, u, grad)
-        size = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (u - w, u, w)]
-        return size[0] / np.maximum(np.maximum(size[1], size[2]), np.finfo(np.float32).tiny)
+        return relative_change(w, u, p)
 
     def _theorem(self, p: Parts) -> Verdict:
         implicit = [f.name for f in (p.prox, p.dual[0]) if not f.explicit]
@@ -191,6 +190,5 @@ class DouglasRachford(TwoProxes):
         return two_proxes(problem, False, type(self).__name__)
 
     def _step_size(self, p: Parts) -> float:
-        check_positive(self.gamma, "gamma")
         self._check_relaxation(2.0)
-        return float(self.gamma)
+        return check_positive(self.gamma, "gamma")

@@ -12,14 +12,19 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_positive
 from ipbox.functionals import L2, Composition
-from ipbox.solvers.core.loop import Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.krylov.conjugate_directions import inner_blocks
+from ipbox.solvers.per_sample import TINY, norms
 from ipbox.solvers.primal_dual import saddle
 from ipbox.solvers.splitting import normal_equations
 
 
 @dataclass(frozen=True)
-class Splitting(Solver):
+class Splitting(saddle.SaddlePoint):
     """What ADMM and half-quadratic splitting share: least-squares terms q(u), the others by their proxes.
 
     A term with a simple prox is f, the others are g_i∘K_i (terms g∘K, and what has no common prox with f).
@@ -30,8 +35,7 @@ class Splitting(Solver):
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox", "dual")
 
     def prepare(self, problem: Problem) -> Parts:
-        if not 0 < self.accuracy < 1:
-            raise ValueError(f"accuracy is {self.accuracy}; expected a number in (0, 1)")
+        check_between(self.accuracy, "accuracy", 0, 1)
         roles = dict(problem.roles)
         for i, f in enumerate(problem.terms):
             if not isinstance(f, L2) and f.has_grad:  # smooth or not: CG is for quadratics
@@ -44,20 +48,17 @@ class Splitting(Solver):
         return replace(p, problem=problem)
 
     def init(self, p: Parts, x0: Array) -> State:
-        fields = saddle.dual_buffers(p, x0)
-        s = State(x=x0, u=x0.copy(), rho=self._first_rho(p), **fields)
+        s = saddle.new_state(p, x0, u=x0.copy(), rho=self._first_rho(p))
         s.y_bar = [y.copy() for y in s.y]
         s.y_prox, s.y_bar_prox = p.xp.zeros_like(x0), p.xp.zeros_like(x0)
         blocks = normal_equations.blocks_of(s.u, s.aux)
-        for name in ("r", "step", "c", "q"):
-            setattr(s, name, [p.xp.zeros_like(b) for b in blocks])
+        s.r, s.step = ([p.xp.zeros_like(b) for b in blocks] for _ in range(2))
+        s.scratch["cg"] = [[p.xp.zeros_like(b) for b in blocks] for _ in range(2)]
         return s
 
     def _first_rho(self, p: Parts) -> float:
         if self.rho is not None:
-            if not 0 < self.rho < math.inf:
-                raise ValueError(f"rho is {self.rho}; expected a positive number")
-            return float(self.rho)
+            return check_positive(self.rho, "rho")
         return self._default_rho(p)
 
     def _default_rho(self, p: Parts) -> float:
@@ -66,7 +67,7 @@ class Splitting(Solver):
 
     def _move(self, p: Parts, s: State, relax: float) -> None:
         """(u, v) += relax · M⁻¹ s.r, inexactly."""
-        size = np.sqrt(normal_equations.squares(s.r, p))
+        size = np.sqrt(inner_blocks(s.r, s.r, p.batch is not None))
         if s.k == 0:
             s.first = size
         normal_equations.solve_normal(p, s, s.rho, self._tolerance(s, size))
@@ -85,22 +86,10 @@ class Splitting(Solver):
         backend.axpy(s.rho, s.u, s.y_bar_prox)
         s.x[...] = s.y_bar_prox
         s.x /= s.rho
-        p.prox.prox(s.x, 1 / s.rho, out=s.x, work=s.work)
+        p.prox.prox(s.x, 1 / s.rho, out=s.x, work=s.scratch["prox"])
         backend.axpy(-s.rho, s.x, s.y_bar_prox)
 
-    def objective(self, p: Parts, s: State) -> Any:
-        return saddle.objective(p, s)
-
-    def residual(self, p: Parts, s: State) -> Any:
-        """Fixed-point residual of one primal-dual step at (x, y), each relative to its variable."""
-        return saddle.fixed_point_residual(p, s, s.x, *self._resolvents(p, s))
-
-    def primal_dual_residual(self, p: Parts, s: State) -> Any:
-        """Residuals of the two optimality conditions (`saddle.kkt_residual`)."""
-        return saddle.kkt_residual(p, s, s.x, *self._resolvents(p, s))
-
-    @staticmethod
-    def _resolvents(p: Parts, s: State) -> tuple[float, list[float]]:
+    def resolvents(self, p: Parts, s: State) -> tuple[float, list[float]]:
         norms = saddle.norms_of(p)
         if not p.prox.explicit:  # whose fixed points depend on the step size
             return 1 / s.rho, [s.rho] * len(norms)
@@ -151,16 +140,16 @@ class ADMM(Splitting):
     balance: bool = False
 
     def prepare(self, problem: Problem) -> Parts:
-        if not 0 < self.relax < 2:
-            raise ValueError(f"relax is {self.relax}; expected a relaxation in (0, 2)")
+        check_between(self.relax, "relax", 0, 2, what="a relaxation")
         if self.balance and problem.batch is not None:
             raise ValueError(f"balance is True and batch is {problem.batch}; expected a fixed rho for a batch")
         return super().prepare(problem)
 
     def step(self, p: Parts, s: State) -> None:
-        for y, y_bar, own, term, work in zip(s.y, s.y_bar, s.aux, p.dual, s.terms, strict=True):
+        for y, y_bar in zip(s.y, s.y_bar, strict=True):
             y_bar[...] = y
-            term.ascend(y_bar, [s.u, *own], s.rho, work)
+        saddle.ascend(p, s, s.y_bar, s.u, s.aux, [s.rho] * len(s.y))
+        for y, y_bar in zip(s.y, s.y_bar, strict=True):
             self._relax(y, y_bar)
         if p.labels["prox"]:
             self._copy_of_prox(p, s)
@@ -178,7 +167,7 @@ class ADMM(Splitting):
         y_bar += y
 
     def _balance(self, p: Parts, s: State) -> None:
-        dual = normal_equations.squares([y_bar - y for y, y_bar in zip(s.y, s.y_bar, strict=True)], p)
+        dual = sum(backend.sum_squares(y_bar - y) for y, y_bar in zip(s.y, s.y_bar, strict=True))
         primal, n = 0.0, 1
         for term in p.dual:
             own = s.step[n : n + len(term.aux)]
@@ -242,9 +231,9 @@ class HQS(Splitting):
     schedule: Sequence[float] | None = None
 
     def step(self, p: Parts, s: State) -> None:
-        for y, own, term, work in zip(s.y, s.aux, p.dual, s.terms, strict=True):
+        for y in s.y:
             y[...] = 0
-            term.ascend(y, [s.u, *own], s.rho, work)  # ρ(K u - z)
+        saddle.ascend(p, s, s.y, s.u, s.aux, [s.rho] * len(s.y))  # ρ(K u - z)
         if p.labels["prox"]:
             s.y_prox[...] = 0
             self._copy_of_prox(p, s)
@@ -288,8 +277,7 @@ class HQS(Splitting):
         if p.prox.explicit:
             return super().residual(p, s)
         x_new = p.prox.prox(s.u, 1 / s.rho)
-        size, change = (np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, x_new - s.x))
-        return change / np.maximum(size, np.finfo(np.float32).tiny)
+        return norms(x_new - s.x, p) / np.maximum(norms(s.x, p), TINY)
 
     def _default_rho(self, p: Parts) -> float:
         return super()._default_rho(p) / 100

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from ipbox.backend import Array
-from ipbox.functionals import Zero
-from ipbox.solvers.core.loop import Parts, Solver, State, Verdict
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.protocol import Verdict
+from ipbox.solvers.core.state import State
 from ipbox.solvers.primal_dual import saddle
-
-FREE = Zero()  # what acts on the terms' own primal blocks
 
 
 @dataclass(frozen=True)
-class LinearisedADMM(Solver):
+class LinearisedADMM(saddle.SaddlePoint):
     """min_u f(u) + Σ_i g_i(K_i u) by ADMM with the quadratic of the image update linearised.
 
     u⁺ = prox_{τf}(u - τ Σ_i K_i*(2y_i - y_i')),  y_i⁺ = prox_{ρ_i g_i*}(y_i + ρ_i K_i u⁺),  y' the last but one y: with
@@ -49,32 +47,29 @@ class LinearisedADMM(Solver):
 
     tau: float | None = None
     rho: float | None = None
-    takes: ClassVar[tuple[str, ...]] = ("prox", "dual")
 
     def init(self, p: Parts, x0: Array) -> State:
         tau, rho = self.step_sizes(p)
-        s = State(x=x0, tau=tau, sigma=rho, new=p.xp.empty_like(x0), **saddle.dual_buffers(p, x0))
+        s = saddle.new_state(p, x0, tau=tau, sigma=rho)
         s.y_bar = [y.copy() for y in s.y]
-        s.aux_new = [[v.copy() for v in own] for own in s.aux]
+        s.scratch["unused"] = [p.xp.empty_like(x0), [[v.copy() for v in own] for own in s.aux]]
         return s
 
     def step(self, p: Parts, s: State) -> None:
-        saddle.apply_adjoint(p, s.y_bar, s.d, s.aux_d, s.terms)
-        p.prox.descend(s.x, s.d, s.tau, 0.0, s.new, s.work)
-        for own in zip(s.aux, s.aux_d, s.aux_new, strict=True):
-            for v, d, new in zip(*own, strict=True):
-                FREE.descend(v, d, s.tau, 0.0, new)
-        for y, y_bar, own, rho, term, work in zip(s.y, s.y_bar, s.aux, s.sigma, p.dual, s.terms, strict=True):
+        saddle.apply_adjoint(p, s.y_bar, s.d, s.aux_d, s.scratch["dual"])
+        saddle.descend(p, s, *s.scratch["unused"], theta=0.0)
+        for y, y_bar in zip(s.y, s.y_bar, strict=True):
             y_bar[...] = y
-            term.ascend(y, [s.x, *own], rho, work)
+        saddle.ascend(p, s, s.y, s.x, s.aux, s.sigma)
+        for y, y_bar in zip(s.y, s.y_bar, strict=True):
             y_bar *= -1
             y_bar += y
             y_bar += y
 
     def step_sizes(self, p: Parts) -> tuple[float, list[float]]:
         """τ and the ρ_i, checked against τ Σ ρ_i ‖K_i‖² <= 1."""
-        saddle.check_positive(self.tau, "tau")
-        saddle.check_positive(self.rho, "rho")
+        saddle.check_step_size(self.tau, "tau")
+        saddle.check_step_size(self.rho, "rho")
         norms = saddle.norms_of(p)
         total = max(norms, default=1.0) ** 2 * max(len(norms), 1)  # Σ ρ_i ‖K_i‖² for rho = 1
         tau = self._default_tau(p, norms, total) if self.tau is None else self.tau
@@ -83,24 +78,13 @@ class LinearisedADMM(Solver):
             raise ValueError(
                 f"tau is {tau:g} and rho {rho:g}, with tau Σ rho_i ‖K_i‖² = {tau * rho * total:g}; expected at most 1"
             )
-        return float(tau), [float(rho * max(norms) ** 2 / k**2) for k in norms]
+        return float(tau), saddle.balanced(rho, norms)
 
     def _default_tau(self, p: Parts, norms: list[float], total: float) -> float:
-        data = [t.g_lipschitz * k**2 for t, k in zip(p.dual, norms, strict=True) if t.g_lipschitz < math.inf]
         if self.rho is not None:
             return 1 / (self.rho * total)
-        return 8 / max(data) if data else 1 / math.sqrt(total)
-
-    def objective(self, p: Parts, s: State) -> Any:
-        return saddle.objective(p, s)
-
-    def residual(self, p: Parts, s: State) -> Any:
-        """Fixed-point residual of the two resolvents at (u, y), each relative to its variable."""
-        return saddle.fixed_point_residual(p, s, s.x, s.tau, s.sigma)
-
-    def primal_dual_residual(self, p: Parts, s: State) -> Any:
-        """Residuals of the two optimality conditions (`saddle.kkt_residual`)."""
-        return saddle.kkt_residual(p, s, s.x, s.tau, s.sigma)
+        curvature = saddle.data_curvature(p, norms)
+        return 1 / math.sqrt(total) if curvature is None else 8 / curvature
 
     def _theorem(self, p: Parts) -> Verdict:
         self.step_sizes(p)

@@ -10,9 +10,13 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count
 from ipbox.functionals import KL, Box
-from ipbox.solvers.core.loop import Problem, Solver, State, Verdict
-from ipbox.solvers.subsets.ordered import SplitParts, access_order, check_subsets, split
+from ipbox.solvers.core.problem import Problem
+from ipbox.solvers.core.protocol import Solver, Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.per_sample import TINY, relative_change
+from ipbox.solvers.subsets.ordered import SplitParts, access_order, split
 
 _SMALLEST = 1e-30  # of the largest count: a mean below is read as this, which keeps b/(Au + r) finite
 
@@ -45,7 +49,7 @@ class _EM(Solver):
         inverse = [_inverse(v) for v in sensitivity]
         batch = () if p.batch is None else (p.batch,)
         y = {_key(f): p.xp.empty(batch + tuple(f.A.dimsd), dtype=x0.dtype) for f in p.blocks}
-        floor = max(_SMALLEST * float(p.problem.fidelity.b.max()), float(np.finfo(np.float32).tiny))
+        floor = max(_SMALLEST * float(p.problem.fidelity.b.max()), TINY)
         return State(x=_start(p, x0, total), g=p.xp.empty_like(x0), y=y, inverse=inverse, floor=floor)
 
     def step(self, p: SplitParts, s: State) -> None:
@@ -65,8 +69,7 @@ class _EM(Solver):
         """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, for one more iteration."""
         new = State(**{**vars(s), "x": s.x.copy(), "g": s.g.copy(), "y": {k: v.copy() for k, v in s.y.items()}})
         self.step(p, new)
-        sizes = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, new.x, new.x - s.x)]
-        return sizes[2] / np.maximum(np.maximum(sizes[0], sizes[1]), np.finfo(np.float32).tiny)
+        return relative_change(s.x, new.x, p)
 
     def _theorem(self, p: SplitParts) -> Verdict:
         if len(p.blocks) > 1:
@@ -130,7 +133,7 @@ class OSEM(_EM):
     subsets: int = 10
 
     def __post_init__(self) -> None:
-        check_subsets(self.subsets)
+        check_count(self.subsets, "subsets")
 
     @property
     def _n(self) -> int:

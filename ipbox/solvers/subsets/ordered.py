@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ipbox.functionals import Functional, Sum, Zero
+from ipbox.functionals import Sum, Zero
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.solvers.core.problem import Parts, Problem
 
@@ -51,18 +50,6 @@ def split(problem: Problem, n: int, takes: tuple[str, ...], who: str) -> SplitPa
     if n > 1 and n > D.A.dimsd[0]:
         raise ValueError(f"{who} is to take {n} subsets; expected at most one for each of the {D.A.dimsd[0]} views")
     return SplitParts(problem, p.smooth, p.prox, p.dual, labels, D.subsets(n) if n > 1 else [D])
-
-
-def check_subsets(n: Any, name: str = "subsets") -> None:
-    """A number of subsets."""
-    if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"{name} is {n!r}; expected a positive integer")
-
-
-def check_seed(seed: Any) -> None:
-    """A seed of random choices."""
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= seed < 2**64:
-        raise ValueError(f"seed is {seed!r}; expected an integer from 0 to 2^64 - 1")
 
 
 def access_order(n: int) -> list[int]:
@@ -118,8 +105,3 @@ def random_index(seed: int, k: int, probabilities: list[float]) -> int:
 def random_order(seed: int, k: int, n: int) -> list[int]:
     """The permutation of n subsets drawn at step k."""
     return np.random.Generator(np.random.Philox(key=seed, counter=k)).permutation(n).tolist()
-
-
-def shares(f: Functional, n: int) -> list[Functional]:
-    """n functionals f/n, none of f = 0."""
-    return [] if isinstance(f, Zero) else [f.scaled(1 / n)] * n

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_choice, check_count, check_seed
 from ipbox.functionals import L2, Box, Zero
 from ipbox.operators import Operator
-from ipbox.solvers.core.loop import Solver, State, Verdict
 from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Solver, Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.per_sample import norms, relative_change
 from ipbox.solvers.subsets import row_weights
-from ipbox.solvers.subsets.ordered import (
-    SplitParts,
-    access_order,
-    check_seed,
-    check_subsets,
-    random_order,
-    split,
-)
+from ipbox.solvers.subsets.ordered import SplitParts, access_order, random_order, split
 
 
 @dataclass(frozen=True)
@@ -33,8 +25,7 @@ class _Algebraic(Solver):
     takes: ClassVar[tuple[str, ...]] = ("prox",)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.relaxation, numbers.Real) or not 0 < self.relaxation < 2:
-            raise ValueError(f"relaxation is {self.relaxation!r}; expected a number in (0, 2)")
+        check_between(self.relaxation, "relaxation", 0, 2)
 
     def prepare(self, problem: Problem) -> Parts:
         p = split(problem, self._n_blocks(problem), self.takes, type(self).__name__)
@@ -52,8 +43,7 @@ class _Algebraic(Solver):
         """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, for one more iteration."""
         new = State(**{**vars(s), "x": s.x.copy(), "d": s.d.copy(), "r": _copy(s.r)})
         self.step(p, new)
-        sizes = [np.sqrt(backend.sum_squares(a, p.batch is not None)) for a in (s.x, new.x, new.x - s.x)]
-        return sizes[2] / np.maximum(np.maximum(sizes[0], sizes[1]), np.finfo(np.float32).tiny)
+        return relative_change(s.x, new.x, p)
 
 
 @dataclass(frozen=True)
@@ -103,9 +93,8 @@ class Kaczmarz(_Algebraic):
         super().__post_init__()
         check_seed(self.seed)
         if self.blocks is not None:
-            check_subsets(self.blocks, "blocks")
-        if self.order not in ("interleaved", "sequential", "random"):
-            raise ValueError(f"order is {self.order!r}; expected 'interleaved', 'sequential' or 'random'")
+            check_count(self.blocks, "blocks")
+        check_choice(self.order, "order", ("interleaved", "sequential", "random"))
 
     def _n_blocks(self, problem: Problem) -> int:
         A = problem.fidelity and problem.fidelity.A
@@ -162,7 +151,7 @@ class _Simultaneous(_Algebraic):
         D.residual(s.x, out=r)
 
     def data_residual(self, p: SplitParts, s: State) -> Any:
-        return np.sqrt(backend.sum_squares(s.r[0], p.batch is not None))
+        return norms(s.r[0], p)
 
 
 @dataclass(frozen=True)

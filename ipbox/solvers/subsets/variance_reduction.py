@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count, check_seed
 from ipbox.functionals import Box, Sum, Zero
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.solvers.core.loop import Certificate, Problem, State, Verdict
+from ipbox.solvers.core.problem import Problem
+from ipbox.solvers.core.protocol import Certificate, Verdict
+from ipbox.solvers.core.state import State
+from ipbox.solvers.per_sample import norms
 from ipbox.solvers.proximal.forward_backward import ForwardBackward
-from ipbox.solvers.subsets.ordered import SplitParts, check_seed, check_subsets, random_index, random_number, split
+from ipbox.solvers.subsets.ordered import SplitParts, random_index, random_number, split
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class _VarianceReduced(ForwardBackward):
         super().__post_init__()
         if self.backtracking is not False:
             raise ValueError(f"backtracking is {self.backtracking!r}; {type(self).__name__} has a fixed step size")
-        check_subsets(self.subsets)
+        check_count(self.subsets, "subsets")
         check_seed(self.seed)
 
     def prepare(self, problem: Problem) -> SplitParts:
@@ -61,7 +63,7 @@ class _VarianceReduced(ForwardBackward):
         """u ← prox_{τg}(u - τ v)."""
         v *= s.tau
         s.x -= v
-        p.prox.prox(s.x, s.tau, out=s.x, work=s.g)
+        p.prox.prox(s.x, s.tau, out=s.x, work=s.scratch["prox"])
 
     def _draw(self, s: State, p: SplitParts) -> int:
         return random_index(self.seed, 2 * s.k, [1.0] * len(p.blocks))
@@ -71,7 +73,7 @@ class _VarianceReduced(ForwardBackward):
         if found.bound is None:
             return found
         # steps this small may vanish in rounding: u - u⁺ is known to eps ‖u‖
-        rounding = np.finfo(s.x.dtype).eps * np.sqrt(backend.sum_squares(s.x, p.batch is not None))
+        rounding = np.finfo(s.x.dtype).eps * norms(s.x, p)
         mu = p.smooth.mu + p.prox.mu
         return Certificate(found.kind, found.bound + (1 + (1 / s.tau + p.smooth.L) / mu) * rounding)
 
@@ -127,7 +129,7 @@ class SAGA(_VarianceReduced):
 
     def init(self, p: SplitParts, x0: Array) -> State:
         table = [f.grad(x0) for f in p.blocks]
-        s = State(x=x0, table=table, total=sum(table), grad=p.xp.empty_like(x0), tau=self._step_size(p), f={}, g={})
+        s = State(x=x0, table=table, total=sum(table), grad=p.xp.empty_like(x0), tau=self._step_size(p))
         s.v = p.xp.empty_like(x0)
         return s
 
@@ -182,12 +184,12 @@ class SVRG(_VarianceReduced):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.renewal is not None and not (isinstance(self.renewal, numbers.Integral) and self.renewal >= 1):
-            raise ValueError(f"renewal is {self.renewal!r}; expected a positive integer")
+        if self.renewal is not None:
+            check_count(self.renewal, "renewal")
 
     def init(self, p: SplitParts, x0: Array) -> State:
         full = p.smooth.grad(x0)
-        s = State(x=x0, w=x0.copy(), full=full, grad=p.xp.empty_like(x0), tau=self._step_size(p), f={}, g={})
+        s = State(x=x0, w=x0.copy(), full=full, grad=p.xp.empty_like(x0), tau=self._step_size(p))
         s.v = p.xp.empty_like(x0)
         return s
 

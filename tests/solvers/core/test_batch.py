@@ -260,3 +260,43 @@ def test_a_checkpoint_with_samples_that_are_done(solver: ip.solvers.Solver, tmp_
         ip.solve(problem, solver, stop=rule | ip.stop.niter(5), callbacks=[save, StopAt(3)])
     again = ip.solve(problem, solver, state=tmp_path / "run.npz", stop=rule | ip.stop.niter(5, total=True))
     assert whole.extra["niter_per_sample"] == [5, 0, 5] and again.x.tobytes() == whole.x.tobytes()
+
+
+ROWS, COLUMNS = 6, 5
+as_many_samples_as_rows = pytest.mark.parametrize(
+    ("solver", "objective"),
+    [
+        (ip.PDHG(), lambda b: ip.L2(b=b) + 0.3 * ip.InfConvTV((ROWS, COLUMNS))),
+        (ip.PDHG(), lambda b: ip.L2(b=b) + 0.3 * ip.TV((ROWS, COLUMNS), symmetric=True)),
+        (ip.PDHG(tau=0.2), lambda b: ip.L2(b=b) + 0.3 * ip.TGV((ROWS, COLUMNS))),
+        (ip.ForwardBackward(tau=0.7), lambda b: ip.L2(b=b) + 0.3 * ip.TV((ROWS, COLUMNS), symmetric=True)),
+        (
+            ip.PreconditionedPDHG(),
+            lambda b: ip.L2(ip.Identity((ROWS, COLUMNS), "float64"), b) + 0.3 * ip.TV((ROWS, COLUMNS)),
+        ),
+        (ip.ADMM(), lambda b: ip.L2(b=b) + 0.3 * ip.TV((ROWS, COLUMNS))),
+        (ip.LinearisedADMM(), lambda b: ip.L2(b=b) + 0.3 * ip.TV((ROWS, COLUMNS))),
+        (ip.LBFGS(memory=ROWS), lambda b: ip.L2(b=b) + 0.3 * ip.SmoothedTV((ROWS, COLUMNS), eps=0.1)),
+        (ip.CGLS(), lambda b: ip.L2(ip.Blur((ROWS, COLUMNS), np.ones((3, 3)) / 9, dtype="float64"), b) + 0.1 * ip.L2()),
+        (ip.HybridLSQR(basis=ROWS), lambda b: ip.L2(ip.as_operator(MATRIX), b)),
+        (ip.SIRT(), lambda b: ip.L2(ip.as_operator(MATRIX), b)),
+        (ip.SPDHG(subsets=2), lambda b: ip.L2(ip.as_operator(MATRIX), b) + ip.NonNegative()),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, ip.solvers.Solver) else "",
+)
+VECTORS = (ip.HybridLSQR, ip.SIRT, ip.SPDHG)
+MATRIX = np.random.default_rng(3).standard_normal((ROWS, ROWS)) + 3 * np.eye(ROWS)
+
+
+@as_many_samples_as_rows
+def test_as_many_samples_as_rows(solver: Any, objective: Any) -> None:
+    """What belongs to no sample is declared, and not taken for one entry per sample when its first axis fits."""
+    b = np.random.default_rng(4).standard_normal((ROWS, ROWS, COLUMNS))
+    b *= np.array([1.0, 0.0, 3.0, 0.2, 1.0, 2.0]).reshape(-1, 1, 1)
+    b = b[..., 0] if isinstance(solver, VECTORS) else b
+    rule = ip.stop.relative_change(1e-3) | ip.stop.niter(6)
+    together = ip.solve(ip.Problem(objective(b), batch=ROWS), solver, stop=rule)
+    for i in range(ROWS):
+        alone = ip.solve(ip.Problem(objective(b[i])), solver, stop=rule)
+        assert together.extra["niter_per_sample"][i] == alone.niter
+        assert np.allclose(together.x[i], alone.x, rtol=1e-8, atol=1e-10)

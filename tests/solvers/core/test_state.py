@@ -236,12 +236,12 @@ def test_take_and_put(index: list[int]) -> None:
     part.x += 100
     part.gamma = part.gamma * 2
     part.tau, part.k = 0.25, 4
-    part.work["new"] = {"y": part.x + 1}  # made after other samples were done
+    part.scratch["new"] = {"y": part.x + 1}  # made after other samples were done
     assert s.x.tolist() == x.tolist()
     s.put(np.array(index), part, 5)
     others = [i for i in range(5) if i not in index]
     assert s.x[index].tolist() == (x[index] + 100).tolist() and s.x[others].tolist() == x[others].tolist()
     assert s.gamma.tolist() == [i * (2 if i in index else 1) for i in range(5)]
     assert (s.tau, s.k) == (0.25, 4)
-    assert s.work["new"]["y"].shape == (5, 2) and s.work["new"]["y"][index].tolist() == (x[index] + 101).tolist()
-    assert not s.work["new"]["y"][others].any()
+    assert s.scratch["new"]["y"].shape == (5, 2) and s.scratch["new"]["y"][index].tolist() == (x[index] + 101).tolist()
+    assert not s.scratch["new"]["y"][others].any()

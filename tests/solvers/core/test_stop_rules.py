@@ -135,7 +135,7 @@ def test_monotone_error_of_cgls_is_its_definition() -> None:
     for run in ip.iterate(problem, ip.CGLS(), stop=stop.niter(8)):
         xs.append(run.x.ravel().copy())
         bounds.append(rule.bound(run))
-        assert np.allclose(m.T @ run.state.loop["me_w"], run.state.p.ravel(), atol=1e-12)
+        assert np.allclose(m.T @ run.state.loop["me_w"], run.state.d.ravel(), atol=1e-12)
     krylov = np.stack([np.linalg.matrix_power(m @ m.T, j) @ b for j in range(8)], axis=1)  # where w lies
     for k in range(6):
         move = xs[k + 1] - xs[k]

@@ -10,7 +10,7 @@ import scipy.optimize
 
 import ipbox as ip
 from ipbox.functionals import Functional
-from ipbox.solvers.gradient.line_search import backtrack, strong_wolfe
+from ipbox.solvers.gradient.line_search import Armijo, StrongWolfe
 from tests.contracts.solvers.registry import operator
 
 SEARCHES = [
@@ -100,7 +100,7 @@ def test_strong_wolfe_conditions(name: str, alpha: float, c2: float, rng: np.ran
     problem = problems(rng)[name]
     p = ip.LBFGS().prepare(problem)
     s = ip.LBFGS().init(p, np.zeros(30))
-    alpha = strong_wolfe(p, s, alpha, 1e-4, c2)
+    alpha = StrongWolfe(1e-4, c2).search(p, s, alpha)
     x, f = s.x + alpha * s.d, p.smooth
     slope = np.dot(f.grad(s.x), s.d)
     assert f.value(x) <= f.value(s.x) + 1e-4 * alpha * slope
@@ -113,7 +113,7 @@ def test_backtracking_decreases_enough(name: str, rng: np.random.Generator) -> N
     problem = problems(rng)[name]
     p = ip.ArmijoGradientDescent().prepare(problem)
     s = ip.ArmijoGradientDescent().init(p, np.zeros(30))
-    alpha = backtrack(p, s, 1e3, 0.5)
+    alpha = Armijo(0.5).search(p, s, 1e3)
     assert s.f_new <= s.f + 0.5 * alpha * s.slope and 0 < alpha < 1e3
 
 
@@ -303,11 +303,11 @@ def test_a_fixed_step_has_no_theorem_where_l_is_local(rng: np.random.Generator) 
 
 def test_bad_input() -> None:
     for make, match in [
-        (lambda: ip.ArmijoGradientDescent(c1=1.0), "^c1 is 1.0; expected a number between 0 and 1"),
+        (lambda: ip.ArmijoGradientDescent(c1=1.0), "^c1 is 1.0; expected a number in .0, 1."),
         (lambda: ip.BarzilaiBorwein(rule="medium"), "^rule is 'medium'; expected"),
         (lambda: ip.BarzilaiBorwein(memory=0), "^memory is 0; expected a positive integer"),
         (lambda: ip.LBFGS(memory=2.5), "^memory is 2.5"),
-        (lambda: ip.LBFGS(c1=0.95), "^c1 is 0.95; expected a number between 0 and 0.9"),
+        (lambda: ip.LBFGS(c1=0.95), "^c1 is 0.95; expected a number in .0, 0.9."),
         (lambda: ip.NonlinearCG(c2=1.5), "^c2 is 1.5"),
         (lambda: ip.NonlinearCG(beta="dai-yuan"), "^beta is 'dai-yuan'; expected"),
     ]:

@@ -174,7 +174,7 @@ def test_reconstructions_stop_by_discrepancy() -> None:
         (lambda: ip.Kaczmarz(2.0), ValueError, r"relaxation is 2\.0; expected a number in \(0, 2\)"),
         (lambda: ip.SIRT(0.0), ValueError, r"relaxation is 0\.0"),
         (lambda: ip.Cimmino("1"), ValueError, "relaxation is '1'"),
-        (lambda: ip.Kaczmarz(order="up"), ValueError, "order is 'up'; expected 'interleaved'"),
+        (lambda: ip.Kaczmarz(order="up"), ValueError, "order is 'up'; expected one of 'interleaved'"),
         (lambda: ip.Kaczmarz(blocks=0), ValueError, "blocks is 0; expected a positive integer"),
         (lambda: ip.Kaczmarz(seed=-1), ValueError, "seed is -1"),
         (lambda: run(np.eye(3), np.ones(3), ip.Kaczmarz(blocks=4), 1), ValueError, "to take 4 subsets"),

@@ -1,0 +1,112 @@
+"""What a solver is: a frozen configuration that makes a state and steps it, and what it says of the result."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ipbox.backend import Array
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.state import State
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A bound that is proved, or the reason why there is none (then ``bound`` is None)."""
+
+    kind: str
+    bound: Any = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a theorem says that the solver converges on the problem; ``reason`` names it, or what is missing."""
+
+    holds: bool
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A step u⁺ = u + αA*w of a least-squares method, r = b - Au; ``move`` is α‖A*w‖², one per sample of a batch."""
+
+    r: Array
+    w: Array
+    move: Any
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Base of the solvers: a frozen configuration.
+
+    A subclass declares ``takes``, the roles it has for the terms of a problem, and gives ``init`` (the state, with
+    every buffer) and ``step``.  Loop, stop rules, callbacks, timing and checkpoints are `iterate`'s.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ()
+    # What a class declares is what the contracts test and what the README's table says.
+    backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "complex64", "complex128")
+    shared: ClassVar[frozenset[str]] = frozenset()  # fields of the state that belong to no sample of a batch
+    tau = None  # a field of solvers with a step size (annotated here it would come first there)
+    knows_next_step: ClassVar[bool] = False  # whether there is a `next_step`
+
+    def __post_init__(self) -> None:
+        if self.tau is not None and not isinstance(self.tau, numbers.Real):
+            raise TypeError(f"tau is {self.tau!r}; expected a positive number")
+
+    def prepare(self, problem: Problem) -> Parts:
+        """The problem in this solver's roles, step sizes checked."""
+        return problem.assign(self.takes, type(self).__name__)
+
+    def init(self, p: Parts, x0: Array) -> State:
+        raise NotImplementedError("abstract")
+
+    def step(self, p: Parts, s: State) -> None:
+        raise NotImplementedError("abstract")
+
+    def objective(self, p: Parts, s: State) -> Any:
+        """The objective at the state; None where a term is implicit and so has no value."""
+        return p.problem.objective(s.x)
+
+    def residual(self, p: Parts, s: State) -> Any:
+        """How far the state is from a fixed point, relative; a float or one per sample."""
+        raise ValueError(f"{type(self).__name__} has no residual; use another stop rule")
+
+    def primal_dual_residual(self, p: Parts, s: State) -> Any:
+        """Residuals of the two optimality conditions, relative; a float or one per sample."""
+        raise ValueError(f"{type(self).__name__} has no primal-dual residual; use stop.residual")
+
+    def data_residual(self, p: Parts, s: State) -> Any:
+        """‖Au - b‖ at ``s.x``; solvers that hold the residual anyway return it without applying A."""
+        return p.problem.residual_norm(s.x)
+
+    def gap(self, p: Parts, s: State) -> Any:
+        """Duality gap relative to |primal objective|."""
+        raise ValueError(f"{type(self).__name__} has no duality gap; use stop.residual or PDHG")
+
+    def check_gap(self, p: Parts) -> None:
+        """Refuse `stop.gap` before the first step where the gap would be infinite."""
+        self.gap(p, State())
+
+    def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
+        """The step to come, before it is taken; ``memory`` keeps from step to step what the solver has no need of."""
+        raise ValueError(f"{type(self).__name__} does not know its next step beforehand")
+
+    def certificate(self, p: Parts, s: State) -> Certificate:
+        """A proved bound on ‖x - x*‖ where there is one."""
+        return Certificate("none: no strong convexity known")
+
+    def is_provably_convergent(self, problem: Problem) -> Verdict:
+        """The theorem that applies to this solver on ``problem``, or the condition that is missing."""
+        try:
+            return self._theorem(self.prepare(problem))
+        except ValueError as err:  # no role for a term, or a step size beyond its bound
+            return Verdict(False, str(err))
+
+    def _theorem(self, p: Parts) -> Verdict:
+        return Verdict(False, "no theorem is recorded for this solver")

@@ -1,0 +1,142 @@
+"""A run: what stop rules and callbacks see after each step, and the solution that is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.solvers.core.divergence import Diverged, located
+from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Certificate, Solver
+from ipbox.solvers.core.state import State
+
+
+@dataclass
+class Solution:
+    """What a solve returns.
+
+    ``stop`` names the rule that fired (a list for a batch), ``history`` holds what callbacks recorded, ``splitting``
+    the role of each term, ``certificate`` a proved bound or the reason for none; ``state`` resumes the solve.
+    """
+
+    x: Array
+    state: State
+    stop: Any
+    niter: int
+    seconds: float
+    splitting: str
+    certificate: Certificate
+    solver: Solver
+    history: list[dict[str, Any]] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"Solution({type(self.solver).__name__}, stop={self.stop!r}, niter={self.niter}, "
+            f"seconds={self.seconds:.3g}, splitting={self.splitting!r}, certificate={self.certificate})"
+        )
+
+
+class Run:
+    """What stop rules and callbacks see after each step; quantities are computed when asked for, once per step."""
+
+    def __init__(self, problem: Problem, solver: Solver, parts: Parts, state: State) -> None:
+        self.problem, self.solver, self.parts, self.state = problem, solver, parts, state
+        self.k0 = state.k
+        self.history: list[dict[str, Any]] = []
+        self.stop: Any = None
+        self.samples: np.ndarray | None = None  # of a batch: those that are still running
+        self.in_step = False  # then the state is neither the last nor the next one
+        self._clock = time.perf_counter() - state.loop.get("seconds", 0.0)
+        self._cache: dict[str, Any] = {}
+        self._good = (state.k, state.x.copy())  # what a run that diverges is left with
+        self._sizes = (0.0, float(backend.norm(state.x)))  # at half of the last power of two of steps, and at that
+
+    @property
+    def k(self) -> int:
+        return self.state.k
+
+    @property
+    def x(self) -> Array:
+        return self.state.x
+
+    @property
+    def batch(self) -> int | None:
+        return self.problem.batch
+
+    def whole_state(self) -> State:
+        """The state to save: of a batch, all samples, also those that are done."""
+        return self.state
+
+    @property
+    def seconds(self) -> float:
+        """Time spent, over all resumed runs."""
+        return time.perf_counter() - self._clock
+
+    def objective(self) -> Any:
+        return self._once("objective", lambda: self.solver.objective(self.parts, self.state))
+
+    def data_residual(self) -> Any:
+        return self._once("data residual", lambda: self.solver.data_residual(self.parts, self.state))
+
+    def residual(self) -> Any:
+        return self._once("residual", lambda: self.solver.residual(self.parts, self.state))
+
+    def primal_dual_residual(self) -> Any:
+        return self._once("primal-dual", lambda: self.solver.primal_dual_residual(self.parts, self.state))
+
+    def gap(self) -> Any:
+        return self._once("gap", lambda: self.solver.gap(self.parts, self.state))
+
+    def _once(self, key: str, compute: Callable[[], Any]) -> Any:
+        if key not in self._cache:
+            with located(self.k, self._good):
+                self._cache[key] = compute()
+        return self._cache[key]
+
+    def advance(self) -> None:
+        """One step; what was computed for the last one is forgotten."""
+        self.in_step = True
+        with located(self.k, self._good):
+            self.solver.step(self.parts, self.state)
+        self.state.k += 1
+        self.in_step = False
+        self._cache.clear()
+        steps = self.k - self.k0
+        if steps & (steps - 1) == 0 or steps % 100 == 0:
+            self._check_growth(steps)
+
+    def _check_growth(self, steps: int) -> None:
+        """Keep the image while its norm at most doubles as the steps do; stop where it grows beyond all bounds.
+
+        What diverges grows by a factor r² after it has grown by r; a start that is far too small grows only once.
+
+        Raises
+        ------
+        Diverged
+        """
+        size, (before, last) = float(backend.norm(self.state.x)), self._sizes
+        if not size < np.inf or (0 < 1e3 * before < last and 1e12 * last < size):
+            self.diverged()
+        if steps & (steps - 1) == 0:
+            self._sizes = (last, size)
+            if size <= 2 * last or last == 0:
+                self._good[1][...] = self.state.x
+                self._good = (self.k, self._good[1])
+
+    def diverged(self) -> NoReturn:
+        """Raise `Diverged` with the last good iterate."""
+        k, x = self._good
+        raise Diverged(
+            f"{type(self.solver).__name__} diverged: the image is not finite, or grows without end, after {self.k} "
+            f"iterations ({self.parts.describe()}); check the step sizes and the operator's norm; the error's x is the "
+            f"iterate after {k}",
+            x,
+            k,
+        )

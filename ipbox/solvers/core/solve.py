@@ -1,0 +1,166 @@
+"""`solve`: a problem, a solver and a stop rule give a solution; batches are solved as long as samples are left."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.solvers.core.callbacks import Finishing, Progress
+from ipbox.solvers.core.loop import check_kinds, check_state, iterate
+from ipbox.solvers.core.problem import Problem
+from ipbox.solvers.core.protocol import Solver
+from ipbox.solvers.core.run import Run, Solution
+from ipbox.solvers.core.state import State
+from ipbox.solvers.core.stop_rule import StopRule
+
+
+def solve(
+    problem: Problem,
+    solver: Solver,
+    *,
+    x0: Array | None = None,
+    state: State | str | Path | None = None,
+    stop: StopRule | None = None,
+    callbacks: Sequence[Callable[[Run], Any]] = (),
+    progress: bool = False,
+) -> Solution:
+    """Run ``solver`` on ``problem`` until ``stop`` fires.
+
+    Parameters
+    ----------
+    problem : Problem
+    solver : Solver
+        Configuration, e.g. ``ip.PDHG()``.
+    x0 : array, optional
+        Start (zeros by default); never modified.
+    state : State or path, optional
+        Goes on from a state (which it then owns and changes) or from a checkpoint, bit for bit.
+    stop : StopRule, optional
+        E.g. ``ip.stop.gap(1e-4) | ip.stop.niter(2000)``; 1000 iterations by default.
+    callbacks : sequence
+        Called with the `Run` before the first step and after every one; see `ipbox.solvers.core.callbacks`.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Solution
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> b = np.array([[0.0, 1.0], [0.0, 1.0]])
+    >>> sol = ip.solve(ip.Problem(ip.L2(b=b) + 0.1 * ip.TV((2, 2))), ip.PDHG(), stop=ip.stop.gap(1e-6))
+    >>> sol.x.round(3)
+    array([[0.1, 0.9],
+           [0.1, 0.9]])
+    """
+    check_kinds(problem, solver, state if not isinstance(state, str | Path) else None)
+    for call in callbacks:
+        if isinstance(call, type) or not callable(call):
+            raise TypeError(f"callbacks has {call!r}; expected functions of the run, such as ip.callbacks.History()")
+    if isinstance(state, str | Path):
+        state = State.load(state, problem.xp.__name__)
+    callbacks = [*callbacks, *([Progress()] if progress else [])]
+    if problem.batch is not None:
+        return _solve_batch(problem, solver, x0, state, stop, callbacks)
+    run = None
+    try:
+        for run in iterate(problem, solver, x0=x0, state=state, stop=stop):
+            for call in callbacks:
+                call(run)
+    finally:
+        _finish(callbacks, run)
+    return _solution(run)
+
+
+def _solve_batch(
+    problem: Problem,
+    solver: Solver,
+    x0: Array | None,
+    state: State | None,
+    stop: StopRule | None,
+    callbacks: Sequence[Callable[[Run], Any]],
+) -> Solution:
+    """The loop over a batch.
+
+    Whenever samples are done, their part of the state is kept and the others go on alone as a smaller batch.
+    """
+    batch, whole, k0 = problem.batch, state, 0
+    if isinstance(stop, StopRule):
+        stop.check_applies(solver, solver.prepare(problem))
+    stops: list[str | None] = [None] * batch
+    steps: list[int] = [0] * batch
+    if state is not None:
+        check_state(problem, solver, state)
+        k0 = state.k
+        if None in state.loop.get("stops", []):  # a checkpoint of an interrupted run
+            stops, steps, k0 = list(state.loop["stops"]), list(state.loop["steps"]), state.loop["k0"]
+    active = np.array([i for i in range(batch) if stops[i] is None])
+    part_state = None if whole is None else whole.take(active, batch, solver.shared)
+    run, seen, history = None, -1, []
+
+    def collect() -> State:
+        """The state of the whole batch: what is frozen, and what is still running."""
+        if run.state is not whole:
+            whole.put(run.samples, run.state, batch, solver.shared)
+        whole.loop.update(stops=list(stops), steps=list(steps), k0=k0)
+        return whole
+
+    try:
+        while len(active):
+            part, rule = (problem, stop) if len(active) == batch else (problem.take(active), stop and stop.take(active))
+            if part_state is not None:
+                part_state.loop["k0"] = k0
+            for run in iterate(part, solver, x0=x0 if whole is None else None, state=part_state, stop=rule):
+                whole = run.state if whole is None else whole
+                run.whole_state, run.samples, run.history = collect, active, history
+                for call in callbacks if run.k != seen else ():  # a part begins where the one before it ended
+                    call(run)
+                seen = run.k
+                done = np.array([name is not None for name in run.stop])
+                if done.any():
+                    break
+            for i in np.flatnonzero(done):
+                stops[active[i]], steps[active[i]] = run.stop[i], run.k
+            collect()
+            part_state = run.state.take(np.flatnonzero(~done), len(active), solver.shared)
+            active = active[~done]
+    finally:
+        _finish(callbacks, run)
+    run.problem, run.state, run.stop, run.parts = problem, whole, stops, solver.prepare(problem)
+    result = _solution(run)
+    result.extra["niter_per_sample"] = steps
+    return result
+
+
+def _finish(callbacks: Sequence[Any], run: Run | None) -> None:
+    """Let callbacks that hold something (a bar, a file) end, also after an error."""
+    with contextlib.ExitStack() as ends:  # each of them, also where another fails
+        for call in reversed(callbacks):
+            if run is not None and isinstance(call, Finishing):
+                ends.callback(call.finish, run)
+
+
+def _solution(run: Run) -> Solution:
+    """The `Solution` of a run that has ended; an image that is not finite is refused."""
+    if not np.isfinite(backend.norm(run.x)):
+        run.diverged()
+    s = run.state
+    return Solution(
+        s.x,
+        s,
+        run.stop,
+        s.k,
+        run.seconds,
+        run.parts.describe(),
+        run.solver.certificate(run.parts, s),
+        run.solver,
+        run.history,
+    )

@@ -1,0 +1,50 @@
+"""Numbers of a run: floats, or one per sample of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.solvers.core.problem import Parts
+
+TINY = float(np.finfo(np.float32).tiny)
+
+
+def number(a: Any) -> Any:
+    """A float instead of an array without axes."""
+    return float(a) if np.ndim(a) == 0 else a
+
+
+def dots(x: Array, y: Array, batched: bool) -> Any:
+    """Re<x, y>, for arrays of samples one for each."""
+    return np.array([backend.dot(a, b) for a, b in zip(x, y, strict=True)]) if batched else backend.dot(x, y)
+
+
+def squares(x: Array, p: Parts) -> Any:
+    """‖x‖²."""
+    return backend.sum_squares(x, p.batch is not None)
+
+
+def norms(x: Array, p: Parts) -> Any:
+    """‖x‖."""
+    return np.sqrt(squares(x, p))
+
+
+def inner(x: Array, y: Array, p: Parts) -> Any:
+    """Re<x, y>."""
+    return dots(x, y, p.batch is not None)
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """a / b, and 0 where b = 0: there the solution is reached."""
+    if np.ndim(b) == 0:
+        return 0.0 if b == 0 else a / b  # NaN goes on, to be refused
+    return np.divide(a, b, out=np.zeros_like(b), where=b != 0)
+
+
+def relative_change(x: Array, new: Array, p: Parts) -> Any:
+    """‖new - x‖ relative to the larger of ‖x‖ and ‖new‖."""
+    return norms(new - x, p) / np.maximum(np.maximum(norms(x, p), norms(new, p)), TINY)
