@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from ipbox import backend
@@ -89,17 +91,12 @@ class TorchOperator(FunctionOperator):
             raise TypeError(f"check is {check!r}; expected True or False")
         dims, dimsd = check_dims(dims, "dims"), check_dims(dimsd, "dimsd")
 
-        def forward(x: Array) -> Array:
-            return _applied(module, "module", x)
-
-        def transposed(y: Array) -> Array:
-            if adjoint is not None:
-                return _applied(adjoint, "adjoint", y)
-            u = _transpose(module, to_torch(y, copy=None), dims, getattr(torch, self.dtype_in.name))
-            return from_torch(u, copy=None, xp=backend.array_module(y))
-
         name = name or getattr(module, "__name__", type(module).__name__)
-        super().__init__(forward, transposed, dims, dimsd, dtype, dtype_out, norm, True, xp, name)
+        forward = partial(_applied, module, "module")  # no functions defined here: they could not be pickled
+        back = partial(_transposed, module, dims, np.dtype(dtype))
+        if adjoint is not None:
+            back = partial(_applied, adjoint, "adjoint")
+        super().__init__(forward, back, dims, dimsd, dtype, dtype_out, norm, True, xp, name)
         if check:
             self.check()
 
@@ -110,6 +107,11 @@ def _applied(function: Callable[[torch.Tensor], torch.Tensor], what: str, x: Arr
     if not isinstance(t, torch.Tensor):
         raise TypeError(f"{what} gave {type(t).__name__}; expected a torch tensor")
     return from_torch(t, copy=None, xp=backend.array_module(x))
+
+
+def _transposed(module: Callable, dims: tuple[int, ...], dtype: np.dtype, y: Array) -> Array:
+    u = _transpose(module, to_torch(y, copy=None), dims, getattr(torch, dtype.name))
+    return from_torch(u, copy=None, xp=backend.array_module(y))
 
 
 def _transpose(module: Callable, v: torch.Tensor, dims: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -100,7 +100,8 @@ class Problem:
         self.dims = check_dims(self._find("dims", dims, data), "dims")
         self.dtype = np.dtype(self._find("dtype", dtype, data))
         backend.real_dtype(self.dtype)
-        self.xp = backend.as_module(xp) if xp else (backend.array_module(data[0].b) if data else np)
+        self._library = xp or (backend.array_module(data[0].b).__name__ if data else "numpy")
+        backend.as_module(self._library)
 
     def _find(self, what: str, given: Any, data: list[Fidelity]) -> Any:
         """Shape or dtype of the image, from the first term that knows it."""
@@ -131,6 +132,11 @@ class Problem:
             raise ValueError(f"b has shape {f.b.shape}, and batch is {self.batch}; expected batch as its first axis")
 
     # ------------------------------------------------------------ values
+
+    @property
+    def xp(self) -> Any:
+        """The array library; held by its name, since modules can be neither copied nor pickled."""
+        return backend.as_module(self._library)
 
     @property
     def shape(self) -> tuple[int, ...]:

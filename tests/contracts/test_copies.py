@@ -1,0 +1,45 @@
+"""Operators, functionals, problems and solutions can be copied and pickled, and the copies give the same values."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import ipbox as ip
+from tests.contracts import registry_functionals, registry_operators, registry_solvers
+from tests.contracts.case import OperatorCase
+from tests.contracts.registry_functionals import FunctionalCase, array
+from tests.contracts.registry_solvers import Case
+from tests.contracts.support import draw
+
+COPIES = [copy.copy, copy.deepcopy, lambda of: pickle.loads(pickle.dumps(of))]
+
+
+@pytest.mark.parametrize("case", registry_operators.CASES, ids=repr)
+def test_operators(case: OperatorCase, rng: np.random.Generator) -> None:
+    A = case.make(np.dtype(case.cls.dtypes[0]), np)
+    u = draw(rng, tuple(A.dims), A.dtype_in, np)
+    functions = vars(A).get("_functions", ())  # of the user's; Python cannot pickle those defined in functions
+    local = any("<locals>" in repr(f) for f in functions)
+    for make in COPIES[:2] if local else COPIES:
+        assert np.array_equal(make(A).apply(u), A.apply(u))
+
+
+@pytest.mark.parametrize("case", registry_functionals.cases(), ids=repr)
+def test_functionals(case: FunctionalCase) -> None:
+    f, x = case.make(np.dtype("float64"), np), array("float64", np, case.dims)
+    for make in COPIES:
+        assert not f.explicit or make(f).value(x) == f.value(x)
+
+
+@pytest.mark.parametrize("case", registry_solvers.one_each(), ids=lambda case: case.id)
+def test_problems_and_solutions(case: Case) -> None:
+    problem = case.family.problem(case.family.draw(np, "float64"), np, "float64")
+    sol = ip.solve(problem, case.solver, stop=ip.stop.niter(3))
+    more = ip.solve(problem, case.solver, state=copy.deepcopy(sol.state), stop=ip.stop.niter(2))
+    for make in COPIES[1:]:
+        again = ip.solve(make(problem), make(case.solver), state=make(sol).state, stop=ip.stop.niter(2))
+        assert np.array_equal(again.x, more.x)
