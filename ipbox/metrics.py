@@ -1,9 +1,14 @@
-"""How good is a reconstruction: PSNR, SSIM, NRMSE, relative residual.  All return Python floats."""
+"""How good is a reconstruction: PSNR, SSIM, NRMSE, relative residual.  All return Python floats.
+
+Integers, as image files hold them, are compared as float64: differences of uint8 would wrap.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+
+import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
@@ -39,7 +44,7 @@ def psnr(x: Array, x_true: Array, peak: float | None = None) -> float:
     >>> round(ip.psnr(np.full((8, 8), 0.9), np.ones((8, 8))), 6)
     20.0
     """
-    _check(x, x_true)
+    x, x_true = _check(x, x_true)
     peak = _peak(x_true, peak)
     error = backend.norm(x - x_true)
     if error == 0:
@@ -50,12 +55,17 @@ def psnr(x: Array, x_true: Array, peak: float | None = None) -> float:
 def ssim(x: Array, x_true: Array, peak: float | None = None) -> float:
     """Mean structural similarity, by scikit-image with its default 7 x 7 window and ``data_range=peak``.
 
+    An image is what the last two axes hold; of a stack (slices, samples, colours first) it is the mean over the images,
+    each with the stack's peak.  A last axis of 3 or 4 is one of colours, as image files have them: then it is the mean
+    over those, and the window runs over the two axes before.  No window reaches from one slice or colour into another.
+
     Computed on the host: device arrays are copied there.
 
     Parameters
     ----------
     x, x_true : array
-        Reconstruction and truth: real images of one shape, at least 7 wide, on one device.
+        Reconstruction and truth: real images of one shape, (..., rows, columns) or (..., rows, columns, colours), at
+        least 7 wide; or signals of one axis.  On one device.
     peak : float, optional
         By default max(x_true).
 
@@ -75,18 +85,24 @@ def ssim(x: Array, x_true: Array, peak: float | None = None) -> float:
     --------
     >>> import numpy as np, ipbox as ip
     >>> u = np.eye(16)
-    >>> ip.ssim(u, u)
-    1.0
+    >>> ip.ssim(u, u), ip.ssim(np.stack([u, u, u]), np.stack([u, u, u]))
+    (1.0, 1.0)
     """
-    _check(x, x_true)
+    x, x_true = _check(x, x_true)
     for name, u in (("x", x), ("x_true", x_true)):
         if u.dtype.kind == "c":
             raise TypeError(f"{name} has dtype {u.dtype}; expected a real image")
-    if min(x_true.shape, default=0) < 7:
-        raise ValueError(f"x_true has shape {x_true.shape}; expected an image at least 7 pixels wide")
+    shape, peak = x_true.shape, _peak(x_true, peak)
+    host = [backend.to_host(u) for u in (x_true, x)]
+    if len(shape) > 2 and shape[-1] in (3, 4):
+        host = [np.moveaxis(u, -1, 0) for u in host]
+    image = host[0].shape[-2:]
+    if min(image, default=0) < 7:
+        raise ValueError(f"x_true has shape {shape}; expected an image at least 7 pixels wide")
     from skimage.metrics import structural_similarity
 
-    return float(structural_similarity(backend.to_host(x_true), backend.to_host(x), data_range=_peak(x_true, peak)))
+    pairs = zip(*(u.reshape(-1, *image) for u in host), strict=True)
+    return float(np.mean([structural_similarity(truth, u, data_range=peak) for truth, u in pairs]))
 
 
 def nrmse(x: Array, x_true: Array) -> float:
@@ -105,7 +121,7 @@ def nrmse(x: Array, x_true: Array) -> float:
     >>> round(ip.nrmse(np.array([3.0, 4.5]), np.array([3.0, 4.0])), 6)
     0.1
     """
-    _check(x, x_true)
+    x, x_true = _check(x, x_true)
     size = backend.norm(x_true)
     if size == 0:
         raise ValueError("x_true is zero everywhere; the relative error expects something else")
@@ -130,6 +146,7 @@ def relative_residual(A: Any, x: Array, b: Array) -> float:
     0.1
     """
     backend.array_module(x, b)
+    x, b = _numbers(x, "x"), _numbers(b, "b")
     Ax = A.mean(x) if hasattr(A, "background_like") else A @ x  # one of ours, or any matrix
     if Ax.shape != b.shape:
         raise ValueError(f"b has shape {b.shape}; A x has {Ax.shape}, expected the same")
@@ -139,10 +156,18 @@ def relative_residual(A: Any, x: Array, b: Array) -> float:
     return backend.norm(Ax - b) / size
 
 
-def _check(x: Array, x_true: Array) -> None:
+def _check(x: Array, x_true: Array) -> tuple[Array, Array]:
     backend.array_module(x, x_true)
     if x.shape != x_true.shape:
         raise ValueError(f"x has shape {x.shape}; expected {x_true.shape}, the shape of x_true")
+    return _numbers(x, "x"), _numbers(x_true, "x_true")
+
+
+def _numbers(u: Array, name: str) -> Array:
+    """Floating numbers: integers, bool and half precision become float64."""
+    if u.dtype.kind not in "biufc":
+        raise TypeError(f"{name} has dtype {u.dtype}; expected numbers")
+    return u if u.dtype.kind in "fc" and u.dtype.itemsize > 2 else u.astype("float64")
 
 
 def _peak(x_true: Array, peak: float | None) -> float:

@@ -49,6 +49,47 @@ def test_ssim(pair, xp: ModuleType) -> None:
     assert ssim(xp.asarray(truth), xp.asarray(truth), peak=2.0) == pytest.approx(1, abs=1e-12)
 
 
+DTYPES = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int64", "uint64", "float16"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_integer_images_are_compared_as_numbers(rng: np.random.Generator, dtype: str, xp: ModuleType) -> None:
+    """NumPy's differences of unsigned integers wrap: 33 dB for images of 1.25 dB."""
+    most = 1 if dtype == "bool" else 200 if dtype == "float16" else min(np.iinfo(dtype).max, 2**40)
+    x, truth = (rng.integers(0, most, (12, 11), endpoint=True).astype(dtype) for _ in range(2))
+    real, exact = x.astype("float64"), truth.astype("float64")
+    b = xp.asarray(x)
+    assert psnr(b, xp.asarray(truth), most) == pytest.approx(psnr(real, exact, most), rel=1e-12)
+    assert psnr(b, xp.asarray(truth)) == pytest.approx(psnr(real, exact), rel=1e-12)
+    assert nrmse(b, xp.asarray(truth)) == pytest.approx(nrmse(real, exact), rel=1e-12)
+    assert nrmse(real, truth) == pytest.approx(nrmse(real, exact), rel=1e-12)
+    assert ssim(b, xp.asarray(truth)) == pytest.approx(ssim(real, exact), rel=1e-12)
+
+
+def test_residual_of_integers() -> None:
+    """A matrix of uint8, as SciPy reads it from a file, and data of a detector that counts."""
+    A, x = np.array([[1, 200], [3, 255]], "uint8"), np.array([2, 3], "uint8")
+    b = np.array([700, 771], "uint16")
+    assert relative_residual(A, x, b) == pytest.approx(98 / np.hypot(700, 771))
+
+
+def test_ssim_of_stacks_and_colours(rng: np.random.Generator) -> None:
+    """The mean over slices, samples and colours; scikit-image 0.26 alone would take ten slices for one volume."""
+    x, truth = rng.uniform(0, 1, (2, 10, 16, 11))
+    each = [ssim(u, v, truth.max()) for u, v in zip(x, truth, strict=True)]
+    assert ssim(x, truth) == pytest.approx(np.mean(each), rel=1e-12)
+    assert ssim(x.reshape(2, 5, 16, 11), truth.reshape(2, 5, 16, 11)) == ssim(x, truth)
+    for colours in (3, 4):
+        last = [np.moveaxis(u[:colours], 0, -1) for u in (x, truth)]
+        expected = skimage.metrics.structural_similarity(last[1], last[0], channel_axis=-1, data_range=truth.max())
+        assert ssim(*last, truth.max()) == pytest.approx(expected, rel=1e-12)
+        assert ssim(x[:colours], truth[:colours], truth.max()) == pytest.approx(expected, rel=1e-12)
+        stacked = [np.stack([u, u]) for u in last]
+        assert ssim(*stacked, truth.max()) == pytest.approx(expected, rel=1e-12)
+    signal = skimage.metrics.structural_similarity(truth[0, 0], x[0, 0], data_range=1.0)
+    assert ssim(x[0, 0], truth[0, 0], 1.0) == pytest.approx(signal, rel=1e-12)
+
+
 def test_nrmse(xp: ModuleType, dtype: np.dtype) -> None:
     truth = xp.asarray(np.array([[3.0, 0.0], [0.0, 4.0]], dtype=dtype))
     x = xp.asarray(np.array([[3.0, 0.5], [0.0, 4.0]], dtype=dtype))
@@ -87,6 +128,8 @@ def test_relative_residual_of_a_matrix() -> None:
         (lambda u: psnr([1.0], u), TypeError, "expected a NumPy or CuPy array, got list"),
         (lambda u: ssim(u[:6], u[:6]), ValueError, r"x_true has shape \(6, 8\); expected an image at least 7"),
         (lambda u: ssim(u + 1j, u), TypeError, "x has dtype complex128; expected a real image"),
+        (lambda u: ssim(np.ones((9, 9, 5)), np.ones((9, 9, 5))), ValueError, r"x_true has shape \(9, 9, 5\)"),
+        (lambda u: psnr(u.astype("U"), u), TypeError, "x has dtype <U32; expected numbers"),
         (lambda u: nrmse(u, 0 * u), ValueError, "x_true is zero everywhere"),
         (lambda u: relative_residual(np.eye(9), u, u[:, 0]), ValueError, r"b has shape \(9,\); A x has \(9, 8\)"),
         (lambda u: relative_residual(np.eye(9), u, 0 * u), ValueError, "b is zero everywhere"),
