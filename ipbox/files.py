@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 # what NumPy, SciPy, h5py and the others raise on files that are cut short, damaged, encrypted or of another kind
 DAMAGED = (ValueError, OSError, EOFError, LookupError, RuntimeError, NotImplementedError, TypeError, AttributeError)
-DAMAGED += (OverflowError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError)
+DAMAGED += (
+    OverflowError,
+    MemoryError,
+    StopIteration,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    SyntaxError,
+    tokenize.TokenError,
+)
 
 _WEEK = 7 * 24 * 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -36,5 +36,3 @@ def bar(name: str, unit: str = "it", total: int | None = None, initial: int = 0,
     from tqdm.auto import tqdm
 
     return tqdm(desc=name, unit=unit, total=total, initial=initial, mininterval=0.2)
-
-

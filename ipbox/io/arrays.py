@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ipbox.files import Npz, read_npy
-from ipbox.io.checks import Unusable, check_dataset, one_sentence, pick, regular_file
+from ipbox.io import hdf5
+from ipbox.io.checks import Unusable, one_sentence, pick, regular_file
 from ipbox.io.formats.mat import read_mat
 from ipbox.io.formats.nrrd import read_nrrd
 
@@ -124,10 +125,7 @@ def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:
     with h5py.File(path, "r") as file:
         found: list[str] = []
         file.visititems(lambda key, node: found.append(key) if isinstance(node, h5py.Dataset) else None)
-        node = file.get(dataset) if dataset else None  # follows links, which visititems does not
-        if not isinstance(node, h5py.Dataset):
-            node = file[pick(path, dataset, found)]
-        if node.shape is None or node.dtype.hasobject:
-            raise Unusable(f"dataset is {node.name!r}; that of {path} holds no array of numbers")
-        check_dataset(node, path)
-        return np.asarray(node[()])
+        node = hdf5.dataset(file, dataset, path) if dataset else None  # follows links, which visititems does not
+        if node is None:
+            node = hdf5.dataset(file, pick(path, dataset, found), path)
+        return hdf5.numbers(node, path)

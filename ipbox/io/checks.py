@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ipbox.files import DAMAGED
 
@@ -74,35 +74,6 @@ def check_claim(nbytes: int, path: Path, size: int | None = None) -> None:
     size = path.stat().st_size if size is None else size
     if nbytes < 0 or nbytes > _RATIO * size + _SLACK:
         raise Unusable(f"{path} has {size} bytes and claims {nbytes} bytes of data; expected a complete file")
-
-
-def check_dataset(node: Any, path: Path) -> None:
-    """`check_claim` for an HDF5 dataset; what a link leads to and the sources of a virtual dataset count.
-
-    Raises
-    ------
-    Unusable
-        also for a source that is missing: HDF5 would read its part as zeros.
-    """
-    check_claim(node.nbytes, path, _stored(node, path))
-
-
-def _stored(node: Any, path: Path) -> int:
-    """Bytes of the files that hold the dataset."""
-    import h5py
-
-    here = Path(node.file.filename)
-    size = here.stat().st_size
-    sources = node.virtual_sources() if node.is_virtual else []
-    for name, dataset in sorted({(source.file_name, source.dset_name) for source in sources}):
-        file = here if name == "." else here.parent / name
-        if not file.is_file():
-            raise Unusable(f"{node.name} of {path} has its data in {file}; there is no such file")
-        with h5py.File(file, "r") as source:
-            if not isinstance(source.get(dataset), h5py.Dataset):
-                raise Unusable(f"{node.name} of {path} has its data in {file}, which has no dataset {dataset}")
-            size += _stored(source[dataset], path)
-    return size
 
 
 def read_exactly(file: IO[bytes], nbytes: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ _SPACES = {
     "left-anterior-superior": (1.0, -1.0, 1.0),
     "right-anterior-superior": (-1.0, -1.0, 1.0),
 }
+_TIME = ("-time", "t")  # at the end of the name and of its letters
 _SPACES |= {"".join(word[0] for word in name.split("-")): signs for name, signs in _SPACES.items()}
 
 
@@ -103,23 +105,31 @@ def _dicom(path: os.PathLike, dataset: str | None) -> tuple[np.ndarray, tuple[fl
 
 
 def _turned(array: np.ndarray, header: Mapping[str, Any]) -> tuple[np.ndarray, tuple[float, ...] | None]:
-    """An NRRD array, and what its header says about space."""
-    spacings, directions = header.get("spacings"), header.get("space directions")
+    """An NRRD array, axes of space last, and what its header says about them."""
+    directions, space = header.get("space directions"), str(header.get("space", "")).lower()
     if directions is None:
-        if spacings is None:
-            return array, None
-        kept = np.asarray(spacings, dtype=float)[::-1]
-        return array, tuple(kept[np.isfinite(kept)].tolist()) or None
+        steps = header.get("spacings")
+        steps = [math.nan] * array.ndim if steps is None else [float(step) for step in steps]
+        array, of_space = _space_last(array, [math.isfinite(step) for step in steps])
+        return array, tuple(steps[k] for k in of_space) or None
     if len(directions) != array.ndim:
         raise ValueError(f"its header has {len(directions)} space directions for {array.ndim} axes")
-    of_space = [k for k, row in enumerate(directions) if row is not None and np.isfinite(row).all()]
-    rows = np.array([directions[k] for k in reversed(of_space)], dtype=float)  # the header begins with the fastest axis
-    axes = [array.ndim - 1 - k for k in reversed(of_space)]
-    array = np.moveaxis(array, axes, range(array.ndim - len(axes), array.ndim))
-    signs = _SPACES.get(str(header.get("space", "")).lower())
-    if signs is not None and rows.shape == (3, 3):
-        return axial(array, rows * signs)
-    return array, tuple(float(np.linalg.norm(row)) for row in rows) or None
+    rows = [np.full(1, math.nan) if row is None else np.asarray(row, dtype=float) for row in directions]
+    if space.endswith(_TIME):  # the last component is of time, as is the axis that runs along it
+        space = space.removesuffix(_TIME[0]).removesuffix(_TIME[1])
+        rows = [row[:-1] if len(row) == 4 and row[:-1].any() else np.full(1, math.nan) for row in rows]
+    array, of_space = _space_last(array, [bool(np.isfinite(row).all()) for row in rows])
+    steps = np.array([rows[k] for k in of_space], dtype=float)
+    if space in _SPACES and steps.shape == (3, 3):
+        return axial(array, steps * _SPACES[space])
+    return array, tuple(float(np.linalg.norm(row)) for row in steps) or None
+
+
+def _space_last(array: np.ndarray, of_space: list[bool]) -> tuple[np.ndarray, list[int]]:
+    """The array with its axes of space last, and their places in the header, which begins with the fastest axis."""
+    places = [k for k in reversed(range(array.ndim)) if of_space[k]]
+    lead = array.ndim - len(places)
+    return np.moveaxis(array, [array.ndim - 1 - k for k in places], range(lead, array.ndim)), places
 
 
 def _numbers(array: np.ndarray, to: np.dtype | None, what: str) -> np.ndarray:

@@ -210,7 +210,8 @@ def test_mat(tmp_path: Path, dtype: str, version: str) -> None:
     else:
         savemat(path, {"b": array}, format=version[0], do_compression="packed" in version)
     u, spacing = ip.read_image(path)
-    assert u.dtype == dtype and np.array_equal(u, array) and spacing is None
+    kind = "float64" if version == "4" and array.dtype.kind != "c" else dtype  # all numbers of MATLAB 4 are doubles
+    assert u.dtype == kind and np.array_equal(u, array) and spacing is None
 
 
 def test_mat_with_other_things_beside_the_array(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def read_nifti(path: Path, dataset: str | None = None) -> tuple[np.ndarray, tupl
 
 def _check(header: Any, path: Path) -> int:
     """Bytes of data, where there are as many as the header says."""
+    if bytes(header["magic"])[:2] != b"n+":
+        raise Unusable(f"{path} keeps its data in another file; expected a .nii file that holds its own")
     shape, dtype = header.get_data_shape(), header.get_data_dtype()
     if not 2 <= len(shape) <= 4 or min(shape) < 1:
         raise Unusable(f"{path} has shape {shape}; expected an image of 2, 3 or 4 axes")
@@ -67,7 +69,10 @@ def _values(image: Any, header: Any) -> np.ndarray:
 
 def _oriented(array: np.ndarray, affine: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[float, ...]]:
     scale = _MM[header.get_xyzt_units()[0]]
-    if array.ndim == 2:
-        return array.T, tuple(scale * float(h) for h in header.get_zooms()[1::-1])
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    if array.ndim == 2 or codes == (0, 0):  # as stored, from the slowest axis to the fastest
+        return array.T, tuple(scale * float(h) for h in header.get_zooms()[:3][::-1])
+    if codes[0] and codes[1] and not abs(np.linalg.det(affine[:3, :3])) > 0:  # the one form may be left empty
+        affine = header.get_qform()
     lps = affine[:3, :3].T * scale * np.array([-1.0, -1.0, 1.0])  # NIfTI counts to the right, to the front, to the head
     return axial(array.transpose(3, 0, 1, 2) if array.ndim == 4 else array, lps)

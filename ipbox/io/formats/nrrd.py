@@ -25,26 +25,52 @@ _ITEM |= dict.fromkeys(("longlong", "ulonglong", "int64", "int64_t", "uint64", "
 _ITEM["float"] = 4
 
 
+# what the header says of each axis, from the fastest to the slowest, by the names the format allows
+_PER_AXIS = ("sizes", "spacings", "thicknesses", "kinds", "centers", "centerings", "labels", "units")
+_PER_AXIS += ("space directions", "axis mins", "axismins", "axis maxs", "axismaxs")
+
+
 def read_nrrd(path: Path, dataset: str | None = None) -> tuple[np.ndarray, Mapping[str, Any]]:
-    """The array of a .nrrd file, axes from the slowest to the fastest (so slices, rows, columns), and its header."""
+    """The array of a .nrrd file, axes from the slowest to the fastest (so slices, rows, columns), and its header.
+
+    An axis of the kind ``complex`` holds real and imaginary parts: the array is complex and has no such axis.
+    """
     with io_extra("reading NRRD files"):
         import nrrd
     if dataset is not None:
         raise Unusable(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
     try:
-        with open(path, "rb") as file:
-            header = nrrd.read_header(file)
-            _check(header, path)
-            packed = _PACKED.get(header["encoding"])
-            if packed is None and header["encoding"] != "raw":  # text
-                return nrrd.read_data(header, file, index_order="C"), header
-            stored = io.BytesIO(file.read())
-        if packed is not None:
-            with packed(stored) as whole:
-                stored = io.BytesIO(read_exactly(whole, _nbytes(header)))
-        return nrrd.read_data(header | {"encoding": "raw"}, stored, index_order="C").copy(), header
+        return _complex(*_stored(nrrd, path))
     except (nrrd.NRRDError, StopIteration) as err:
         raise ValueError(one_line(err)) from err
+
+
+def _stored(nrrd: Any, path: Path) -> tuple[np.ndarray, Mapping[str, Any]]:
+    with open(path, "rb") as file:
+        header = nrrd.read_header(file)
+        _check(header, path)
+        packed = _PACKED.get(header["encoding"])
+        if packed is None and header["encoding"] != "raw":  # text
+            return nrrd.read_data(header, file, index_order="C"), header
+        stored = io.BytesIO(file.read())
+    if packed is not None:
+        with packed(stored) as whole:
+            stored = io.BytesIO(read_exactly(whole, _nbytes(header)))
+    return nrrd.read_data(header | {"encoding": "raw"}, stored, index_order="C").copy(), header
+
+
+def _complex(array: np.ndarray, header: Mapping[str, Any]) -> tuple[np.ndarray, Mapping[str, Any]]:
+    """The complex array, where an axis holds the two parts of each number, and the header without that axis."""
+    pairs = [k for k, kind in enumerate(header.get("kinds", ())) if kind == "complex"]
+    if not pairs:
+        return array, header
+    if len(pairs) > 1 or header["sizes"][pairs[0]] != 2:
+        raise ValueError(f"its header has kinds {header['kinds']} and sizes {list(header['sizes'])}")
+    real, imag = np.moveaxis(array, array.ndim - 1 - pairs[0], 0)
+    out = np.empty(real.shape, dtype=np.result_type(array.dtype, np.complex64))
+    out.real, out.imag = real, imag
+    kept = {key: [v for k, v in enumerate(header[key]) if k != pairs[0]] for key in _PER_AXIS if key in header}
+    return out, {**header, **kept, "dimension": out.ndim}
 
 
 def _check(header: Mapping[str, Any], path: Path) -> None:

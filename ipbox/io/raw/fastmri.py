@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.io.checks import Unusable, check_dataset, one_sentence, regular_file
+from ipbox.io import hdf5
+from ipbox.io.checks import Unusable, one_sentence, regular_file
 from ipbox.io.raw.kspace import Encoding, KSpace, encodings
 
 SUFFIXES = (".h5", ".hdf5")
@@ -65,7 +66,6 @@ def read_fastmri(
     with one_sentence(path, "fastMRI file", name), h5py.File(path, "r") as file:
         stored = _kspace(file, path)
         wanted = _wanted(slices, stored.shape[0], path)
-        check_dataset(stored, path)
         kspace = _finite(stored[wanted], np.complex64, "kspace", path)
         target, target_name = _target(file, stored.shape[0], wanted, path)
         mask = _mask(file, stored.shape, len(wanted), path)
@@ -84,10 +84,8 @@ def read_shape(path: Path, name: str = "path") -> tuple[tuple[int, ...], dict[st
 
 
 def _kspace(file: Any, path: Path) -> Any:
-    import h5py
-
-    stored = file.get("kspace")
-    if not isinstance(stored, h5py.Dataset):
+    stored = hdf5.dataset(file, "kspace", path)
+    if stored is None:
         raise Unusable(f"{path} has no dataset kspace (it has {', '.join(file) or 'none'}); expected a fastMRI file")
     if stored.dtype.kind != "c":
         raise Unusable(f"kspace of {path} has dtype {stored.dtype}; expected complex64")
@@ -116,12 +114,13 @@ def _wanted(slices: int | slice | Sequence[int] | None, count: int, path: Path) 
 def _target(file: Any, count: int, wanted: list[int], path: Path) -> tuple[np.ndarray | None, str | None]:
     for key in _TARGETS:
         if key in file:
-            stored = file[key]
+            stored = hdf5.dataset(file, key, path)
+            if stored is None:
+                continue
             if stored.ndim != 3 or stored.shape[0] != count or stored.dtype.kind != "f":
                 raise Unusable(
                     f"{key} of {path} has shape {stored.shape} and dtype {stored.dtype}; expected {count} real images"
                 )
-            check_dataset(stored, path)
             return _finite(stored[wanted], np.float32, key, path), key
     return None, None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, check_claim, one_sentence, regular_file
 from ipbox.io.raw.fastmri import SUFFIXES
 from ipbox.io.raw.kspace import Encoding, KSpace, encodings
@@ -99,16 +100,15 @@ def _read(path: Path, group: str, encoding: int) -> tuple[Encoding, np.ndarray, 
 
     with h5py.File(path, "r") as file:
         for key in ("xml", "data"):
-            if not isinstance(file.get(f"{group}/{key}"), h5py.Dataset):
+            if hdf5.dataset(file, f"{group}/{key}", path) is None:
                 raise Unusable(f"{path} has no dataset {group}/{key}; expected an ISMRMRD file")
         xml = np.asarray(file[f"{group}/xml"][()]).ravel()
-        table = file[f"{group}/data"]
+        table = hdf5.dataset(file, f"{group}/data", path)
         if xml.size != 1 or not {"head", "data"} <= {*(table.dtype.names or ())} or table.ndim != 1:
             raise Unusable(f"{path} has no ISMRMRD acquisitions in {group}/data")
         spaces = encodings(xml[0])
         if not 0 <= encoding < len(spaces):
             raise Unusable(f"encoding is {encoding}; {path} has {len(spaces)}")
-        check_claim(table.nbytes, path)
         return spaces[encoding], table.fields("head")[()], table.fields("data")[()]
 
 
