@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import numbers
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
-from ipbox.functionals.core.base import Functional, Work, buffer
-from ipbox.functionals.core.composition import DualTerm
+from ipbox.checks import check_count, check_flag, check_positive
+from ipbox.functionals.core.base import Work
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
+from ipbox.functionals.total_variation.inner import IteratedProx
 
 
-class GradientNorm(Functional, DualTerm):
+class GradientNorm(IteratedProx):
     """c Σ_i |(Ku)_i| for differences K u; a subclass may give other K than that of its ``gradient``.
 
     prox_{τf}(z) minimises ½‖u - z‖² + τλc Σ|(Ku)_i|; with a dual y, |y_i| <= τλc, the gap is
@@ -25,14 +23,9 @@ class GradientNorm(Functional, DualTerm):
     projection method with restarts; with ``work`` the dual is kept and the next call starts from it.
     """
 
-    has_prox = True
-
     def __init__(self, gradient: ImageGradient, isotropic: bool, accuracy: float | None, niter: int) -> None:
-        if accuracy is not None and not (isinstance(accuracy, numbers.Real) and 0 < accuracy < math.inf):
-            raise ValueError(f"accuracy is {accuracy!r}; expected a positive number")
-        if not isinstance(isotropic, bool):
-            raise TypeError(f"isotropic is {isotropic!r}; expected True or False")
-        self.gradient, self.isotropic, self.accuracy = gradient, isotropic, accuracy
+        self.accuracy = None if accuracy is None else check_positive(accuracy, "accuracy")
+        self.gradient, self.isotropic = gradient, check_flag(isotropic, "isotropic")
         self.niter = check_count(niter, "niter")
         super().__init__(gradient.dims)
 
@@ -62,14 +55,8 @@ class GradientNorm(Functional, DualTerm):
     def dual_dims(self) -> tuple[int, ...]:
         return self.gradient.field_dims
 
-    def as_dual(self, like: Any) -> Any:
-        return self
-
-    def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
-        """K u."""
-        if out is None:
-            batch = x[0].shape[: x[0].ndim - len(self.dims)]
-            out = backend.array_module(x[0]).empty(batch + self.dual_dims, dtype=x[0].dtype)
+    def _fields(self, x: list[Array], out: Array, work: Work) -> Array:
+        """out <- K u."""
         return self._forward(x[0], out)
 
     def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
@@ -94,62 +81,40 @@ class GradientNorm(Functional, DualTerm):
 
     # ------------------------------------------------------------ prox, with a certificate
 
-    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
-        z = backend.array_module(x).ascontiguousarray(x).reshape((-1,) + self.dims)
-        t = np.broadcast_to(np.asarray(t, dtype=np.float64), z.shape[:1])
-        shape = z.shape[:1] + self.dual_dims
-        warm = work is not None and "y" in work and (work["y"].shape, work["y"].dtype) == (shape, z.dtype)
-        if work is not None and not warm:
-            work.pop("y", None)
-        y = buffer(work, "y", z, shape)
-        if not warm:
-            y[...] = 0
-        bounds = np.zeros(len(z))
-        for i, (zi, yi) in enumerate(zip(z, y, strict=True)):  # one stop for each sample
-            if warm and work["t"][i] not in (0.0, t[i]):  # 0: a sample of a batch that has no y yet
-                yi *= float(t[i] / work["t"][i])  # keeps |y| <= t
-            out.reshape(z.shape)[i], bounds[i] = self._denoise(zi, yi, float(t[i]))
-        if work is not None:
-            work["t"], work["bound"] = t.copy(), bounds
-
-    def _denoise(self, z: Array, y: Array, t: float) -> tuple[Array, float]:
+    def _denoise(self, z: Array, t: float, start: dict[str, Array]) -> tuple[Array, float]:
         """argmin_u ½‖u - z‖² + t c Σ|(Ku)_i|: accelerated projected gradient steps until the gap certifies."""
-        size, scratch = backend.norm(z), {}
+        scratch: dict[str, Any] = {}
         accuracy = self.accuracy or (1e-4 if backend.real_dtype(z.dtype) == np.float32 else 1e-6)
         sigma, radius = 1 / (self.term_norm() ** 2 or 1.0), t * self.gradient.factor
         mean = z.mean(axis=tuple(range(-self.gradient.ndim, 0)), keepdims=True)
         d, p = (backend.array_module(z).empty_like(z) for _ in range(2))
-        new, old, s, last = y.copy(), y, 1.0, math.inf  # new holds ȳ until the dual step has made it y⁺
-        for k in range(self.niter + 1):
-            if k % 10 == 0:
-                self._adjoint(old, d, False, scratch)
-                p[...] = z
-                p -= d
-                bound, energy = self._certificate(p, d, t, mean)
-                if bound <= accuracy * size or math.isnan(bound):
-                    break
-                if energy > last:  # the dual objective went down: forget the momentum (O'Donoghue and Candès)
-                    s = 1.0
-                    new[...] = old
-                last = energy
-            self._adjoint(new, d, False, scratch)
-            p[...] = z
-            p -= d
+        old, s, last, bound = start["y"], 1.0, math.inf, math.inf
+        new = old.copy()  # ȳ until the dual step has made it y⁺
+
+        def descend(y: Array) -> None:
+            """p <- z - K*y."""
+            self._adjoint(y, d, False, scratch)
+            p[...] = z - d
+
+        def error() -> float:
+            nonlocal s, last, bound
+            descend(old)
+            bound, energy = self._certificate(p, d, t, mean)
+            if energy > last:  # the dual objective went down: forget the momentum (O'Donoghue and Candès)
+                s = 1.0
+                new[...] = old
+            last = energy
+            return bound
+
+        for _ in self.steps("prox", error, accuracy, 10, backend.norm(z)):
+            descend(new)
             self._dual_step(new, p, sigma, radius, scratch)
             s, s_old = (1 + math.sqrt(1 + 4 * s * s)) / 2, s
             old -= new
             old *= -(s_old - 1) / s
             old += new  # ȳ = y⁺ + (s_k - 1)/s_{k+1} (y⁺ - y)
             new, old = old, new
-        else:
-            warnings.warn(
-                f"{type(self).__name__}.prox stopped after niter={self.niter} with a certified error of "
-                f"{bound / size:.1e} ‖x‖; asked for {accuracy:.1e}",
-                RuntimeWarning,
-                stacklevel=5,
-            )
-        if old is not y:
-            y[...] = old
+        start["y"][...] = old
         return p, bound
 
     def _certificate(self, p: Array, d: Array, t: float, mean: Array) -> tuple[float, float]:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import numbers
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
-from ipbox.functionals.core.base import Functional, Work, buffer
-from ipbox.functionals.core.composition import DualTerm
+from ipbox.checks import check_count, check_positive
+from ipbox.functionals.core.base import Work, buffer
+from ipbox.functionals.total_variation.inner import IteratedProx, PrimalDual
 from ipbox.functionals.total_variation.split_gradient import SplitGradient
 
-RELAXATION = 1.6
+METHOD = PrimalDual(rho=1.6, turn=10)
 VALUE_GAP = 1e-6  # relative to α1 TV, where the iteration starts
 
 
-class InfConvTV(Functional, DualTerm):
+class InfConvTV(IteratedProx):
     r"""Infimal convolution of total variations: the image is split into a piecewise constant and a smoother part.
 
     .. math:: R(u) = \min_v\; α_1 V \sum_i |(∇(u - v))_i| + α_0 V \sum_i |(∇^2 v)_i|
@@ -68,7 +66,7 @@ class InfConvTV(Functional, DualTerm):
     (True, True)
     """
 
-    has_prox = True
+    starts = ("y", "w", "tau")
 
     def __init__(
         self,
@@ -79,11 +77,8 @@ class InfConvTV(Functional, DualTerm):
         accuracy: float = 1e-3,
         niter: int = 10_000,
     ) -> None:
-        for name, value in (("alpha1", alpha1), ("alpha0", alpha0), ("accuracy", accuracy)):
-            if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value!r}; expected a positive number")
-        self.alpha1, self.alpha0, self.accuracy = float(alpha1), float(alpha0), float(accuracy)
-        self.niter = check_count(niter, "niter")
+        self.alpha1, self.alpha0 = check_positive(alpha1, "alpha1"), check_positive(alpha0, "alpha0")
+        self.accuracy, self.niter = check_positive(accuracy, "accuracy"), check_count(niter, "niter")
         self.split = SplitGradient(dims, spacing)
         super().__init__(self.split.dims)
         self.aux = (self.dims,)
@@ -94,14 +89,8 @@ class InfConvTV(Functional, DualTerm):
     def dual_dims(self) -> tuple[int, ...]:
         return self.split.field_dims
 
-    def as_dual(self, like: Any) -> Any:
-        return self
-
-    def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
-        """K(u, w)."""
-        if out is None:
-            batch = x[0].shape[: x[0].ndim - len(self.dims)]
-            out = backend.array_module(x[0]).empty(batch + self.dual_dims, dtype=x[0].dtype)
+    def _fields(self, x: list[Array], out: Array, work: Work) -> Array:
+        """out <- K(u, w)."""
         return self.split.forward(x, out, work)
 
     def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
@@ -149,75 +138,55 @@ class InfConvTV(Functional, DualTerm):
 
     # ------------------------------------------------------------ value and prox
 
+    def _image(self, x: Array) -> Array:
+        return super()._image(x.astype(np.complex128 if x.dtype.kind == "c" else np.float64))
+
     def _value(self, x: Array, batch: bool) -> Any:
-        samples = _double(backend.to_host(x)).reshape((-1, *self.dims))
-        values = [self._minimise(u, 1.0, {}, fixed=True)[1] for u in samples]
+        samples = self._image(backend.to_host(x)).reshape((-1, *self.dims))
+        starts = ({key: a[0, ...] for key, a in self._start(u[None]).items()} for u in samples)
+        values = [self._minimise(u, 1.0, start, True)[1] for u, start in zip(samples, starts, strict=True)]
         return np.array(values) if batch else float(sum(values))
 
-    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
-        z, eps = _double(x).reshape((-1,) + self.dims), float(np.finfo(x.dtype).eps)
-        t = np.broadcast_to(np.asarray(t, dtype=np.float64), z.shape[:1])
-        shape = z.shape[:1] + self.dual_dims
-        warm = work is not None and "y" in work and (work["y"].shape, work["y"].dtype) == (shape, z.dtype)
-        if work is None or not warm:
-            xp = backend.array_module(z)
-            start = {"y": xp.zeros(shape, dtype=z.dtype), "w": xp.zeros_like(z), "tau": np.zeros(len(z)), "t": t.copy()}
-            work = start if work is None else work
-            work.update(start)
-        bounds = np.zeros(len(z))
-        for i, zi in enumerate(z):
-            if work["t"][i] not in (0.0, t[i]):  # 0: a sample of a batch that has no y yet
-                work["y"][i] *= float(t[i] / work["t"][i])
-            start = {"y": work["y"][i], "w": work["w"][i], "tau": float(work["tau"][i])}
-            out.reshape(z.shape)[i], bounds[i] = self._minimise(zi, float(t[i]), start, fixed=False)
-            bounds[i] += eps * backend.norm(zi)
-            work["y"][i], work["w"][i], work["tau"][i] = start["y"], start["w"], start["tau"]
-        work["t"], work["bound"] = t.copy(), bounds
+    def _start(self, z: Array) -> dict[str, Array]:
+        return super()._start(z) | {"w": backend.array_module(z).zeros_like(z), "tau": np.zeros(len(z))}
 
-    def _minimise(self, z: Array, t: float, start: dict[str, Any], fixed: bool) -> tuple[Array, float]:
-        """argmin_u ½‖u - z‖² + t R(u) and a bound on its error, or with ``fixed`` z and t R(z).
+    def _denoise(self, z: Array, t: float, start: dict[str, Array]) -> tuple[Array, float]:
+        return self._minimise(z, t, start, False)
 
-        x⁺ = prox(x - τK*y), y⁺ = P(y + σK(2x⁺ - x)), both relaxed.  Every 2^j·10 steps τ is moved towards the ratio of
-        the primal to the dual distance travelled; ``start`` takes what the next call can start from.
-        """
-        xp, work, size = backend.array_module(z), {}, backend.norm(z)
-        y = start["y"].copy() if "y" in start else xp.zeros(self.dual_dims, dtype=z.dtype)
-        x = [z.copy(), start["w"].copy() if "w" in start else xp.zeros_like(z)]
+    def _minimise(self, z: Array, t: float, start: dict[str, Array], fixed: bool) -> tuple[Array, float]:
+        """argmin_u ½‖u - z‖² + t R(u) and a bound on its error, or with ``fixed`` z and t R(z)."""
+        x, y, work = [z.copy(), start["w"]], start["y"], {}
         spread, norm = backend.norm(z - z.mean()) / math.sqrt(z.size), self.term_norm() or 1.0
         usual = 0.03 * spread / (self._radii(t)[0] * norm) or 1.0
-        tau = start.get("tau") or usual
-        enough, turn = 0.0, 10
-        d, x_new, anchor = [xp.empty_like(z) for _ in x], x, [*(v.copy() for v in x), y.copy()]
-        y_new, result = y, (z, math.nan)
-        for k in range(self.niter + 1):
-            if k % 20 == 0:
-                primal, gap = self._gap(z, x_new, y_new, t, fixed)
-                bound = gap if fixed else math.sqrt(2 * gap)
-                result = x_new[0], primal if fixed else bound
-                if k == 0:
-                    enough = VALUE_GAP * primal if fixed else self.accuracy * size
-                if bound <= enough or math.isnan(bound):
-                    break
-            self.split.adjoint(y, d, False, work)
-            x_new = [z if fixed else (x[0] - tau * d[0] + tau * z) / (1 + tau), x[1] - tau * d[1]]
-            y_new = y.copy()
-            self._ascend(y_new, [2 * a - b for a, b in zip(x_new, x, strict=True)], 1 / (tau * norm**2), t, work)
-            x = [b + RELAXATION * (a - b) for a, b in zip(x_new, x, strict=True)]
-            y = y + RELAXATION * (y_new - y)
-            if k == turn:
-                moved = [backend.norm(a - b) for a, b in zip([*x, y], anchor, strict=True)]
-                if moved[2] > 0 and max(moved[:2]) > 0:
-                    tau = math.sqrt(tau * math.hypot(*moved[:2]) / (norm * moved[2]))
-                    tau = max(tau, usual / 5)
-                anchor, turn = [*(v.copy() for v in x), y.copy()], 2 * turn
-        else:
-            what = f"value with a gap of {bound:.1e}" if fixed else f"prox with a certified error of {bound:.1e}"
-            warnings.warn(f"InfConvTV stopped its {what} after niter={self.niter}", RuntimeWarning, stacklevel=5)
-        start["y"], start["w"], start["tau"] = y_new, x_new[1], tau
-        return result
+        primal, dual, bound = math.inf, -math.inf, math.inf
 
-    def _gap(self, z: Array, x: list[Array], y: Array, t: float, fixed: bool) -> tuple[float, float]:
-        """The primal objective at x, and how far it is at most above the minimum."""
+        def error() -> float:
+            nonlocal primal, dual, bound
+            new, below = self._bounds(z, x, y, t, fixed)
+            primal, dual = primal if fixed and primal <= new else new, max(dual, below)
+            bound = max(primal - dual, 0.0) if fixed else math.sqrt(2 * max(primal - dual, 0.0))
+            return bound
+
+        def adjoint(y: Array, d: list[Array]) -> None:
+            self.split.adjoint(y, d, False, work)
+
+        def ascend(y: Array, x_bar: list[Array], sigma: float) -> None:
+            change = y.copy()
+            self._ascend(change, x_bar, sigma, t, work)
+            change -= y
+            change *= METHOD.rho
+            y += change
+
+        if fixed:
+            steps = self.steps("value", error, VALUE_GAP, 20, self._term_value(x, t, False))
+        else:
+            steps = self.steps("prox", error, self.accuracy, 20, backend.norm(z))
+        tau, b = float(start["tau"]) or usual, None if fixed else z
+        start["tau"][...] = METHOD.run(steps, x, y, b, tau, norm, adjoint, ascend, least=usual / 5)
+        return x[0], primal if fixed else bound
+
+    def _bounds(self, z: Array, x: list[Array], y: Array, t: float, fixed: bool) -> tuple[float, float]:
+        """The primal objective at x, and a dual one."""
         y, d = self.split.feasible(y), [backend.array_module(z).empty_like(z) for _ in x]
         self.split.adjoint(y, d, False)
         primal = self._term_value(x, t, False) + (0.0 if fixed else 0.5 * backend.sum_squares(x[0] - z))
@@ -225,10 +194,4 @@ class InfConvTV(Functional, DualTerm):
         scale = 1 / max(float(self._excess(y[None], t)[0]), 1.0)
         if not fixed and product > 0:  # the best multiple of d
             scale = min(scale, product / square)
-        dual = scale * product - (0.0 if fixed else 0.5 * scale**2 * square)
-        return primal, max(primal - dual, 0.0)
-
-
-def _double(x: Array) -> Array:
-    """``x`` in double precision, contiguous."""
-    return backend.array_module(x).ascontiguousarray(x.astype(np.complex128 if x.dtype.kind == "c" else np.float64))
+        return primal, scale * product - (0.0 if fixed else 0.5 * scale**2 * square)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-import numbers
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, buffer
-from ipbox.functionals.core.composition import DualTerm
-from ipbox.functionals.total_variation.tgv_prox import Geometry, denoise, least_value
+from ipbox.checks import check_count, check_dims, check_positive
+from ipbox.functionals.core.base import REAL_DTYPES, Work
+from ipbox.functionals.total_variation.inner import IteratedProx, PrimalDual
+from ipbox.functionals.total_variation.tgv_geometry import Geometry
+from ipbox.kernels.differences import front as derivatives
 from ipbox.kernels.tgv import front as kernels
-from ipbox.operators.core.base import check_dims
+
+METHOD = PrimalDual(rho=1.9, turn=200, most=4.0)  # over-relaxed: about 1.8 times fewer iterations than with 1
+EVERY = 25  # steps, the certificate is looked at
 
 
-class TGV(Functional, DualTerm):
+class TGV(IteratedProx):
     r"""Total generalised variation of second order, TGV(u) = min_v ‖∇u - v‖_{2,1} + β ‖E v‖_{2,1}.
 
     Edges cost what they do in TV, and affine pieces nothing: no staircases on ramps.
@@ -59,7 +63,7 @@ class TGV(Functional, DualTerm):
     """
 
     dtypes = REAL_DTYPES
-    has_prox = True
+    starts = ("y", "u", "v")
 
     def __init__(
         self,
@@ -73,15 +77,9 @@ class TGV(Functional, DualTerm):
         dims = check_dims(dims, "dims")
         if len(dims) not in (2, 3):
             raise ValueError(f"dims is {dims}; TGV expects two or three axes")
-        for name, value in (("beta", beta), ("accuracy", accuracy), ("value_accuracy", value_accuracy)):
-            if not (value is None and name == "accuracy") and not (
-                isinstance(value, numbers.Real) and 0 < value < math.inf
-            ):
-                raise ValueError(f"{name} is {value!r}; expected a positive number")
-        if not isinstance(niter, numbers.Integral) or niter < 1:
-            raise ValueError(f"niter is {niter!r}; expected a positive integer")
-        self.beta, self.accuracy, self.niter = float(beta), accuracy, int(niter)
-        self.value_accuracy = float(value_accuracy)
+        self.beta, self.value_accuracy = check_positive(beta, "beta"), check_positive(value_accuracy, "value_accuracy")
+        self.accuracy = None if accuracy is None else check_positive(accuracy, "accuracy")
+        self.niter = check_count(niter, "niter")
         self.geometry = Geometry.of(len(dims), self.beta, spacing)
         super().__init__(dims)
         self.aux = ((len(dims),) + dims,)
@@ -90,33 +88,73 @@ class TGV(Functional, DualTerm):
     # ------------------------------------------------------------ value and prox
 
     def _value(self, x: Array, batch: bool) -> Any:
-        z = self._real(x).astype(np.float64).reshape((-1,) + self.dims)
-        values = np.array([least_value(zi, self.geometry, self.value_accuracy, self.niter) for zi in z])
+        z = self._image(x).astype(np.float64).reshape((-1, *self.dims))
+        values = np.array([self._least(zi) for zi in z])
         return values if batch else float(values.sum())
 
-    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
-        z = self._real(x).reshape((-1,) + self.dims)
-        t = np.broadcast_to(np.asarray(t, dtype=np.float64), z.shape[:1])
-        lead = z.shape[:1]
-        warm = work is not None and "y" in work and work["y"].shape == lead + self.dual_dims
-        y = buffer(work, "y", z, lead + self.dual_dims)
-        v = buffer(work, "v", z, lead + self.aux[0])
-        u = buffer(work, "u", z, z.shape)
-        if not warm:
-            y[...], v[...], u[...] = 0, 0, z
-        bounds = np.zeros(len(z))
-        for i in range(len(z)):  # one stop for each sample
-            if warm and work["t"][i] > 0:  # 0: a sample of a batch that has no y yet
-                y[i] *= float(t[i] / work["t"][i])
-            elif warm:
-                u[i] = z[i]
-            bounds[i] = denoise(z[i], float(t[i]), self.geometry, self._accuracy(x), self.niter, u[i], v[i], y[i])
-        out.reshape(z.shape)[...] = u
-        if work is not None:
-            work["t"], work["bound"] = t.copy(), bounds
+    def _start(self, z: Array) -> dict[str, Array]:
+        v = backend.array_module(z).zeros(z.shape[:1] + self.aux[0], dtype=z.dtype)
+        return super()._start(z) | {"u": z.copy(), "v": v}
 
-    def _accuracy(self, x: Array) -> float:
-        return self.accuracy or (2e-3 if x.dtype == np.float32 else 1e-3)
+    def _denoise(self, z: Array, t: float, start: dict[str, Array]) -> tuple[Array, float]:
+        """½‖u - p‖² <= gap, since the objective is strongly convex."""
+        u, v, y = (start[key] for key in ("u", "v", "y"))
+        size, eps, dual, bound = backend.norm(z), float(np.finfo(z.dtype).eps), -math.inf, math.inf
+
+        def error() -> float:
+            nonlocal dual, bound
+            d = self._divergence(y, t)
+            product, square = backend.reduce_sum(z * d), backend.reduce_sum(d * d)
+            s = min(max(product / square, 0.0), 1.0) if square > 0 else 0.0  # the best multiple
+            primal = 0.5 * backend.reduce_sum((u - z) ** 2) + t * self._at(u, v)
+            dual = max(dual, s * product - 0.5 * s * s * square)
+            rounding = 4 * eps * (abs(primal) + size * eps * size)
+            bound = math.sqrt(2 * (max(primal - dual, 0.0) + rounding))
+            return bound
+
+        accuracy = self.accuracy or (2e-3 if z.dtype == np.float32 else 1e-3)
+        steps = self.steps("prox", error, accuracy, EVERY, size)
+        self._iterate(steps, [u, v], y, z, self.geometry.primal_step(z, t), t)
+        return u, bound
+
+    def _least(self, u: Array) -> float:
+        """TGV(u), at most a share ``value_accuracy`` of it (or of 2e-3 TV(u)) too large."""
+        v, y = (self._start(u[None])[key][0] for key in ("v", "y"))
+        tv, best, dual = self._at(u, v), math.inf, -math.inf
+        derivatives.spaced_gradient(u, v, self.geometry.spacing)  # the exact v of an affine image
+
+        def error() -> float:
+            nonlocal best, dual
+            best = min(best, tv, self._at(u, v))
+            dual = max(dual, backend.reduce_sum(u * self._divergence(y, 1.0)))
+            return (best - dual) / max(abs(best), 2e-3 * tv, 1e-300)
+
+        tau = self.geometry.primal_step(u, 1.0, least=0.05)
+        self._iterate(self.steps("value", error, self.value_accuracy, EVERY), [u, v], y, None, tau, 1.0)
+        return best
+
+    def _iterate(self, steps: Iterator[int], x: list[Array], y: Array, b: Array | None, tau: float, t: float) -> None:
+        """The primal-dual method for the weight t, on (u, v) = ``x`` and ``y``."""
+        h, radii = self.geometry.spacing, self.geometry.radii(t)
+
+        def adjoint(y: Array, d: list[Array]) -> None:
+            kernels.tgv_adjoint(y, *d, h)
+
+        def ascend(y: Array, x_bar: list[Array], sigma: float) -> None:
+            kernels.tgv_dual_step(y, *x_bar, sigma, *radii, h, METHOD.rho)
+
+        METHOD.run(steps, x, y, b, tau, self.term_norm(), adjoint, ascend)
+
+    def _at(self, u: Array, v: Array) -> float:
+        """‖∇u - v‖ + β ‖E v‖."""
+        return float(self.geometry.value(*kernels.tgv_sizes(u, v, self.geometry.spacing))[0])
+
+    def _divergence(self, y: Array, t: float) -> Array:
+        """∇*p of a dual variable near ``y`` in the balls, with p = E*q."""
+        xp, (p, _) = backend.array_module(y), self.geometry.make_feasible(y.copy(), *self.geometry.radii(t))
+        d = xp.empty(self.dims, dtype=y.dtype)
+        derivatives.spaced_gradient_adjoint(xp.ascontiguousarray(p), d, self.geometry.spacing)
+        return d
 
     # ------------------------------------------------------------ the dual term, with the primal block v
 
@@ -124,15 +162,9 @@ class TGV(Functional, DualTerm):
     def dual_dims(self) -> tuple[int, ...]:
         return (kernels.components(len(self.dims)),) + self.dims
 
-    def as_dual(self, like: Any) -> Any:
-        return self
-
-    def forward(self, x: list[Array], out: Array | None = None, work: Work = None) -> Array:
-        """K(u, v) = (∇u - v, E v)."""
-        u, v = x
-        if out is None:
-            out = backend.array_module(u).empty(u.shape[: u.ndim - len(self.dims)] + self.dual_dims, dtype=u.dtype)
-        kernels.tgv_forward(u, v, out, self.geometry.spacing)
+    def _fields(self, x: list[Array], out: Array, work: Work) -> Array:
+        """out <- K(u, v) = (∇u - v, E v)."""
+        kernels.tgv_forward(*x, out, self.geometry.spacing)
         return out
 
     def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
@@ -167,8 +199,7 @@ class TGV(Functional, DualTerm):
         """τ for ½‖u - b‖² + λ TGV(u)."""
         return self.geometry.primal_step(b, self.weight)
 
-    @staticmethod
-    def _real(x: Array) -> Array:
+    def _image(self, x: Array) -> Array:
         if x.dtype.kind == "c":
             raise TypeError(f"x has dtype {x.dtype}; TGV expects a real image")
-        return backend.array_module(x).ascontiguousarray(x)
+        return super()._image(x)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import ipbox as ip
 from ipbox.choose.guess import first_weight
-from ipbox.functionals.total_variation import tgv_prox
+from ipbox.functionals.total_variation import tgv_geometry
 from tests.contracts.solvers.registry import operator
 from tests.contracts.support import draw, host
 
@@ -192,13 +192,13 @@ def test_batch_with_a_step_for_each_sample(xp: ModuleType) -> None:
 
 
 def test_warm_start_saves_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
-    count, step = [0], tgv_prox.kernels.tgv_dual_step
+    count, step = [0], tgv_geometry.kernels.tgv_dual_step
 
     def counted(*args: Any, **kwargs: Any) -> None:
         count[0] += 1
         step(*args, **kwargs)
 
-    monkeypatch.setattr(tgv_prox.kernels, "tgv_dual_step", counted)
+    monkeypatch.setattr(tgv_geometry.kernels, "tgv_dual_step", counted)
     b = image((12, 10))
     R, work, steps = ip.TGV(b.shape, accuracy=3e-3), {}, []
     for x, t in ((b, 0.5), (b, 0.5), (b * 1.001, 0.52)):

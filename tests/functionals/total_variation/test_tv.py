@@ -408,9 +408,9 @@ def test_bad_input_is_refused_in_one_line(case: str) -> None:
 
 def test_short_of_iterations_is_said(rng: np.random.Generator) -> None:
     z = rng.standard_normal((8, 8))
-    with pytest.warns(RuntimeWarning, match="^InfConvTV stopped its prox with a certified error of"):
+    with pytest.warns(RuntimeWarning, match="^InfConvTV.prox stopped after niter=5 with a certified error of"):
         ip.InfConvTV((8, 8), accuracy=1e-6, niter=5).prox(z, 0.5)
-    with pytest.warns(RuntimeWarning, match="^InfConvTV stopped its value with a gap of"):
+    with pytest.warns(RuntimeWarning, match="^InfConvTV.value stopped after niter=5 with a certified error of"):
         ip.InfConvTV((8, 8), niter=5).value(z)
 
 
