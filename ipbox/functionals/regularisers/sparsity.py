@@ -20,7 +20,7 @@ class WaveletL1(ImageFunctional):
     Parameters
     ----------
     dims : tuple of int
-        Image shape; every size divisible by 2^levels.
+        Image shape.
     wavelet : str
     levels : int, optional
         As in `Wavelet`.

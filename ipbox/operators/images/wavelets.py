@@ -26,28 +26,32 @@ class Wavelet(Operator):
     .. math:: a_k = \sum_i h_i u_{2k + i - N + 1}, \qquad d_k = \sum_i (-1)^i h_{2N-1-i}\, u_{2k + i - N + 1}
 
     along every axis, indices modulo its size, h with 2N taps; each further level transforms the block of the a's.
+    Where the size is odd, the last entry is left out, and becomes the last a: W is orthogonal for any size.
 
     Parameters
     ----------
     dims : tuple of int
-        Image shape; every size divisible by 2^levels.
+        Image shape, any.
     wavelet : str
         ``"haar"``, Daubechies' ``"db1"`` to ``"db10"``, or their least asymmetric ``"sym2"`` to ``"sym10"``.
     levels : int, optional
-        By default as many as the sizes allow while the coarsest is not shorter than the filter, at least one.
+        By default as many as leave every axis of the coarsest block no shorter than the filter, as PyWavelets'
+        ``dwt_max_level`` does, at least one.
     dtype : dtype
         float32, float64, complex64 or complex128.
 
     Notes
     -----
     Coefficients have the image's shape, in Mallat's layout: the coarsest block is in the corner of index 0, details
-    of level j start at n/2^j along the axes they are detail of.  `coefficients` gives the subbands as views.  Signs and
-    positions are those of PyWavelets' mode ``"periodization"``.  ``W.apply_adjoint`` is the inverse.
+    of level j start at n/2^j, rounded up, along the axes they are detail of.  `coefficients` gives the subbands as
+    views.  For sizes divisible by 2^levels, signs and positions are those of PyWavelets' mode ``"periodization"``; of
+    odd sizes, that one repeats the last entry, so that its transform is not orthogonal.  ``W.apply_adjoint`` is the
+    inverse.
 
     Raises
     ------
     ValueError
-        for an unknown wavelet, sizes not divisible by 2^levels, or levels that are not positive.
+        for an unknown wavelet, an image of one pixel, or levels beyond that at which an axis is one entry.
 
     References
     ----------
@@ -99,9 +103,10 @@ class Wavelet(Operator):
         dims = tuple(self.dims)
         if c.shape[max(c.ndim - len(dims), 0) :] != dims:
             raise ValueError(f"c has shape {c.shape}; expected {dims}, with any leading batch axes")
-        bands = [c[(..., *(slice(n >> self.levels) for n in dims))]]
+        bands = [c[(..., *(slice(halved(n, self.levels)) for n in dims))]]
         for level in range(self.levels, 0, -1):
-            sides = {"a": [slice(n >> level) for n in dims], "d": [slice(n >> level, n >> level - 1) for n in dims]}
+            ends = [(halved(n, level), halved(n, level - 1)) for n in dims]
+            sides = {"a": [slice(middle) for middle, _ in ends], "d": [slice(*middle_end) for middle_end in ends]}
             keys = itertools.product("ad", repeat=len(dims))
             next(keys)  # all approximation
             bands.append({"".join(k): c[(..., *(sides[s][a] for a, s in enumerate(k)))] for k in keys})
@@ -121,17 +126,23 @@ class Wavelet(Operator):
             out[...] = x
             parts = out
         for level in levels:
-            block = parts[(slice(None), *(slice(n >> level) for n in self.dims))]
+            block = parts[(slice(None), *(slice(halved(n, level)) for n in self.dims))]
             for axis in range(1, block.ndim):
-                for piece in _pieces(block, axis):
+                for piece in _pieces(block, axis) if block.shape[axis] > 1 else ():
                     piece[...] = self._along(piece, axis, direction)
         if x.dtype.kind == "c":
             out.real, out.imag = parts[: len(x)], parts[len(x) :]
 
     def _along(self, v: Array, axis: int, direction: str) -> Array:
-        """One level of the transform, or of its inverse, along one axis."""
-        xp = backend.array_module(v)
-        step = _step(self.wavelet, v.shape[axis], v.dtype)
+        """One level of the transform, or of its inverse, along one axis; of an odd size all but its last entry."""
+        xp, n = backend.array_module(v), v.shape[axis]
+        if n % 2:  # that entry is the last approximation: at the end before, between a and d after
+            whole = (slice(None),) * axis
+            old, new = (n - 1, n // 2) if direction == "analyse" else (n // 2, n - 1)
+            rest = xp.concatenate([v[(*whole, slice(old))], v[(*whole, slice(old + 1, n))]], axis=axis)
+            w, last = self._along(rest, axis, direction), v[(*whole, slice(old, old + 1))]
+            return xp.concatenate([w[(*whole, slice(new))], last, w[(*whole, slice(new, n - 1))]], axis=axis)
+        step = _step(self.wavelet, n, v.dtype)
         if axis == v.ndim - 1:
             return getattr(step, direction)(v, True)
         return xp.moveaxis(getattr(step, direction)(xp.moveaxis(v, axis, -2), False), -2, axis)
@@ -248,14 +259,20 @@ def _product(M: Array, u: Array, last: bool) -> Array:
     return u @ M.T if last else backend.array_module(u).matmul(M, u)
 
 
+def halved(n: int, level: int) -> int:
+    """How many of n entries are approximations after some levels: half of them each time, rounded up."""
+    return -(-n >> level)
+
+
 def _check_levels(dims: tuple[int, ...], levels: int | None, taps: int) -> int:
-    most = min((n & -n).bit_length() - 1 for n in dims)  # how often 2 divides every size
+    most = min(((n - 1).bit_length() for n in dims if n > 1), default=0)  # until an axis has one approximation
     if most == 0:
-        raise ValueError(f"dims is {dims}; Wavelet expects even sizes")
+        raise ValueError(f"dims is {dims}; Wavelet expects an axis of more than one entry")
     if levels is None:
-        return max(1, min(most, int(math.log2(max(1.0, min(dims) / (taps - 1))))))
+        shortest = min(n for n in dims if n > 1)
+        return max(1, min(most, int(math.log2(max(1.0, shortest / (taps - 1))))))
     if not isinstance(levels, numbers.Integral) or not 1 <= levels <= most:
         raise ValueError(
-            f"levels is {levels!r}; expected 1 to {most}, since every size of {dims} must be divisible by 2^levels"
+            f"levels is {levels!r}; expected 1 to {most}, where the shortest axis of {dims} is one entry"
         )
     return int(levels)

@@ -249,7 +249,7 @@ def wavelet(
     wavelet : str
         As in `Wavelet`.
     levels : int, optional
-        As many as the image allows by default.
+        As `Wavelet` by default.
     nonneg, box, tol, niter, x0, **options
         As in `variational`.
 
@@ -262,7 +262,7 @@ def wavelet(
     Raises
     ------
     ValueError, TypeError
-        as `variational`, and for image sizes that `Wavelet` does not take.
+        as `variational` and `Wavelet`.
 
     References
     ----------

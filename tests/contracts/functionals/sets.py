@@ -69,6 +69,7 @@ CASES = [
     simple("nuclear norm", NuclearNorm, 0.7 * NuclearNorm(DIMS), "grad"),
     simple("nuclear norm of a series", NuclearNorm, NuclearNorm((2, 3, 2), axis=1), "grad", dims=(2, 3, 2)),
     simple("wavelets", WaveletL1, 0.7 * WaveletL1((4, 8), "db2", 1), "grad", dims=(4, 8)),
+    simple("wavelets of odd sizes", WaveletL1, 0.7 * WaveletL1((5, 7), "haar", 2), "grad", dims=(5, 7)),
     simple("all wavelets", WaveletL1, WaveletL1((4, 4), "haar", coarse=True), "grad", dims=(4, 4)),
     simple("Tikhonov of u", Tikhonov, 0.5 * Tikhonov(DIMS, 0)),
     simple("Tikhonov of the gradient", Tikhonov, 0.5 * Tikhonov(DIMS, 1, (1.0, 0.5))),

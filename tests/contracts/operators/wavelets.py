@@ -17,6 +17,8 @@ CASES = [
     wavelet("db2 of a long image", (6, 52), "db2", 1),
     wavelet("sym8 1-D", (136,), "sym8", 3),
     wavelet("db3 3-D", (4, 44, 2), "db3", 1),
+    wavelet("db2 of odd sizes", (7, 45), "db2", 2),
+    wavelet("haar 3-D with an axis of one entry", (3, 1, 5), "haar", 2),
     OperatorCase(
         "complex wavelet", Wavelet, lambda dtype, xp: Wavelet((4, 36), "db2", 2, complex_dtype(dtype)), "exact"
     ),
