@@ -17,6 +17,7 @@ MOVED = {
     "bilevel.adjoint_equation": "bilevel.problem.adjoint",
     "bilevel.first_order": "bilevel.methods.first_order",
     "bilevel.foe": "bilevel.terms.experts",
+    "bilevel.problem.cost": "bilevel.problem.result",
     "capabilities": "cli.capabilities",
     "functionals.deviance": "functionals.fidelities.deviance",
     "learned.fixed_point": "learned.methods.anderson",

@@ -10,12 +10,11 @@ from ipbox.bilevel.methods.search import GridSearch, ScalarSearch
 from ipbox.bilevel.methods.unrolled import Unrolled, unrolled_gradient
 from ipbox.bilevel.nonsmooth.analysis import AnalysisLower
 from ipbox.bilevel.nonsmooth.newton import AnalysisProblem, SemismoothNewton
-from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.hypergradient import Hypergradient, hypergradient
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.oracle import LowerSolution, solve_lower
 from ipbox.bilevel.problem.penalties import ConditionPenalty, L1Penalty, Penalty, SamplingPenalty
-from ipbox.bilevel.problem.result import BilevelResult, work_to
+from ipbox.bilevel.problem.result import BilevelResult, Cost, work_to
 from ipbox.bilevel.problem.upper import BilevelProblem, Evaluation, Evaluator
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.bilevel.terms.experts import FieldsOfExperts

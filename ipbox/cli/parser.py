@@ -99,6 +99,7 @@ def _weight(text: str) -> Any:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser("python -m ipbox", description="Inverse problems A u = b: demonstrations and reconstructions.")
     parser.add_argument("--version", action="version", version=f"ipbox {ipbox.__version__}")
+    parser.set_defaults(quiet=False)
     subparsers = parser.add_subparsers(required=True, metavar="command", title="commands")
     _add_demo(subparsers)
     _add_compare(subparsers)

@@ -34,7 +34,7 @@ def checked_input() -> Iterator[None]:
 @contextlib.contextmanager
 def quietly(args: argparse.Namespace) -> Iterator[None]:
     """With ``--quiet``, kernels are compiled without saying so."""
-    if not getattr(args, "quiet", False):
+    if not args.quiet:
         yield
         return
     from ipbox.kernels.core import compile

@@ -12,10 +12,10 @@ from ipbox.backend import Array
 from ipbox.bilevel.methods.minimiser import Minimiser
 from ipbox.bilevel.methods.session import Session, Spent
 from ipbox.bilevel.problem.adjoint import AdjointSolution, solve_adjoint_samples
-from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.error_constants import ErrorConstants
 from ipbox.bilevel.problem.hypergradient import Hypergradient, hypergradient
 from ipbox.bilevel.problem.oracle import LowerSolution
+from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
 from ipbox.solvers.core.state import State
 

@@ -15,7 +15,7 @@ from ipbox.backend import Array, norm
 from ipbox.bilevel.methods.lbfgsb import scipy_lbfgsb
 from ipbox.bilevel.methods.minimiser import Minimiser
 from ipbox.bilevel.methods.session import Session
-from ipbox.bilevel.problem.cost import Cost
+from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import inner, norms, objective_bound
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.checks import check_choice, check_count, check_not_negative

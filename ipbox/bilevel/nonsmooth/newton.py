@@ -14,7 +14,7 @@ from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.methods.minimiser import Minimiser
 from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.nonsmooth.analysis import AnalysisLower, Denoised
-from ipbox.bilevel.problem.cost import Cost
+from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import objective_bound
 from ipbox.bilevel.problem.upper import UpperLevel

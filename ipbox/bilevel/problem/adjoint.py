@@ -11,8 +11,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import by_processes, check_each, inner, norms
 from ipbox.functionals import Functional
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import norms
 
 FEW = 32  # so many parameters, B*B of every sample is put together

@@ -8,9 +8,9 @@ import numpy as np
 
 from ipbox.backend import Array
 from ipbox.bilevel.problem.adjoint import solve_adjoint_samples
-from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.error_constants import ErrorConstants
 from ipbox.bilevel.problem.oracle import LowerSolution
+from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import norms
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
 from ipbox.checks import check_positive

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import check_each
 from ipbox.bilevel.terms.base import Fixed
 from ipbox.functionals import L2, Functional

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.bilevel.problem.cost import Cost
+from ipbox.bilevel.problem.result import Cost
 
 
 class Resumable:

@@ -10,8 +10,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.result import Cost
 
 
 def norms(x: Array) -> np.ndarray:

@@ -10,10 +10,10 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.problem.cost import Cost
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.oracle import MAX_ITERATIONS, LowerSolution, solve_lower
 from ipbox.bilevel.problem.penalties import Penalty
+from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import by_processes, norms, objective_bound
 from ipbox.checks import check_choice, check_count, is_number

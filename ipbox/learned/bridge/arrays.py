@@ -6,8 +6,11 @@ needed for a backward pass must not be written to through its array.
 
 from __future__ import annotations
 
+import inspect
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from ipbox import backend
@@ -66,16 +69,28 @@ def to_torch(x: Array, copy: bool | None = False) -> torch.Tensor:
 
 def _not_shareable(x: Array) -> str | None:
     """Why ``x`` cannot be shared: torch aborts on negative strides, and would write into read-only memory."""
-    flags = x.flags
     if not x.dtype.isnative:
         return f"in byte order {x.dtype.byteorder!r}"
-    if not flags.c_contiguous or (min(x.strides, default=0) < 0 and backend.is_device(x)):  # of an axis of length 1
+    if not x.flags.c_contiguous or (min(x.strides, default=0) < 0 and backend.is_device(x)):  # of an axis of length 1
         return f"not C-contiguous (shape {x.shape}, strides {x.strides})"
-    if not getattr(flags, "aligned", True):  # CuPy's flags know neither
+    if isinstance(x, np.ndarray) and not x.flags.aligned:  # CuPy's flags know neither
         return "misaligned"
-    if not getattr(flags, "writeable", True):
-        return "read-only"
-    return None
+    return None if writeable(x) else "read-only"
+
+
+def writeable(x: Array) -> bool:
+    """Whether ``x`` may be written to; arrays on a device always may."""
+    return not isinstance(x, np.ndarray) or x.flags.writeable
+
+
+def library_name(xp: Any) -> Any:
+    """The name of an array library that is given as a module; a name as it is."""
+    return xp.__name__ if isinstance(xp, ModuleType) else xp
+
+
+def name_of(function: Any) -> str:
+    """What messages call a function or a module."""
+    return function.__name__ if inspect.isroutine(function) else type(function).__name__
 
 
 def from_torch(t: torch.Tensor, copy: bool | None = False, xp: Any = None) -> Array:
@@ -122,7 +137,7 @@ def from_torch(t: torch.Tensor, copy: bool | None = False, xp: Any = None) -> Ar
         advice = ", as t.float()" if t.dtype in (torch.float16, torch.bfloat16) else ""
         raise TypeError(f"t has dtype {t.dtype}; {_EXPECTED}{advice}")
     xp = xp or ("cupy" if t.is_cuda else "numpy")
-    if t.is_cuda and getattr(xp, "__name__", xp) == "numpy":
+    if t.is_cuda and library_name(xp) == "numpy":
         if not copy:
             raise TypeError(f"t is on {t.device} and xp is numpy; expected xp='cupy', or copy=True for a host copy")
         t = t.detach().cpu()

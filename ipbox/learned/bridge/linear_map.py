@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ipbox import backend
-from ipbox.learned.bridge.arrays import DTYPES
+from ipbox.learned.bridge.arrays import DTYPES, library_name
 from ipbox.operators import Operator, as_operator
 
 __all__ = ["LinearMap"]
@@ -127,7 +127,7 @@ class LinearMap(torch.nn.Module):
 
     @xp.setter
     def xp(self, xp: Any) -> None:
-        self._xp = getattr(xp, "__name__", xp)
+        self._xp = library_name(xp)
         if self._xp not in (None, "numpy", "cupy"):
             raise ValueError(f"xp is {xp!r}; expected 'numpy' or 'cupy'")
 

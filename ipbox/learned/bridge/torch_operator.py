@@ -11,7 +11,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.bridge.arrays import from_torch, name_of, to_torch
 from ipbox.operators.core.base import ALL_DTYPES, check_dims
 from ipbox.operators.core.user import FunctionOperator
 
@@ -91,7 +91,7 @@ class TorchOperator(FunctionOperator):
             raise TypeError(f"check is {check!r}; expected True or False")
         dims, dimsd = check_dims(dims, "dims"), check_dims(dimsd, "dimsd")
 
-        name = name or getattr(module, "__name__", type(module).__name__)
+        name = name or name_of(module)
         forward = partial(_applied, module, "module")  # no functions defined here: they could not be pickled
         back = partial(_transposed, module, dims, np.dtype(dtype))
         if adjoint is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
-import numbers
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_positive
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.learned.bridge.arrays import from_torch, to_torch
@@ -64,12 +63,11 @@ class LearnedMap(torch.nn.Module):
     """
 
     config: dict[str, Any]
+    filter: str | Operator | None = None  # of maps that filter the data
 
     def __init__(self, A: Any, scale: float = 1.0) -> None:
         super().__init__()
-        if not (isinstance(scale, numbers.Real) and math.isfinite(scale) and scale > 0):
-            raise ValueError(f"scale is {scale!r}; expected a positive number")
-        self.scale = float(scale)
+        self.scale = check_positive(scale, "scale")
         self.config = {}
         self._set_operator(as_operator(A))
 
@@ -98,7 +96,7 @@ class LearnedMap(torch.nn.Module):
             raise ValueError(f"A maps {tuple(A.dims)} to {tuple(A.dimsd)}; this map was made for {made}")
         if (A.dtype_in, A.dtype_out) != (mine.dtype_in, mine.dtype_out):
             raise TypeError(f"A has dtypes {A.dtype_in}, {A.dtype_out}; expected {mine.dtype_in}, {mine.dtype_out}")
-        if A is not mine and isinstance(getattr(self, "filter", None), Operator):
+        if A is not mine and isinstance(self.filter, Operator):
             raise ValueError(
                 f"filter is the operator {self.filter.name}, made for another A; expected a map that is built anew for "
                 "A, with load_state_dict"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from ipbox.operators import Operator
 
-__all__ = ["from_channels", "norm_of", "to_channels"]
+__all__ = ["channels_of", "from_channels", "norm_of", "to_channels"]
 
 
 def to_channels(u: torch.Tensor) -> torch.Tensor:
@@ -37,6 +38,11 @@ def from_channels(z: torch.Tensor) -> torch.Tensor:
     if z.shape[1] not in (1, 2):
         raise ValueError(f"z has {z.shape[1]} channels; expected 1 (real) or 2 (real and imaginary part)")
     return z[:, 0] if z.shape[1] == 1 else torch.view_as_complex(z.movedim(1, -1).contiguous())
+
+
+def channels_of(dtype: np.dtype) -> int:
+    """How many channels images of this dtype have: 2 where it is complex."""
+    return 2 if dtype.kind == "c" else 1
 
 
 def norm_of(A: Operator) -> float:

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.checks import check_count, check_positive
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.channels import from_channels, to_channels
-from ipbox.learned.networks.blocks import check_count
+from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
+from ipbox.learned.maps.gradient import DataGradient
 from ipbox.learned.networks.denoisers import UNet
 from ipbox.operators import Operator, as_operator
-from ipbox.operators.tomography.ramp import RampFilter
 
 __all__ = ["AUTOMAP", "PostProcessing"]
 
@@ -60,22 +59,15 @@ class PostProcessing(LearnedMap):
         self.filter = filter
         super().__init__(A, scale)
         self.config = dict(width=width, depth=depth, filter=filter, scale=scale)
-        self.network = UNet(2 if A.dtype_in.kind == "c" else 1, width, depth)
+        self.network = UNet(channels_of(A.dtype_in), width, depth)
 
     def _set_operator(self, A: Operator) -> None:
         super()._set_operator(A)
-        if self.filter is None:
-            self.F = None
-            self.norm = A.norm()
-            return
-        F = RampFilter(A, self.filter) if isinstance(self.filter, str) else as_operator(self.filter)
-        if tuple(F.dims) != self.dimsd or tuple(F.dimsd) != self.dimsd:
-            raise ValueError(f"filter maps {tuple(F.dims)} to {tuple(F.dimsd)}; expected {self.dimsd}, as the data")
-        self.F = LinearMap(F)
+        self.E = DataGradient(A, self.filter)
 
     def start(self, b: torch.Tensor) -> torch.Tensor:
         """A†b."""
-        return self.A.adjoint(b) / self.norm**2 if self.F is None else self.A.adjoint(self.F(b))
+        return self.E.back(b)
 
     def forward(self, b: torch.Tensor) -> torch.Tensor:
         """N(A†b)."""
@@ -125,14 +117,12 @@ class AUTOMAP(LearnedMap):
         A = as_operator(A)
         if len(A.dims) != 2 or A.dtype_in.kind == "c":
             raise ValueError(f"A has images of shape {tuple(A.dims)} and dtype {A.dtype_in}; expected real (ny, nx)")
-        if not 0 < scale_data < math.inf:
-            raise ValueError(f"scale_data is {scale_data!r}; expected a positive number")
         check_count(width, "width")
         super().__init__(A, scale)
         self.config = dict(width=width, scale=scale, scale_data=scale_data)
-        self.scale_data = float(scale_data)
+        self.scale_data = check_positive(scale_data, "scale_data")
         n = math.prod(self.dims)
-        m = math.prod(self.dimsd) * (2 if A.dtype_out.kind == "c" else 1)
+        m = math.prod(self.dimsd) * channels_of(A.dtype_out)
         self.dense = nn.Sequential(nn.Linear(m, n), nn.Tanh(), nn.Linear(n, n), nn.Tanh())
         self.convolutions = nn.Sequential(
             nn.Conv2d(1, width, 5, padding=2), nn.Tanh(), nn.Conv2d(width, width, 5, padding=2), nn.ReLU()

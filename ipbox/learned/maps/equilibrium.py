@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,8 +11,9 @@ import torch
 from torch import nn
 
 from ipbox.backend import Array
+from ipbox.checks import check_choice, check_positive
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.channels import from_channels, to_channels
+from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
 from ipbox.learned.methods.anderson import Anderson, FixedPointResult, norms
 from ipbox.learned.networks.blocks import Factory, make_networks
@@ -99,12 +99,10 @@ class DeepEquilibrium(LearnedMap):
         backward: str = "implicit",
         scale: float = 1.0,
     ) -> None:
-        if method not in ("prox", "gradient"):
-            raise ValueError(f"method is {method!r}; expected 'prox' or 'gradient'")
-        if backward not in BACKWARD:
-            raise ValueError(f"backward is {backward!r}; expected {' or '.join(map(repr, BACKWARD))}")
-        if eta is not None and not (isinstance(eta, numbers.Real) and 0 < eta < math.inf):
-            raise ValueError(f"eta is {eta!r}; expected a positive number, or None")
+        check_choice(method, "method", ("prox", "gradient"))
+        check_choice(backward, "backward", BACKWARD)
+        if eta is not None:
+            check_positive(eta, "eta", "a positive number, or None")
         A = as_operator(A)
         self.filter, self.method, self.backward = filter, method, backward
         self.solver = Anderson(memory=memory, tol=tol, niter=niter)
@@ -112,7 +110,7 @@ class DeepEquilibrium(LearnedMap):
         super().__init__(A, scale)
         self.config = dict(method=method, network=network, width=width, filter=filter, eta=eta, tol=tol, niter=niter)
         self.config |= dict(memory=memory, backward=backward, scale=scale)
-        c = 2 if A.dtype_in.kind == "c" else 1
+        c = channels_of(A.dtype_in)
         (self.network,) = make_networks(network, c, c, width, 1, True, zero=True)
         eta = 1.0 / self.E.lipschitz() if eta is None else float(eta)
         self.eta = nn.Parameter(torch.tensor(eta, dtype=self.dtype.to_real()))

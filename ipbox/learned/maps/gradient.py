@@ -48,14 +48,15 @@ class DataGradient:
 
     def gradient(self, u: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """∇E(u)."""
-        r = self.A(u) - b
-        return self.A.adjoint(r) / self.norm**2 if self.F is None else self.A.adjoint(self.F(r))
+        return self.back(self.A(u) - b)
+
+    def back(self, b: torch.Tensor) -> torch.Tensor:
+        """A*F b."""
+        return self.A.adjoint(b) / self.norm**2 if self.F is None else self.A.adjoint(self.F(b))
 
     def start(self, b: torch.Tensor) -> torch.Tensor:
         """0 with the plain gradient, with a filter A*F b."""
-        if self.F is None:
-            return torch.zeros_like(self.A.adjoint(b))
-        return self.A.adjoint(self.F(b))
+        return torch.zeros_like(self.A.adjoint(b)) if self.F is None else self.back(b)
 
     def lipschitz(self) -> float:
         """‖A*FA‖."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
+from ipbox.checks import check_count, check_not_negative
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.networks.blocks import check_count
 
 __all__ = ["LISTA", "soft_threshold"]
 
@@ -56,8 +55,7 @@ class LISTA(LearnedMap):
         super().__init__(A)
         self.config = dict(niter=niter, lam=lam, shared=shared)
         self.niter = check_count(niter, "niter")
-        if not (isinstance(lam, numbers.Real) and 0 <= lam < float("inf")):
-            raise ValueError(f"lam is {lam!r}; expected a number >= 0")
+        check_not_negative(lam, "lam", "a number >= 0")
         if self.A.A.dtype_in.kind == "c" or self.A.A.dtype_out.kind == "c":
             raise TypeError(
                 f"A is complex ({self.A.A.dtype_in} to {self.A.A.dtype_out}); LISTA expects a real operator"

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from ipbox.checks import check_count
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.channels import from_channels, norm_of, to_channels
-from ipbox.learned.networks.blocks import Factory, check_count, make_networks
+from ipbox.learned.maps.channels import channels_of, from_channels, norm_of, to_channels
+from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator
 
 __all__ = ["LearnedPrimalDual"]
@@ -74,7 +75,7 @@ class LearnedPrimalDual(LearnedMap):
         super().__init__(A, scale)
         self.config = dict(niter=niter, network=network, width=width, memory=memory, shared=shared, scale=scale)
         self.memory = check_count(memory, "memory", 2)
-        c, d = (2 if dtype.kind == "c" else 1 for dtype in (self.A.A.dtype_in, self.A.A.dtype_out))
+        c, d = channels_of(self.A.A.dtype_in), channels_of(self.A.A.dtype_out)
         self.channels = c
         self.primal = make_networks(network, c * (memory + 1), c * memory, width, niter, shared, zero=False)
         self.dual = make_networks(network, d * (memory + 2), d * memory, width, niter, shared, zero=False)

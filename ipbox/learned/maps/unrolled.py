@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
+from ipbox.checks import check_choice, check_count, check_positive
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.channels import from_channels, to_channels
+from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
-from ipbox.learned.networks.blocks import Factory, check_count, make_networks
+from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator, as_operator
 
 __all__ = ["LearnedProximalGradient"]
@@ -88,16 +87,15 @@ class LearnedProximalGradient(LearnedMap):
         tau: float | None = None,
         scale: float = 1.0,
     ) -> None:
-        if inputs not in ("step", "gradient"):
-            raise ValueError(f"inputs is {inputs!r}; expected 'step' or 'gradient'")
-        if tau is not None and not (isinstance(tau, numbers.Real) and 0 < tau < math.inf):
-            raise ValueError(f"tau is {tau!r}; expected a positive number, or None")
+        check_choice(inputs, "inputs", ("step", "gradient"))
+        if tau is not None:
+            check_positive(tau, "tau", "a positive number, or None")
         A = as_operator(A)
         self.memory, self.inputs, self.filter = check_count(memory, "memory", 0), inputs, filter
         super().__init__(A, scale)
         self.config = dict(niter=niter, network=network, width=width, memory=memory, inputs=inputs, filter=filter)
         self.config |= dict(shared=shared, tau=tau, scale=scale)
-        c = 2 if A.dtype_in.kind == "c" else 1
+        c = channels_of(A.dtype_in)
         c_in = c + memory + (c if inputs == "gradient" else 0)
         self.networks = make_networks(network, c_in, c + memory, width, niter, shared, zero=True)
         if inputs == "step":

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 from torch.utils.checkpoint import checkpoint
 
+from ipbox.checks import check_count
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.channels import from_channels, norm_of, to_channels
-from ipbox.learned.networks.blocks import check_count
+from ipbox.learned.maps.channels import channels_of, from_channels, norm_of, to_channels
 from ipbox.operators import Operator
 
 __all__ = ["RadialBasis", "VariationalNetwork", "magnitude_loss", "project_filters"]
@@ -85,7 +85,7 @@ class VariationalNetwork(LearnedMap):
         if len(self.dims) != 2 or min(self.dims) <= size // 2:
             least = f"more than {size // 2} pixels a side"
             raise ValueError(f"A acts on images of shape {self.dims}; VariationalNetwork expects (ny, nx), {least}")
-        c = 2 if self.A.A.dtype_in.kind == "c" else 1
+        c = channels_of(self.A.A.dtype_in)
         self.filters = nn.ParameterList(_random_filters(filters, c, size) for _ in range(stages))
         self.activations = nn.ModuleList(RadialBasis(filters, nodes) for _ in range(stages))
         self.log_lam = nn.Parameter(torch.zeros(stages))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 
-from ipbox.checks import check_count
+from ipbox.checks import check_between, check_count, check_not_negative, check_positive
 
 __all__ = ["Anderson", "FixedPointResult"]
 
@@ -93,14 +92,9 @@ class Anderson:
     def __post_init__(self) -> None:
         check_count(self.memory, "memory")
         check_count(self.niter, "niter")
-        for name, least in (("beta", 0.0), ("regularisation", -math.inf), ("tol", 0.0)):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not least < value < math.inf:
-                raise ValueError(f"{name} is {value!r}; expected a positive number")
-        if self.beta > 1:
-            raise ValueError(f"beta is {self.beta}; expected a number in (0, 1]")
-        if self.regularisation < 0:
-            raise ValueError(f"regularisation is {self.regularisation}; expected a number that is not negative")
+        check_between(self.beta, "beta", 0, 1, "(]")
+        check_not_negative(self.regularisation, "regularisation", "a number that is not negative")
+        check_positive(self.tol, "tol")
 
     def solve(self, f: Map, u: torch.Tensor) -> FixedPointResult:
         """Iterate from ``u``, shape (N, ...), until every sample is done or ``niter`` evaluations are made."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ipbox.backend import Array
+from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.learned.methods.start import starting_image
@@ -163,8 +163,7 @@ def _prior(
     denoiser: Any, sigma: Any, noise: float | None, A: Operator, method: str, niter: Any, given: dict[str, Any]
 ) -> tuple[Functional, list[float]]:
     """The denoiser as a functional, and its noise levels: of each iteration, or one, or none."""
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
+    check_choice(method, "method", METHODS)
     if not isinstance(denoiser, Functional):
         blind = callable(denoiser) and not noise_argument(denoiser)[1]
         levels = _levels(sigma, noise, A, given["scale"], method, niter, blind)
@@ -190,10 +189,8 @@ def _prior(
 
 def standard_deviation(noise_level: Any, b: Array, batch: int | None) -> float:
     """s = noise_level/√m: of each of the m real data of a sample."""
-    if not isinstance(noise_level, numbers.Real) or not 0 < noise_level < math.inf:
-        raise ValueError(f"noise_level is {noise_level!r}; expected a positive number, the norm of the noise")
-    m = b.size * (2 if b.dtype.kind == "c" else 1) // (batch or 1)
-    return float(noise_level) / math.sqrt(m)
+    noise_level = check_positive(noise_level, "noise_level", "a positive number, the norm of the noise")
+    return noise_level / math.sqrt(b.size * (2 if b.dtype.kind == "c" else 1) // (batch or 1))
 
 
 def _levels(
@@ -201,7 +198,7 @@ def _levels(
 ) -> list[float]:
     """σ_1, ..., σ_K: given, or from 49/255 · scale by a constant factor to σ_K; one where the method keeps it."""
     if np.ndim(sigma) and method == "hqs":
-        levels = [positive(s, "sigma") for s in sigma]
+        levels = [check_positive(s, "sigma") for s in sigma]
         if not levels:
             raise ValueError("sigma is empty; expected at least one noise level")
         return levels
@@ -210,7 +207,7 @@ def _levels(
             return []
         raise ValueError("sigma and noise_level are both None; expected one of them, for the denoiser's strength")
     factor = 1.0 if method == "hqs" else 2.0
-    last = factor * noise / (A.norm() or 1.0) if sigma is None else positive(sigma, "sigma")
+    last = factor * noise / (A.norm() or 1.0) if sigma is None else check_positive(sigma, "sigma")
     steps = (STEPS if niter is None else niter) if method == "hqs" and not blind else 1
     return [last] if not steps > 1 else np.geomspace(max(FIRST * scale, last), last, steps).tolist()
 
@@ -224,11 +221,11 @@ def _rho(
     if tau is not None and method in ("hqs", "admm"):
         raise ValueError(f"tau is {tau!r}, and {method} has none; expected rho")
     if rho is not None or method in ("forward_backward", "fista"):
-        return None if rho is None else positive(rho, "rho")
+        return None if rho is None else check_positive(rho, "rho")
     if tau is not None:
-        return 1 / positive(tau, "tau")
+        return 1 / check_positive(tau, "tau")
     if noise is not None and levels:
-        return positive(lam, "lam") * noise**2 / levels[-1] ** 2
+        return check_positive(lam, "lam") * noise**2 / levels[-1] ** 2
     if method == "pdhg":
         return A.norm() ** 2 / 8  # its own step size
     raise ValueError("rho and noise_level are both None; expected one of them, for the weight of the data")
@@ -246,12 +243,6 @@ def _solver(method: str, tau: float | None, rho: float | None, levels: list[floa
     return HQS(schedule=tuple(rho * (levels[-1] / s) ** 2 for s in levels) or (rho,), accuracy=1e-3)
 
 
-def positive(value: Any, name: str) -> float:
-    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; expected a positive number")
-    return float(value)
-
-
 def limits_of(nonneg: bool, box: tuple[float, float] | None) -> tuple[float, float] | None:
     """[lo, hi], with the checks of the variational methods."""
     constraint = make_constraint(nonneg, box)
@@ -267,5 +258,5 @@ def convergence(method: str, info: Solution, E: L2, R: Functional) -> Convergenc
         verdict = info.solver.is_provably_convergent(Problem(E + R, batch=batch_of(E.A, E.b)))
         return Convergence(applies=bool(verdict), reason=verdict.reason)
     s = info.state
-    tau = s.tau if hasattr(s, "tau") else 1 / s.rho
+    tau = 1 / s.rho if isinstance(info.solver, ADMM | HQS) else s.tau
     return R.monitor.report(method, tau, E.L, E.mu, averaged=R.strength < 1)

@@ -9,9 +9,10 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Box
 from ipbox.functionals.core.composition import check_data
-from ipbox.learned.methods.plug_and_play import convergence, limits_of, positive
+from ipbox.learned.methods.plug_and_play import convergence, limits_of
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import LipschitzMonitor
@@ -121,7 +122,7 @@ def red(
     True
     """
     A = as_operator(A)
-    data, batch, lam = L2(A, check_data(b)), batch_of(A, b), positive(lam, "lam")
+    data, batch, lam = L2(A, check_data(b)), batch_of(A, b), check_positive(lam, "lam")
     limits = limits_of(nonneg, box)
     _check(method, gradient, limits, tau, rho)
     monitor = LipschitzMonitor()
@@ -150,8 +151,7 @@ def red(
 
 
 def _check(method: str, gradient: str, limits: Any, tau: Any, rho: Any) -> None:
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
+    check_choice(method, "method", METHODS)
     if method != "steepest_descent":
         for name, value, free in (
             ("gradient", gradient, "residual"),

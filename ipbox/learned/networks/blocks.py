@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 
 import torch
 from torch import nn
+
+from ipbox.checks import check_count
 
 __all__ = ["BLOCKS", "ResidualBlock", "UNetBlock", "make_networks"]
 
@@ -136,10 +137,3 @@ def make_networks(
         return made
 
     return nn.ModuleList([make()] * niter if shared else [make() for _ in range(niter)])
-
-
-def check_count(value: int, name: str, least: int = 1) -> int:
-    """An integer of at least ``least``."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is {value!r}; expected an integer of at least {least}")
-    return int(value)

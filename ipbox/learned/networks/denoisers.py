@@ -9,7 +9,7 @@ from torch import nn
 
 from ipbox.learned.networks.layers import (
     ConvBlock,
-    ResidualBlock,
+    ResidualConvBlock,
     activation,
     check_images,
     check_width,
@@ -125,7 +125,7 @@ class DRUNet(nn.Module):
         self.config = dict(channels=channels, widths=widths, blocks=blocks, bias=bias, act=act)
 
         def chain(width: int) -> nn.Sequential:
-            return nn.Sequential(*(ResidualBlock(width, bias, act) for _ in range(blocks)))
+            return nn.Sequential(*(ResidualConvBlock(width, bias, act) for _ in range(blocks)))
 
         steps = list(zip(widths[:-1], widths[1:], strict=True))
         self.head = nn.Conv2d(channels + 1, widths[0], 3, padding=1, bias=bias)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-
 import torch
 from torch import nn
 from torch.nn import functional
 
+from ipbox.checks import check_choice, check_count, check_not_negative, is_number
+
 __all__ = [
     "ConvBlock",
-    "ResidualBlock",
+    "ResidualConvBlock",
     "activation",
     "check_images",
     "check_width",
@@ -25,9 +24,7 @@ _ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "softplus": lambda: nn.Softplus(
 
 def activation(name: str) -> nn.Module:
     """The activation ``"relu"``, or a smooth one: ``"elu"`` or ``"softplus"``."""
-    if name not in _ACTIVATIONS:
-        raise ValueError(f"act is {name!r}; expected one of {', '.join(map(repr, _ACTIVATIONS))}")
-    return _ACTIVATIONS[name]()
+    return _ACTIVATIONS[check_choice(name, "act", _ACTIVATIONS)]()
 
 
 class ConvBlock(nn.Module):
@@ -59,7 +56,7 @@ class ConvBlock(nn.Module):
         return self.act(self.second(self.act(self.first(z))))
 
 
-class ResidualBlock(nn.Module):
+class ResidualConvBlock(nn.Module):
     """z ↦ z + K₂ σ(K₁ z) with 3 x 3 convolutions K_j and as many channels after as before."""
 
     def __init__(self, channels: int, bias: bool = True, act: str = "relu") -> None:
@@ -70,6 +67,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return z + self.second(self.act(self.first(z)))
+
+
+ResidualBlock = ResidualConvBlock  # its name of old
 
 
 def check_images(x: torch.Tensor, channels: int) -> None:
@@ -85,8 +85,7 @@ def check_images(x: torch.Tensor, channels: int) -> None:
 def check_width(**numbers_: int) -> None:
     """Raise unless each is a positive integer."""
     for name, n in numbers_.items():
-        if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
-            raise ValueError(f"{name} is {n!r}; expected a positive integer")
+        check_count(n, name)
 
 
 def noise_map(sigma: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -107,11 +106,10 @@ def noise_map(sigma: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         if not bool(((level >= 0) & level.isfinite()).all()):
             raise ValueError("sigma has values that are negative or not finite; expected noise levels >= 0")
         return level
-    if not isinstance(sigma, numbers.Real) or isinstance(sigma, bool):
+    if not is_number(sigma):
         raise TypeError(f"sigma is {type(sigma).__name__}; expected a number or a tensor")
-    if not 0 <= sigma < math.inf:
-        raise ValueError(f"sigma is {sigma!r}; expected a finite noise level >= 0")
-    return torch.full((1, 1, 1, 1), float(sigma), dtype=x.dtype, device=x.device)
+    sigma = check_not_negative(sigma, "sigma", "a finite noise level >= 0")
+    return torch.full((1, 1, 1, 1), sigma, dtype=x.dtype, device=x.device)
 
 
 def with_noise_map(x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_positive
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.monitor import LipschitzMonitor
@@ -98,18 +98,13 @@ class Denoiser(Functional):
     ) -> None:
         super().__init__()
         self.net = Network(net, Layout(channels, axes), scale, dtype, takes_sigma)
-        if not isinstance(strength, numbers.Real) or not 0 < strength <= 1:
-            raise ValueError(f"strength is {strength!r}; expected a number in (0, 1]")
-        for name, value in (("sigma", sigma), ("lam", lam)):
-            if value is not None and not (isinstance(value, numbers.Real) and 0 < value < math.inf):
-                raise ValueError(f"{name} is {value!r}; expected a positive number")
+        self.strength, self.box, self.monitor = check_between(strength, "strength", 0, 1, "(]"), _box(box), monitor
+        self.sigma = None if sigma is None else check_positive(sigma, "sigma")
+        self.lam = None if lam is None else check_positive(lam, "lam")
         if sigma is not None and lam is not None:
             raise ValueError("sigma and lam are both given; expected one of them")
         if self.net.takes_sigma and sigma is None and lam is None:
             raise ValueError(f"sigma is None, and {self.net.name} takes a noise level; expected sigma=... or lam=...")
-        self.sigma = None if sigma is None else float(sigma)
-        self.lam = None if lam is None else float(lam)
-        self.strength, self.box, self.monitor = float(strength), _box(box), monitor
 
     @property
     def name(self) -> str:

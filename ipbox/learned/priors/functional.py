@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 import torch
 
 from ipbox.backend import Array
+from ipbox.checks import is_number
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.network import Network, evaluation
@@ -68,7 +68,7 @@ class TorchFunctional(Functional):
             raise TypeError(
                 f"module is {type(module).__name__}; expected a torch module that gives one number per image"
             )
-        if not isinstance(L, numbers.Real) or not L > 0:
+        if not is_number(L) or not L > 0:
             raise ValueError(f"L is {L!r}; expected a positive number, or infinity where it is not known")
         self.net = Network(module, Layout(channels, axes), scale, dtype, False)
         self._L, self.convex = float(L), bool(convex)

@@ -8,7 +8,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.bridge.arrays import from_torch, to_torch, writeable
 
 CHANNELS = (None, "first", "last", "complex", "separate")
 
@@ -59,7 +59,7 @@ class Layout:
             raise TypeError(f"the image has dtype {x.dtype} and channels is {self.channels!r}; expected {wanted}")
         if x.ndim < self._axes:
             raise ValueError(f"the image has shape {x.shape}; expected at least {self._axes} axes")
-        shareable = x.flags.c_contiguous and getattr(x.flags, "writeable", True)
+        shareable = x.flags.c_contiguous and writeable(x)
         t = to_torch(x, copy=not shareable)
         if as_complex:
             t = torch.view_as_real(t)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
-import math
-import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +13,9 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_choice, check_positive
 from ipbox.functionals.core.base import Work, buffer
+from ipbox.learned.bridge.arrays import name_of
 from ipbox.learned.priors.layout import Layout
 
 COMPUTE = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
@@ -44,17 +44,15 @@ class Network:
     def __init__(self, net: Any, layout: Layout, scale: float, dtype: str | None, takes_sigma: bool | None) -> None:
         if isinstance(net, type) or not callable(net):
             raise TypeError(f"net is {net!r}; expected a torch module or a function of an image")
-        if not isinstance(scale, numbers.Real) or not 0 < scale < math.inf:
-            raise ValueError(f"scale is {scale!r}; expected a positive number")
-        if dtype is not None and dtype not in COMPUTE:
-            raise ValueError(f"dtype is {dtype!r}; expected one of {', '.join(COMPUTE)}")
-        self.net, self.layout, self.scale, self.dtype = net, layout, float(scale), dtype
+        if dtype is not None:
+            check_choice(dtype, "dtype", COMPUTE)
+        self.net, self.layout, self.scale, self.dtype = net, layout, check_positive(scale, "scale"), dtype
         self.is_module = isinstance(net, torch.nn.Module)
         self.keyword, self.takes_sigma = noise_argument(net) if takes_sigma is None else (None, takes_sigma)
 
     @property
     def name(self) -> str:
-        return getattr(self.net, "__name__", type(self.net).__name__)
+        return name_of(self.net)
 
     def __call__(self, x: Array, sigma: Any = None, work: Work = None) -> Array:
         """The network's images, in an array of their own of the shape and dtype of ``x``.

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_choice, check_count, check_positive
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.functional import TorchFunctional
 from ipbox.learned.priors.network import evaluation
 
 GRADIENTS = ("residual", "autograd", "energy")
+
+
+@runtime_checkable
+class HasEnergy(Protocol):
+    """A denoiser D = Id - ∇g that can tell g, such as `GradientStep`."""
+
+    def energy(self, x: torch.Tensor, sigma: Any) -> torch.Tensor:
+        """g(x, sigma) of each image."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,7 @@ class RED(TorchFunctional):
         inner: int = 1,
         **options: Any,
     ) -> None:
-        if gradient not in GRADIENTS:
-            raise ValueError(f"gradient is {gradient!r}; expected one of {', '.join(map(repr, GRADIENTS))}")
+        check_choice(gradient, "gradient", GRADIENTS)
         if isinstance(net, Denoiser) and (sigma is not None or options):
             raise ValueError("net is a Denoiser, which has its noise level and layout; expected no other arguments")
         Functional.__init__(self)
@@ -116,17 +122,14 @@ class RED(TorchFunctional):
         self.net, self.sigma = self.denoiser.net, self.denoiser.sigma
         if self.denoiser.lam is not None:
             raise ValueError("lam is given; RED expects a fixed noise level sigma")
-        if not isinstance(L, numbers.Real) or not 0 < L < math.inf:
-            raise ValueError(f"L is {L!r}; expected a positive number")
-        if not isinstance(inner, numbers.Integral) or isinstance(inner, bool) or inner < 1:
-            raise ValueError(f"inner is {inner!r}; expected a positive integer")
         self._check_gradient(gradient)
-        self.gradient, self._L, self.inner, self.convex = gradient, float(L), int(inner), False
+        self.gradient, self._L, self.convex = gradient, check_positive(L, "L"), False
+        self.inner = check_count(inner, "inner")
         self.explicit, self.has_prox = gradient != "residual", gradient == "residual"
 
     def _check_gradient(self, gradient: str) -> None:
         D = self.denoiser
-        if gradient == "energy" and not callable(getattr(D.net.net, "energy", None)):
+        if gradient == "energy" and not isinstance(D.net.net, HasEnergy):
             raise TypeError(f"gradient is 'energy', and {D.net.name} has no method energy(x, sigma)")
         if gradient != "residual" and not D.net.is_module:
             raise TypeError(f"gradient is {gradient!r}, and {D.net.name} is no torch module; expected 'residual'")

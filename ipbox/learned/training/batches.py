@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,6 +11,15 @@ import torch
 from ipbox.learned.bridge.arrays import to_torch
 
 __all__ = ["Batches", "as_batch"]
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A sequence of samples, as torch's data sets are."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int) -> Any: ...
 
 
 class Batches:
@@ -28,7 +37,7 @@ class Batches:
         self.data, self.size = data, batch_size
         self.queue: list[int] = []  # what is left of this pass
         if not callable(data):
-            if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+            if not isinstance(data, Samples):
                 raise TypeError(f"data is {type(data).__name__}; expected a sequence of samples, or a function")
             if not 1 <= batch_size <= len(data):
                 raise ValueError(f"batch_size is {batch_size}; expected 1 to {len(data)}, the number of samples")

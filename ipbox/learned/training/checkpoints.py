@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def describe(value: Any) -> Any:
         return [type(value).__qualname__, {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}]
     if isinstance(value, torch.nn.Module):
         return [f"{type(value).__qualname__}({value.extra_repr()})", describe(dict(value.state_dict()))]
-    named = value if hasattr(value, "__qualname__") else type(value)
+    named = value if inspect.isroutine(value) or isinstance(value, type) else type(value)
     return f"{named.__module__}.{named.__qualname__}"
 
 

@@ -12,7 +12,7 @@ import torch
 
 from ipbox.learned.training import checkpoints
 from ipbox.learned.training.options import Options
-from ipbox.learned.training.run import Run
+from ipbox.learned.training.run import TrainingRun
 from ipbox.progress import bar
 from ipbox.solvers.core.divergence import Diverged
 
@@ -161,7 +161,7 @@ def fit(
         seed=seed,
         autocast=autocast,
     )
-    run = Run(model, loss, data, options)
+    run = TrainingRun(model, loss, data, options)
     settings = run.settings()
     path = None if checkpoint is None else checkpoints.check_path(checkpoint)
     with run.seeded(), _shown(progress, type(model).__name__, steps) as show:
@@ -189,11 +189,11 @@ def fit(
 
 
 @contextlib.contextmanager
-def _shown(progress: bool, name: str, steps: int) -> Iterator[Callable[[Run], None]]:
+def _shown(progress: bool, name: str, steps: int) -> Iterator[Callable[[TrainingRun], None]]:
     """A function that shows the progress of the run."""
     with bar(name, "step", steps, shown=progress) as shown:
 
-        def show(run: Run) -> None:
+        def show(run: TrainingRun) -> None:
             if run.history:
                 row = run.history[-1]
                 shown.set_postfix_str(", ".join(f"{k}={row[k]:.4g}" for k in ("loss", "validation") if k in row))

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import torch
 
+from ipbox.checks import check_positive
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
 from ipbox.learned.training.self_supervised import (
     SURE,
     EquivariantImaging,
     check_map,
-    check_number,
     full_precision,
     mean_square,
 )
@@ -163,7 +163,7 @@ class Adversarial:
     reconstruction: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
-        check_number("penalty", self.penalty)
+        check_positive(self.penalty, "penalty")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
         if len(batch) != 2:
@@ -227,7 +227,7 @@ class Unpaired:
 
     def __post_init__(self) -> None:
         check_map("A", self.A)
-        check_number("weight", self.weight)
+        check_positive(self.weight, "weight")
         if not isinstance(self.critic, torch.nn.Module):
             raise TypeError(f"critic is {type(self.critic).__name__}; expected a torch.nn.Module")
 

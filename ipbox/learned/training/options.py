@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from ipbox.checks import check_count, check_positive, check_seed
 
 __all__ = ["Options"]
 
@@ -30,20 +31,15 @@ class Options:
     autocast: str | None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "validate_every", "early_stopping"):
-            value = getattr(self, name)
-            optional = name == "early_stopping" and value is None
-            if not optional and (not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1):
-                raise ValueError(f"{name} is {value!r}; expected a positive integer")
-            object.__setattr__(self, name, None if value is None else int(value))  # checkpoints hold no NumPy numbers
+        checked = {name: check_count(getattr(self, name), name) for name in ("steps", "batch_size", "validate_every")}
+        checked["seed"] = check_seed(self.seed, bits=32)  # which torch tells apart
+        if self.early_stopping is not None:
+            checked["early_stopping"] = check_count(self.early_stopping, "early_stopping")
         for name in ("clip", "lr"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, numbers.Real) and 0 < value < math.inf):
-                raise ValueError(f"{name} is {value!r}; expected a positive number or None")
-            object.__setattr__(self, name, None if value is None else float(value))
-        if not isinstance(self.seed, numbers.Integral) or isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed!r}; expected an integer from 0 to 2^32 - 1, which torch tells apart")
-        object.__setattr__(self, "seed", int(self.seed))
+            if (value := getattr(self, name)) is not None:
+                checked[name] = check_positive(value, name, "a positive number or None")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # checkpoints hold no NumPy numbers
         if self.schedule not in ("cosine", None) and not callable(self.schedule):
             raise ValueError(f"schedule is {self.schedule!r}; expected 'cosine', None or a function of step and steps")
         if self.autocast not in (None, "bfloat16"):

@@ -13,14 +13,15 @@ import torch
 from ipbox.learned.training.batches import Batches, as_batch
 from ipbox.learned.training.checkpoints import describe
 from ipbox.learned.training.options import Options
+from ipbox.learned.weights.modules import config_of
 from ipbox.solvers.core.divergence import Diverged
 
-__all__ = ["Run"]
+__all__ = ["TrainingRun"]
 
 Weights = dict[str, torch.Tensor]
 
 
-class Run:
+class TrainingRun:
     """What `training.fit` trains with; the first three arguments are its own.
 
     Attributes
@@ -67,7 +68,7 @@ class Run:
         return {
             "model": [
                 type(self.model).__qualname__,
-                describe(getattr(self.model, "config", None)),
+                describe(config_of(self.model)),
                 {k: f"{t.dtype} {tuple(t.shape)}" for k, t in self.model.state_dict().items()},
                 [k for k, p in self.model.named_parameters() if p.requires_grad],
             ],

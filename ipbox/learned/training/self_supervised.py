@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from ipbox.checks import check_not_negative, check_positive
 from ipbox.learned.bridge.linear_map import LinearMap
 
 __all__ = ["SURE", "EquivariantImaging"]
@@ -72,12 +72,12 @@ class SURE:
     blind: bool = False
 
     def __post_init__(self) -> None:
-        check_number("sigma", self.sigma)
+        check_positive(self.sigma, "sigma")
         for name, value in (("A", self.A), ("W", self.W)):
             if value is not None:
                 check_map(name, value)
         if self.step is not None:
-            check_number("step", self.step, zero=True)
+            check_not_negative(self.step, "step", "a number >= 0")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
         return self.estimate(model, batch[0], generator)[0]
@@ -172,8 +172,8 @@ class EquivariantImaging:
         check_map("A", self.A)
         if self.W is not None:
             check_map("W", self.W)
-        check_number("weight", self.weight)
-        check_number("sigma", self.sigma, zero=True)
+        check_positive(self.weight, "weight")
+        check_not_negative(self.sigma, "sigma", "a number >= 0")
         for T in self._actions():
             if not callable(T):
                 raise TypeError(f"action is {T!r}; expected a function of images and generator, or a tuple of such")
@@ -237,9 +237,3 @@ def _normal(b: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def check_map(name: str, value: Any) -> None:
     if not isinstance(value, LinearMap):
         raise TypeError(f"{name} is {type(value).__name__}; expected a LinearMap, such as LinearMap(operator)")
-
-
-def check_number(name: str, value: Any, zero: bool = False) -> None:
-    above = isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value < math.inf
-    if not above or (value == 0 and not zero):
-        raise ValueError(f"{name} is {value!r}; expected a {'number >= 0' if zero else 'positive number'}")

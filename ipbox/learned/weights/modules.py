@@ -6,7 +6,7 @@ import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -96,6 +96,18 @@ SHIPPED: dict[str, Shipped] = {
 }
 
 
+@runtime_checkable
+class Configured(Protocol):
+    """A module that keeps its constructor's arguments, from which it can be built again."""
+
+    config: dict[str, Any]
+
+
+def config_of(module: torch.nn.Module) -> Any:
+    """The constructor's arguments; None where the module does not keep them."""
+    return module.config if isinstance(module, Configured) else None
+
+
 def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any], half: bool = False) -> str:
     """Write the parameters and buffers of a module, its class name and its ``config``, atomically.
 
@@ -142,7 +154,7 @@ def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any
     metadata = {
         "format": "ipbox weights 1",
         "class": type(module).__name__,
-        "config": _json("config", getattr(module, "config", {})),
+        "config": _json("config", {} if (config := config_of(module)) is None else config),
         "about": _json("about", about),
     }
     return tensor_files.write(path, tensors, metadata, half)

@@ -65,7 +65,7 @@ def test_nan_in_the_image(image: np.ndarray) -> None:
         (dict(axes=4), ValueError, "axes is 4"),
         (dict(strength=1.5), ValueError, r"strength is 1.5; expected a number in \(0, 1\]"),
         (dict(box=(1.0, 0.0)), ValueError, r"box is \(1.0, 0.0\)"),
-        (dict(dtype="int8"), ValueError, "dtype is 'int8'; expected one of float16"),
+        (dict(dtype="int8"), ValueError, "dtype is 'int8'; expected one of 'float16'"),
     ],
 )
 def test_bad_arguments(arguments: dict, error: type, message: str) -> None:
