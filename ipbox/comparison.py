@@ -14,7 +14,7 @@ import numpy as np
 
 from ipbox import backend, metrics, plot
 from ipbox.backend import Array
-from ipbox.operators import counting
+from ipbox.operators import Operator, counting
 from ipbox.progress import bar
 
 Method = Callable[[Any, Array], tuple[Array, Any]]
@@ -207,8 +207,8 @@ def compare(
                     ssim=None if x_true is None else metrics.ssim(_magnitude(x), _magnitude(x_true)),
                     residual=_residual(A, x, b),
                     held_out=None if held_out is None else _residual(held_out[0], x, held_out[1]),
-                    niter=_of_kind(getattr(info, "niter", None), numbers.Integral),
-                    stop=_of_kind(getattr(info, "stop", None), str),
+                    niter=_told(info, "niter", numbers.Integral),
+                    stop=_told(info, "stop", str),
                     seconds=seconds,
                     applications=count.total,
                     **_weight(info),
@@ -267,22 +267,23 @@ def _magnitude(u: Array) -> Array:
 
 def _residual(A: Any, x: Array, b: Array) -> float | None:
     """None for a magnitude image (root-sum-of-squares) of a problem whose images are complex."""
-    wanted = getattr(A, "dtype_in", x.dtype)
+    wanted = A.dtype_in if isinstance(A, Operator) else x.dtype
     return None if wanted.kind == "c" and x.dtype.kind != "c" else metrics.relative_residual(A, x, b)
 
 
 def _weight(info: Any) -> dict[str, Any]:
     """λ, and the rule that chose it, where ``info`` tells them."""
-    extra = getattr(info, "extra", None)
-    extra = extra if isinstance(extra, Mapping) else {}
+    extra = _told(info, "extra", Mapping) or {}
     lam = extra.get("lam")
     if isinstance(lam, list | tuple | np.ndarray):  # of a hybrid method: one for each step
         lam = np.ravel(lam)[-1] if len(lam) else None
-    return {"lam": _of_kind(lam, numbers.Real), "lam_rule": getattr(extra.get("choice"), "rule", None)}
+    lam = lam if isinstance(lam, numbers.Real) else None
+    return {"lam": lam, "lam_rule": _told(extra.get("choice"), "rule", str)}
 
 
-def _of_kind(value: Any, kind: type) -> Any:
-    """None for what a method calls so and the table cannot show."""
+def _told(info: Any, name: str, kind: type) -> Any:
+    """What a method's ``info``, which may be anything, has under a name; None where the table cannot show it."""
+    value = getattr(info, name, None)
     return value if isinstance(value, kind) else None
 
 

@@ -6,12 +6,21 @@ Integers, as image files hold them, are compared as float64: differences of uint
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """An operator that tells the mean of its data, A x and the background, as all of ours do."""
+
+    def background_like(self, y: Array) -> Array | None: ...
+
+    def mean(self, x: Array) -> Array: ...
 
 
 def psnr(x: Array, x_true: Array, peak: float | None = None) -> float:
@@ -147,7 +156,7 @@ def relative_residual(A: Any, x: Array, b: Array) -> float:
     """
     backend.array_module(x, b)
     x, b = _numbers(x, "x"), _numbers(b, "b")
-    Ax = A.mean(x) if hasattr(A, "background_like") else A @ x  # one of ours, or any matrix
+    Ax = A.mean(x) if isinstance(A, Expecting) else A @ x  # one of ours, or any matrix
     if Ax.shape != b.shape:
         raise ValueError(f"b has shape {b.shape}; A x has {Ax.shape}, expected the same")
     size = backend.norm(b)

@@ -73,7 +73,7 @@ MOVED = {
     "problems.splits": "problems.truths.slices",
     "problems.trajectories": "problems.measuring.trajectories",
     "reconstruct.backprojection": "reconstruct.direct.back_projection",
-    "reconstruct.edgetaper": "reconstruct.direct.edgetaper",
+    "reconstruct.edgetaper": "reconstruct.direct.deblurring",
     "reconstruct.direct.line_integrals": "reconstruct.direct.projections",
     "reconstruct.emission": "reconstruct.direct.projections",
     "reconstruct.minimise": "reconstruct.variational.minimise",

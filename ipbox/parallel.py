@@ -76,8 +76,10 @@ def parallel_is_safe() -> bool:
 
 def available_cores() -> int:
     """Cores this process may use: those of its affinity, where the system tells."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
 
 
 def allowed_threads() -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_positive
 from ipbox.functionals import L2, Functional, NonNegative, Quadratic
 from ipbox.operators import Operator, as_operator, operator
 from ipbox.operators.core.adapters import is_foreign
@@ -18,6 +17,7 @@ from ipbox.solvers import CG, FISTA, LBFGS, Problem, solve, stopping
 Pullback = Callable[[Array], Array]
 
 
+@runtime_checkable
 class Differentiable(Protocol):
     """Φ with its derivative."""
 
@@ -26,6 +26,17 @@ class Differentiable(Protocol):
 
     def pull_back(self, b: Array) -> tuple[Array, Pullback]:
         """Φ(b), and w ↦ J* w for the Jacobian J of Φ at b."""
+
+
+@runtime_checkable
+class TorchModule(Protocol):
+    """What of a torch module is used here, which is not imported to find out."""
+
+    def __call__(self, b: Any) -> Any: ...
+
+    def modules(self) -> Any: ...
+
+    def named_parameters(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class Module:
         from ipbox.learned.bridge.arrays import from_torch, to_torch
 
         xp = xp or backend.array_module(b)
-        t = b if hasattr(b, "requires_grad") else to_torch(b[None], copy=True)
+        t = to_torch(b[None], copy=True) if backend.is_array(b) else b
         training = [m for m in self.net.modules() if m.training]
         self.net.eval()
         try:
@@ -127,8 +138,7 @@ class Variational:
     def __post_init__(self) -> None:
         if not self.R.has_grad or not self.R.has_hessian or not self.R.is_convex:
             raise ValueError(f"R is {self.R.name}; expected a convex functional with a Hessian, such as SmoothedTV")
-        if not isinstance(self.tol, numbers.Real) or not 0 < self.tol < math.inf:
-            raise ValueError(f"tol is {self.tol!r}; expected a positive number")
+        check_positive(self.tol, "tol")
 
     def __call__(self, b: Array) -> Array:
         objective = L2(self.A, b) + self.R
@@ -170,11 +180,11 @@ def as_differentiable(phi: Any) -> Differentiable:
     >>> as_differentiable(2 * ip.Identity((2,), "float64")).pull_back(np.ones(2))[1](np.ones(2))
     array([2., 2.])
     """
-    if hasattr(phi, "pull_back"):
+    if isinstance(phi, Differentiable):
         return phi
     if is_foreign(phi) or backend.is_array(phi):
         return Linear(as_operator(phi))
-    if hasattr(phi, "named_parameters"):
+    if isinstance(phi, TorchModule):
         return Module(phi)
     raise TypeError(
         f"phi is {type(phi).__name__}; expected an operator from data to images, a torch module, or an object with "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from ipbox import backend, metrics
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_positive
+from ipbox.checks import check_between, check_count, check_positive
 from ipbox.evaluate.differentiable import Differentiable, as_differentiable
 from ipbox.operators import as_operator
 
@@ -220,8 +219,7 @@ def worst_image_perturbation(
     phi, A = as_differentiable(phi), as_operator(A)
     for name, value in (("lam", lam), ("eta", eta), ("start", start)):
         check_positive(value, name)
-    if not isinstance(gamma, numbers.Real) or not 0 <= gamma < 1:
-        raise ValueError(f"gamma is {gamma!r}; expected a number in [0, 1)")
+    check_between(gamma, "gamma", 0, 1, "[)")
     check_count(niter, "niter")
     b = A.apply(x)
     y = phi(b)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import numbers
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+
+from ipbox.checks import is_integer, is_number
 
 
 def split_by_patient(
@@ -52,7 +53,7 @@ def split_by_patient(
     {'train': 3, 'val': 1, 'test': 1}
     """
     every = _unique(patients, "patients")
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
+    if not is_integer(seed):
         raise TypeError(f"seed is {seed!r}; expected an integer")
     if test is not None:
         if fractions is not None:
@@ -72,7 +73,7 @@ def _cut(every: tuple[str, ...], fractions: Mapping[str, float], seed: int) -> d
     if not isinstance(fractions, Mapping):
         raise TypeError(f"fractions is {fractions!r}; expected a mapping of names to shares")
     shares = list(fractions.values())
-    if not shares or not all(isinstance(f, numbers.Real) and f > 0 for f in shares) or not math.isclose(sum(shares), 1):
+    if not shares or not all(is_number(f) and f > 0 for f in shares) or not math.isclose(sum(shares), 1):
         raise ValueError(f"fractions is {dict(fractions)}; expected positive numbers that add to 1")
     mixed = sorted(every, key=lambda p: hashlib.sha256(f"{seed}\0{p}".encode()).digest())
     ends = [round(float(c) * len(mixed)) for c in np.cumsum(shares)]

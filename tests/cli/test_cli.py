@@ -280,8 +280,8 @@ def test_demo_measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     [
         ([], "the following arguments are required: command"),
         (["dance"], "argument command: invalid choice: 'dance'"),
-        (["demo", "ct", "--slice", "99"], "slice is 99; patient 'test' has slices 0 to 60"),
-        (["demo", "tomography-measured", "--slice", "11"], "slice is 11; expected 0 to 10"),
+        (["demo", "ct", "--slice", "99"], "slice is 99; expected an integer from 0 to 60"),
+        (["demo", "tomography-measured", "--slice", "11"], "slice is 11; expected an integer from 0 to 10"),
         (["demo", "ct", "--size", "4096"], "size is 4096; expected an integer from 1 to 512"),
         (["demo", "ct", "--noise", "-0.1"], "argument --noise: is -0.1; expected a number >= 0"),
         (["demo", "ct", "--lam", "much"], "argument --lam: is much; expected a number > 0"),

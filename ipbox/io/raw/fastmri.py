@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.checks import is_integer
 from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, one_sentence, regular_file
 from ipbox.io.raw.kspace import Encoding, KSpace, encodings
@@ -102,9 +103,7 @@ def _wanted(slices: int | slice | Sequence[int] | None, count: int, path: Path) 
         wanted = list(range(count))[slices or slice(None)]
     else:
         wanted = [slices] if np.ndim(slices) == 0 else list(slices)
-    if not wanted or any(
-        not isinstance(k, (int, np.integer)) or isinstance(k, bool) or not 0 <= k < count for k in wanted
-    ):
+    if not wanted or any(not is_integer(k) or not 0 <= k < count for k in wanted):
         raise Unusable(f"slices is {slices!r}; {path} has slices 0 to {count - 1}")
     if sorted(set(wanted)) != wanted:
         raise Unusable(f"slices is {slices!r}; expected each slice once, in increasing order")

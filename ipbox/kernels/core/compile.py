@@ -41,6 +41,8 @@ _choose_layer()
 # bit for bit.  Loops over a row vectorise without it, since none of them is a reduction.
 OPTIONS = {"error_model": "numpy", "nogil": True}
 
+POSIX = os.name == "posix"
+
 # Below this many pixels a second thread gains 10 microseconds at best, and costs 200 on a busy machine.
 PARALLEL_SIZE = 1 << 15
 
@@ -103,7 +105,7 @@ def _enable_cache(dispatcher: Any) -> None:
 
 def _private_temp_folder() -> str | None:
     """A cache folder of this user alone: cached code is executed, so nobody else may write it."""
-    user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    user = str(os.getuid()) if POSIX else os.environ.get("USERNAME", "user")
     folder = os.path.join(tempfile.gettempdir(), f"ipbox-kernels-{user}")
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -112,7 +114,7 @@ def _private_temp_folder() -> str | None:
         return None
     if not stat.S_ISDIR(info.st_mode) or not os.access(folder, os.W_OK):
         return None
-    if hasattr(os, "getuid") and (info.st_uid != os.getuid() or info.st_mode & 0o022):
+    if POSIX and (info.st_uid != os.getuid() or info.st_mode & 0o022):
         return None
     return folder
 
@@ -139,7 +141,7 @@ class _Announcer(event.Listener):
     def on_start(self, event: Any) -> None:
         dispatcher = event.data["dispatcher"]
         if dispatcher in _ours and not _silenced:
-            dtype = next(a.dtype for a in event.data["args"] if hasattr(a, "dtype"))
+            dtype = next(a.dtype for a in event.data["args"] if isinstance(a, numba.types.Buffer))
             line = f"ipbox: compiling {dispatcher.__name__} ({dtype}) once, then cached"
             print(line, file=sys.stderr, flush=True)
 

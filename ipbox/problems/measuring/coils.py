@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
+from ipbox.checks import check_count, is_number
 from ipbox.operators.core.base import check_dims
 
 
@@ -63,8 +63,7 @@ def simulate_sensitivities(
     >>> S.shape, bool(np.allclose((abs(S) ** 2).sum(0), 1, atol=1e-5))
     ((8, 64, 48), True)
     """
-    if not isinstance(n_coils, numbers.Integral) or n_coils < 1:
-        raise ValueError(f"n_coils is {n_coils!r}; expected a positive integer")
+    check_count(n_coils, "n_coils")
     shape = check_dims(shape, "shape")
     if len(shape) != 2:
         raise ValueError(f"shape is {shape}; expected (ny, nx)")
@@ -72,7 +71,7 @@ def simulate_sensitivities(
     if dtype != backend.complex_dtype(dtype):
         raise TypeError(f"dtype is {dtype}; expected complex64 or complex128")
     reach = math.hypot(*shape) / max(shape)
-    if not (isinstance(radius, numbers.Real) and reach < radius < math.inf):
+    if not (is_number(radius) and reach < radius < math.inf):
         raise ValueError(f"radius is {radius!r}; expected more than {reach:.3f}, with which the coils are outside")
     ny, nx = shape
     half = max(shape) / 2

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
+from ipbox.checks import check_integer, is_integer, is_number
+
 
 def centre(dims: tuple[int, ...], width: int | tuple[int, ...]) -> tuple[slice, ...]:
     """The slices of the ``width`` points about zero frequency along each axis: from n//2 - width//2."""
-    widths = (width,) * len(dims) if isinstance(width, numbers.Integral) else width
+    widths = (width,) * len(dims) if is_integer(width) else width
     return tuple(slice(n // 2 - w // 2, n // 2 - w // 2 + w) for n, w in zip(dims, widths, strict=True))
 
 
@@ -23,7 +24,7 @@ def radii(dims: tuple[int, ...]) -> np.ndarray:
 
 def check_acceleration(acceleration: Any) -> float:
     """A finite number, at least 1."""
-    if not (isinstance(acceleration, numbers.Real) and 1 <= acceleration < math.inf):
+    if not (is_number(acceleration) and 1 <= acceleration < math.inf):
         raise ValueError(f"acceleration is {acceleration!r}; expected a number of at least 1")
     return float(acceleration)
 
@@ -31,8 +32,7 @@ def check_acceleration(acceleration: Any) -> float:
 def calibrated(grid: tuple[int, ...], acceleration: float, calibration: int) -> tuple[np.ndarray, int]:
     """The mask of the calibration region, and how many samples ``acceleration`` leaves to add to it."""
     count = max(round(math.prod(grid) / check_acceleration(acceleration)), 1)
-    if not isinstance(calibration, numbers.Integral) or not 0 <= calibration <= min(grid):
-        raise ValueError(f"calibration is {calibration!r}; expected an integer from 0 to {min(grid)}, k-space's width")
+    check_integer(calibration, "calibration", 0, min(grid), ", k-space's width")
     mask = np.zeros(grid, dtype=bool)
     mask[centre(grid, int(calibration))] = True
     rest = count - int(mask.sum())

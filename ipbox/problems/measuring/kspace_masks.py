@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_seed
+from ipbox.checks import check_between, check_choice, check_finite, check_integer, check_not_negative, check_seed
 from ipbox.operators.core.base import check_dims
 from ipbox.problems.measuring.kspace import calibrated, check_acceleration, radii
 from ipbox.problems.measuring.poisson_disc import poisson_disc_mask
@@ -54,8 +51,7 @@ def uniform_mask(shape: tuple[int, ...], acceleration: float, calibration: int =
     array([[1, 0, 0, 0, 1, 0, 0, 0],
            [1, 0, 0, 0, 1, 0, 0, 0]])
     """
-    if not (isinstance(offset, numbers.Real) and 0 <= offset < 1):
-        raise ValueError(f"offset is {offset!r}; expected a number in [0, 1)")
+    check_between(offset, "offset", 0, 1, "[)")
     shape = check_dims(shape, "shape")
     lines, rest = calibrated(shape[-1:], acceleration, calibration)
     outside = np.flatnonzero(~lines)
@@ -115,10 +111,8 @@ def variable_density_mask(
     (np.float64(4.0), True)
     """
     shape = check_dims(shape, "shape")
-    if kind not in ("lines", "points"):
-        raise ValueError(f"kind is {kind!r}; expected 'lines' or 'points'")
-    if not (isinstance(power, numbers.Real) and 0 <= power < math.inf):
-        raise ValueError(f"power is {power!r}; expected zero or a positive number")
+    check_choice(kind, "kind", ("lines", "points"))
+    check_not_negative(power, "power")
     check_seed(seed)
     grid = shape if kind == "points" else shape[-1:]
     mask, rest = calibrated(grid, acceleration, calibration)
@@ -174,13 +168,11 @@ def fastmri_mask(
     80
     """
     shape = check_dims(shape, "shape")
-    if kind not in ("random", "equispaced"):
-        raise ValueError(f"kind is {kind!r}; expected 'random' or 'equispaced'")
+    check_choice(kind, "kind", ("random", "equispaced"))
     check_seed(seed)
     check_acceleration(acceleration)
     part = FASTMRI_CENTRE.get(acceleration, 0.32 / acceleration) if centre is None else centre
-    if not (isinstance(part, numbers.Real) and 0 <= part <= 1):
-        raise ValueError(f"centre is {centre!r}; expected a part of the lines from 0 to 1")
+    check_between(part, "centre", 0, 1, "[]", "a part of the lines")
     calibration = round(part * shape[-1])
     if kind == "equispaced":
         return uniform_mask(shape, acceleration, calibration, float(np.random.default_rng(seed).random()))
@@ -228,13 +220,11 @@ def mask_from_weights(weights: Array, count: int | None = None, threshold: float
     if (count is None) == (threshold is None):
         raise ValueError(f"count is {count} and threshold is {threshold}; expected exactly one of them")
     if count is not None:
-        if not isinstance(count, numbers.Integral) or not 1 <= count <= w.size:
-            raise ValueError(f"count is {count!r}; expected an integer from 1 to {w.size}")
+        check_integer(count, "count", 1, w.size)
         mask = np.zeros(w.shape, dtype=bool)
         mask.ravel()[np.argsort(-w.astype(np.float64), axis=None, kind="stable")[:count]] = True
         return mask
-    if not (isinstance(threshold, numbers.Real) and math.isfinite(threshold)):
-        raise ValueError(f"threshold is {threshold!r}; expected a finite number")
+    check_finite(threshold, "threshold")
     mask = w >= threshold
     if not mask.any():
         raise ValueError(f"threshold is {threshold}, above every weight (at most {w.max()}); expected a lower one")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 
 import numpy as np
 
-from ipbox.checks import check_seed
+from ipbox.checks import check_not_negative, check_seed
 from ipbox.operators.core.base import check_dims
 from ipbox.problems.measuring.kspace import calibrated, radii
 
@@ -69,8 +68,7 @@ def poisson_disc_mask(
     shape = check_dims(shape, "shape")
     if len(shape) != 2:
         raise ValueError(f"shape is {shape}; expected (ny, nx)")
-    if not (isinstance(slope, numbers.Real) and 0 <= slope < math.inf):
-        raise ValueError(f"slope is {slope!r}; expected zero or a positive number")
+    check_not_negative(slope, "slope")
     check_seed(seed)
     mask, rest = calibrated(shape, acceleration, calibration)
     rng = np.random.default_rng(seed)

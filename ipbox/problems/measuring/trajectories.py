@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
+from ipbox.checks import check_count, check_positive
 from ipbox.operators.core.base import check_dims
 
 GOLDEN_ANGLE = math.pi * (math.sqrt(5) - 1) / 2  # 111.25 degrees
@@ -52,7 +52,7 @@ def radial_trajectory(spokes: int, readout: int, shape: tuple[int, int], golden_
     >>> k.shape, k[0, :, 1]                     # the first spoke lies on the k_x axis
     ((4, 8, 2), array([-8., -6., -4., -2.,  0.,  2.,  4.,  6.]))
     """
-    spokes, readout, shape = _count(spokes, "spokes"), _count(readout, "readout"), _shape(shape)
+    spokes, readout, shape = check_count(spokes, "spokes"), check_count(readout, "readout"), _shape(shape)
     theta = np.arange(spokes) * (GOLDEN_ANGLE if golden_angle else math.pi / spokes)
     r = (np.arange(readout) - readout // 2) / readout
     return _scaled(np.outer(np.sin(theta), r), np.outer(np.cos(theta), r), shape)
@@ -103,9 +103,13 @@ def spiral_trajectory(
     >>> k.shape, k[0, 0], float(np.linalg.norm(k[0, -1]).round(6))
     ((8, 500, 2), array([0., 0.]), 32.0)
     """
-    interleaves, samples, shape = _count(interleaves, "interleaves"), _count(samples, "samples"), _shape(shape)
-    turns = max(shape) / (2 * interleaves) if turns is None else _positive(turns, "turns")
-    power = _positive(power, "power")
+    interleaves, samples, shape = (
+        check_count(interleaves, "interleaves"),
+        check_count(samples, "samples"),
+        _shape(shape),
+    )
+    turns = max(shape) / (2 * interleaves) if turns is None else check_positive(turns, "turns")
+    power = check_positive(power, "power")
     phi = np.linspace(0.0, 2 * math.pi * turns, math.ceil(1000 * turns) + 1000)
     kappa = 0.5 * (phi / phi[-1]) ** power * np.exp(1j * phi)
     length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(kappa)))])
@@ -118,18 +122,6 @@ def spiral_trajectory(
 def _scaled(ky: np.ndarray, kx: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """From cycles per pixel to cycles per field of view."""
     return np.stack([shape[0] * ky, shape[1] * kx], axis=-1)
-
-
-def _count(value: Any, name: str) -> int:
-    if not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"{name} is {value!r}; expected a positive integer")
-    return int(value)
-
-
-def _positive(value: Any, name: str) -> float:
-    if not (isinstance(value, numbers.Real) and 0 < value < math.inf):
-        raise ValueError(f"{name} is {value!r}; expected a positive number")
-    return float(value)
 
 
 def _shape(shape: Any) -> tuple[int, int]:

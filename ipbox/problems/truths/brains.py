@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
+from ipbox.checks import check_choice, check_integer
 from ipbox.problems.truths import datasets
 
 _ARRAYS = {"train": "brain1", "test": "brain2"}
@@ -41,10 +41,9 @@ def brain_slice(index: int, size: int | None = None, patient: str = "test") -> n
     >>> u.shape, float(u.min()) >= 0.0
     ((128, 128), True)
     """
-    if patient not in _ARRAYS:
-        raise ValueError(f"patient is {patient!r}; expected 'test' or 'train'")
+    check_choice(patient, "patient", _ARRAYS)
     stored = datasets.load("mr_brain")[_ARRAYS[patient]]
-    _check_index(index, len(stored), f"patient {patient!r}")
+    check_integer(index, "slice", 0, len(stored) - 1, f", the slices of patient {patient!r}")
     u = stored[index][::-1].astype(np.float64)  # stored with the back of the head first
     return datasets.area_average(u / u.max(), (n := _size(size, u.shape[0]), n))
 
@@ -86,7 +85,7 @@ def brain_phantom(index: int = 7, size: int = 256) -> BrainPhantom:
     ((128, 128), 2.0, 0.0096)
     """
     arrays = datasets.load("mni")
-    _check_index(index, len(arrays["t1"]), "the template")
+    check_integer(index, "slice", 0, len(arrays["t1"]) - 1, ", the slices of the template")
     n = _size(size, 256)
     t1, gm, wm = (arrays[key][index].astype(np.float64) / 255.0 for key in ("t1", "gm", "wm"))
     tissue = ((t1 > 0.0) | (gm + wm > 0.0)).astype(np.float64)
@@ -99,13 +98,5 @@ def _padded(u: np.ndarray) -> np.ndarray:
     return np.pad(u, [((256 - n) // 2, (257 - n) // 2) for n in u.shape])
 
 
-def _check_index(index: int, count: int, of: str) -> None:
-    if not isinstance(index, numbers.Integral) or not 0 <= index < count:
-        raise ValueError(f"slice is {index!r}; {of} has slices 0 to {count - 1}")
-
-
 def _size(size: int | None, largest: int) -> int:
-    size = largest if size is None else size
-    if not isinstance(size, numbers.Integral) or not 0 < size <= largest:
-        raise ValueError(f"size is {size!r}; expected an integer from 1 to {largest}")
-    return int(size)
+    return largest if size is None else check_integer(size, "size", 1, largest)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import numbers
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ipbox.checks import check_choice, check_integer
 from ipbox.io.hounsfield import hu_to_attenuation
 
 _PYRADIOMICS = ("pyradiomics 3.0.1 (https://github.com/AIM-Harvard/pyradiomics)", "BSD-3-Clause, see data/README.md")
@@ -200,18 +200,15 @@ def lung_slice(index: int, size: int | None = None, patient: str = "test") -> tu
     fine, width = _finest_slice(index, patient)
     n = fine.shape[0]
     size = n if size is None else size
-    if not isinstance(size, numbers.Integral) or not 0 < size <= n:
-        raise ValueError(f"size is {size}; expected an integer from 1 to {n}, the stored size of this slice")
+    check_integer(size, "size", 1, n, ", the stored size of this slice")
     return area_average(fine, (size, size)), width * n / size
 
 
 def _finest_slice(index: int, patient: str) -> tuple[np.ndarray, float]:
     """The slice at its stored size, and its pixel width in mm."""
-    if patient not in _PIXEL_MM:
-        raise ValueError(f"patient is {patient!r}; expected 'test' or 'train'")
+    check_choice(patient, "patient", _PIXEL_MM)
     count = 48 if patient == "train" else 61
-    if not isinstance(index, numbers.Integral) or not 0 <= index < count:
-        raise ValueError(f"slice is {index!r}; patient {patient!r} has slices 0 to {count - 1}")
+    check_integer(index, "slice", 0, count - 1, f", the slices of patient {patient!r}")
     if patient == "train":
         hu = load("ct_lung1")["hu"][index]
     elif index < len(_FULL_SLICES):

@@ -7,12 +7,13 @@ x_j = (j - (nx-1)/2) h and y_i = ((ny-1)/2 - i) h, rays x(t) = s (cos θ, sin θ
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from ipbox.checks import check_count, check_positive, is_integer
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,7 @@ def shepp_logan(size: int) -> np.ndarray:
     >>> u.shape, round(float(u[32, 32]), 3)
     ((64, 64), 0.2)
     """
-    if not isinstance(size, numbers.Integral) or size <= 0:
-        raise ValueError(f"size is {size}; expected a positive integer")
+    check_count(size, "size")
     return np.clip(ellipses_image(SHEPP_LOGAN, (size, size), 2.0 / size), 0.0, 1.0)  # 1 - 0.8 - 0.2 is not quite 0
 
 
@@ -114,11 +114,9 @@ def ellipses_image(ellipses: Sequence[Ellipse], shape: tuple[int, int], pixel_si
     >>> round(float(u.sum()), 6)            # π·3·2
     18.849556
     """
-    if len(shape) != 2 or not all(isinstance(n, numbers.Integral) and n > 0 for n in shape):
+    if len(shape) != 2 or not all(is_integer(n) and n > 0 for n in shape):
         raise ValueError(f"shape is {shape}; expected (ny, nx) of positive integers")
-    if not (isinstance(pixel_size, numbers.Real) and math.isfinite(pixel_size) and pixel_size > 0):
-        raise ValueError(f"pixel_size is {pixel_size}; expected a positive number")
-    (ny, nx), h = shape, float(pixel_size)
+    (ny, nx), h = shape, check_positive(pixel_size, "pixel_size")
     x = (np.arange(nx) - (nx - 1) / 2) * h
     y = ((ny - 1) / 2 - np.arange(ny)) * h
     image = np.zeros((ny, nx))

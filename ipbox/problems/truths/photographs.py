@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numbers
-
 import numpy as np
 
+from ipbox.checks import check_choice, check_integer
 from ipbox.problems.truths import datasets
 
 __all__ = ["LICENCE", "PHOTOGRAPHS", "SOURCE", "photograph"]
@@ -56,15 +55,12 @@ def photograph(name: str = "camera", size: int | None = None) -> np.ndarray:
     >>> u.shape, bool(0 <= u.min() and u.max() <= 1)
     ((128, 128), True)
     """
-    if not isinstance(name, str) or name not in PHOTOGRAPHS:
-        raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, PHOTOGRAPHS))}")
+    check_choice(name, "name", PHOTOGRAPHS)
     from skimage import data
 
     u = getattr(data, name)().astype(np.float64) / 255.0
     u = u @ _LUMINANCE if u.ndim == 3 else u
     n = min(u.shape)
     i, j = ((m - n) // 2 for m in u.shape)
-    size = n if size is None else size
-    if not isinstance(size, numbers.Integral) or not 0 < size <= n:
-        raise ValueError(f"size is {size!r}; expected an integer from 1 to {n}, the pixels of {name!r}")
-    return datasets.area_average(u[i : i + n, j : j + n], (int(size), int(size)))
+    size = n if size is None else check_integer(size, "size", 1, n, f", the pixels of {name!r}")
+    return datasets.area_average(u[i : i + n, j : j + n], (size, size))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 
 import numpy as np
 
+from ipbox.checks import check_choice, check_integer, is_integer
 from ipbox.problems.truths import datasets
 
 # file and array of each patient
@@ -61,20 +61,13 @@ def held_out_slices(kind: str, size: int | None = None, slices: Sequence[int] | 
     return _stack(kind, "test", size, slices)
 
 
-def _index(k: object) -> bool:
-    return isinstance(k, numbers.Integral) and not isinstance(k, bool)
-
-
 def _stack(kind: str, part: str, size: int | None, slices: Sequence[int] | None) -> np.ndarray:
-    if kind not in _SHIPPED:
-        raise ValueError(f"kind is {kind!r}; expected one of {', '.join(map(repr, _SHIPPED))}")
+    check_choice(kind, "kind", _SHIPPED)
     name, key = _SHIPPED[kind][part]
     stored = datasets.load(name)[key]
-    n = stored.shape[-1] if size is None else size
-    if not _index(n) or not 0 < n <= stored.shape[-1]:
-        raise ValueError(f"size is {size!r}; expected an integer from 1 to {stored.shape[-1]}")
+    n = stored.shape[-1] if size is None else check_integer(size, "size", 1, stored.shape[-1])
     wanted = list(range(len(stored)) if slices is None else slices if np.iterable(slices) else ())
-    if not wanted or any(not _index(k) or not 0 <= k < len(stored) for k in wanted):
+    if not wanted or any(not is_integer(k) or not 0 <= k < len(stored) for k in wanted):
         raise ValueError(f"slices is {slices!r}; the {part} patient has slices 0 to {len(stored) - 1}")
     if kind == "ct":
         images = datasets.hu_to_attenuation(stored[wanted])

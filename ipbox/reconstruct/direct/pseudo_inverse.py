@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between
+from ipbox.checks import check_between, check_choice
 from ipbox.functionals import L2
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
@@ -76,8 +76,7 @@ def pseudo_inverse(
     >>> x.round(6), info.parameters["rank"]
     (array([1.5, 1.5]), 1)
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
+    check_choice(method, "method", METHODS)
     if tol is not None:
         check_between(tol, "tol", 0, 1)
     stopping.niter(niter)  # refuses what is no number of iterations, whichever the method

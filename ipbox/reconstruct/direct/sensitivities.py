@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_choice, check_integer
 from ipbox.functionals.core.composition import check_data
 from ipbox.operators import FourierTransform
 from ipbox.operators.mri.coils import sum_of_squares
@@ -85,18 +85,14 @@ def estimate_sensitivities(
     >>> S.shape
     (4, 64, 64)
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; expected 'espirit' or 'low-resolution'")
-    for name, value, low in (("threshold", threshold, "(0, 1)"), ("crop", crop, "[0, 1)")):
-        if not (isinstance(value, numbers.Real) and 0 <= value < 1 and (value > 0 or low[0] == "[")):
-            raise ValueError(f"{name} is {value!r}; expected a number in {low}")
+    check_choice(method, "method", METHODS)
+    threshold, crop = check_between(threshold, "threshold", 0, 1), check_between(crop, "crop", 0, 1, "[)")
     middle = calibration_region(kspace, calibration)
     if method == "low-resolution":
         return _low_resolution(kspace, middle)
-    if not isinstance(kernel, numbers.Integral) or not 1 <= kernel <= calibration:
-        raise ValueError(f"kernel is {kernel!r}; expected an integer from 1 to {calibration}, the calibration region's")
-    W = consistency_kernel(middle, int(kernel), float(threshold))
-    return _eigenmaps(W, kspace, principal_combination(middle), float(crop))
+    check_integer(kernel, "kernel", 1, calibration, ", the calibration region's")
+    W = consistency_kernel(middle, int(kernel), threshold)
+    return _eigenmaps(W, kspace, principal_combination(middle), crop)
 
 
 def calibration_region(kspace: Array, calibration: int) -> Array:
@@ -106,9 +102,7 @@ def calibration_region(kspace: Array, calibration: int) -> Array:
         raise ValueError(f"kspace has shape {kspace.shape}; expected (coils, ny, nx)")
     if kspace.dtype.kind != "c":
         raise TypeError(f"kspace has dtype {kspace.dtype}; expected complex64 or complex128")
-    widest = min(kspace.shape[1:])
-    if not isinstance(calibration, numbers.Integral) or not 1 <= calibration <= widest:
-        raise ValueError(f"calibration is {calibration!r}; expected an integer from 1 to {widest}, k-space's width")
+    check_integer(calibration, "calibration", 1, min(kspace.shape[1:]), ", k-space's width")
     middle = kspace[(slice(None), *centre(kspace.shape[1:], int(calibration)))]
     missing = int((~(middle != 0).any(axis=0)).sum())
     if missing:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 from ipbox.backend import Array
+from ipbox.checks import check_not_negative
 from ipbox.functionals import L2
 from ipbox.operators import as_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of, stopped_early
@@ -65,9 +65,7 @@ def lsqr(
     >>> info.stop, info.niter < 20
     ('discrepancy', True)
     """
-    if not isinstance(damp, numbers.Real):
-        raise TypeError(f"damp is {damp!r}; expected a number >= 0")
-    R = damp * L2() if damp else None
+    R = damp * L2() if check_not_negative(damp, "damp") else None
     return stopped_early(L2(as_operator(A), b), LSQR(), noise_level, niter, R=R, **options)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_flag
 from ipbox.choose.dispatch import RULES, resolve
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, Box, DualTerm, Functional, L1Data, Sum
@@ -134,9 +135,7 @@ def make_constraint(nonneg: bool, box: tuple[float, float] | None) -> Functional
         raise ValueError("nonneg and box are both given; expected one of them")
     if box is not None and not (isinstance(box, tuple | list) and len(box) == 2):
         raise TypeError(f"box is {box!r}; expected (lo, hi)")
-    if not isinstance(nonneg, bool):
-        raise TypeError(f"nonneg is {nonneg!r}; expected True or False")
-    if nonneg:
+    if check_flag(nonneg, "nonneg"):
         return Box(0.0, math.inf)
     return None if box is None else Box(*box)
 

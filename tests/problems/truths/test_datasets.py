@@ -174,11 +174,11 @@ def test_training_patient() -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(index=61), "slice is 61; patient 'test' has slices 0 to 60"),
+        (dict(index=61), "slice is 61; expected an integer from 0 to 60, the slices of patient 'test'"),
         (dict(index=-1), "slice is -1"),
         (dict(index=1.0), "slice is 1.0"),
-        (dict(index=48, patient="train"), "patient 'train' has slices 0 to 47"),
-        (dict(index=0, patient="both"), "patient is 'both'; expected 'test' or 'train'"),
+        (dict(index=48, patient="train"), "expected an integer from 0 to 47, the slices of patient 'train'"),
+        (dict(index=0, patient="both"), "patient is 'both'; expected one of"),
         (dict(index=0, size=0), "size is 0; expected an integer from 1 to 512"),
         (dict(index=5, size=512), "size is 512; expected an integer from 1 to 256"),
     ],

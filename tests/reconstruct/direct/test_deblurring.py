@@ -11,7 +11,7 @@ import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.operators import Blur
 from ipbox.operators.images.psf import disc_psf, gaussian_psf, motion_psf
-from ipbox.reconstruct.direct.edgetaper import edgetaper
+from ipbox.reconstruct.direct.deblurring import edgetaper
 
 DIMS = (8, 9)
 KERNELS = {"periodic": motion_psf(3.7, 0.6), "reflective": disc_psf(1.7)}

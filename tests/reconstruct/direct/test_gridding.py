@@ -217,7 +217,7 @@ def test_bad_data_and_weights_are_refused() -> None:
         ({"noise": -1}, ValueError, "^noise is -1"),
         ({"seed": -1}, ValueError, "^seed is -1"),
         ({"dtype": "float32"}, TypeError, "^dtype is float32; expected complex64 or complex128"),
-        ({"trajectory": "rosette"}, ValueError, "^trajectory is 'rosette'; expected one of radial, spiral"),
+        ({"trajectory": "rosette"}, ValueError, "^trajectory is 'rosette'; expected one of 'radial', 'spiral'"),
         ({"trajectory": "spiral", "golden_angle": True}, ValueError, "^golden_angle is for radial"),
         ({"coils": 0}, ValueError, "^coils is 0"),
         ({"readout": 0}, ValueError, "^readout is 0"),
