@@ -74,7 +74,7 @@ class LidcIdri:
         found = []
         for path in sorted(self._home.joinpath(patient).glob("*/*")):
             files = dicom_files(path) if path.is_dir() else []
-            if files and read_header(files[0], "root").about["modality"] == "CT":
+            if files and read_header(files[0], "root")[0].about["modality"] == "CT":
                 found.append(path)
         return tuple(found)
 

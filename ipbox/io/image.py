@@ -32,14 +32,15 @@ def read_image(
 ) -> tuple[np.ndarray, tuple[float, ...] | None]:
     """An image or volume from a .npy, .npz, HDF5, .mat, .nrrd, .nii, .nii.gz or .dcm file.
 
-    Volumes with an orientation (NIfTI, most NRRD) are turned, by permuting and flipping axes, to the order of DICOM's
-    axial slices: slices towards the head, rows towards the back, columns towards the left.  Other files are returned
-    as stored, NRRD with its axes from the slowest to the fastest.
+    Volumes with an orientation (DICOM of several frames, most NIfTI and NRRD) are turned, by permuting and flipping
+    axes, to the order of DICOM's axial slices: slices towards the head, rows towards the back, columns towards the
+    left.  Other files are returned as stored, NIfTI and NRRD with their axes from the slowest to the fastest.  Arrays
+    of MATLAB have the type of their class, not the smaller one in which MATLAB stores whole numbers.
 
     Parameters
     ----------
     path : str or path
-        One file; `read_dicom_series` reads a folder of DICOM slices.
+        One file, also a DICOM of several frames; `read_dicom_series` reads a folder of DICOM slices.
     dataset : str, optional
         Array of an .npz or .mat file, or HDF5 dataset; needed where the file holds several.
     dtype : float32, float64, complex64 or complex128, optional
@@ -100,8 +101,11 @@ def _dicom(path: os.PathLike, dataset: str | None) -> tuple[np.ndarray, tuple[fl
     if dataset is not None:
         raise ValueError(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
     volume = read_dicom_series([path])
-    spacing = volume.spacing[1:]
-    return volume.array[0], None if np.isnan(spacing).any() else spacing
+    array, spacing, orientation = volume.array, volume.spacing, np.array(volume.about["orientation"])
+    if len(array) > 1:
+        across = np.cross(orientation[:3], orientation[3:])
+        return axial(array, np.array([across, orientation[3:], orientation[:3]]) * np.array(spacing)[:, None])
+    return array[0], None if np.isnan(spacing[1:]).any() else spacing[1:]
 
 
 def _turned(array: np.ndarray, header: Mapping[str, Any]) -> tuple[np.ndarray, tuple[float, ...] | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
 
 
 def uid(text: str) -> str:
@@ -138,4 +138,39 @@ def write_ismrmrd(path: Path, xml: str, acquisitions: Sequence[tuple[dict[str, i
     with h5py.File(path, "w") as file:
         file.create_dataset("dataset/xml", data=[xml], dtype=h5py.string_dtype())
         file["dataset/data"] = table
+    return path
+
+
+def macro(**groups: dict[str, Any] | None) -> Dataset:
+    """Functional groups: ``PixelMeasures={"PixelSpacing": [1, 1]}`` and so on, each a sequence of one item."""
+    out = Dataset()
+    for name, values in groups.items():
+        if values is not None:
+            item = Dataset()
+            for key, value in values.items():
+                setattr(item, key, value)
+            setattr(out, f"{name}Sequence", [item])
+    return out
+
+
+def write_enhanced(
+    path: Path, stored: np.ndarray, shared: Dataset, frames: Sequence[Dataset], syntax: str | None = None, **tags: Any
+) -> Path:
+    """An enhanced MR image of uint16 frames, what belongs to them in functional groups, as PS3.3 A.36 has it."""
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = syntax or ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = EnhancedMRImageStorage
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = uid(f"enhanced {path}")
+    data.PatientID, data.Modality = "P1", "MR"
+    data.StudyInstanceUID, data.SeriesInstanceUID = uid("study"), uid("enhanced")
+    data.NumberOfFrames, data.Rows, data.Columns = stored.shape
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated = data.BitsStored = 16
+    data.HighBit, data.PixelRepresentation = 15, 0
+    data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], list(frames)
+    data.PixelData = np.ascontiguousarray(stored, dtype="<u2").tobytes()
+    for key, value in tags.items():
+        setattr(data, key, value)
+    data.save_as(path, enforce_file_format=True)
     return path

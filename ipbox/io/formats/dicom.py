@@ -1,4 +1,4 @@
-"""A DICOM series as a volume: one file a slice, checked, sorted along the normal of the slices, in physical values."""
+"""A DICOM series as a volume: one slice a file or many frames, sorted along their normal, in physical values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class Volume:
         (slices, 3) float64: the centre of each slice's first pixel in mm, towards the patient's left, back and head.
     about : dict
         ``patient``, ``modality``, ``series`` (its SeriesInstanceUID), ``study``, ``description``, ``units``,
-        ``orientation`` (direction cosines of columns and rows) and ``files``, in the order of the slices.
+        ``orientation`` (direction cosines of columns and rows), and for each slice in ``files`` its file, in ``frames``
+        its number in there, from 0.
     """
 
     array: np.ndarray = field(repr=False)
@@ -40,10 +41,12 @@ class Volume:
 def read_dicom_series(
     source: str | os.PathLike | Sequence[str | os.PathLike], series: str | None = None, name: str = "source"
 ) -> Volume:
-    """A DICOM series of single-frame slices as a volume; CT in Hounsfield units.
+    """A DICOM series as a volume; CT in Hounsfield units.
 
     Slices are sorted by ImagePositionPatient along the normal of the slices, so axial ones from feet to head.  Stored
-    values q become RescaleSlope q + RescaleIntercept; where an MR image has neither, they stay as stored.
+    values q become RescaleSlope q + RescaleIntercept, of a dose DoseGridScaling q, else RealWorldValueSlope q +
+    RealWorldValueIntercept where there is one such mapping; where an MR image has neither, they stay as stored.  In
+    enhanced files, with one frame or many in any order, all this is said in functional groups, of each frame or shared.
 
     Parameters
     ----------
@@ -65,14 +68,15 @@ def read_dicom_series(
         for a file or folder that does not exist.
     ValueError
         for a folder without DICOM images, several series, slices of different size, pixel spacing or orientation,
-        missing, repeated or shifted slices, colours, several frames in a file, pixel data that are missing, cut short
-        or compressed in a way for which no decoder is installed.  Slices missing at an end cannot be noticed.
+        missing, repeated or shifted slices (so several times or echoes), colours, frames without positions, pixel data
+        that are missing, cut short or compressed in a way for which no decoder is installed.  Slices missing at an end
+        cannot be noticed.
     ImportError
         without pydicom: ``pip install 'ipbox[io]'``.
 
     References
     ----------
-    DICOM PS3.3, C.7.6.2 (image plane) and C.11.1 (modality look-up table).
+    DICOM PS3.3, C.7.6.2 (image plane), C.7.6.16 (functional groups) and C.11.1 (modality look-up table).
 
     Examples
     --------
@@ -82,14 +86,19 @@ def read_dicom_series(
     >>> volume.array.shape, volume.array.dtype.name, volume.about["units"]
     ((1, 128, 128), 'float32', 'HU')
     """
-    slices = _one_series([read_header(path, name) for path in _files(source, name)], series, name)
+    slices = _one_series([one for path in _files(source, name) for one in read_header(path, name)], series, name)
     check_alike(slices)
     slices, spacing = in_order(slices)
     array = np.empty((len(slices), slices[0].rows, slices[0].columns), dtype=np.float32)
+    places: dict[Path, list[int]] = {}
     for k, one in enumerate(slices):
-        array[k] = read_values(one, name)
+        places.setdefault(one.path, []).append(k)
+    for of in places.values():
+        for k, values in zip(of, read_values([slices[k] for k in of], name), strict=True):
+            array[k] = values
     positions = np.array([one.position for one in slices])
-    return Volume(array, spacing, positions, slices[0].about | {"files": tuple(one.path for one in slices)})
+    where = {"files": tuple(one.path for one in slices), "frames": tuple(one.frame for one in slices)}
+    return Volume(array, spacing, positions, slices[0].about | where)
 
 
 def _files(source: str | os.PathLike | Sequence[str | os.PathLike], name: str) -> list[Path]:
@@ -134,13 +143,14 @@ def _one_series(slices: list[Slice], series: str | None, name: str) -> list[Slic
         found.setdefault(one.series, []).append(one)
     if len(found) > 1 and "" in found:
         raise ValueError(f"{found[''][0].path} has no SeriesInstanceUID; expected a complete slice of a series")
-    listed = "; ".join(
-        f"{uid} ({of[0].about['modality']}, {len(of)} files{', ' if of[0].about['description'] else ''}"
-        f"{of[0].about['description']})"
-        for uid, of in found.items()
-    )
+    listed = "; ".join(_listed(uid, of) for uid, of in found.items())
     if series is None and len(found) > 1:
         raise ValueError(f"series is not given; {name} holds {len(found)}, expected one's UID: {listed}")
     if series is not None and series not in found:
         raise ValueError(f"series is {series!r}; {name} holds {listed}")
     return found[series] if series is not None else slices
+
+
+def _listed(uid: str, of: list[Slice]) -> str:
+    about, files = of[0].about, len({one.path for one in of})
+    return f"{uid} ({', '.join(filter(None, (about['modality'], f'{files} files', about['description'])))})"
