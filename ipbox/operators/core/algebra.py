@@ -141,8 +141,7 @@ class Sum(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, a: Operator, b: Operator) -> None:
-        same = tuple(a.dims) == tuple(b.dims) and tuple(a.dimsd) == tuple(b.dimsd)
-        if not same or (a.dtype_in, a.dtype_out) != (b.dtype_in, b.dtype_out):
+        if a.ends != b.ends:
             raise ValueError(
                 f"A + B needs equal shapes and dtypes; A is {tuple(a.dims)} -> {tuple(a.dimsd)} {a.dtype_out}, "
                 f"B is {tuple(b.dims)} -> {tuple(b.dimsd)} {b.dtype_out}"
@@ -178,7 +177,7 @@ class VStack(Operator):
         self.ops = [as_operator(op) for op in ops]
         a = self.ops[0]
         for op in self.ops[1:]:
-            if tuple(op.dims) != tuple(a.dims) or (op.dtype_in, op.dtype_out) != (a.dtype_in, a.dtype_out):
+            if op.ends[0] != a.ends[0] or op.dtype_out != a.dtype_out:
                 raise ValueError(
                     f"ops take {tuple(a.dims)} {a.dtype_in} and {tuple(op.dims)} {op.dtype_in}; "
                     f"expected one shape and dtype"

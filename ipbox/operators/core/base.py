@@ -150,9 +150,13 @@ class Operator(pylops.LinearOperator):
         self.norm()
         return self._norm_cache[1]
 
+    @property
+    def ends(self) -> tuple[tuple[tuple[int, ...], np.dtype], tuple[tuple[int, ...], np.dtype]]:
+        """(shape, dtype) of what A takes, and of what it gives."""
+        return (tuple(self.dims), self.dtype_in), (tuple(self.dimsd), self.dtype_out)
+
     def _call(self, x: Array, out: Array | None, forward: bool) -> Array:
-        ends = (tuple(self.dims), self.dtype_in), (tuple(self.dimsd), self.dtype_out)
-        (dims, dtype), (dims_to, dtype_to) = ends if forward else ends[::-1]
+        (dims, dtype), (dims_to, dtype_to) = self.ends if forward else self.ends[::-1]
         work, name = (self._apply, "x") if forward else (self._apply_adjoint, "y")
         xp = backend.array_module(x) if out is None else backend.array_module(x, out)
         check_array(x, dims, dtype, name, self.name)

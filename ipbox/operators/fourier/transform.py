@@ -15,6 +15,8 @@ from ipbox.backend import Array
 from ipbox.operators.core.base import Operator, check_dims
 from ipbox.operators.core.held import HeldArray
 
+Work = Callable[[Array, Array], None]
+
 SPLIT_FROM = 1 << 15  # pixels of all images: below, handing half of them to another thread costs more than it saves
 
 
@@ -104,26 +106,22 @@ class WeightedFourier:
 
     def forward(self, x: Array, out: Array) -> None:
         """out <- W F x."""
-        if backend.is_device(x):
-            P, _, V, _ = (a.like(x) for a in self.full)
-            weighted("fftn", P, V, x, out)
-        else:
-            each_image(self._forward, x, out)
+        self._run(self._forward, partial(self._on_device, "fftn", 0, 2), x, out)
 
     def adjoint(self, y: Array, out: Array) -> None:
         """out <- F* W y, or its real part where ``out`` is real."""
-        if backend.is_device(y):
-            _, P, _, V = (a.like(y) for a in self.full)
-            weighted("ifftn", V, P, y, out)
-        else:
-            each_image(self._adjoint, y, out)
+        self._run(self._adjoint, partial(self._on_device, "ifftn", 3, 1), y, out)
 
     def normal(self, x: Array, out: Array) -> None:
         """out <- F* W² F x, in which the phases cancel, or its real part where ``out`` is real."""
-        if backend.is_device(x):
-            self._normal(x, out)
-        else:
-            each_image(self._normal, x, out)
+        self._run(self._normal, self._normal, x, out)
+
+    @staticmethod
+    def _run(host: Work, device: Work, x: Array, out: Array) -> None:
+        device(x, out) if backend.is_device(x) else each_image(host, x, out)
+
+    def _on_device(self, transform: str, inner: int, outer: int, x: Array, out: Array) -> None:
+        weighted(transform, self.full[inner].like(x), self.full[outer].like(x), x, out)
 
     def _normal(self, x: Array, out: Array) -> None:
         z = backend.fft_module(x).fftn(x, axes=tuple(range(-self._weights.ndim, 0)), norm="ortho")
@@ -216,7 +214,7 @@ def in_place(transform: str, x: Array, ndim: int) -> Array:
     return function(x, axes=tuple(range(-ndim, 0)), norm="ortho", overwrite_x=True)
 
 
-def each_image(work: Callable[[np.ndarray, np.ndarray], None], x: np.ndarray, out: np.ndarray) -> None:
+def each_image(work: Work, x: np.ndarray, out: np.ndarray) -> None:
     """``work(x_i, out_i)`` for each image of a batch, which threads share.
 
     One transform after the other stays in the cache of its core, which several threads in one transform do not.
@@ -232,7 +230,7 @@ def shares(count: int, size: int) -> list[slice]:
     return parallel.parts(count, most=2 * size // SPLIT_FROM)
 
 
-def _in_turn(work: Callable[[np.ndarray, np.ndarray], None], x: np.ndarray, out: np.ndarray) -> None:
+def _in_turn(work: Work, x: np.ndarray, out: np.ndarray) -> None:
     for xi, oi in zip(x, out, strict=True):
         work(xi, oi)
 

@@ -96,7 +96,6 @@ class Blur(Operator):
             raise ValueError(f"kernel has weights beyond the range of {self.dtype_in}; expected smaller ones")
         self.diagonal = self._diagonal()
         self._direct = self._host_passes()
-        self._spectral: SpectralConvolution | None = None
 
     def _diagonal(self) -> Diagonal | None:
         if self.boundary == "periodic":
@@ -109,14 +108,13 @@ class Blur(Operator):
         """Direct convolutions to be done one after the other on the CPU; none where FFTs are faster."""
         return [DirectConvolution(self.kernel, self.boundary)] if taps(self.kernel) <= DIRECT_TAPS else []
 
-    def _fft(self) -> SpectralConvolution:
-        if self._spectral is None:  # made twice where two threads come first: both are the same
-            self._spectral = SpectralConvolution(tuple(self.dims), self.kernel, self.boundary, self.dtype_in)
-        return self._spectral
+    @functools.cached_property
+    def _spectral(self) -> SpectralConvolution:  # made twice where two threads come first: both are the same
+        return SpectralConvolution(tuple(self.dims), self.kernel, self.boundary, self.dtype_in)
 
     def _apply(self, x: Array, out: Array) -> None:
         if backend.is_device(x) or not self._direct:
-            self._fft().convolve(x, out)
+            self._spectral.convolve(x, out)
             return
         for step in self._direct:
             step.convolve(x, out)
@@ -124,7 +122,7 @@ class Blur(Operator):
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         if backend.is_device(y) or not self._direct:
-            self._fft().convolve_adjoint(y, out)
+            self._spectral.convolve_adjoint(y, out)
             return
         for step in reversed(self._direct):
             step.convolve_adjoint(y, out)

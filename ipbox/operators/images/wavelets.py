@@ -5,18 +5,21 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import numbers
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.base import ALL_DTYPES, Operator, check_dims
+from ipbox.checks import check_dims, check_integer
+from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.images.daubechies import scaling_filter
 
 PIECE = 2**16  # entries transformed at once
+Direction = Callable[["_Step", Array, bool], Array]
+
 BLOCK = 8  # coefficients of each band that one window gives: more waste time on zeros, fewer on overlaps
 
 
@@ -113,12 +116,12 @@ class Wavelet(Operator):
         return bands
 
     def _apply(self, x: Array, out: Array) -> None:
-        self._transform(x, out, range(self.levels), "analyse")
+        self._transform(x, out, range(self.levels), _Step.analyse)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
-        self._transform(y, out, range(self.levels - 1, -1, -1), "synthesise")
+        self._transform(y, out, range(self.levels - 1, -1, -1), _Step.synthesise)
 
-    def _transform(self, x: Array, out: Array, levels: range, direction: str) -> None:
+    def _transform(self, x: Array, out: Array, levels: range, direction: Direction) -> None:
         if x.dtype.kind == "c":  # the filters are real
             xp = backend.array_module(x)
             parts = xp.concatenate([x.real, x.imag])
@@ -133,19 +136,19 @@ class Wavelet(Operator):
         if x.dtype.kind == "c":
             out.real, out.imag = parts[: len(x)], parts[len(x) :]
 
-    def _along(self, v: Array, axis: int, direction: str) -> Array:
+    def _along(self, v: Array, axis: int, direction: Direction) -> Array:
         """One level of the transform, or of its inverse, along one axis; of an odd size all but its last entry."""
         xp, n = backend.array_module(v), v.shape[axis]
         if n % 2:  # that entry is the last approximation: at the end before, between a and d after
             whole = (slice(None),) * axis
-            old, new = (n - 1, n // 2) if direction == "analyse" else (n // 2, n - 1)
+            old, new = (n - 1, n // 2) if direction is _Step.analyse else (n // 2, n - 1)
             rest = xp.concatenate([v[(*whole, slice(old))], v[(*whole, slice(old + 1, n))]], axis=axis)
             w, last = self._along(rest, axis, direction), v[(*whole, slice(old, old + 1))]
             return xp.concatenate([w[(*whole, slice(new))], last, w[(*whole, slice(new, n - 1))]], axis=axis)
         step = _step(self.wavelet, n, v.dtype)
         if axis == v.ndim - 1:
-            return getattr(step, direction)(v, True)
-        return xp.moveaxis(getattr(step, direction)(xp.moveaxis(v, axis, -2), False), -2, axis)
+            return direction(step, v, True)
+        return xp.moveaxis(direction(step, xp.moveaxis(v, axis, -2), False), -2, axis)
 
     def _apply_normal(self, x: Array, out: Array) -> None:
         out[...] = x
@@ -271,8 +274,4 @@ def _check_levels(dims: tuple[int, ...], levels: int | None, taps: int) -> int:
     if levels is None:
         shortest = min(n for n in dims if n > 1)
         return max(1, min(most, int(math.log2(max(1.0, shortest / (taps - 1))))))
-    if not isinstance(levels, numbers.Integral) or not 1 <= levels <= most:
-        raise ValueError(
-            f"levels is {levels!r}; expected 1 to {most}, where the shortest axis of {dims} is one entry"
-        )
-    return int(levels)
+    return check_integer(levels, "levels", 1, most, f", where the shortest axis of {dims} is one entry")
