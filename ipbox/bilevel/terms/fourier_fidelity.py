@@ -15,7 +15,7 @@ from ipbox.functionals.core.base import Work
 from ipbox.functionals.total_variation.smoothed_norm import SmoothedNorm
 from ipbox.kernels.smoothed_tv.sampled import sampled_loop
 from ipbox.operators import FourierTransform
-from ipbox.operators.core.counting import counts
+from ipbox.operators.core.base import count_normal
 
 
 class IsometricL2(WeightedL2):
@@ -76,13 +76,6 @@ class FourierL2(IsometricL2):
 
     def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
         self.normal(v, out)
-
-
-def count_normal(A: Any, applications: int) -> None:
-    """Add what stands for so many applications of A and of A* to the counts of `ipbox.counting`."""
-    for count in counts.get():
-        for forward in (True, False):
-            count.add(A, applications, forward)
 
 
 # ---------------------------------------------------------------- whole solves

@@ -41,6 +41,13 @@ def test_flat_vectors_count() -> None:
     assert (count.forward, count.adjoint) == (1, 1)
 
 
+def test_adjoints_that_are_the_forward_count_as_adjoints() -> None:
+    A = ip.Mask(np.eye(3))
+    with ip.counting(A) as count:
+        A.apply_adjoint(np.ones((3, 3), "float32"))
+    assert (count.forward, count.adjoint) == (0, 1)
+
+
 def test_counts_are_nested_and_of_their_own_thread() -> None:
     A, x = pet(), np.ones((9, 8), "float32")
     with ip.counting(A) as outer:
