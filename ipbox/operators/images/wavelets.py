@@ -17,9 +17,9 @@ from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.images.daubechies import scaling_filter
 
-PIECE = 2**16  # entries transformed at once
-Direction = Callable[["_Step", Array, bool], Array]
+Direction = Callable[["_Step", Array, bool], Array]  # of a step, an array, and whether its last axis is meant
 
+PIECE = 2**16  # entries transformed at once
 BLOCK = 8  # coefficients of each band that one window gives: more waste time on zeros, fewer on overlaps
 
 
