@@ -17,7 +17,6 @@ import numpy as np
 from ipbox.io.checks import Unusable, check_claim, io_extra, one_line, one_sentence
 
 _HEADER, _GROUPS = 2**24, 2**14  # bytes that a header, and what it says of a frame, may have
-_UNITS = ("RescaleType", "Units", "DoseUnits")
 
 
 @contextlib.contextmanager
@@ -121,18 +120,28 @@ class Frame:
 
     def scaling(self, modality: str) -> tuple[tuple[Any, Any] | None, str]:
         """Slope and intercept, and the unit; None for both where values stay as stored."""
-        for items in self._items("PixelValueTransformation"):
-            one = items[0]
-            if "RescaleSlope" in one or "RescaleIntercept" in one:
-                unit = next((one.get(key) for key in _UNITS if one.get(key)), None) or self.header.get("Units")
-                scale = one.get("RescaleSlope", ""), one.get("RescaleIntercept", "")
-                return scale, str(unit or ("HU" if modality == "CT" else "unspecified"))
-        if "DoseGridScaling" in self.header:
+        scale, unit = self._rescaled()
+        real = self._real_world() if scale in (None, (1, 0)) and unit in (None, "US") else None
+        if real is not None:  # what is mapped by the identity into no unit has been said nothing of
+            return real
+        if scale is None and "DoseGridScaling" in self.header:
             return (self.header.DoseGridScaling, 0.0), str(self.header.get("DoseUnits") or "unspecified")
+        if scale is None:
+            return None, "stored values"
+        return scale, str(unit or self.header.get("Units") or ("HU" if modality == "CT" else "unspecified"))
+
+    def _rescaled(self) -> tuple[tuple[Any, Any] | None, Any]:
+        for items in self._items("PixelValueTransformation"):
+            if "RescaleSlope" in items[0] or "RescaleIntercept" in items[0]:
+                scale = items[0].get("RescaleSlope", ""), items[0].get("RescaleIntercept", "")
+                return scale, items[0].get("RescaleType") or None
+        return None, None
+
+    def _real_world(self) -> tuple[tuple[Any, Any], str] | None:
         for items in self._items("RealWorldValueMapping"):
-            items = items if items[0] is not self.header else self.header.get("RealWorldValueMappingSequence") or []
+            items = self.header.get("RealWorldValueMappingSequence") or [] if items[0] is self.header else items
             if len(items) == 1 and "RealWorldValueSlope" in items[0]:  # several are several quantities
                 units = items[0].get("MeasurementUnitsCodeSequence")
-                unit = str(units[0].get("CodeValue") or "") if units else ""
-                return (items[0].RealWorldValueSlope, items[0].RealWorldValueIntercept), unit or "unspecified"
-        return None, "stored values"
+                unit = units[0].get("CodeValue") if units else None
+                return (items[0].RealWorldValueSlope, items[0].RealWorldValueIntercept), str(unit or "unspecified")
+        return None
