@@ -65,7 +65,7 @@ def _complex(array: np.ndarray, header: Mapping[str, Any]) -> tuple[np.ndarray, 
     if not pairs:
         return array, header
     if len(pairs) > 1 or header["sizes"][pairs[0]] != 2:
-        raise ValueError(f"its header has kinds {header['kinds']} and sizes {list(header['sizes'])}")
+        raise ValueError(f"its header has kinds {header['kinds']} and sizes {list(map(int, header['sizes']))}")
     real, imag = np.moveaxis(array, array.ndim - 1 - pairs[0], 0)
     out = np.empty(real.shape, dtype=np.result_type(array.dtype, np.complex64))
     out.real, out.imag = real, imag
