@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import by_processes, check_each, inner, norms
 from ipbox.functionals import Functional
+from ipbox.solvers.krylov.conjugate_directions import advance
 
 RESTARTS = 5
 
@@ -133,13 +133,8 @@ def _iterate(
             raise FloatingPointError(
                 f"the Hessian of the lower level is not positive definite or gave NaN at theta = {theta}, sample {bad}"
             )
-        step = rho / curvature
-        backend.axpy(step, p, qa)
-        backend.axpy(-step, Ap, ra)
-        previous, rho = rho, inner(ra, ra)
+        rho = advance([qa], [ra], [p], [Ap], rho, True, curvature)
         count[active] += 1
-        p *= backend.per_sample(rho / previous, p)
-        p += ra
         done = ~(np.sqrt(rho) > tolerance[active])
         if done.any():
             q[active], r[active] = qa, ra
