@@ -182,9 +182,7 @@ def sample(
         raise TypeError(f"sampler is {sampler!r}; expected a sampler such as ip.ULA()")
     n, burn_in = check_count(n, "n", least=4), check_count(burn_in, "burn_in", least=0)
     recorded = _Recorded(sampler, burn_in, check_count(thin, "thin"), check_count(n_pixels, "n_pixels"))
-    check_kinds(problem, recorded, state if not isinstance(state, str | Path) else None)
-    if isinstance(state, str | Path):
-        state = State.load(state, problem.xp.__name__)
+    state = check_kinds(problem, recorded, state)
     given = recorded.settings()
     if state is not None and state.settings not in (None, given):
         made, given = ("{}, burn_in={}, thin={}".format(*v) for v in (state.settings, given))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def iterate(
     >>> [round(run.objective(), 3) for run in ip.iterate(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(2))]
     [1.0, 0.25, 0.062]
     """
-    check_kinds(problem, solver, state)
+    state = check_kinds(problem, solver, state)
     if x0 is not None and state is not None:
         raise ValueError("x0 and state are both given; expected one of them")
     parts = solver.prepare(problem)
@@ -56,14 +57,17 @@ def iterate(
         run.advance()
 
 
-def check_kinds(problem: Any, solver: Any, state: Any) -> None:
-    """Refuse what is no problem, no solver or no state."""
+def check_kinds(problem: Any, solver: Any, state: Any) -> State | None:
+    """Refuse what is no problem, no solver or no state; the state, read where it is a path."""
     if not isinstance(problem, Problem):
         raise TypeError(f"problem is {type(problem).__name__}; expected an ip.Problem")
     if not isinstance(solver, Solver):
         raise TypeError(f"solver is {solver!r}; expected a configured solver, such as ip.PDHG()")
+    if isinstance(state, str | Path):
+        return State.load(state, problem.xp.__name__)
     if state is not None and not (isinstance(state, State) and state.x is not None):
         raise TypeError(f"state is {type(state).__name__}; expected a State (solution.state) or the path of one")
+    return state
 
 
 def check_state(problem: Problem, solver: Solver, state: State) -> None:

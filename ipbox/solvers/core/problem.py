@@ -43,6 +43,11 @@ class Parts:
     def xp(self) -> Any:
         return self.problem.xp
 
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """The axis that arrays have before those of one sample: the batch's, or none."""
+        return () if self.batch is None else (self.batch,)
+
     def describe(self) -> str:
         """E.g. ``prox: Box; dual: L2∘RayTransform, 0.02·TV``."""
         return "; ".join(f"{role}: {', '.join(names)}" for role, names in self.labels.items() if names)

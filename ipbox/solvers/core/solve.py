@@ -61,12 +61,10 @@ def solve(
     array([[0.1, 0.9],
            [0.1, 0.9]])
     """
-    check_kinds(problem, solver, state if not isinstance(state, str | Path) else None)
+    state = check_kinds(problem, solver, state)
     for call in callbacks:
         if isinstance(call, type) or not callable(call):
             raise TypeError(f"callbacks has {call!r}; expected functions of the run, such as ip.callbacks.History()")
-    if isinstance(state, str | Path):
-        state = State.load(state, problem.xp.__name__)
     callbacks = [*callbacks, *([Progress()] if progress else [])]
     if problem.batch is not None:
         return _solve_batch(problem, solver, x0, state, stop, callbacks)

@@ -9,9 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.checks import check_choice
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.protocol import Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, State, Verdict
 from ipbox.solvers.gradient.line_search import StrongWolfe
 from ipbox.solvers.gradient.searching import Descent
 from ipbox.solvers.per_sample import inner, number, ratio, squares

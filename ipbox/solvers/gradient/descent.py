@@ -11,9 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.protocol import Certificate, NextStep, Solver, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Certificate, NextStep, Parts, Solver, State, Verdict
 from ipbox.solvers.per_sample import inner, norms, number, ratio, squares
 
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.checks import check_between
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, State
 from ipbox.solvers.per_sample import inner, number, ratio
 
 TRIALS = 30  # of one search; a third of them halve the interval

@@ -9,9 +9,7 @@ import numpy as np
 
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_count
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Certificate, Solver, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.line_search import Armijo
 from ipbox.solvers.per_sample import inner, number, ratio, squares
 
@@ -165,6 +163,7 @@ class BarzilaiBorwein(Descent):
     def init(self, p: Parts, x0: Array) -> State:
         s = super().init(p, x0)
         s.recent = [s.f] * self.memory
+        s.shortest = np.inf + 0.0 * s.alpha  # of the steps from changes of ∇f that stand out of rounding: near 1/L
         return s
 
     def step(self, p: Parts, s: State) -> None:
@@ -174,7 +173,10 @@ class BarzilaiBorwein(Descent):
         self.accept(p, s)
         s.recent[s.k % self.memory] = s.f
         short = self.rule == "short" or (self.rule == "alternating" and s.k % 2)
-        s.alpha = number(np.where(sy > 0, ratio(sy, yy) if short else ratio(ss, sy), 2 * alpha))
+        guess = np.where(sy > 0, ratio(sy, yy) if short else ratio(ss, sy), 2 * alpha)
+        known = yy > (4 * np.finfo(p.problem.dtype).eps) ** 2 * s.gg0  # else y may be nothing but rounding
+        s.shortest = number(np.where(known & (sy > 0), np.minimum(s.shortest, guess), s.shortest))
+        s.alpha = number(np.where(known, guess, np.minimum(guess, s.shortest)))
         self.steepest(p, s)
 
     def _convex_theorem(self, p: Parts) -> Verdict:

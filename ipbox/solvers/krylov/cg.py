@@ -9,9 +9,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, Functional, Quadratic
 from ipbox.functionals.core.base import buffer
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
 from ipbox.solvers.krylov.conjugate_directions import advance
 from ipbox.solvers.krylov.least_squares import Krylov
 from ipbox.solvers.per_sample import ratio, squares

@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.protocol import NextStep, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import NextStep, Parts, State, Verdict
 from ipbox.solvers.krylov.conjugate_directions import descend, turn
 from ipbox.solvers.krylov.least_squares import LeastSquares, adjoint, forward, residuals, stacked_squares
 from ipbox.solvers.per_sample import inner, norms, ratio, squares

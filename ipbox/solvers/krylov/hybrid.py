@@ -11,10 +11,8 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_flag, check_not_negative, check_positive
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Certificate, Solver, Verdict
+from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.core.run import Run
-from ipbox.solvers.core.state import State
 from ipbox.solvers.core.stop_rule import StopRule
 from ipbox.solvers.krylov.least_squares import LeastSquares
 from ipbox.solvers.krylov.lsqr import bidiagonalise, rows, start_bidiagonalisation
@@ -90,7 +88,7 @@ class HybridLSQR(LeastSquares):
         return p
 
     def init(self, p: Parts, x0: Array) -> State:
-        s = State(x=x0, x0=x0.copy(), V=p.xp.zeros(_leading(p) + (self.basis, *p.problem.dims), dtype=x0.dtype))
+        s = State(x=x0, x0=x0.copy(), V=p.xp.zeros(p.lead + (self.basis, *p.problem.dims), dtype=x0.dtype))
         start_bidiagonalisation(p, s)
         for name in ("alphas", "betas", "lams", "weights", "gcv"):  # of every step to come
             setattr(s, name, [0.0 * s.alpha for _ in range(self.basis + 1)])
@@ -101,7 +99,7 @@ class HybridLSQR(LeastSquares):
     def step(self, p: Parts, s: State) -> None:
         if s.k >= self.basis:
             raise ValueError(f"basis is {self.basis}; step {s.k + 1} expects a larger one, or an earlier stop")
-        s.V.swapaxes(0, len(_leading(p)))[s.k] = s.v
+        s.V.swapaxes(0, len(p.lead))[s.k] = s.v
         V = rows(p, s.V, self.basis)[:, : s.k + 1]
         bidiagonalise(p, s, V if self.reorthogonalise else None)
         s.alphas[s.k + 1], s.betas[s.k + 1] = s.alpha, s.beta
@@ -143,11 +141,6 @@ class HybridLSQR(LeastSquares):
         return Verdict(
             True, "Tikhonov's functional: exact in at most rank(A) steps without rounding (Chung et al. 2008)"
         )
-
-
-def _leading(p: Parts) -> tuple[int, ...]:
-    """The batch's axis comes first in every array, so that the samples that are done can be left out."""
-    return () if p.batch is None else (p.batch,)
 
 
 class Projected:

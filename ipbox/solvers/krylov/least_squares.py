@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Certificate, Solver
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State
 from ipbox.solvers.per_sample import norms, squares
 
 

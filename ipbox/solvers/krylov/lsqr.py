@@ -9,9 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.protocol import Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, State, Verdict
 from ipbox.solvers.krylov.least_squares import LeastSquares, adjoint, forward, residuals, stacked_squares
 from ipbox.solvers.per_sample import norms, ratio, squares
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, Problem, State
 from ipbox.solvers.primal_dual.pdhg import PDHG
 
 

@@ -8,9 +8,7 @@ from typing import ClassVar
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.protocol import Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, State, Verdict
 from ipbox.solvers.primal_dual import saddle
 
 

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.protocol import Certificate, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Certificate, Parts, State, Verdict
 from ipbox.solvers.primal_dual import saddle
 
 

@@ -13,9 +13,7 @@ from ipbox.functionals import L2, TV, Zero
 from ipbox.functionals.core.composition import Composition, DualTerm
 from ipbox.functionals.sets.boxes import Box
 from ipbox.operators import Gradient, Identity, MatrixOperator
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
 from ipbox.solvers.primal_dual import saddle
 
 

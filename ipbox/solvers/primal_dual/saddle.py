@@ -15,9 +15,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive
 from ipbox.functionals import Zero
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.protocol import Solver, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, Solver, State, Verdict
 from ipbox.solvers.per_sample import TINY, norms
 
 FREE = Zero()  # what acts on the terms' own primal blocks
@@ -68,10 +66,9 @@ class SaddlePoint(Solver):
 
 def new_state(p: Parts, x0: Array, **fields: Any) -> State:
     """A `State` with the dual variables y, the terms' own primal blocks (v of TGV) and scratch, all zero."""
-    batch = () if p.batch is None else (p.batch,)
 
     def empty(shape: tuple[int, ...], dtype: Any = x0.dtype) -> Array:
-        return p.xp.zeros(batch + tuple(shape), dtype=dtype)
+        return p.xp.zeros(p.lead + tuple(shape), dtype=dtype)
 
     def own() -> list[list[Array]]:
         return [[empty(shape) for shape in t.aux] for t in p.dual]

@@ -13,12 +13,10 @@ from ipbox.backend import Array
 from ipbox.checks import check_between, check_choice, check_count, check_positive, check_seed
 from ipbox.functionals import L2
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Certificate, Solver, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.primal_dual import saddle
 from ipbox.solvers.primal_dual.pdhg import PDHG
-from ipbox.solvers.subsets.ordered import SplitParts, random_index, split
+from ipbox.solvers.subsets.ordered import SplitParts, key, random_index, split
 
 
 @dataclass(frozen=True)
@@ -86,18 +84,17 @@ class SPDHG(Solver):
 
     def init(self, p: SplitParts, x0: Array) -> State:
         tau, sigma, probabilities = self.step_sizes(p)
-        batch = () if p.batch is None else (p.batch,)
-        y = [p.xp.zeros(batch + tuple(t.dual_dims), dtype=t.dual_dtype(x0.dtype)) for t in p.dual]
+        y = [p.xp.zeros(p.lead + tuple(t.dual_dims), dtype=t.dual_dtype(x0.dtype)) for t in p.dual]
         z, z_bar, delta = (p.xp.zeros_like(x0) for _ in range(3))
         s = State(x=x0, y=y, z=z, z_bar=z_bar, delta=delta, tau=tau, sigma=sigma, probabilities=probabilities)
-        s.scratch["y_old"] = {_key(t): p.xp.zeros_like(v) for t, v in zip(p.dual, y, strict=True)}
+        s.scratch["y_old"] = {key(t.dual_dims): p.xp.zeros_like(v) for t, v in zip(p.dual, y, strict=True)}
         s.scratch["dual"] = {self._scratch(p, i): {} for i in range(len(y))}
         return s
 
     def step(self, p: SplitParts, s: State) -> None:
         p.prox.descend(s.x, s.z_bar, s.tau, 0.0, s.delta, s.scratch["prox"])
         i = random_index(self.seed, s.k, s.probabilities)
-        y, y_old = s.y[i], s.scratch["y_old"][_key(p.dual[i])]
+        y, y_old = s.y[i], s.scratch["y_old"][key(p.dual[i].dual_dims)]
         work = s.scratch["dual"][self._scratch(p, i)]
         y_old[...] = y
         p.dual[i].ascend(y, [s.x], s.sigma[i], work)
@@ -110,7 +107,7 @@ class SPDHG(Solver):
     @staticmethod
     def _scratch(p: SplitParts, i: int) -> str:
         """Subsets of one shape share their scratch; other terms may hold warm starts in theirs."""
-        return _key(p.dual[i]) if i < len(p.blocks) else f"dual {i}"
+        return key(p.dual[i].dual_dims) if i < len(p.blocks) else f"dual {i}"
 
     # ------------------------------------------------------------ step sizes
 
@@ -155,11 +152,6 @@ class SPDHG(Solver):
     def _theorem(self, p: SplitParts) -> Verdict:
         reason = "f_i, g convex, τ σ_i ‖A_i‖² < p_i: almost surely (Gutiérrez, Delplancke and Ehrhardt 2022)"
         return saddle.verdict(p, reason)
-
-
-def _key(term: Any) -> str:
-    """Blocks of one shape share scratch."""
-    return f"{tuple(term.dual_dims)}"
 
 
 def curvature(D: Fidelity, problem: Problem) -> float:

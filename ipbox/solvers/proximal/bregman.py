@@ -13,10 +13,8 @@ from ipbox.backend import Array
 from ipbox.checks import check_count, check_positive
 from ipbox.functionals import L2, Sum, terms_of
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Solver, Verdict
+from ipbox.solvers.core.protocol import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.core.solve import solve
-from ipbox.solvers.core.state import State
 from ipbox.solvers.core.stopping import niter, residual
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.gradient.line_search import shorten

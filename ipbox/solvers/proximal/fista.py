@@ -10,9 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.proximal.forward_backward import ForwardBackward, backtrack
 

@@ -11,9 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Certificate, Solver, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.gradient.line_search import shorten
 from ipbox.solvers.per_sample import norms, relative_change

@@ -12,9 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_between
 from ipbox.functionals import L1, L2
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Solver, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.krylov.conjugate_directions import descend, turn
 
 

@@ -10,9 +10,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_positive
 from ipbox.functionals import Functional, Zero
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Solver, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.per_sample import relative_change
 

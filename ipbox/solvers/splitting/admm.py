@@ -14,9 +14,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_positive
 from ipbox.functionals import L2, Composition
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
 from ipbox.solvers.krylov.conjugate_directions import inner_blocks
 from ipbox.solvers.per_sample import TINY, norms
 from ipbox.solvers.primal_dual import saddle

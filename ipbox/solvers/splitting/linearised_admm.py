@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ipbox.backend import Array
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.protocol import Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, State, Verdict
 from ipbox.solvers.primal_dual import saddle
 
 

@@ -13,8 +13,7 @@ from ipbox.backend import Array
 from ipbox.functionals import L2, terms_of
 from ipbox.functionals.core.base import buffer, child
 from ipbox.functionals.core.sum import Zero
-from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Parts, State
 from ipbox.solvers.krylov.cg import normal
 from ipbox.solvers.krylov.conjugate_directions import Blocks, solve_definite
 

@@ -12,11 +12,9 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count
 from ipbox.functionals import KL, Box
-from ipbox.solvers.core.problem import Problem
-from ipbox.solvers.core.protocol import Solver, Verdict
-from ipbox.solvers.core.state import State
-from ipbox.solvers.per_sample import TINY, relative_change
-from ipbox.solvers.subsets.ordered import SplitParts, access_order, split
+from ipbox.solvers.core.protocol import Problem, Solver, State, Verdict
+from ipbox.solvers.per_sample import TINY
+from ipbox.solvers.subsets.ordered import SplitParts, access_order, change_in_a_step, key, split
 
 _SMALLEST = 1e-30  # of the largest count: a mean below is read as this, which keeps b/(Au + r) finite
 
@@ -47,14 +45,13 @@ class _EM(Solver):
         sensitivity = [_sensitivity(p, f) for f in p.blocks]
         total = sum(sensitivity)
         inverse = [_inverse(v) for v in sensitivity]
-        batch = () if p.batch is None else (p.batch,)
-        y = {_key(f): p.xp.empty(batch + tuple(f.A.dimsd), dtype=x0.dtype) for f in p.blocks}
+        y = {key(f.A.dimsd): p.xp.empty(p.lead + tuple(f.A.dimsd), dtype=x0.dtype) for f in p.blocks}
         floor = max(_SMALLEST * float(p.problem.fidelity.b.max()), TINY)
         return State(x=_start(p, x0, total), g=p.xp.empty_like(x0), y=y, inverse=inverse, floor=floor)
 
     def step(self, p: SplitParts, s: State) -> None:
         for i in access_order(len(p.blocks)):
-            f, y = p.blocks[i], s.y[_key(p.blocks[i])]
+            f, y = p.blocks[i], s.y[key(p.blocks[i].A.dimsd)]
             f.A.apply(s.x, out=y)
             y += f.background
             p.xp.maximum(y, s.floor, out=y)
@@ -67,9 +64,7 @@ class _EM(Solver):
 
     def residual(self, p: SplitParts, s: State) -> Any:
         """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, for one more iteration."""
-        new = State(**{**vars(s), "x": s.x.copy(), "g": s.g.copy(), "y": {k: v.copy() for k, v in s.y.items()}})
-        self.step(p, new)
-        return relative_change(s.x, new.x, p)
+        return change_in_a_step(self, p, s, "x", "g", "y")
 
     def _theorem(self, p: SplitParts) -> Verdict:
         if len(p.blocks) > 1:
@@ -178,8 +173,3 @@ def _start(p: SplitParts, x0: Array, sensitivity: Array) -> Array:
     x0 *= backend.per_sample(level if batched else float(level), x0)
     x0 *= seen
     return x0
-
-
-def _key(f: KL) -> str:
-    """Subsets of one shape share a buffer."""
-    return f"{tuple(f.A.dimsd)}"

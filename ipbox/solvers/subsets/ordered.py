@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 
 from ipbox.functionals import Sum, Zero
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.solvers.core.problem import Parts, Problem
+from ipbox.solvers.core.protocol import Parts, Problem, Solver, State
+from ipbox.solvers.per_sample import relative_change
 
 
 @dataclass
@@ -105,3 +107,18 @@ def random_index(seed: int, k: int, probabilities: list[float]) -> int:
 def random_order(seed: int, k: int, n: int) -> list[int]:
     """The permutation of n subsets drawn at step k."""
     return np.random.Generator(np.random.Philox(key=seed, counter=k)).permutation(n).tolist()
+
+
+# ---------------------------------------------------------------- buffers and residuals
+
+
+def key(dims: tuple[int, ...]) -> str:
+    """Subsets of one shape share a buffer."""
+    return f"{tuple(dims)}"
+
+
+def change_in_a_step(solver: Solver, p: SplitParts, s: State, *written: str) -> Any:
+    """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, for one more step, which writes these fields."""
+    new = State(**{**vars(s), **{name: copy.deepcopy(vars(s)[name]) for name in written}})
+    solver.step(p, new)
+    return relative_change(s.x, new.x, p)

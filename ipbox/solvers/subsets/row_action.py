@@ -8,13 +8,10 @@ from typing import Any, ClassVar
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_choice, check_count, check_seed
 from ipbox.functionals import L2, Box, Zero
-from ipbox.operators import Operator
-from ipbox.solvers.core.problem import Parts, Problem
-from ipbox.solvers.core.protocol import Solver, Verdict
-from ipbox.solvers.core.state import State
-from ipbox.solvers.per_sample import norms, relative_change
+from ipbox.solvers.core.protocol import Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.per_sample import norms
 from ipbox.solvers.subsets import row_weights
-from ipbox.solvers.subsets.ordered import SplitParts, access_order, random_order, split
+from ipbox.solvers.subsets.ordered import SplitParts, access_order, change_in_a_step, key, random_order, split
 
 
 @dataclass(frozen=True)
@@ -41,9 +38,7 @@ class _Algebraic(Solver):
 
     def residual(self, p: SplitParts, s: State) -> Any:
         """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, for one more iteration."""
-        new = State(**{**vars(s), "x": s.x.copy(), "d": s.d.copy(), "r": _copy(s.r)})
-        self.step(p, new)
-        return relative_change(s.x, new.x, p)
+        return change_in_a_step(self, p, s, "x", "d", "r")
 
 
 @dataclass(frozen=True)
@@ -104,14 +99,13 @@ class Kaczmarz(_Algebraic):
 
     def init(self, p: SplitParts, x0: Array) -> State:
         R, C = row_weights.of_blocks([f.A for f in p.blocks], p)
-        batch = () if p.batch is None else (p.batch,)
-        r = {_key(f.A): p.xp.empty(batch + tuple(f.A.dimsd), dtype=f.A.dtype_out) for f in p.blocks}
+        r = {key(f.A.dimsd): p.xp.empty(p.lead + tuple(f.A.dimsd), dtype=f.A.dtype_out) for f in p.blocks}
         return State(x=x0, d=p.xp.empty_like(x0), r=r, R=R, C=C)
 
     def step(self, p: SplitParts, s: State) -> None:
         for i in self._order(s.k, len(p.blocks)):
             f = p.blocks[i]
-            r = f.residual(s.x, out=s.r[_key(f.A)])
+            r = f.residual(s.x, out=s.r[key(f.A.dimsd)])
             r *= s.R[i]
             f.A.apply_adjoint(r, out=s.d)
             _descend(p, s, self.relaxation)
@@ -238,12 +232,3 @@ def _descend(p: SplitParts, s: State, relaxation: float) -> None:
     s.d *= relaxation
     s.x -= s.d
     p.prox.prox(s.x, 1.0, out=s.x)
-
-
-def _key(A: Operator) -> str:
-    """Blocks of one shape share a buffer."""
-    return f"{tuple(A.dimsd)}"
-
-
-def _copy(r: Any) -> Any:
-    return {k: v.copy() for k, v in r.items()} if isinstance(r, dict) else [v.copy() for v in r]

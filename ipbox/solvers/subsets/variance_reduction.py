@@ -12,9 +12,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_count, check_seed
 from ipbox.functionals import Box, Sum, Zero
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.solvers.core.problem import Problem
-from ipbox.solvers.core.protocol import Certificate, Verdict
-from ipbox.solvers.core.state import State
+from ipbox.solvers.core.protocol import Certificate, Problem, State, Verdict
 from ipbox.solvers.per_sample import norms
 from ipbox.solvers.proximal.forward_backward import ForwardBackward
 from ipbox.solvers.subsets.ordered import SplitParts, random_index, random_number, split
