@@ -9,7 +9,7 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import ParametricTerm
 from ipbox.bilevel.terms.filters import dct_filters
-from ipbox.checks import check_count
+from ipbox.checks import check_between, check_count
 from ipbox.functionals import Functional
 from ipbox.functionals.regularisers.experts import Experts
 from ipbox.functionals.regularisers.filter_bounds import smooth_bound
@@ -82,12 +82,11 @@ class FieldsOfExperts(ParametricTerm):
         check_count(size, "size")
         if size < 3 or size % 2 == 0:
             raise ValueError(f"size is {size}; expected 3, 5, 7 or another odd number")
-        if not isinstance(weak_convexity, numbers.Real) or not 0 <= weak_convexity < 1:
-            raise ValueError(f"weak_convexity is {weak_convexity!r}; expected a number from 0 to below 1")
         self.dims = tuple(dims)
         if len(self.dims) != 2 or not all(isinstance(n, numbers.Integral) and n >= size for n in self.dims):
             raise ValueError(f"dims is {dims}; expected two integers of at least {size}, the size of the filters")
-        self.K, self.size, self.rho = int(filters), int(size), float(weak_convexity)
+        self.K, self.size = int(filters), int(size)
+        self.rho = check_between(weak_convexity, "weak_convexity", 0, 1, "[)")
         self._basis = dct_filters(size).reshape(-1, size * size)
         self._last: tuple[np.ndarray, Experts] | None = None
         self._groups = tuple(START) if self.rho else ("log weight", "log nu")

@@ -69,10 +69,7 @@ class FourierL2(IsometricL2):
         self.normal(x, out)
         out -= self._shaped(self.backprojected, out)
 
-    def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
-        value = self._value(x, batch)
-        self._grad(x, out, work)
-        return value
+    _value_grad = Functional._value_grad
 
     def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
         self.normal(v, out)

@@ -138,8 +138,6 @@ class GradientOfPair(FieldMap):
         return trace / 2 + math.sqrt(max(trace**2 / 4 - det, 0.0))
 
     def forward(self, x: Array, out: Array) -> Array:
-        if x.dtype.kind == "c":
-            raise TypeError(f"x has dtype {x.dtype}; TGV expects a real image")
         x, xp = x.reshape((-1, *self.dims)), backend.array_module(x)
         u, v = xp.ascontiguousarray(x[:, 0]), xp.ascontiguousarray(x[:, 1:])
         kernels.tgv_forward(u, v, out.reshape((-1, *self.field_dims)), (1.0,) * self.c)

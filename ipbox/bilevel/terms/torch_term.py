@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import ParametricTerm
+from ipbox.checks import check_not_negative
 from ipbox.functionals import Functional
 from ipbox.functionals.core.base import Work
 from ipbox.operators.core.base import check_dims
@@ -126,8 +125,7 @@ class TorchEnergy(Functional):
         return max(self.term.lipschitz(self.theta), self._mu)
 
     def _value(self, x: Array, batch: bool) -> Any:
-        values = self.term.energy.values(self._images(x), self.theta)
-        return values if batch else float(values.sum())
+        return self.term.energy.values(self._images(x), self.theta)
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:
         out[...] = self.term.energy.gradient(self._images(x), self.theta).reshape(out.shape)
@@ -140,6 +138,4 @@ class TorchEnergy(Functional):
 
 
 def _check_bound(name: str, value: Any) -> float:
-    if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} is {value!r}; expected a number >= 0, or a function of theta that gives one")
-    return float(value)
+    return check_not_negative(value, name, "a number >= 0, or a function of theta that gives one")

@@ -69,6 +69,7 @@ class Functional(pyproximal.ProxOperator):
     # ------------------------------------------------------------ to be given by a subclass, for g
 
     def _value(self, x: Array, batch: bool) -> Any:
+        """g(x): a number, or one for each sample, which it may give without ``batch`` too."""
         raise TypeError(f"{self.name} has no value")
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:
@@ -87,6 +88,13 @@ class Functional(pyproximal.ProxOperator):
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
         """out <- prox_{t g}(x); ``out`` may be ``x``; t is a float or has one entry per sample."""
         raise TypeError(f"{self.name} has no prox")
+
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
+        """out <- prox_{σf*}(y) = y - σ prox_{f/σ}(y/σ) (Moreau), with the weight; ``out`` may be ``y``."""
+        scale = backend.per_sample(sigma, y)
+        p = self.prox(y / scale, 1.0 / sigma, work=work)
+        p *= scale
+        backend.array_module(y).subtract(y, p, out=out)
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
         """(weight·g)*(y)."""
@@ -148,7 +156,7 @@ class Functional(pyproximal.ProxOperator):
 
     def value(self, x: Array, batch: bool = False) -> Any:
         """f(x): a float, or with ``batch`` one float64 per sample of the first axis."""
-        return self.weight * self._value(self._enter(x, batch), batch)
+        return self.weight * _total(self._value(self._enter(x, batch), batch), batch)
 
     def grad(self, x: Array, out: Array | None = None, work: Work = None) -> Array:
         """∇f(x), written to ``out`` where given.
@@ -171,7 +179,7 @@ class Functional(pyproximal.ProxOperator):
         """f(x) and ∇f(x), with one application of an operator and one of its adjoint."""
         z = self._enter(x, batch)
         g = _target(x, z, out)
-        value = self._value_grad(z, g, work, batch)
+        value = _total(self._value_grad(z, g, work, batch), batch)
         if self.weight != 1.0:
             g *= self.weight
         return self.weight * value, _leave(g, x, out)
@@ -217,13 +225,12 @@ class Functional(pyproximal.ProxOperator):
         return _leave(p, x, out)
 
     def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
-        """prox_{σf*}(y) = y - σ prox_{f/σ}(y/σ) (Moreau)."""
-        self._enter(y)
-        sigma = check_step(sigma, "sigma")
-        scale = backend.per_sample(sigma, y)
-        p = self.prox(y / scale, 1.0 / sigma, work=work)
-        p *= scale
-        return backend.array_module(y).subtract(y, p, out=out)
+        """prox_{σf*}(y), for a convex f."""
+        self._check_convex("prox of the conjugate")
+        z, sigma = self._enter(y), check_step(sigma, "sigma")
+        p = _target(y, z, out)
+        self._prox_conj(z, sigma, p, work)
+        return _leave(p, y, out)
 
     def proxdual(self, x: Array, tau: Any, **kwargs: Any) -> Array:
         """PyProximal's name of `prox_conj`."""
@@ -232,7 +239,7 @@ class Functional(pyproximal.ProxOperator):
     def conj(self, y: Array, batch: bool = False) -> Any:
         """f*(y) = sup_u <u, y> - f(u)."""
         self._check_convex("conjugate")
-        return self._conj(self._enter(y, batch), self.weight, batch)
+        return _total(self._conj(self._enter(y, batch), self.weight, batch), batch)
 
     def take(self, index: np.ndarray) -> Functional:
         """The functional of a part of the samples of a batch (itself, unless it holds data of each sample)."""
@@ -329,6 +336,8 @@ class Functional(pyproximal.ProxOperator):
         backend.array_module(x)
         if x.dtype.char not in "fdFD" or not x.dtype.isnative:
             raise TypeError(f"x has dtype {x.dtype}; expected float32, float64, complex64 or complex128")
+        if x.dtype.kind == "c" and self.dtypes == REAL_DTYPES:
+            raise TypeError(f"x has dtype {x.dtype}; {type(self).__name__} expects a real image")
         if x.ndim == 0:
             raise ValueError("x has shape (); expected at least one axis")
         nd = 0 if self.dims is None else len(self.dims)
@@ -342,6 +351,16 @@ class Functional(pyproximal.ProxOperator):
         if x.ndim == 1 and x.size == math.prod(self.dims):
             return x.reshape(self.dims)
         raise ValueError(f"x has shape {x.shape}; {type(self).__name__} expects {self.dims}, or the same flattened")
+
+
+def indicator(inside: Array, batch: bool) -> Any:
+    """0 where all entries are ``inside``, inf elsewhere; with ``batch`` of each sample."""
+    every = backend.to_host(inside.reshape((len(inside) if batch else 1, -1)).all(axis=1))
+    return _total(np.where(every, 0.0, math.inf), batch)
+
+
+def _total(values: Any, batch: bool) -> Any:
+    return values if batch or np.ndim(values) == 0 else float(values.sum())
 
 
 def _target(x: Array, z: Array, out: Array | None) -> Array:

@@ -39,16 +39,14 @@ class ImageFunctional(Functional):
         return x.reshape((-1, *self.dims))
 
     def _value(self, x: Array, batch: bool) -> Any:
-        values = self._values(self._samples(x))
-        return values if batch else float(values.sum())
+        return self._values(self._samples(x))
 
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
         z = self._samples(x)
         out.reshape(z.shape)[...] = self._proxes(z, backend.per_sample(t, z))
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
-        values = self._conjugates(self._samples(y), weight)
-        return values if batch else float(values.sum())
+        return self._conjugates(self._samples(y), weight)
 
 
 class ConvexSet(ImageFunctional):
@@ -115,18 +113,3 @@ class Vectors:
 def room(x: Array, terms: int = 1) -> float:
     """The relative error that rounding may leave in a norm or a sum of so many terms."""
     return (8 + math.sqrt(terms)) * float(np.finfo(x.dtype).eps)
-
-
-def into(p: Array, out: Array | None) -> Array:
-    """``p``, written to ``out`` where given."""
-    if out is None:
-        return p
-    out[...] = p
-    return out
-
-
-def check_radius(radius: Any, name: str = "radius") -> float:
-    """A positive finite number."""
-    if not isinstance(radius, numbers.Real) or not 0 < radius < math.inf:
-        raise ValueError(f"{name} is {radius!r}; expected a positive number")
-    return float(radius)

@@ -9,8 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import REAL_DTYPES, Work, check_step
-from ipbox.functionals.core.images import into
+from ipbox.functionals.core.base import REAL_DTYPES, Work
 from ipbox.functionals.fidelities.deviance import expected_deviance
 from ipbox.functionals.fidelities.weighted import PointwiseFidelity
 
@@ -73,8 +72,7 @@ class KL(PointwiseFidelity):
 
     def __init__(self, A: Any, b: Array, background: float | Array | None = None, mask: Array | None = None) -> None:
         super().__init__(A, b)
-        if b.dtype.kind == "c":
-            raise TypeError(f"b has dtype {b.dtype}; KL expects real counts")
+        self._check_real()
         if mask is not None:
             if not backend.is_array(mask) or mask.dtype != bool:
                 kind = mask.dtype if backend.is_array(mask) else type(mask).__name__
@@ -85,8 +83,7 @@ class KL(PointwiseFidelity):
         if background is None:
             background = None if self.A is None else self.A.background_like(b)
         self.background = self._check_entries(0.0 if background is None else background, "background")
-        if bool((b < 0).any()):
-            raise ValueError(f"b has negative entries, down to {float(b.min()):g}; KL expects counts >= 0")
+        self._check_counts()
         self._settle()
 
     def _settle(self) -> None:
@@ -116,8 +113,6 @@ class KL(PointwiseFidelity):
         return d
 
     def _mean(self, y: Array) -> Array:
-        if y.dtype.kind == "c":
-            raise TypeError(f"x has dtype {y.dtype}; {type(self).__name__} expects a real image")
         return y + self._entries("background", y)
 
     def _data_value(self, y: Array, batch: bool) -> Any:
@@ -153,19 +148,16 @@ class KL(PointwiseFidelity):
         m -= self._entries("background", y)
         out[...] = m if self.mask is None else xp.where(self._entries("mask", y), m, y)
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = ½(λ + w - √((w - λ)² + 4σλb)), w = y + σr; 0 outside the mask."""
-        if self.A is not None:
-            raise TypeError(f"the conjugate's prox of {self.name} is not known; use f.as_dual")
-        self._check_convex("prox of the conjugate")
-        xp, sigma = backend.array_module(y), backend.per_sample(check_step(sigma, "sigma"), y)
+        xp, sigma = backend.array_module(y), backend.per_sample(sigma, y)
         w = y + sigma * self._entries("background", y)
         w -= self.weight
         c = sigma * self.weight * self._data(y)
         root = xp.sqrt(w * w + 4 * c)
         # λ - y⁺, the positive root of d² + (w - λ)d = σλb, without cancellation
         d = xp.where(w > 0, 2 * c / xp.where(w > 0, w + root, 1), (root - w) / 2)
-        return into(self._counted(self.weight - d, y), out)
+        out[...] = self._counted(self.weight - d, y)
 
     def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:
         xp, eps = backend.array_module(y), float(np.finfo(y.dtype).eps)

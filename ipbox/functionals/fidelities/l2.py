@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend, kernels
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Functional, Work, buffer, check_step, child
+from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.composition import Composition, check_data
 from ipbox.operators import as_operator
 
@@ -170,6 +170,11 @@ class Fidelity(Functional):
             raise TypeError(f"the conjugate of {self.name} is not known; use f.as_dual")
         return self._data_conj(y, weight, batch)
 
+    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+        if self.A is not None:
+            raise TypeError(f"the conjugate's prox of {self.name} is not known; use f.as_dual")
+        return super().prox_conj(y, sigma, out, work)
+
     # ------------------------------------------------------------ parts
 
     def take(self, index: np.ndarray) -> Functional:
@@ -259,16 +264,11 @@ class L2(Fidelity):
         t = backend.per_sample(t, y)
         out[...] = (y if self.b is None else y + t * self._data(y)) / (1 + t)
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = (y - σb)/(1 + σ/λ)."""
-        if self.A is not None:
-            raise TypeError(f"the conjugate's prox of {self.name} is not known; use f.as_dual")
-        self._check_convex("prox of the conjugate")
-        sigma = backend.per_sample(check_step(sigma, "sigma"), y)
-        z = backend.array_module(y).empty_like(y) if out is None else out
-        z[...] = y if self.b is None else y - sigma * self._data(y)
-        z /= 1 + sigma / self.weight
-        return z
+        sigma = backend.per_sample(sigma, y)
+        out[...] = y if self.b is None else y - sigma * self._data(y)
+        out /= 1 + sigma / self.weight
 
     def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:
         value = backend.sum_squares(y, batch) / (2 * weight)

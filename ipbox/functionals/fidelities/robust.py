@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Work, check_step
+from ipbox.checks import check_positive
+from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 
@@ -36,16 +35,13 @@ class _Robust(Fidelity):
         d *= 1 - t / xp.maximum(xp.abs(d), t + self.delta)
         out[...] = d if self.b is None else d + self._data(y)
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = the projection of (y - σb)/(1 + σδ/λ) on |y_i| <= λ."""
-        if self.A is not None:
-            raise TypeError(f"the conjugate's prox of {self.name} is not known; use f.as_dual")
-        self._check_convex("prox of the conjugate")
-        xp, sigma = backend.array_module(y), backend.per_sample(check_step(sigma, "sigma"), y)
+        xp, sigma = backend.array_module(y), backend.per_sample(sigma, y)
         z = y.copy() if self.b is None else y - sigma * self._data(y)
         if self.delta:
             z /= 1 + sigma * (self.delta / self.weight)
-        return xp.divide(z, xp.maximum(xp.abs(z) / self.weight, 1), out=out)
+        xp.divide(z, xp.maximum(xp.abs(z) / self.weight, 1), out=out)
 
     def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:
         xp = backend.array_module(y)
@@ -131,9 +127,7 @@ class Huber(_Robust):
     has_grad = True
 
     def __init__(self, A: Any = None, b: Array | None = None, *, delta: float) -> None:
-        if not isinstance(delta, numbers.Real) or not 0 < delta < math.inf:
-            raise ValueError(f"delta is {delta!r}; expected a positive number")
-        self.delta = float(delta)
+        self.delta = check_positive(delta, "delta")
         super().__init__(A, b)
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import REAL_DTYPES, Work, check_step
+from ipbox.functionals.core.base import REAL_DTYPES, Work
 from ipbox.functionals.fidelities.weighted import PointwiseFidelity
 
 
@@ -67,10 +67,8 @@ class PoissonTransmission(PointwiseFidelity):
 
     def __init__(self, A: Any, b: Array, I0: float | Array, background: float | Array | None = None) -> None:
         super().__init__(A, b)
-        if b.dtype.kind == "c":
-            raise TypeError(f"b has dtype {b.dtype}; PoissonTransmission expects real counts")
-        if bool((b < 0).any()):
-            raise ValueError(f"b has entries down to {float(b.min()):g}; PoissonTransmission expects counts >= 0")
+        self._check_real()
+        self._check_counts()
         self.I0 = self._check_entries(I0, "I0", positive=True)
         self.background = self._check_entries(0.0 if background is None else background, "background")
         self._settle()
@@ -94,14 +92,9 @@ class PoissonTransmission(PointwiseFidelity):
 
     def residual(self, x: Array, out: Array | None = None) -> Array:
         """I₀ exp(-Au) + r - b."""
-        y = self._real(x if self.A is None else self.A.apply(x, out=out))
+        y = self._enter(x) if self.A is None else self.A.apply(x, out=out)
         s, r = self._transmitted(y)
         return backend.array_module(y).subtract(s + r, self._data(y), out=out)
-
-    def _real(self, y: Array) -> Array:
-        if y.dtype.kind == "c":
-            raise TypeError(f"x has dtype {y.dtype}; PoissonTransmission expects a real image")
-        return y
 
     def _transmitted(self, y: Array) -> tuple[Array, Any]:
         """I₀ exp(-y) and the background."""
@@ -111,7 +104,7 @@ class PoissonTransmission(PointwiseFidelity):
 
     def _data_value(self, y: Array, batch: bool) -> Any:
         xp = backend.array_module(y)
-        y, b = self._real(y).astype(np.float64), self._data(y).astype(np.float64)
+        y, b = y.astype(np.float64), self._data(y).astype(np.float64)
         s, r = self._transmitted(y)
         if self.data_has_prox:  # -log m, also where exp(-y) underflows
             logs = y - xp.log(self._entries("I0", y))
@@ -121,7 +114,7 @@ class PoissonTransmission(PointwiseFidelity):
         return backend.reduce_sum(s + r - b + b * (logs + xp.log(xp.where(counted, b, 1))), batch)
 
     def _data_grad(self, y: Array, out: Array, work: Work) -> None:
-        s, r = self._transmitted(self._real(y))
+        s, r = self._transmitted(y)
         b = self._data(y)
         if self.data_has_prox:
             backend.array_module(y).subtract(b, s, out=out)
@@ -135,27 +128,24 @@ class PoissonTransmission(PointwiseFidelity):
         if not self.data_has_prox:
             raise TypeError(f"{self.name} has no prox: with a background it is not convex; expected background 0")
         xp = backend.array_module(y)
-        x = self._real(y) - t * self._data(y)
+        x = y - t * self._data(y)
         return x, wright_omega(xp.log(t * self._entries("I0", y) * xp.ones_like(x)) - x)
 
     def _data_prox(self, y: Array, t: Any, out: Array, work: Work) -> None:
         x, omega = self._root(y, backend.per_sample(t, y))
         backend.array_module(y).add(x, omega, out=out)
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = λb - σω, ω + log ω = log(λI₀/σ) - y/σ + λb/σ."""
-        if self.A is not None:
-            raise TypeError(f"the conjugate's prox of {self.name} is not known; use f.as_dual")
-        self._check_convex("prox of the conjugate")
-        sigma = backend.per_sample(check_step(sigma, "sigma"), y)
+        sigma = backend.per_sample(sigma, y)
         _, omega = self._root(y / sigma, self.weight / sigma)
-        return backend.array_module(y).subtract(self.weight * self._data(y), sigma * omega, out=out)
+        backend.array_module(y).subtract(self.weight * self._data(y), sigma * omega, out=out)
 
     def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:
         if not self.data_has_prox:
             raise TypeError(f"the conjugate of {self.name} is not known: with a background it is not convex")
         xp, eps = backend.array_module(y), float(np.finfo(y.dtype).eps)
-        y, b = self._real(y).astype(np.float64) / weight, self._data(y).astype(np.float64)
+        y, b = y.astype(np.float64) / weight, self._data(y).astype(np.float64)
         q, I0 = b - y, self._entries("I0", y)
         positive, counted = q > 0, b > 0
         terms = xp.maximum(q, 0) * (xp.log(xp.where(positive, q, 1) / I0) - 1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Work, check_step
+from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 
@@ -77,6 +77,15 @@ class PointwiseFidelity(Fidelity):
             raise ValueError(f"{name} has entries down to {lowest:g}; expected {sign} ones")
         return value
 
+    def _check_real(self) -> None:
+        if self.b.dtype.kind == "c":
+            raise TypeError(f"b has dtype {self.b.dtype}; {type(self).__name__} expects real counts")
+
+    def _check_counts(self) -> None:
+        if bool((self.b < 0).any()):
+            least = float(self.b.min())
+            raise ValueError(f"b has negative entries, down to {least:g}; {type(self).__name__} expects counts >= 0")
+
     def _check_like_b(self, value: Array, name: str) -> None:
         backend.array_module(self.b, value)
         one = self.b.shape[1:] if self.A is None else tuple(self.A.dimsd)
@@ -141,14 +150,11 @@ class WeightedL2(PointwiseFidelity):
         tw = backend.per_sample(t, y) * self._entries("weights", y)
         out[...] = (y + tw * self._data(y)) / (1 + tw)
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = (y - σb) λw/(λw + σ)."""
-        if self.A is not None:
-            raise TypeError(f"the conjugate's prox of {self.name} is not known; use f.as_dual")
-        self._check_convex("prox of the conjugate")
-        sigma = backend.per_sample(check_step(sigma, "sigma"), y)
+        sigma = backend.per_sample(sigma, y)
         w = self.weight * self._entries("weights", y)
-        return backend.array_module(y).multiply(y - sigma * self._data(y), w / (w + sigma), out=out)
+        backend.array_module(y).multiply(y - sigma * self._data(y), w / (w + sigma), out=out)
 
     def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:
         xp = backend.array_module(y)

@@ -98,7 +98,7 @@ class Experts(Functional):
         for part, inside in self._parts(u):
             t = self._responses(u[part], self.filters, work)[1]
             values[part[0]] += kernels.experts_value(t, self._p, inside).sum(axis=-1)
-        return values if batch else float(values.sum())
+        return values
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:
         u, work = self._extend(x), shared(work)
@@ -156,8 +156,6 @@ class Experts(Functional):
 
     def _extend(self, x: Array, dtype: Any = None) -> Array:
         """Images (n, M + s - 1, N + s - 1) by reflection."""
-        if x.dtype.kind == "c":
-            raise TypeError(f"x has dtype {x.dtype}; expected real images: Fields of Experts do not take complex ones")
         xp, m = backend.array_module(x), self.margin
         x = x.reshape((-1, *self.dims)).astype(x.dtype if dtype is None else dtype, copy=False)
         return xp.pad(x, ((0, 0), (m, m), (m, m)), mode="symmetric")

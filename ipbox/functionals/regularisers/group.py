@@ -9,8 +9,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Work, check_step
-from ipbox.functionals.core.images import ImageFunctional, Vectors, into, room
+from ipbox.functionals.core.base import Work
+from ipbox.functionals.core.images import ImageFunctional, Vectors, room
 from ipbox.operators.core.held import HeldArray
 
 
@@ -108,15 +108,13 @@ class GroupSparsity(ImageFunctional):
         t = t * w if isinstance(t, float) else t.reshape((-1, 1)) * w
         return self._times(z, 1 - t / xp.maximum(xp.maximum(norms, t), np.finfo(np.float64).tiny))
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y): the projection on ‖y_g‖ <= λw_g."""
-        check_step(sigma, "sigma")
-        xp, z = backend.array_module(y), self._samples(self._enter(y))
+        xp, z = backend.array_module(y), self._samples(y)
         norms, w = self._norms(z)
         bound = self.weight * w + 0 * norms
         factor = bound / xp.maximum(xp.maximum(norms, bound), np.finfo(np.float64).tiny)
-        p = self._times(z, xp.where(norms > bound, factor, 1)).reshape(y.shape)
-        return into(p, out)
+        out[...] = self._times(z, xp.where(norms > bound, factor, 1)).reshape(out.shape)
 
     def _conjugates(self, z: Array, weight: float) -> np.ndarray:
         norms, w = self._norms(z)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Functional, Work, check_step
+from ipbox.functionals.core.base import Functional, Work, indicator
 
 
 class L1(Functional):
@@ -42,18 +42,14 @@ class L1(Functional):
         size[size == 0] = 1
         xp.multiply(x, shrunk / size, out=out)
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = y / max(1, |y|/λ): the projection on |y| <= λ."""
-        xp = backend.array_module(self._enter(y))
-        check_step(sigma, "sigma")
-        return xp.divide(y, xp.maximum(self._modulus(y) / self.weight, 1), out=out)
+        xp = backend.array_module(y)
+        xp.divide(y, xp.maximum(self._modulus(y) / self.weight, 1), out=out)
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
         room = 1 + 8 * np.finfo(backend.real_dtype(y.dtype)).eps  # a projected y may stick out by rounding
-        inside = self._modulus(y) <= weight * room
-        if not batch:
-            return 0.0 if bool(inside.all()) else np.inf
-        return np.where(backend.to_host(inside.reshape(y.shape[0], -1).all(axis=1)), 0.0, np.inf)
+        return indicator(self._modulus(y) <= weight * room, batch)
 
 
 class L21(L1):

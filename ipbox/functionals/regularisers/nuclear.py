@@ -9,8 +9,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Work, check_step
-from ipbox.functionals.core.images import ImageFunctional, Vectors, into, room
+from ipbox.functionals.core.base import Work
+from ipbox.functionals.core.images import ImageFunctional, Vectors, room
 
 
 class NuclearNorm(ImageFunctional):
@@ -86,11 +86,11 @@ class NuclearNorm(ImageFunctional):
         t = t if isinstance(t, float) else t.reshape((-1, 1))
         return self._shrunk(z, lambda S: 1 - t / xp.maximum(S, t))
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = U min(S, λ) V*: the projection on σ_1 <= λ."""
-        check_step(sigma, "sigma")
-        xp, z = backend.array_module(y), self._samples(self._enter(y))
-        return into(self._shrunk(z, lambda S: 1 / xp.maximum(S / self.weight, 1)).reshape(y.shape), out)
+        xp = backend.array_module(y)
+        p = self._shrunk(self._samples(y), lambda S: 1 / xp.maximum(S / self.weight, 1))
+        out[...] = p.reshape(out.shape)
 
     def _conjugates(self, z: Array, weight: float) -> np.ndarray:
         largest = backend.to_host(self._svd(z)[1].max(axis=1))

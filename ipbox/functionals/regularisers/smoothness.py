@@ -8,8 +8,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Work, check_step
-from ipbox.functionals.core.images import ImageFunctional, into
+from ipbox.functionals.core.base import Work
+from ipbox.functionals.core.images import ImageFunctional
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.images.derivatives import Gradient
 from ipbox.operators.images.differences import check_scheme, check_spacing
@@ -124,13 +124,12 @@ class Tikhonov(ImageFunctional):
     def _proxes(self, z: Array, t: Any) -> Array:
         return self._filter(z, 1 / (1 + t * self._spectrum(z)))
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = λΛ^p (λΛ^p + σ)⁻¹ y."""
-        self._check_convex("prox of the conjugate")
-        z = self._samples(self._enter(y))
-        spectrum, sigma = self.weight * self._spectrum(z), backend.per_sample(check_step(sigma, "sigma"), z)
-        p = self._filter(z, spectrum / (spectrum + sigma)).reshape(y.shape)
-        return into(p, out)
+        z = self._samples(y)
+        spectrum = self.weight * self._spectrum(z)
+        p = self._filter(z, spectrum / (spectrum + backend.per_sample(sigma, z)))
+        out[...] = p.reshape(out.shape)
 
     def _conjugates(self, z: Array, weight: float) -> np.ndarray:
         xp, spectrum = backend.array_module(z), self._spectrum(z)

@@ -9,8 +9,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Work, check_step
-from ipbox.functionals.core.images import ImageFunctional, into, room
+from ipbox.functionals.core.base import Work
+from ipbox.functionals.core.images import ImageFunctional, room
 from ipbox.operators.images.wavelets import Wavelet
 
 
@@ -81,14 +81,13 @@ class WaveletL1(ImageFunctional):
         free[...] = kept
         return self._transform(z).apply_adjoint(c)
 
-    def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
+    def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = W* P(Wy): the projection on |Wy| <= λ, and on zero where coefficients do not count."""
-        check_step(sigma, "sigma")
-        xp, z = backend.array_module(y), self._samples(self._enter(y))
+        xp, z = backend.array_module(y), self._samples(y)
         c, free = self._coefficients(z)
         c /= xp.maximum(abs(c) / self.weight, 1)
         free[...] = 0
-        return into(self._transform(z).apply_adjoint(c).reshape(y.shape), out)
+        out[...] = self._transform(z).apply_adjoint(c).reshape(out.shape)
 
     def _conjugates(self, z: Array, weight: float) -> np.ndarray:
         xp = backend.array_module(z)

@@ -9,9 +9,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_positive
 from ipbox.functionals.core.composition import check_data
-from ipbox.functionals.core.images import ConvexSet, check_radius, room
+from ipbox.functionals.core.images import ConvexSet, room
 from ipbox.operators import as_operator
 from ipbox.operators.core.base import check_array
 from ipbox.operators.core.held import HeldArray
@@ -66,7 +66,7 @@ class Affine(ConvexSet):
         self.d, dense = d, backend.is_array(C) and C.ndim == 2
         self.C = as_operator(C)
         single = backend.real_dtype(self.C.dtype_out) == np.float32
-        self.tol = (1e-5 if single else 1e-10) if tol is None else check_radius(tol, "tol")
+        self.tol = (1e-5 if single else 1e-10) if tol is None else check_positive(tol, "tol")
         if not dense and dims is not None and tuple(dims) != tuple(self.C.dims):
             raise ValueError(f"dims is {dims}; the operator {self.C.name} has {tuple(self.C.dims)}")
         super().__init__(self.C.dims if dims is None else dims)

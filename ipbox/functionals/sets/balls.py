@@ -9,9 +9,10 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.functionals.core.base import Functional, Work
+from ipbox.checks import check_positive
+from ipbox.functionals.core.base import Functional, Work, indicator
 from ipbox.functionals.core.composition import check_data
-from ipbox.functionals.core.images import ConvexSet, Vectors, check_radius, room
+from ipbox.functionals.core.images import ConvexSet, Vectors, room
 from ipbox.functionals.fidelities.l2 import check_like
 
 
@@ -53,7 +54,7 @@ class L2Ball(ConvexSet):
         self, dims: tuple[int, ...], radius: float = 1.0, centre: Array | None = None, axis: Any = None
     ) -> None:
         super().__init__(dims)
-        self.radius, self.vectors = check_radius(radius), Vectors(self.dims, axis)
+        self.radius, self.vectors = check_positive(radius, "radius"), Vectors(self.dims, axis)
         if centre is not None and self.dims not in (check_data(centre, "centre").shape, centre.shape[1:]):
             raise ValueError(f"centre has shape {centre.shape}; expected {self.dims}, or with one batch axis")
         self.centre = centre
@@ -127,7 +128,7 @@ class LinfBall(Functional):
     finite_conj = True
 
     def __init__(self, radius: float = 1.0) -> None:
-        self.radius = check_radius(radius)
+        self.radius = check_positive(radius, "radius")
         super().__init__()
 
     def scaled(self, c: float) -> Functional:
@@ -135,10 +136,7 @@ class LinfBall(Functional):
 
     def _value(self, x: Array, batch: bool) -> Any:
         size = backend.array_module(x).abs(x)
-        inside = size <= self.radius * (1 + room(size))
-        if not batch:
-            return 0.0 if bool(inside.all()) else math.inf
-        return np.where(backend.to_host(inside.reshape(x.shape[0], -1).all(axis=1)), 0.0, math.inf)
+        return indicator(size <= self.radius * (1 + room(size)), batch)
 
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
         xp = backend.array_module(x)

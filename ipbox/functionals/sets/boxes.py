@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend, kernels
 from ipbox.backend import Array
-from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work
+from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, indicator
 
 
 class Box(Functional):
@@ -56,21 +56,14 @@ class Box(Functional):
         return self if 0 < c < math.inf else super().scaled(c)
 
     def _value(self, x: Array, batch: bool) -> Any:
-        self._check_real(x)
-        inside = (x >= self.lo) & (x <= self.hi)  # False for NaN
-        if not batch:
-            return 0.0 if bool(inside.all()) else math.inf
-        every = backend.to_host(inside.reshape(x.shape[0], -1).all(axis=1))
-        return np.where(every, 0.0, math.inf)
+        return indicator((x >= self.lo) & (x <= self.hi), batch)  # False for NaN
 
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
-        self._check_real(x)
         xp = backend.array_module(x)
         xp.maximum(x, self.lo, out=out)  # keeps NaN
         xp.minimum(out, self.hi, out=out)
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
-        self._check_real(y)
         xp = backend.array_module(y)
         total = xp.zeros_like(y)
         for bound, part in ((self.hi, xp.maximum(y, 0)), (self.lo, xp.minimum(y, 0))):
@@ -86,12 +79,7 @@ class Box(Functional):
         return None
 
     def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
-        self._check_real(x)
         kernels.primal_step(x, d, tau, theta, x_bar, lo=self.lo, hi=self.hi)
-
-    def _check_real(self, x: Array) -> None:
-        if x.dtype.kind == "c":
-            raise TypeError(f"x has dtype {x.dtype}; {type(self).__name__} expects a real image")
 
 
 class NonNegative(Box):

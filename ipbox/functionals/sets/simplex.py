@@ -8,8 +8,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_positive
 from ipbox.functionals.core.base import REAL_DTYPES
-from ipbox.functionals.core.images import ConvexSet, Vectors, check_radius, room
+from ipbox.functionals.core.images import ConvexSet, Vectors, room
 
 
 class Simplex(ConvexSet):
@@ -53,23 +54,18 @@ class Simplex(ConvexSet):
 
     def __init__(self, dims: tuple[int, ...], total: float = 1.0, axis: Any = None) -> None:
         super().__init__(dims)
-        self.total, self.vectors = check_radius(total, "total"), Vectors(self.dims, axis)
-
-    def _cut(self, z: Array) -> Array:
-        if z.dtype.kind == "c":
-            raise TypeError(f"x has dtype {z.dtype}; Simplex expects a real image")
-        return self.vectors.of(z)
+        self.total, self.vectors = check_positive(total, "total"), Vectors(self.dims, axis)
 
     def _inside(self, z: Array) -> Array:
-        v = self._cut(z)
+        v = self.vectors.of(z)
         error = abs(v.sum(axis=-1, dtype=np.float64) - self.total)
         return (error <= room(z, self.vectors.length) * self.total).all(axis=1) & (v >= 0).all(axis=(1, 2))
 
     def _project(self, z: Array) -> Array:
-        return self.vectors.images(shrink_to(self._cut(z), self.total)[0])
+        return self.vectors.images(shrink_to(self.vectors.of(z), self.total)[0])
 
     def _support(self, z: Array) -> np.ndarray:
-        return self.total * backend.reduce_sum(self._cut(z).max(axis=-1), True)
+        return self.total * backend.reduce_sum(self.vectors.of(z).max(axis=-1), True)
 
 
 class L1Ball(ConvexSet):
@@ -109,7 +105,7 @@ class L1Ball(ConvexSet):
 
     def __init__(self, dims: tuple[int, ...], radius: float = 1.0, axis: Any = None) -> None:
         super().__init__(dims)
-        self.radius, self.vectors = check_radius(radius), Vectors(self.dims, axis)
+        self.radius, self.vectors = check_positive(radius, "radius"), Vectors(self.dims, axis)
 
     def _norms(self, z: Array) -> Array:
         return abs(self.vectors.of(z)).sum(axis=-1, keepdims=True, dtype=np.float64)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_positive
 from ipbox.functionals.core.base import Work, buffer
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.total_variation.gradient_norm import GradientNorm
@@ -76,17 +76,13 @@ class DirectionalTV(GradientNorm):
         guide = check_data(guide, "guide")
         if guide.dtype.kind == "c" or guide.shape != self.dims:
             raise ValueError(f"guide has shape {guide.shape} and dtype {guide.dtype}; expected real and {self.dims}")
-        if not isinstance(gamma, numbers.Real) or not 0 <= gamma <= 1:
-            raise ValueError(f"gamma is {gamma!r}; expected a number in [0, 1]")
-        if eta is not None and not (isinstance(eta, numbers.Real) and 0 < eta < math.inf):
-            raise ValueError(f"eta is {eta!r}; expected a positive number")
+        self.gamma, eta = check_between(gamma, "gamma", 0, 1, "[]"), None if eta is None else check_positive(eta, "eta")
         xp = backend.array_module(guide)
         v = self.gradient.forward(xp.ascontiguousarray(guide), xp.empty(self.dual_dims, guide.dtype))
         top = float(abs(v).max()) or 1.0  # the squares of v itself may leave the range of its precision
         v /= top
         squares = (v * v).sum(axis=0)
-        self.gamma = float(gamma)
-        self.eta = float(eta) if eta is not None else top * ETA * math.sqrt(float(squares.max())) or 1.0
+        self.eta = eta if eta is not None else top * ETA * math.sqrt(float(squares.max())) or 1.0
         length = xp.sqrt(squares + min(self.eta / top, 1e15) ** 2)
         self.xi = v / xp.where(length > 0, length, 1)
 

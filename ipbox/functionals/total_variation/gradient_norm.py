@@ -10,7 +10,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_flag, check_positive
-from ipbox.functionals.core.base import Work
+from ipbox.functionals.core.base import Work, indicator
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
 from ipbox.functionals.total_variation.inner import IteratedProx
 
@@ -46,8 +46,7 @@ class GradientNorm(IteratedProx):
         return self.gradient.value(x, self.isotropic)
 
     def _value(self, x: Array, batch: bool) -> Any:
-        values = self._values(backend.array_module(x).ascontiguousarray(x))
-        return values if batch else float(np.sum(values))
+        return self._values(self._image(x))
 
     # ------------------------------------------------------------ the dual term λc‖·‖_{2,1}∘K
 
@@ -74,10 +73,7 @@ class GradientNorm(IteratedProx):
     def dual_value(self, y: Array, batch: bool) -> Any:
         """0 where |y_i| <= λc, up to roundings of the projection."""
         room = 1 + 8 * np.finfo(backend.real_dtype(y.dtype)).eps
-        inside = self.gradient.modulus(y, self.isotropic) <= self.weight * self.gradient.factor * room
-        if not batch:
-            return 0.0 if bool(inside.all()) else np.inf
-        return np.where(backend.to_host(inside.reshape(y.shape[0], -1).all(axis=1)), 0.0, np.inf)
+        return indicator(self.gradient.modulus(y, self.isotropic) <= self.weight * self.gradient.factor * room, batch)
 
     # ------------------------------------------------------------ prox, with a certificate
 

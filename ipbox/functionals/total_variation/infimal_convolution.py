@@ -145,7 +145,7 @@ class InfConvTV(IteratedProx):
         samples = self._image(backend.to_host(x)).reshape((-1, *self.dims))
         starts = ({key: a[0, ...] for key, a in self._start(u[None]).items()} for u in samples)
         values = [self._minimise(u, 1.0, start, True)[1] for u, start in zip(samples, starts, strict=True)]
-        return np.array(values) if batch else float(sum(values))
+        return np.array(values)
 
     def _start(self, z: Array) -> dict[str, Array]:
         return super()._start(z) | {"w": backend.array_module(z).zeros_like(z), "tau": np.zeros(len(z))}

@@ -104,13 +104,12 @@ class SmoothedNorm(Functional):
 
     def _value(self, x: Array, batch: bool) -> Any:
         if self.fused(x):
-            values = kernels.smoothed_tv_value(self._rows(x), *self._settings)
-        else:
-            x = x.reshape((-1, *self.dims)).astype(np.complex128 if x.dtype.kind == "c" else np.float64)
-            values = 0.5 * self.xi * backend.sum_squares(x, True) if self.xi else 0.0
-            for alpha, part in zip(self.alpha, self.K.parts(self._field(x)), strict=True):
-                values = values + alpha * backend.reduce_sum(self._s(part), True)
-        return values if batch else float(values.sum())
+            return kernels.smoothed_tv_value(self._rows(x), *self._settings)
+        x = x.reshape((-1, *self.dims)).astype(np.complex128 if x.dtype.kind == "c" else np.float64)
+        values = 0.5 * self.xi * backend.sum_squares(x, True) if self.xi else 0.0
+        for alpha, part in zip(self.alpha, self.K.parts(self._field(x)), strict=True):
+            values = values + alpha * backend.reduce_sum(self._s(part), True)
+        return values
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:
         if self.fused(x):

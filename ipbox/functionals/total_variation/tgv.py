@@ -89,8 +89,7 @@ class TGV(IteratedProx):
 
     def _value(self, x: Array, batch: bool) -> Any:
         z = self._image(x).astype(np.float64).reshape((-1, *self.dims))
-        values = np.array([self._least(zi) for zi in z])
-        return values if batch else float(values.sum())
+        return np.array([self._least(zi) for zi in z])
 
     def _start(self, z: Array) -> dict[str, Array]:
         v = backend.array_module(z).zeros(z.shape[:1] + self.aux[0], dtype=z.dtype)
@@ -198,8 +197,3 @@ class TGV(IteratedProx):
     def denoising_step(self, b: Array) -> float:
         """τ for ½‖u - b‖² + λ TGV(u)."""
         return self.geometry.primal_step(b, self.weight)
-
-    def _image(self, x: Array) -> Array:
-        if x.dtype.kind == "c":
-            raise TypeError(f"x has dtype {x.dtype}; TGV expects a real image")
-        return super()._image(x)

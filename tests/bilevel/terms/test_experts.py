@@ -280,5 +280,5 @@ def test_bad_theta_and_images() -> None:
         FieldsOfExperts((9, 9), 9, 3).initial()
     f = term.functional(term.initial())
     for call in (f.value, f.grad):
-        with pytest.raises(TypeError, match="expected real images"):
+        with pytest.raises(TypeError, match="expects a real image"):
             call(np.ones((9, 9), complex))

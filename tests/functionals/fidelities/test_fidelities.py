@@ -366,7 +366,7 @@ BAD = {
     "delta of no number": (lambda: ip.Huber(A, NORMAL, delta="1"), ValueError, "^delta is '1'"),
     "blank scan": (lambda: ip.PoissonTransmission(A, COUNTS, 0.0), ValueError, "^I0 is 0; expected a positive"),
     "blank scans": (lambda: ip.PoissonTransmission(A, COUNTS, COUNTS), ValueError, "^I0 has entries down to 0"),
-    "negative transmission": (lambda: ip.PoissonTransmission(A, -COUNTS, 5.0), ValueError, "^b has entries down"),
+    "negative transmission": (lambda: ip.PoissonTransmission(A, -COUNTS, 5.0), ValueError, "^b has negative entries"),
     "complex transmission": (lambda: ip.PoissonTransmission(None, COUNTS + 0j, 5.0), TypeError, "^b has dtype"),
     "scatter": (lambda: ip.PoissonTransmission(A, COUNTS, 5.0, -1.0), ValueError, "^background is -1"),
     "conjugate prox of Au": (lambda: ip.Huber(A, NORMAL, delta=1.0).prox_conj(NORMAL, 1.0), TypeError, "f.as_dual"),
