@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from functools import partial
 from typing import Any, ClassVar
 
@@ -202,4 +203,28 @@ def check_mask(mask: Array) -> np.ndarray:
         raise ValueError("mask has negative entries; expected weights >= 0")
     if not W.any():
         raise ValueError("mask samples nothing; expected an entry that is not zero")
+    if W.max() == 255 and ((W == 0) | (W == 255)).all():
+        raise ValueError("mask is 0 or 255 everywhere, as images are; expected bool or weights, such as mask > 0")
+    _check_middle(W)
     return W
+
+
+def _check_middle(W: np.ndarray) -> None:
+    """Warn of a mask whose fully sampled part lies at index 0, where unshifted transforms have zero frequency."""
+    sampled, reach = W != 0, [max(4, n // 64) for n in W.shape]
+    everywhere = float(sampled.mean())
+    if max(W.shape) < 32 or everywhere > 0.5:
+        return
+    first, middle = (
+        np.roll(sampled, [r - at for r, at in zip(reach, where, strict=True)], range(W.ndim))[
+            tuple(slice(2 * r + 1) for r in reach)
+        ]
+        for where in ([0] * W.ndim, [n // 2 for n in W.shape])
+    )
+    if first.all() and middle.mean() < 0.75:
+        warnings.warn(
+            f"mask samples all around index 0 and {middle.mean():.0%} around its middle, where zero frequency is "
+            "expected: if it begins with zero frequency, np.fft.fftshift(mask) is the one",
+            UserWarning,
+            stacklevel=4,
+        )
