@@ -63,15 +63,15 @@ def check_distinct(x: Array, x_bar: Array) -> None:
 
 
 def images(x: Array, ndim: int) -> Array:
-    """The view (batch, n0, n1, n) of images; n0 = 1 in two dimensions."""
+    """The view (batch, n0, n1, n) of images; n0 = 1 in two dimensions, n1 too in one."""
     batch, dims = x.shape[: x.ndim - ndim], x.shape[x.ndim - ndim :]
     return x.reshape((math.prod(batch),) + (1,) * (3 - ndim) + dims)
 
 
 def fields(y: Array, ndim: int) -> Array:
-    """The view (batch, ndim, n0, n1, n) of vector fields."""
-    batch, dims = y.shape[: y.ndim - ndim - 1], y.shape[y.ndim - ndim :]
-    return y.reshape((math.prod(batch), ndim) + (1,) * (3 - ndim) + dims)
+    """The view (batch, components, n0, n1, n) of vector or tensor fields."""
+    *batch, components = y.shape[: y.ndim - ndim]
+    return y.reshape((math.prod(batch), components) + (1,) * (3 - ndim) + y.shape[y.ndim - ndim :])
 
 
 def check_accuracy(accuracy: Any, n: int) -> np.ndarray:

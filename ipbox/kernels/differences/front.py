@@ -14,7 +14,7 @@ from typing import Any
 
 from ipbox.backend import Array, real_dtype
 from ipbox.kernels.core.launch import Kernels
-from ipbox.kernels.core.layout import check_arrays, check_field
+from ipbox.kernels.core.layout import check_arrays, check_field, fields, images
 
 __all__ = ["spaced_gradient", "spaced_gradient_adjoint", "symmetrised_gradient", "symmetrised_gradient_adjoint"]
 
@@ -194,22 +194,14 @@ def _step(x: Array) -> int:
 
 
 def _images(x: Array, spacing: tuple[float, ...]) -> Array:
-    """The real view (batch, n0, n1, n) of images."""
-    x, c = _real(x), len(spacing)
-    return x.reshape((math.prod(x.shape[: x.ndim - c]),) + (1,) * (3 - c) + x.shape[x.ndim - c :])
+    return images(_real(x), len(spacing))
 
 
 def _fields(y: Array, spacing: tuple[float, ...]) -> Array:
-    """The real view (batch, components, n0, n1, n) of vector or tensor fields."""
-    y, c = _real(y), len(spacing)
-    lead = y.shape[: y.ndim - c]
-    return y.reshape((math.prod(lead[:-1]), lead[-1]) + (1,) * (3 - c) + y.shape[y.ndim - c :])
+    return fields(_real(y), len(spacing))
 
 
 def _weights(x: Array, spacing: tuple[float, ...], factor: float = 1.0) -> tuple[Any, ...]:
     """factor / h for the axes n0, n1, n, in the precision of ``x``."""
     real = real_dtype(x.dtype).type
     return tuple(real(factor / h) for h in (1.0,) * (3 - len(spacing)) + tuple(spacing))
-
-
-# ---------------------------------------------------------------- dispatch

@@ -18,7 +18,7 @@ import numpy as np
 
 from ipbox.backend import Array, array_module, is_device, to_host
 from ipbox.kernels.core.launch import Kernels
-from ipbox.kernels.core.layout import check_arrays, check_distinct, check_same_shape, images
+from ipbox.kernels.core.layout import check_arrays, check_distinct, check_same_shape, fields, images
 
 KERNELS = Kernels("tgv")
 
@@ -169,14 +169,9 @@ def _check(written: tuple[str, ...], spacing: tuple[float, ...], u: Array, v: Ar
             raise ValueError(f"{name} has shape {a.shape}; expected {batch + (m,) + dims} for u of shape {u.shape}")
 
 
-def _views(spacing: tuple[float, ...], u: Array, *fields: Array) -> list[Array]:
+def _views(spacing: tuple[float, ...], u: Array, *of: Array) -> list[Array]:
     """u as (batch, n0, n1, n), the fields as (batch, components, n0, n1, n)."""
-    c = len(spacing)
-    views = [images(u, c)]
-    for a in fields:
-        lead, dims = a.shape[: a.ndim - c], a.shape[a.ndim - c :]
-        views.append(a.reshape((math.prod(lead[:-1]), lead[-1]) + (1,) * (3 - c) + dims))
-    return views
+    return [images(u, len(spacing)), *(fields(a, len(spacing)) for a in of)]
 
 
 def _weights(u: Array, spacing: tuple[float, ...]) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ from ipbox.operators import (
 from ipbox.reconstruct.direct.deblurring import truncated_inverse, wiener
 from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.direct.gridding import gridding
-from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.mri import zero_filled
 from ipbox.reconstruct.direct.pseudo_inverse import pseudo_inverse
 
@@ -102,4 +102,4 @@ def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array,
 
 def _adjoint(A: Operator, b: Array) -> tuple[Array, AnalyticInfo]:
     start = time.perf_counter()
-    return A.apply_adjoint(b), AnalyticInfo("adjoint", time.perf_counter() - start)
+    return reported(A.apply_adjoint(b), "adjoint", start)

@@ -19,7 +19,7 @@ from ipbox.operators.tomography.ramp import FILTERS, ramp
 from ipbox.operators.tomography.views import Scan
 from ipbox.reconstruct.direct.back_projection import back_projection
 from ipbox.reconstruct.direct.fan import fan_back_projection
-from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.projections import cut_off, extended, line_integrals
 
 LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views
@@ -116,9 +116,7 @@ def fbp(
         A, b = A.projector, line_integrals(A, b)
     x, told = _from_lines(A, b.reshape((-1, *A.dimsd)), filter, extend, mask)
     x = x.reshape(b.shape[:-2] + tuple(A.dims))
-    if not np.isfinite(backend.norm(x)):
-        raise FloatingPointError(f"fbp: the image is not finite; b is beyond the range of {b.dtype}")
-    return x, AnalyticInfo("fbp", time.perf_counter() - start, filter=filter, parameters=told)
+    return reported(x, "fbp", start, filter=filter, parameters=told)
 
 
 def _from_lines(

@@ -15,7 +15,7 @@ from ipbox.operators.fourier.transform import FourierTransform
 from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
 from ipbox.operators.mri.density import density_compensation
 from ipbox.operators.mri.non_cartesian import NonCartesianMRI
-from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 
 
 def gridding(A: NonCartesianMRI, b: Array, density: str | Array = "auto") -> tuple[Array, AnalyticInfo]:
@@ -72,9 +72,7 @@ def gridding(A: NonCartesianMRI, b: Array, density: str | Array = "auto") -> tup
         x = xp.sqrt(sum_of_squares(A.coil_images(weighted)))
     else:
         x = A.apply_adjoint(weighted)
-    if not np.isfinite(backend.norm(x)):
-        raise FloatingPointError(f"gridding: the image is not finite; b is beyond the range of {b.dtype}")
-    return x, AnalyticInfo("gridding", time.perf_counter() - start, parameters={"density": w})
+    return reported(x, "gridding", start, parameters={"density": w})
 
 
 def gridded_kspace(A: NonCartesianMRI, b: Array, density: str | Array = "auto") -> Array:

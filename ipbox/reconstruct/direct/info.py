@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
 
 
 @dataclass(frozen=True)
@@ -28,3 +34,12 @@ class AnalyticInfo:
     niter: int = 0
     stop: str = "direct"
     parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def reported(x: Array, method: str, start: float, **told: Any) -> tuple[Array, AnalyticInfo]:
+    """The image, which has to be finite, and its report; ``start`` is when the method began on the clock."""
+    if not np.isfinite(backend.norm(x)):
+        raise FloatingPointError(
+            f"{method}: the image is not finite; b or the inverse is beyond {x.dtype}"
+        )
+    return x, AnalyticInfo(method, time.perf_counter() - start, **told)

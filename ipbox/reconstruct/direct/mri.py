@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
-
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_not_negative
@@ -15,7 +13,7 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import CartesianMRI, NonCartesianMRI, as_operator
 from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
-from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.iterative.early_stopping import stopped_early
 from ipbox.reconstruct.variational.methods import tikhonov
 from ipbox.solvers import CGLS, Solution, stopping
@@ -60,7 +58,7 @@ def zero_filled(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
     x = A.apply_adjoint(b)
     if A.sensitivities is not None:
         x *= backend.to_device(inverse_sum_of_squares(A.sensitivities), backend.array_module(b))
-    return _finite(x, "zero_filled"), AnalyticInfo("zero_filled", time.perf_counter() - start)
+    return reported(x, "zero_filled", start)
 
 
 def root_sum_of_squares(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
@@ -107,7 +105,7 @@ def root_sum_of_squares(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
     axis = images.ndim - len(A.dims) - 1
     xp = backend.array_module(b)
     x = xp.sqrt(sum_of_squares(xp.moveaxis(images, axis, 0))) if with_coils else xp.abs(images)
-    return _finite(x, "root_sum_of_squares"), AnalyticInfo("root_sum_of_squares", time.perf_counter() - start)
+    return reported(x, "root_sum_of_squares", start)
 
 
 def sense(
@@ -181,9 +179,3 @@ def _check(A: Any, b: Array, method: str) -> None:
     if not isinstance(A, CartesianMRI | NonCartesianMRI):
         raise TypeError(f"A is {type(A).__name__}; {method} expects a CartesianMRI or NonCartesianMRI")
     check_fits(A, check_data(b))
-
-
-def _finite(x: Array, method: str) -> Array:
-    if not np.isfinite(backend.norm(x)):
-        raise FloatingPointError(f"{method}: the image is not finite; b is beyond the range of its dtype")
-    return x

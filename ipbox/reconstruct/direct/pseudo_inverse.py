@@ -15,7 +15,7 @@ from ipbox.functionals import L2
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import Operator, as_operator
-from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.iterative.early_stopping import stopped_early
 from ipbox.solvers import CGLS, stopping
 
@@ -89,10 +89,8 @@ def pseudo_inverse(
         x, about = _by_svd(A, b, tol)
     else:
         x, about = _by_cgls(A, b, tol, niter)
-    if not np.isfinite(backend.norm(x)):
-        raise FloatingPointError(f"pseudo_inverse: the result is not finite; it is beyond the range of {x.dtype}")
     parameters = {"method": method} | about.pop("parameters")
-    return x, AnalyticInfo("pseudo_inverse", time.perf_counter() - start, parameters=parameters, **about)
+    return reported(x, "pseudo_inverse", start, parameters=parameters, **about)
 
 
 def _by_svd(A: Operator, b: Array, tol: float | None) -> tuple[Array, dict[str, Any]]:
