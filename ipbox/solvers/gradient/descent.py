@@ -140,27 +140,18 @@ class Nesterov(FixedStep):
         return s
 
     def _step_size(self, p: Parts) -> float:
-        L = p.smooth.L
-        tau = step_size(1 / L if self.tau is None and L > 0 else self.tau, p)
-        if not tau * L <= 1 + 1e-9:
-            raise ValueError(f"tau is {tau:g}; Nesterov expects a step size in (0, 1/L] with 1/L = {1 / L:g}")
-        return tau
+        return short_step_size(self.tau, p, type(self).__name__)
 
     def step(self, p: Parts, s: State) -> None:
         p.smooth.grad(s.z, out=s.grad, work=s.scratch["smooth"])
         backend.axpy(-s.tau, s.grad, s.z)  # u⁺
         p.xp.subtract(s.z, s.x, out=s.d)
         s.x[...] = s.z
-        s.t, beta = self._momentum(s.t, s.tau * p.smooth.mu)
+        s.t, beta = momentum(s.t, s.tau, p.smooth.mu)
         if self.restart:
             uphill = inner(s.grad, s.d, p) > 0
             s.t, beta = number(np.where(uphill, 1.0, s.t)), number(np.where(uphill, 0.0, beta))
         backend.axpy(beta, s.d, s.z)
-
-    @staticmethod
-    def _momentum(t: Any, q: float) -> tuple[Any, Any]:
-        t_new = (1 - q * t**2 + np.sqrt((1 - q * t**2) ** 2 + 4 * t**2)) / 2
-        return t_new, (t - 1) / t_new * ((1 - q * t_new) / (1 - q) if q < 1 else 0.0)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖∇f(u)‖ relative to its value at the start; ∇f is computed for it."""
@@ -182,6 +173,27 @@ def step_size(tau: float | None, p: Parts) -> float:
     if not 0 < tau or not tau * L < 2:
         raise ValueError(f"tau is {tau:g}; expected a step size in (0, 2/L) with 2/L = {2 / L if L else math.inf:g}")
     return float(tau)
+
+
+def short_step_size(tau: float | None, p: Parts, who: str) -> float:
+    """τ checked against 1/L of the smooth part, or its default 1/L, of accelerated methods."""
+    step_size(None, p)  # refuses a smooth part with no Lipschitz gradient
+    largest = 1 / p.smooth.L if p.smooth.L > 0 else math.inf
+    if tau is None:
+        return largest if largest < math.inf else 1.0
+    if not tau > 0 or not tau * p.smooth.L <= 1 + 1e-9:
+        raise ValueError(f"tau is {tau:g}; {who} expects a step size in (0, 1/L] with 1/L = {largest:g}")
+    return float(tau)
+
+
+def momentum(t: Any, tau: float, mu_f: float, mu_g: float = 0.0) -> tuple[Any, Any]:
+    """The next t of the accelerated methods for f + g, and the factor β of the extrapolation."""
+    mu = mu_f + mu_g
+    q = tau * mu / (1 + tau * mu_g)
+    t_new = (1 - q * t**2 + ((1 - q * t**2) ** 2 + 4 * t**2) ** 0.5) / 2
+    if mu == 0 or tau * mu_f >= 1:  # τμ_f = 1: f is a multiple of the identity's square, solved in one step
+        return t_new, (t - 1) / t_new if mu == 0 else 0.0 * t
+    return t_new, (t - 1) / t_new * (1 + tau * mu_g - t_new * tau * mu) / (1 - tau * mu_f)
 
 
 def lipschitz_only_on(p: Parts) -> Verdict | None:

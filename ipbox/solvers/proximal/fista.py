@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
-from ipbox.solvers.gradient.descent import step_size
+from ipbox.solvers.gradient.descent import momentum, short_step_size
 from ipbox.solvers.proximal.forward_backward import ForwardBackward, backtrack
 
 
@@ -69,20 +68,14 @@ class FISTA(ForwardBackward):
         return s
 
     def _step_size(self, p: Parts) -> float:
-        if self.tau is None:
-            step_size(None, p)  # refuses a smooth part with no Lipschitz gradient
-            return 1 / p.smooth.L if p.smooth.L > 0 else 1.0
-        if not self.tau > 0 or not self.tau * p.smooth.L <= 1 + 1e-9:
-            bound = 1 / p.smooth.L if p.smooth.L else math.inf
-            raise ValueError(f"tau is {self.tau:g}; FISTA expects a step size in (0, 1/L] with 1/L = {bound:g}")
-        return float(self.tau)
+        return short_step_size(self.tau, p, type(self).__name__)
 
     def step(self, p: Parts, s: State) -> None:
         x_new = self._proximal_gradient(p, s)
         if self.restart:
             s.t = np.where(self._uphill(p, s, x_new), 1.0, s.t)[()]
         mu_f = min(p.smooth.mu, 1 / s.tau)  # backtracking may find steps longer than 1/L
-        s.t, beta = self._extrapolation(s.t, s.tau, mu_f, p.prox.mu)
+        s.t, beta = momentum(s.t, s.tau, mu_f, p.prox.mu)
         s.z[...] = x_new
         s.z -= s.x
         s.z *= backend.per_sample(beta, s.z)
@@ -107,15 +100,6 @@ class FISTA(ForwardBackward):
             return s.value > last
         product = ((s.z - x_new) * (x_new - s.x).conj()).real
         return backend.reduce_sum(product, p.batch is not None) > 0
-
-    @staticmethod
-    def _extrapolation(t: Any, tau: float, mu_f: float, mu_g: float) -> tuple[Any, Any]:
-        mu = mu_f + mu_g
-        q = tau * mu / (1 + tau * mu_g)
-        t_new = (1 - q * t**2 + ((1 - q * t**2) ** 2 + 4 * t**2) ** 0.5) / 2
-        if mu == 0 or tau * mu_f == 1:  # τμ_f = 1: f is a multiple of the identity's square, solved in one step
-            return t_new, (t - 1) / t_new if mu == 0 else 0.0 * t
-        return t_new, (t - 1) / t_new * (1 + tau * mu_g - t_new * tau * mu) / (1 - tau * mu_f)
 
     def _theorem(self, p: Parts) -> Verdict:
         verdict = super()._theorem(p)
