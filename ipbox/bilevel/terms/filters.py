@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
+
+from ipbox.checks import check_count
 
 
 def dct_filters(size: int = 3) -> np.ndarray:
@@ -36,8 +37,7 @@ def dct_filters(size: int = 3) -> np.ndarray:
     >>> dct_filters(2).round(3).tolist()
     [[[0.5, -0.5], [0.5, -0.5]], [[0.5, 0.5], [-0.5, -0.5]], [[0.5, -0.5], [-0.5, 0.5]]]
     """
-    if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 2:
-        raise ValueError(f"size is {size!r}; expected an integer of at least 2")
+    check_count(size, "size", least=2)
     from scipy.fft import idctn
 
     atoms = np.eye(size * size).reshape(size * size, size, size)

@@ -13,6 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import ParametricTerm
 from ipbox.bilevel.terms.fourier_fidelity import FourierL2, IsometricL2, signal_loop
+from ipbox.checks import check_choice
 from ipbox.functionals import Functional, WeightedL2
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import FourierTransform, as_operator
@@ -70,10 +71,8 @@ class SamplingWeights(ParametricTerm):
     """
 
     def __init__(self, F: Any, parametrisation: str = "ratio", axis: int | None = None) -> None:
-        if parametrisation not in PARAMETRISATIONS:
-            known = ", ".join(map(repr, PARAMETRISATIONS))
-            raise ValueError(f"parametrisation is {parametrisation!r}; expected one of {known}")
-        self.A, self.parametrisation, self.axis = as_operator(F), parametrisation, axis
+        self.parametrisation = check_choice(parametrisation, "parametrisation", PARAMETRISATIONS)
+        self.A, self.axis = as_operator(F), axis
         data, dims = tuple(self.A.dimsd), tuple(self.A.dims)
         if np.dtype(self.A.dtype_out).kind != "c":
             raise TypeError(f"F is {self.A.name}, whose data are {self.A.dtype_out}; expected complex data")

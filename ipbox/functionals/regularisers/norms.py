@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_integer
 from ipbox.functionals.core.base import Functional, Work, indicator
 
 
@@ -68,9 +68,7 @@ class L21(L1):
     """
 
     def __init__(self, ndim: int = 2) -> None:
-        if not isinstance(ndim, numbers.Integral) or ndim not in (1, 2, 3):
-            raise ValueError(f"ndim is {ndim!r}; expected 1, 2 or 3 pixel axes")
-        self.ndim = int(ndim)
+        self.ndim = check_integer(ndim, "ndim", 1, 3, ", the number of pixel axes")
         super().__init__()
 
     def _modulus(self, x: Array) -> Array:

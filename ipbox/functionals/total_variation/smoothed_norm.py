@@ -14,7 +14,6 @@ from ipbox.functionals.core.base import Functional, Work, buffer
 from ipbox.kernels.smoothed_tv import front as kernels
 
 THIRD = 48 / (25 * math.sqrt(5))  # max of 3t/(t² + 1)^{5/2}, at t = 1/2
-LN10 = math.log(10.0)
 LEAST = 1.1e-19  # its square is a number of single precision too
 
 
@@ -144,15 +143,15 @@ class SmoothedNorm(Functional):
             columns.append(alpha * backend.reduce_sum(inner, True))
             by_nu = by_nu - alpha * self.eps**2 * backend.reduce_sum(inner / s**2, True)
         by_xi = self.xi * backend.reduce_sum((u.conj() * q).real, True)
-        return LN10 * np.stack([*columns, by_xi, by_nu], axis=1)
+        return kernels.LN10 * np.stack([*columns, by_xi, by_nu], axis=1)
 
     def mixed_apply(self, u: Array, dalpha: Sequence[float], dxi: float = 0.0, dnu: float = 0.0) -> Array:
         """The change of ∇f(u) with log10 of every α_k, of ξ and of ν."""
         p, out = self._field(u), backend.array_module(u).empty(u.shape, u.dtype)
         for alpha, d, part in zip(self.alpha, dalpha, self.K.parts(p), strict=True):
             s = self._s(part)
-            part *= (d - dnu * (self.eps / s) ** 2) * (LN10 * alpha / s)
-        self._back(p, LN10 * self.xi * dxi, u, out)
+            part *= (d - dnu * (self.eps / s) ** 2) * (kernels.LN10 * alpha / s)
+        self._back(p, kernels.LN10 * self.xi * dxi, u, out)
         return out
 
     # ------------------------------------------------------------ by array functions

@@ -150,7 +150,7 @@ class TGV(IteratedProx):
 
     def _divergence(self, y: Array, t: float) -> Array:
         """∇*p of a dual variable near ``y`` in the balls, with p = E*q."""
-        xp, (p, _) = backend.array_module(y), self.geometry.make_feasible(y.copy(), *self.geometry.radii(t))
+        xp, p = backend.array_module(y), self.geometry.make_feasible(y.copy(), *self.geometry.radii(t))
         d = xp.empty(self.dims, dtype=y.dtype)
         derivatives.spaced_gradient_adjoint(xp.ascontiguousarray(p), d, self.geometry.spacing)
         return d

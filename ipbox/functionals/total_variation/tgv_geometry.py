@@ -53,8 +53,8 @@ class Geometry:
         factor = max(least, 0.3 / b.size ** (1 / len(self.spacing)))
         return factor * spread / (weight * self.factor) if spread > 0 else 1.0
 
-    def make_feasible(self, y: Array, radius_p: float, radius_q: float) -> tuple[Array, float]:
-        """y <- s (E*q, q), q shrunk where |E*q| is too large and s <= 1 what is still missing; returns p and s.
+    def make_feasible(self, y: Array, radius_p: float, radius_q: float) -> Array:
+        """y <- s (E*q, q), q shrunk where |E*q| is too large and s <= 1 what is still missing; returns p.
 
         q is divided by 1 + w, w >= 2 (|E*q|/radius_p - 1), where w falls off so slowly that its slope takes away no
         more than half of the gain.  Few pixels are in excess, so this costs far less of the dual value than s alone.
@@ -69,10 +69,10 @@ class Geometry:
         q /= w
         p = self._divergence(y)
         largest = math.sqrt(float((p * p).sum(axis=0).max()))
-        s = radius_p / largest if largest > radius_p else 1.0
         y[:c] = p
-        y *= s
-        return y[:c], s
+        if largest > radius_p:
+            y *= radius_p / largest
+        return y[:c]
 
     def _divergence(self, y: Array) -> Array:
         """E*q; p is overwritten with 0."""
