@@ -202,10 +202,7 @@ class GaussianBlur(Blur):
         for s, p, n in zip(self.sigma, self._profiles, dims, strict=True):
             if p.size > n:
                 raise ValueError(f"sigma is {s} and needs a kernel of {p.size} pixels; expected at most {n}, as dims")
-        kernel = self._profiles[0]
-        for p in self._profiles[1:]:
-            kernel = np.multiply.outer(kernel, p)
-        super().__init__(dims, kernel, boundary, dtype)
+        super().__init__(dims, functools.reduce(np.multiply.outer, self._profiles), boundary, dtype)
 
     def _host_passes(self) -> list[DirectConvolution]:
         passes = []
