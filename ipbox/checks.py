@@ -110,3 +110,10 @@ def check_noise_level(noise_level: Any) -> Any:
     if not (level >= 0).all() or not np.isfinite(level).all():
         raise ValueError(f"noise_level is {noise_level}; expected a non-negative number")
     return float(level) if level.ndim == 0 else level
+
+
+def check_no_picture(mask: np.ndarray, name: str = "mask") -> np.ndarray:
+    """A mask, but not one of 0 and 255, as images store it: these would be weights."""
+    if mask.dtype != bool and mask.max() == 255 and ((mask == 0) | (mask == 255)).all():
+        raise ValueError(f"{name} is 0 or 255 everywhere, as images are; expected bool or weights, such as {name} > 0")
+    return mask

@@ -115,7 +115,14 @@ def test_noise_levels() -> None:
             c.check_noise_level(bad)
 
 
+def test_masks_that_are_pictures() -> None:
+    for good in (np.eye(3), np.eye(3) > 0, 200 * np.eye(3), np.array([0.0, 1.0, 255.0])):
+        assert c.check_no_picture(good) is good
+    with pytest.raises(ValueError, match=r"^mask is 0 or 255 everywhere, .* or weights, such as mask > 0$"):
+        c.check_no_picture(255 * np.eye(3))
+
+
 def test_every_check_is_here() -> None:
     functions = {value for name, value in vars(c).items() if name.startswith("check_")}
     tabled = {getattr(check, "func", check) for check, *_ in GOOD + BAD}
-    assert functions == tabled | {c.check_noise_level}
+    assert functions == tabled | {c.check_noise_level, c.check_no_picture}

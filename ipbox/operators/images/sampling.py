@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_dims, check_flag
+from ipbox.checks import check_dims, check_flag, check_no_picture
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray, host_array
 
@@ -202,4 +202,4 @@ def _check_mask(mask: Any) -> np.ndarray:
         raise ValueError("mask is a number; expected an array of the image's shape")
     if not mask.any():
         raise ValueError(f"mask of shape {mask.shape} is zero everywhere; expected at least one measured entry")
-    return mask
+    return check_no_picture(mask)

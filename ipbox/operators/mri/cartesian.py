@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend, parallel
 from ipbox.backend import Array
-from ipbox.checks import check_dims
+from ipbox.checks import check_dims, check_no_picture
 from ipbox.operators.core.base import ALL_DTYPES, Operator, check_array
 from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.norms import golub_kahan
@@ -203,8 +203,7 @@ def check_mask(mask: Array) -> np.ndarray:
         raise ValueError("mask has negative entries; expected weights >= 0")
     if not W.any():
         raise ValueError("mask samples nothing; expected an entry that is not zero")
-    if W.max() == 255 and ((W == 0) | (W == 255)).all():
-        raise ValueError("mask is 0 or 255 everywhere, as images are; expected bool or weights, such as mask > 0")
+    check_no_picture(W)
     _check_middle(W)
     return W
 

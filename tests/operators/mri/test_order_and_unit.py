@@ -49,6 +49,8 @@ def test_a_mask_from_a_picture() -> None:
     for mask in (picture, picture.astype("float32")):
         with pytest.raises(ValueError, match="mask is 0 or 255 everywhere, as images are; expected bool or weights"):
             ip.CartesianMRI(mask)
+    with pytest.raises(ValueError, match="mask is 0 or 255 everywhere"):
+        ip.Mask(picture.astype("float32"))
     ip.CartesianMRI(picture // 255)
 
 
