@@ -7,13 +7,12 @@ for the table.  Nothing heavy is imported before a comparison runs.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, UsageError, bar, checked_input, writable
+from ipbox.cli.shared import PICTURES, UsageError, bar, checked_input, chosen, noise_of, picture, writable
 
 Method = Callable[[Any, Any], tuple[Any, Any]]
 KINDS = ("analytical", "variational", "iterative")
@@ -85,7 +84,7 @@ def compare(args: argparse.Namespace) -> None:
     setting = SETTINGS[args.problem]
     with checked_input():
         writable(args.out, PICTURES, make_folder=True)
-        chosen = _chosen(args, setting)
+        names = chosen(args.methods, setting.methods)
         options = {name: getattr(args, name) for name in setting.options}
         if options.get("noise") == 0:
             raise UsageError("--noise is 0; expected a number > 0, since the methods choose λ and stop by it")
@@ -96,27 +95,14 @@ def compare(args: argparse.Namespace) -> None:
     told = ", ".join(f"{name} {value}" for name, value in options.items())
     print(f"{args.problem}: {setting.help} ({told}); {problem[0].shape[1]} unknowns, {problem[1].size} data")
     for kind in KINDS:
-        print(f"{kind}: {', '.join(name for name in getattr(setting, kind) if name in chosen) or '-'}")
-    methods = {name: _served(name, args, problem) for name in chosen}
-    second = None if args.once else (noisier, {name: _served(name, args, noisier) for name in chosen})
+        print(f"{kind}: {', '.join(name for name in getattr(setting, kind) if name in names) or '-'}")
+    methods = {name: _served(name, args, problem) for name in names}
+    second = None if args.once else (noisier, {name: _served(name, args, noisier) for name in names})
     result = ipbox.compare(problem, methods, noisier=second)
     print(result.table())
     print(_summary(result))
-    images = [result.x_true, *([problem[1]] if setting.data else []), *result.images.values()]
-    titles = ["truth", *(["data"] if setting.data else []), *(f"{r.method}: {r.psnr:.1f} dB" for r in result.rows)]
-    images = [abs(u) if u.dtype.kind == "c" else u for u in images]  # of complex images the magnitude
-    ipbox.show(*images, titles=titles, path=args.out)
+    picture(args.out, result, problem[1] if setting.data else None)
     print(f"picture: {args.out}")
-
-
-def _chosen(args: argparse.Namespace, setting: Setting) -> list[str]:
-    """The methods asked for, all by default."""
-    if args.methods is None:
-        return list(setting.methods)
-    for name in args.methods:
-        if name not in setting.methods:
-            raise UsageError(f"--methods is {name!r}; expected of {', '.join(map(repr, setting.methods))}")
-    return [name for name in setting.methods if name in args.methods]
 
 
 def _noisier(options: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +128,7 @@ def _served(name: str, args: argparse.Namespace, problem: tuple[Any, ...]) -> Me
 def _method(name: str, args: argparse.Namespace, problem: tuple[Any, ...]) -> Method:
     """The method ``name`` as a function of (A, b), with nothing but the noise level of ``problem`` told to it."""
     info = problem[3]
-    delta = math.hypot(info.noise_level, info.model_error or 0.0)
+    delta = noise_of(info)
     real = problem[2].dtype.kind != "c"
     lam = {"lam": "discrepancy", "noise_level": delta, "tol": 1e-3, "progress": not args.quiet}
     counts = {**lam, "noise_level": None}  # Poisson noise needs no number

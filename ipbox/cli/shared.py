@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,38 @@ def quietly(args: argparse.Namespace) -> Iterator[None]:
 def bar(args: argparse.Namespace, name: str) -> dict[str, Any]:
     """The option of a method that shows its progress, unless ``--quiet``."""
     return {} if args.quiet else {"callbacks": [ipbox.callbacks.Progress(name)]}
+
+
+def chosen(names: list[str] | None, known: Iterable[str]) -> list[str]:
+    """The methods asked for, in the order of ``known``; all by default."""
+    known = list(known)
+    if unknown := [name for name in names or () if name not in known]:
+        raise UsageError(f"--methods has {', '.join(unknown)}; expected some of: {'; '.join(known)}")
+    return [name for name in known if names is None or name in names]
+
+
+def noise_of(info: Any) -> float:
+    """The norm of what the data hold beyond A u: noise, and the error of the model."""
+    return math.hypot(info.noise_level, info.model_error or 0.0)
+
+
+def tv_weight(args: argparse.Namespace, A: Any, b: Any, delta: float) -> float:
+    """``--lam``, or what the noise level says."""
+    from ipbox.choose import tv_weight
+
+    return tv_weight(A, b, delta) if args.lam == "auto" else args.lam
+
+
+def tv(args: argparse.Namespace, lam: float | None) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Total variation as the demonstrations run it."""
+    return lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **bar(args, "tv"))
+
+
+def picture(path: str, result: Any, data: Any = None) -> None:
+    """The truth, the data where they are an image, and the reconstructions; of complex images the magnitude."""
+    images = [result.x_true, *([] if data is None else [data]), *result.images.values()]
+    titles = ["truth", *([] if data is None else ["data"]), *(f"{r.method}: {r.psnr:.1f} dB" for r in result.rows)]
+    ipbox.show(*(abs(u) if u.dtype.kind == "c" else u for u in images), titles=titles, path=path)
 
 
 def writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:

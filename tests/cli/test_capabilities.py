@@ -28,7 +28,7 @@ def test_it_holds_every_room() -> None:
 def test_a_real_functional_refuses_complex_images(case) -> None:
     f, x = make(case, np.dtype("float32"), np), np.zeros(case.dims, np.complex64)
     for call in (f.value, *([lambda x: f.prox(x, 1.0)] if f.has_prox else [])):
-        with pytest.raises(TypeError, match="complex64"):
+        with pytest.raises(TypeError, match="complex(64|128)"):  # values are computed in double precision
             call(x)
 
 

@@ -45,7 +45,7 @@ def test_some_methods_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["ct", "--methods", "tw"], "--methods is 'tw'; expected of 'fbp (ramp)', 'fbp (hann)'"),
+        (["ct", "--methods", "tw"], "--methods has tw; expected some of: fbp (ramp); fbp (hann)"),
         (["ct", "--size", "4"], "argument --size: is 4; expected an integer >= 16"),
         (["xray"], "argument problem: invalid choice"),
         (["ct", "--out", "picture.txt"], "picture.txt"),

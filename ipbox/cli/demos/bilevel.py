@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, UsageError, checked_input, writable
+from ipbox.cli.shared import PICTURES, checked_input, chosen, writable
 
 OPTIONS = {"images": 10, "size": 96, "noise": 0.1, "seed": 0}
 BOUNDS = ([-3.0, -4.0, -3.0], [1.0, 0.0, 0.0])  # of log10 α, ξ, ν
@@ -62,7 +62,7 @@ def demo(args: argparse.Namespace) -> None:
         writable(args.out, PICTURES, make_folder=True)
         truths, data = photograph_pairs(args.images, args.size, args.noise, args.seed)
         held_truths, held_data = photograph_pairs(2, args.size, args.noise, args.seed + 1, split="test")
-        chosen = _chosen(args.methods, methods(not args.quiet))
+        runs, names = methods(not args.quiet), chosen(args.methods, NAMES)
     term = SmoothedTVRegulariser((args.size, args.size))
     problem = BilevelProblem(truths, LowerLevel(None, data, term))
     held = BilevelProblem(held_truths, LowerLevel(None, held_data, term))
@@ -72,22 +72,14 @@ def demo(args: argparse.Namespace) -> None:
         f"objective: mean squared distance to the truth, evaluated again to 1e-6; work: gradients and Hessian products"
     )
     results, seconds = {}, {}
-    for name, (iterations, run) in chosen.items():
+    for name in names:
+        iterations, run = runs[name]
         start = time.perf_counter()
         results[name] = run(problem.evaluator(iterations=iterations))
         seconds[name] = time.perf_counter() - start
     evaluator, accuracy = problem.evaluator(), 1e-6 / math.sqrt(args.images)
     print(_table(results, lambda theta: evaluator.evaluate(theta, accuracy).f, seconds, held))
     _pictures(Path(args.out), results, held)
-
-
-def _chosen(names: list[str] | None, known: dict[str, Any]) -> dict[str, Any]:
-    if names is None:
-        return known
-    unknown = [n for n in names if n not in known]
-    if unknown:
-        raise UsageError(f"--methods has {', '.join(unknown)}; expected some of: {'; '.join(known)}")
-    return {n: known[n] for n in names}
 
 
 def _table(results: dict[str, Any], objective: Callable[[Any], float], seconds: dict[str, float], held: Any) -> str:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, bar, checked_input, writable
+from ipbox.cli.shared import PICTURES, bar, checked_input, noise_of, tv, tv_weight, writable
 
 HU_WINDOW = (-1000.0, 400.0)  # air, lung and soft tissue; bone is white
 
 
 def demo_ct(args: argparse.Namespace) -> None:
     with checked_input():
-        from ipbox.choose import tv_weight
-
         writable(args.out, PICTURES, make_folder=True)
         problem = ipbox.problem(
             "ct", size=args.size, views=args.views, noise=args.noise, seed=args.seed, slice=args.slice, xp=args.xp
         )
         A, b, _, info = problem
-        delta = math.hypot(info.noise_level, info.model_error)
-        lam = tv_weight(A, b, delta) if args.lam == "auto" else args.lam
+        delta = noise_of(info)
+        lam = tv_weight(args, A, b, delta)
     print(
         f"ct: slice {args.slice} of a chest CT, {A.dims[0]} x {A.dims[1]} pixels of {info.pixel_size:.3g} mm, "
         f"{args.views} views, noise {100 * args.noise:g} %; the truth's own residual is "
@@ -32,7 +29,7 @@ def demo_ct(args: argparse.Namespace) -> None:
     methods = {
         f"fbp ({args.filter})": lambda A, b: ipbox.fbp(A, b, args.filter),
         "cgls": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, "cgls")),
-        "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **bar(args, "tv")),
+        "tv": tv(args, lam),
     }
     result = ipbox.compare(problem, methods)
     print(result.table())
@@ -44,8 +41,6 @@ def demo_ct(args: argparse.Namespace) -> None:
 def demo_measured(args: argparse.Namespace) -> None:
     with checked_input():
         import numpy as np
-
-        from ipbox.choose import tv_weight
 
         writable(args.out, PICTURES, make_folder=True)
         held = np.arange(0, 77, 5)
@@ -61,28 +56,28 @@ def demo_measured(args: argparse.Namespace) -> None:
     # Neither the noise nor the truth is known: the held-out angles say when CGLS begins to fit noise, and its
     # residual there is taken for the noise level.
     seen: list[tuple[float, float]] = []
-    ipbox.cgls(A, b, niter=50, callbacks=[lambda run: seen.append((_relative(H, run.x, h), run.data_residual()))])
+
+    def look(run: Any) -> None:
+        seen.append((ipbox.relative_residual(H, run.x, h), run.data_residual()))
+
+    ipbox.cgls(A, b, niter=50, callbacks=[look])
     outside = [value for value, _ in seen]
     best = outside.index(min(outside))
     print(
         f"cgls, residual at the held-out angles: least {outside[best]:.4f} at iteration {best}, "
         f"{outside[-1]:.4f} at iteration {len(seen) - 1} (semi-convergence)"
     )
-    lam = tv_weight(A, b, seen[best][1]) if args.lam == "auto" else args.lam
+    lam = tv_weight(args, A, b, seen[best][1])
     _warm_up(A, b, lam)
     methods = {
         f"fbp ({args.filter})": lambda A, b: ipbox.fbp(A, b, args.filter),
         f"cgls ({best})": lambda A, b: ipbox.cgls(A, b, niter=best, **bar(args, "cgls")),
-        "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **bar(args, "tv")),
+        "tv": tv(args, lam),
     }
     result = ipbox.compare(problem, methods, held_out=(H, h))
     print(result.table())
     result.show(args.out)
     print(f"picture: {args.out}")
-
-
-def _relative(A: Any, x: Any, b: Any) -> float:
-    return ipbox.relative_residual(A, x, b)
 
 
 def _warm_up(A: Any, b: Any, lam: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, UsageError, checked_input, writable
+from ipbox.cli.shared import PICTURES, UsageError, checked_input, chosen, writable
 
 OPTIONS = {"slices": 4, "seed": 0}
 SETTING = {"size": 128, "views": 40, "noise": 0.01}  # what the shipped maps were trained for
@@ -38,10 +38,7 @@ def demo(args: argparse.Namespace) -> None:
         writable(args.out, PICTURES, make_folder=True)
         if args.slices > len(SLICES):
             raise UsageError(f"--slices is {args.slices}; expected at most {len(SLICES)}")
-        unknown = [name for name in args.methods or () if name not in METHODS]
-        if unknown:
-            raise UsageError(f"--methods has {', '.join(unknown)}; expected some of {', '.join(METHODS)}")
-        names = args.methods or list(METHODS)
+        names = chosen(args.methods, METHODS)
         methods = {name: method(name) for name in names}
     shown = SLICES[:: len(SLICES) // args.slices][: args.slices]
     told = ", ".join(f"{name} {value}" for name, value in SETTING.items())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, UsageError, bar, checked_input, writable
+from ipbox.cli.shared import PICTURES, UsageError, bar, checked_input, noise_of, picture, tv, tv_weight, writable
 
 Method = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -85,8 +85,8 @@ def demo(args: argparse.Namespace) -> None:
             raise FloatingPointError(f"the squared norm of the data is beyond the range of {b.dtype}")
         if not b.any():
             raise UsageError("the data are zero everywhere; expected ones with a signal, such as more --counts")
-        delta = math.hypot(info.noise_level, info.model_error or 0.0)
-        lam = _weight(args, A, b, delta) if "tv" in shown.methods else None
+        delta = noise_of(info)
+        lam = tv_weight(args, A, b, delta) if "tv" in shown.methods else None
     told = ", ".join(f"{name} {value}" for name, value in options.items())
     print(f"{args.problem}: {shown.help} ({told}); {A.shape[1]} unknowns, {b.size} data")
     print(
@@ -98,14 +98,8 @@ def demo(args: argparse.Namespace) -> None:
             method(A, b)  # compile and plan, where this is the first run, before the clock starts
     result = ipbox.compare(problem, methods)
     print(result.table())
-    _picture(args, result, b if shown.data else None)
+    picture(args.out, result, b if shown.data else None)
     print(f"picture: {args.out}")
-
-
-def _weight(args: argparse.Namespace, A: Any, b: Any, delta: float) -> float:
-    from ipbox.choose import tv_weight
-
-    return tv_weight(A, b, delta) if args.lam == "auto" else args.lam
 
 
 def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None) -> Method:
@@ -123,7 +117,7 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         "wiener": lambda A, b: ipbox.wiener(A, b, noise_level=delta),
         "truncated inverse": lambda A, b: ipbox.truncated_inverse(A, b, noise_level=delta),
         "cgls": lambda A, b: ipbox.cgls(A, b - _background(A, b), delta, **bar(args, "cgls")),
-        "tv": lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **bar(args, "tv")),
+        "tv": tv(args, lam),
     }[name]
 
 
@@ -134,13 +128,3 @@ def _without_attenuation(A: Any) -> Any:
 def _background(A: Any, b: Any) -> Any:
     """Expected counts from elsewhere, in emission tomography."""
     return A.background_like(b) if isinstance(A, ipbox.PET) else 0.0
-
-
-def _picture(args: argparse.Namespace, result: Any, data: Any) -> None:
-    """The truth, the data where they are an image, and the reconstructions."""
-    if data is None:
-        result.show(args.out)
-        return
-    images = [result.x_true, data, *result.images.values()]
-    titles = ["truth", "data", *(f"{row.method}: {row.psnr:.1f} dB" for row in result.rows)]
-    ipbox.show(*images, titles=titles, path=args.out)

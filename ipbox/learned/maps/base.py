@@ -16,6 +16,7 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.learned.bridge.arrays import from_torch, to_torch
 from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.priors.network import evaluation
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.direct.info import AnalyticInfo
 from ipbox.solvers.core.divergence import Diverged
@@ -150,16 +151,10 @@ class LearnedMap(torch.nn.Module):
         single, xp = b.shape == self.dimsd, backend.array_module(b)
         t = to_torch(b[None] if single else b, copy=True)
         self._check_parameters(t)
-        training = [module for module in self.modules() if module.training]
-        self.eval()
-        try:
-            with torch.no_grad():
-                u = self(t).contiguous()
-                if not bool(torch.isfinite(u.abs()).all()):
-                    raise self._diverged(t, single, xp)
-        finally:
-            for module in training:
-                module.training = True
+        with evaluation(self, gradient=False):
+            u = self(t).contiguous()
+            if not bool(torch.isfinite(u.abs()).all()):
+                raise self._diverged(t, single, xp)
         x = from_torch(u, xp=xp)
         return x[0] if single else x, AnalyticInfo(type(self).__name__, time.perf_counter() - start)
 

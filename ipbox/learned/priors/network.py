@@ -187,15 +187,21 @@ def evaluation(net: torch.nn.Module, gradient: bool) -> Iterator[None]:
 
     Not `torch.inference_mode`: a network that differentiates inside, such as a gradient step, could not.
     """
-    training = [m for m in net.modules() if m.training]
-    if training:
-        net.eval()
+    with mode(net, False), torch.set_grad_enabled(gradient):
+        yield
+
+
+@contextlib.contextmanager
+def mode(net: torch.nn.Module, training: bool) -> Iterator[None]:
+    """All modules in training or evaluation mode; afterwards each as it was."""
+    changed = [m for m in net.modules() if m.training != training]
+    if changed:
+        net.train(training)
     try:
-        with torch.set_grad_enabled(gradient):
-            yield
+        yield
     finally:
-        for m in training:
-            m.training = True
+        for m in changed:
+            m.training = not training
 
 
 def noise_argument(net: Callable) -> tuple[str | None, bool]:

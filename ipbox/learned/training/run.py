@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ipbox.learned.priors.network import evaluation, mode
 from ipbox.learned.training.batches import Batches, as_batch
 from ipbox.learned.training.checkpoints import describe
 from ipbox.learned.training.options import Options
@@ -101,7 +102,7 @@ class TrainingRun:
     def seeded(self) -> Iterator[None]:
         """Training mode, and torch's own generators seeded, for layers such as dropout; afterwards as they were."""
         cuda = [self.device] if self.device.type == "cuda" else []
-        with _mode(self.model, True), torch.random.fork_rng(cuda), torch.enable_grad():
+        with mode(self.model, True), torch.random.fork_rng(cuda), torch.enable_grad():
             torch.default_generator.manual_seed(self.options.seed)
             for device in cuda:
                 with torch.cuda.device(device):
@@ -146,7 +147,7 @@ class TrainingRun:
         }
         self.total, self.counted = 0.0, 0
         if self.options.validation is not None:
-            with _mode(self.model, False), torch.no_grad():
+            with evaluation(self.model, gradient=False):
                 row["validation"] = self._validate()
             if not math.isfinite(row["validation"]):
                 raise self._diverged("validation", self.step)
@@ -210,15 +211,3 @@ class TrainingRun:
         torch.set_rng_state(random["torch"])
         if "cuda" in random:
             torch.cuda.set_rng_state(random["cuda"], self.device)
-
-
-@contextlib.contextmanager
-def _mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
-    """All modules in training or evaluation mode; afterwards each as it was."""
-    before = [(m, m.training) for m in model.modules()]
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, was in before:
-            module.training = was

@@ -42,57 +42,32 @@ class Shipped:
     script: str
 
 
+_TRAINED = {  # script -> name -> SHA-256
+    "train_plug_and_play.py": {
+        "drunet_fine": "29b5a1f3113eb4a49292b3c023a003f8f052975487aff18e2e1b22541581ca0f",
+    },
+    "train_denoisers.py": {
+        "dncnn": "7d271d08022c01ab39aa99850ad08b1da8e07dad6c539593fb55a3a5271b73da",
+        "gradient_step": "3c994d6a096d333c303530eaf965daf38813555ce8dc434ee14b8863d179bcf1",
+        "non_expansive": "e2eb16efe599b76da66fbd1da0f62dbe9dcc5e9ca3e93159b95f4216016fcf94",
+        "drunet": "746c8beec6ac212aeb474ae256ce34d660e2861f21555724c41a0cf2a5a26b92",
+    },
+    "train_post_processing.py": {
+        "post_processing_ct_noiseless": "e59e7cf5b55455fe48ca431f00bc9e851e2187a7739fab93ff60a2e795f70b22",
+        "post_processing_ct": "bebcf85ca35c9a2333b9e89d8cf74007d8962d68901fc74b0288038ffa5ccbec",
+    },
+    "train_equilibrium.py": {
+        "equilibrium_ct": "22036c1bd53a7927ec15cace2c2f614b0981b143a7d79d1b332ec136961d995b",
+        "unrolled_shared_ct": "9b3959f930fd982afe21f4f6f1805048a395145d6bd5c837f8b216dd09fa1335",
+    },
+    "train_unrolled.py": {
+        "unrolled_ct": "a36f48e1471db7896b6f4e7028e71f939b76365c6afb6a460e04358f616dce7e",
+    },
+}
 SHIPPED: dict[str, Shipped] = {
-    "drunet_fine": Shipped(
-        "drunet_fine.safetensors",
-        "29b5a1f3113eb4a49292b3c023a003f8f052975487aff18e2e1b22541581ca0f",
-        "tests/bench/learned/train_plug_and_play.py",
-    ),
-    "dncnn": Shipped(
-        "dncnn.safetensors",
-        "7d271d08022c01ab39aa99850ad08b1da8e07dad6c539593fb55a3a5271b73da",
-        "tests/bench/learned/train_denoisers.py",
-    ),
-    "post_processing_ct_noiseless": Shipped(
-        "post_processing_ct_noiseless.safetensors",
-        "e59e7cf5b55455fe48ca431f00bc9e851e2187a7739fab93ff60a2e795f70b22",
-        "tests/bench/learned/train_post_processing.py",
-    ),
-    "equilibrium_ct": Shipped(
-        "equilibrium_ct.safetensors",
-        "22036c1bd53a7927ec15cace2c2f614b0981b143a7d79d1b332ec136961d995b",
-        "tests/bench/learned/train_equilibrium.py",
-    ),
-    "gradient_step": Shipped(
-        "gradient_step.safetensors",
-        "3c994d6a096d333c303530eaf965daf38813555ce8dc434ee14b8863d179bcf1",
-        "tests/bench/learned/train_denoisers.py",
-    ),
-    "unrolled_shared_ct": Shipped(
-        "unrolled_shared_ct.safetensors",
-        "9b3959f930fd982afe21f4f6f1805048a395145d6bd5c837f8b216dd09fa1335",
-        "tests/bench/learned/train_equilibrium.py",
-    ),
-    "post_processing_ct": Shipped(
-        "post_processing_ct.safetensors",
-        "bebcf85ca35c9a2333b9e89d8cf74007d8962d68901fc74b0288038ffa5ccbec",
-        "tests/bench/learned/train_post_processing.py",
-    ),
-    "unrolled_ct": Shipped(
-        "unrolled_ct.safetensors",
-        "a36f48e1471db7896b6f4e7028e71f939b76365c6afb6a460e04358f616dce7e",
-        "tests/bench/learned/train_unrolled.py",
-    ),
-    "non_expansive": Shipped(
-        "non_expansive.safetensors",
-        "e2eb16efe599b76da66fbd1da0f62dbe9dcc5e9ca3e93159b95f4216016fcf94",
-        "tests/bench/learned/train_denoisers.py",
-    ),
-    "drunet": Shipped(
-        "drunet.safetensors",
-        "746c8beec6ac212aeb474ae256ce34d660e2861f21555724c41a0cf2a5a26b92",
-        "tests/bench/learned/train_denoisers.py",
-    ),
+    name: Shipped(f"{name}.safetensors", sha256, f"tests/bench/learned/{script}")
+    for script, files in _TRAINED.items()
+    for name, sha256 in files.items()
 }
 
 
