@@ -99,6 +99,7 @@ from .reconstruct import (
     lsqr,
     mlem,
     osem,
+    prewhiten,
     pseudo_inverse,
     root_sum_of_squares,
     sense,

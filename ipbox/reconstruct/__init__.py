@@ -5,7 +5,7 @@ from ipbox.reconstruct.direct.analytic import analytic
 from ipbox.reconstruct.direct.deblurring import truncated_inverse, wiener
 from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.direct.gridding import gridded_kspace, gridding
-from ipbox.reconstruct.direct.mri import root_sum_of_squares, sense, zero_filled
+from ipbox.reconstruct.direct.mri import prewhiten, root_sum_of_squares, sense, zero_filled
 from ipbox.reconstruct.direct.pseudo_inverse import pseudo_inverse
 from ipbox.reconstruct.direct.sensitivities import estimate_sensitivities
 from ipbox.reconstruct.iterative.algebraic import cimmino, kaczmarz, sirt
@@ -32,6 +32,7 @@ __all__ = [
     "lsqr",
     "mlem",
     "osem",
+    "prewhiten",
     "pseudo_inverse",
     "root_sum_of_squares",
     "sense",

@@ -53,6 +53,11 @@ class Operator(pylops.LinearOperator):
     nonnegative = False  # no entry of its matrix is negative (or complex)
 
     @property
+    def support(self) -> np.ndarray | None:
+        """Where the object may be, a mask of shape dims on the host; None: everywhere."""
+        return None
+
+    @property
     def has_subsets(self) -> bool:
         """Whether `subsets` is given."""
         return type(self).subsets is not Operator.subsets

@@ -16,7 +16,7 @@ from ipbox.operators.core.base import ALL_DTYPES, Operator, check_array
 from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.norms import golub_kahan
 from ipbox.operators.fourier.transform import WeightedFourier, check_complex, in_place, phases, shares, weighted
-from ipbox.operators.mri.coils import check_sensitivities, sum_of_squares
+from ipbox.operators.mri.coils import check_sensitivities, sum_of_squares, support_of
 
 CACHED = 1 << 17  # pixels of the coils that a thread takes at once
 
@@ -100,6 +100,15 @@ class CartesianMRI(Operator):
         return (
             None if self._maps is None else self._maps.host * phases(tuple(self.dims))[0].conj().astype(self.dtype_out)
         )
+
+    @property
+    def support(self) -> np.ndarray | None:
+        """Where some coil sees the object."""
+        return support_of(self._maps)
+
+    def with_sensitivities(self, S: Array) -> CartesianMRI:
+        """The same sampling with other maps."""
+        return CartesianMRI(self._mask, S, self.dtype_out, self.dtype_in.kind == "f")
 
     def coil_images(self, b: Array) -> Array:
         """F* W y_c for each coil: the adjoint before the coils are combined.

@@ -73,6 +73,12 @@ class CoilSensitivities(Operator):
         return float(np.sqrt(sum_of_squares(self._maps.host).max())), "exact"
 
 
+def support_of(maps: HeldArray | None) -> np.ndarray | None:
+    """Where some coil sees the object, dims; None for no maps, or where that is everywhere."""
+    seen = None if maps is None else (maps.host != 0).any(axis=0)
+    return None if seen is None or seen.all() else seen
+
+
 def check_sensitivities(S: Array, dims: tuple[int, ...] | None = None, dtype: Any = None) -> np.ndarray:
     """``S`` as a read-only copy on the host, after the checks below.
 

@@ -16,7 +16,7 @@ from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.subsets import check_subset
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
 from ipbox.operators.fourier.transform import check_complex
-from ipbox.operators.mri.coils import add_coils, check_sensitivities, run_parts
+from ipbox.operators.mri.coils import add_coils, check_sensitivities, run_parts, support_of
 from ipbox.operators.mri.normal import NonCartesianNormal, convolve_coils, toeplitz_spectrum
 from ipbox.operators.mri.trajectory import check_trajectory, radians
 
@@ -174,6 +174,16 @@ class NonCartesianMRI(Operator):
     def one_coil(self) -> NonCartesianMRI:
         """The same trajectory for complex images that no sensitivities weight: coils are a batch of it."""
         return self._with(self.trajectory, self._nufft, None, self.dtype_out)
+
+    @property
+    def support(self) -> np.ndarray | None:
+        """Where some coil sees the object."""
+        return support_of(self._maps)
+
+    def with_sensitivities(self, S: Array) -> NonCartesianMRI:
+        """The same trajectory with other maps."""
+        maps = HeldArray(check_sensitivities(S, tuple(self.dims), self.dtype_out))
+        return self._with(self.trajectory, self._nufft, maps, self.dtype_in)
 
     def coil_images(self, b: Array) -> Array:
         """F* b_c for each coil: the adjoint before the coils are combined.

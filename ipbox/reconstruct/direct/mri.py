@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_not_negative
@@ -14,7 +16,8 @@ from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import CartesianMRI, NonCartesianMRI, as_operator
 from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
-from ipbox.reconstruct.iterative.early_stopping import stopped_early
+from ipbox.reconstruct.iterative.early_stopping import batch_of, stopped_early
+from ipbox.reconstruct.iterative.held_out import HeldOut, held_out_iterations
 from ipbox.reconstruct.variational.methods import tikhonov
 from ipbox.solvers import CGLS, Solution, stopping
 
@@ -113,13 +116,14 @@ def sense(
     b: Array,
     noise_level: float | None = None,
     *,
-    lam: float = 0.0,
+    lam: float | str | None = None,
+    covariance: Array | None = None,
     niter: int = 50,
     tol: float = 1e-3,
     x0: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
-    r"""SENSE: least squares with the coils' sensitivities, by conjugate gradients.
+    r"""SENSE: least squares with the coils' sensitivities, by conjugate gradients, regularised.
 
     .. math:: \min_u \tfrac12 \sum_c \|W F S_c u - b_c\|^2 + \tfrac{λ}{2} \|u\|^2
 
@@ -130,9 +134,15 @@ def sense(
     b : array
         Data of shape A.dimsd, or a batch of them.
     noise_level : float, optional
-        Expected norm of the noise δ, for λ = 0: stops at ‖Au - b‖ <= 1.01 δ too (discrepancy principle).
-    lam : float
-        λ >= 0; with 0, stopping early regularises.
+        Expected norm of the noise δ: stops at ‖Au - b‖ <= 1.01 δ (discrepancy principle), or is what a rule for λ
+        needs.
+    lam : float or str, optional
+        λ > 0, or the name of a rule that chooses it as in `tikhonov`.  By default λ = 0 and stopping early
+        regularises: by ``noise_level``, and without one by cross-validation, after as many iterations as predict a
+        random tenth of the data best that were held out.  0: iterate to ``tol``, also where noise is amplified.
+    covariance : array, (coils, coils), optional
+        Of the coils' noise, as measured without an object: data and maps are whitened first (`prewhiten`), and
+        ``noise_level`` and λ are those of whitened data.
     niter : int
         Bound on the iterations.
     tol : float
@@ -141,22 +151,26 @@ def sense(
     x0 : array, optional
         Start; zero by default, and then pixels where every map is zero stay zero.
     **options
-        ``callbacks``, ``progress``, ``state`` of `solve`.
+        ``callbacks``, ``progress``, ``state`` of `solve`; with ``state``, nothing is held out.
 
     Returns
     -------
     x : array
     info : Solution
+        ``info.stop`` is ``"HeldOut"`` and ``info.extra["held_out"]`` has the relative errors by iteration where
+        cross-validation stopped.
 
     Raises
     ------
     ValueError, TypeError
-        for λ < 0, λ > 0 together with a noise level, or data that do not fit A.
+        for λ < 0, a number λ > 0 together with a noise level, data that do not fit A, or a covariance that is not
+        Hermitian and positive definite.
 
     References
     ----------
     Pruessmann et al., Advances in sensitivity encoding with arbitrary k-space trajectories, Magn. Reson. Med. 46
-    (2001).
+    (2001); Qu et al., Convergence behavior of iterative SENSE reconstruction with non-Cartesian trajectories, Magn.
+    Reson. Med. 54 (2005).
 
     Examples
     --------
@@ -166,13 +180,78 @@ def sense(
     >>> bool(ip.psnr(abs(x), abs(x_true)) > ip.psnr(abs(ip.zero_filled(A, b)[0]), abs(x_true)))
     True
     """
-    lam = check_not_negative(lam, "lam")
-    if lam > 0 and noise_level is not None:
-        raise ValueError(f"lam is {lam} and noise_level is {noise_level}; expected one of them")
-    if lam > 0:
-        return tikhonov(A, b, lam, tol=tol, niter=niter, x0=x0, **options)
-    stop = stopping.residual(tol, every=1)
-    return stopped_early(L2(as_operator(A), b), CGLS(), noise_level, niter, stop=stop, x0=x0, **options)
+    A = as_operator(A)
+    if covariance is not None:
+        A, b = prewhiten(A, b, covariance)
+    if not isinstance(lam, str | None):
+        lam = check_not_negative(lam, "lam")
+        if lam > 0 and noise_level is not None:
+            raise ValueError(f"lam is {lam} and noise_level is {noise_level}; expected one of them")
+    if lam:
+        return tikhonov(A, b, lam, noise_level, tol=tol, niter=niter, x0=x0, **options)
+    stop, best, errors = stopping.residual(tol, every=1), None, []
+    if lam is None and noise_level is None and options.get("state") is None:
+        check_fits(A, check_data(b))
+        coils = isinstance(A, CartesianMRI | NonCartesianMRI) and A.sensitivities is not None
+        limit = stopping.niter(niter) if batch_of(A, b) else stop | stopping.niter(niter)
+        best, errors = held_out_iterations(A, b, CGLS(), limit, coils, x0)
+    x, info = stopped_early(L2(A, b), CGLS(), noise_level, niter if best is None else best, stop=stop, x0=x0, **options)
+    if best is not None:
+        info.stop, info.extra["held_out"] = HeldOut.__name__, errors
+    return x, info
+
+
+def prewhiten(A: CartesianMRI | NonCartesianMRI, b: Array, covariance: Array) -> tuple[Any, Array]:
+    r"""Data and operator of virtual coils whose noise is white, of variance 1, and independent.
+
+    .. math:: b \leftarrow L^{-1} b, \quad S \leftarrow L^{-1} S, \qquad Ψ = L L^*
+
+    Parameters
+    ----------
+    A : CartesianMRI or NonCartesianMRI
+        With sensitivities.
+    b : array
+        Data of shape A.dimsd, or a batch of them.
+    covariance : array, (coils, coils)
+        Ψ = E n n*, Hermitian and positive definite: of a scan without an object, ``np.cov``.
+
+    Returns
+    -------
+    A : operator of the same kind
+    b : array
+        The norm of its noise is √m for m measured values (complex: E|n|² = 1).
+
+    Raises
+    ------
+    ValueError, TypeError
+        for a covariance of another shape or not Hermitian and positive definite, or another operator.
+
+    References
+    ----------
+    Pruessmann et al., Advances in sensitivity encoding with arbitrary k-space trajectories, Magn. Reson. Med. 46
+    (2001), appendix.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A, b, x_true, info = ip.problem("mri", size=64, coils=4)
+    >>> white, c = ip.prewhiten(A, b, np.diag([1.0, 4.0, 1.0, 1.0]))
+    >>> bool(np.allclose(c[1], 0.5 * b[1])), bool(np.allclose(white.apply(x_true)[1], 0.5 * A.apply(x_true)[1]))
+    (True, True)
+    """
+    _check(A, b, "prewhiten")
+    if A.sensitivities is None:
+        raise ValueError("A has no sensitivities; prewhiten expects an operator of several coils")
+    P, coils = np.asarray(backend.to_host(covariance)), A.dimsd[0]
+    if P.shape != (coils, coils) or P.dtype.kind not in "iufc":
+        raise ValueError(f"covariance has shape {P.shape} and dtype {P.dtype}; expected numbers, ({coils}, {coils})")
+    hermitian = np.isfinite(P).all() and abs(P - P.conj().T).max() <= 1e-5 * abs(P).max()
+    if not (hermitian and (values := np.linalg.eigvalsh(P))[0] > 1e-12 * values[-1]):
+        raise ValueError("covariance is not Hermitian and positive definite; expected that of the coils' noise")
+    whiten = np.linalg.inv(np.linalg.cholesky(P)).astype(A.dtype_out)
+    axis, xp = b.ndim - len(A.dimsd), backend.array_module(b)
+    c = xp.moveaxis(xp.tensordot(xp.asarray(whiten), b, axes=(1, axis)), 0, axis)
+    return A.with_sensitivities(np.tensordot(whiten, A.sensitivities, axes=1)), xp.ascontiguousarray(c)
 
 
 def _check(A: Any, b: Array, method: str) -> None:

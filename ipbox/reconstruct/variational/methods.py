@@ -119,6 +119,11 @@ def tv(
     info : Solution
         ``info.extra["choice"]`` is the `Choice` where a rule chose λ, ``info.extra["lam"]`` λ.
 
+    Notes
+    -----
+    Pixels that no coil of an MRI operator sees are 0 (`support` of A), as `sense` leaves them: the data do not know
+    them, and the regulariser alone would fill them.
+
     Raises
     ------
     ValueError, TypeError
@@ -194,6 +199,10 @@ def variational(
     info : Solution
         ``info.extra["choice"]`` is the `Choice` where a rule chose λ, ``info.extra["lam"]`` λ.
 
+    Notes
+    -----
+    Pixels that no coil of an MRI operator sees are 0, as in `tv`.
+
     Raises
     ------
     ValueError, TypeError
@@ -233,7 +242,8 @@ def wavelet(
 ) -> tuple[Array, Solution]:
     """Sparse wavelet coefficients: min_u ½‖Au - b‖² + λ ‖Wu‖₁, W orthogonal, without the coarsest approximation.
 
-    Analysis and synthesis form are one and the same for an orthogonal W.
+    Analysis and synthesis form are one and the same for an orthogonal W.  Pixels that no coil of an MRI operator sees
+    are 0, as in `tv`.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class Variational:
         else:
             solves = self
         D, R = self.fidelity, self.R
-        return resolve(
+        x, info = resolve(
             lam,
             solves,
             D.A,
@@ -87,6 +87,15 @@ class Variational:
             tol=self.tol,
             progress=bool(self.options.get("progress")),
         )
+        if D.A is not None and D.A.support is not None and _holds_zero(self.constraint):
+            x = x * backend.to_device(D.A.support, backend.array_module(x))  # what R filled in beyond
+            info.x = x
+        return x, info
+
+
+def _holds_zero(constraint: Functional | None) -> bool:
+    """Whether pixels may be zero."""
+    return not isinstance(constraint, Box) or constraint.lo <= 0 <= constraint.hi
 
 
 def seminorm(R: Functional) -> Any:
