@@ -49,7 +49,8 @@ class RampFilter(Operator):
     r"""F: b_θ ↦ (Δθ ds/h²) h_ramp * b_θ on parallel-beam sinograms, self-adjoint and positive; A*F b is nearly `fbp`.
 
     A*F(Au - b) is the gradient of ½⟨Au - b, F(Au - b)⟩, and A*FA is nearly the identity on what the views see, where
-    A*A blurs: gradient descent with it needs few steps.
+    A*A blurs: gradient descent with it needs few steps.  A detector that is set to one side of a full turn needs other
+    weights, which `fbp` has: F counts the middle twice.
 
     Parameters
     ----------

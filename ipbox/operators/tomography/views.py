@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ipbox.operators.tomography.fan import FanBeamTransform
-from ipbox.operators.tomography.joseph import JosephTransform
-from ipbox.operators.tomography.ray import RayTransform
+from ipbox.operators.tomography.geometry import Projector
 
 NEAR = 0.1  # of the views' mean distance: views that near are one, and share what it counts for
 STANDS_OUT = 3.0  # times the next smaller gap, and
@@ -62,6 +62,8 @@ class Arcs:
 
 def _groups(a: np.ndarray, width: float) -> np.ndarray:
     """The number of the group of each of the increasing ``a``: none is wider than ``width``."""
+    if a.size < 2 or np.diff(a).min() > width:
+        return np.arange(a.size)
     starts = [0]
     while (end := int(np.searchsorted(a, a[starts[-1]] + width, side="right"))) < a.size:
         starts.append(end)
@@ -98,12 +100,19 @@ class Scan:
     length: float = np.inf
 
     @staticmethod
-    def of(A: RayTransform | JosephTransform | FanBeamTransform) -> Scan:
+    def of(A: Projector) -> Scan:
         if isinstance(A, FanBeamTransform):
             length = A.source_distance + A.detector_distance
             return Scan(A.angles, A.positions(), A.det_spacing, A.source_distance, length)
-        positions = (np.arange(A.n_det) - 0.5 * (A.n_det - 1)) * A.det_spacing + A.det_shift
-        return Scan(A.angles, positions, A.det_spacing)
+        return Scan(A.angles, A.positions(), A.det_spacing)
+
+    @cached_property
+    def half_turn(self) -> Arcs:
+        return Arcs.of(self.angles, np.pi, rim=2.0)
+
+    @cached_property
+    def turn(self) -> Arcs:
+        return Arcs.of(self.angles, 2 * np.pi)
 
     @property
     def parallel(self) -> bool:
@@ -144,30 +153,30 @@ class Scan:
         set to one side.
         """
         if self.parallel and not np.isfinite(ends[0]):
-            return Arcs.of(self.angles, np.pi, rim=2.0).cells[:, None]
-        arcs = Arcs.of(self.angles, 2 * np.pi)
-        own, other = (self._depth(arcs, *ray, ends) for ray in self._both(self.angles[:, None], self.positions))
+            return self.half_turn.cells[:, None]
+        own, other = self._depths(self.angles[:, None], self.positions, ends)
         share = np.divide(own, own + other, out=np.zeros_like(own), where=own > 0)
-        return arcs.cells[:, None] * np.sin(0.5 * np.pi * share) ** 2
+        return self.turn.cells[:, None] * np.sin(0.5 * np.pi * share) ** 2
 
-    def _both(self, beta: np.ndarray, a: np.ndarray) -> tuple[tuple, tuple]:
-        """A ray, and the one that sees the same line from its other end."""
-        return (beta, a), (beta + np.pi - 2 * self.gamma(a), -a)
+    def _depths(self, beta: np.ndarray, a: np.ndarray, ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        """c of rays, and c' of those that see the same lines from their other ends."""
 
-    @staticmethod
-    def _depth(arcs: Arcs, beta: np.ndarray, a: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
-        edge = np.clip(np.minimum(a - ends[0], ends[1] - a), 0, None) if np.isfinite(ends[0]) else np.ones_like(a)
-        return arcs.depth(beta) * edge
+        def depth(beta: np.ndarray, a: np.ndarray) -> np.ndarray:
+            edge = np.clip(np.minimum(a - ends[0], ends[1] - a), 0, None) if np.isfinite(ends[0]) else np.ones_like(a)
+            return self.turn.depth(beta) * edge
+
+        return depth(beta, a), depth(beta + np.pi - 2 * self.gamma(a), -a)
 
     def left_out(self, radius: float, ends: tuple[float, float]) -> float:
         """The share of the lines through a disc about the centre that no view sees."""
         if self.parallel and not np.isfinite(ends[0]):
-            return float(Arcs.of(self.angles, np.pi, rim=2.0).gaps[:, 1].sum() / np.pi)
-        arcs, beta = Arcs.of(self.angles, 2 * np.pi), np.arange(720)[:, None] * np.pi / 360
+            return float(self.half_turn.gaps[:, 1].sum() / np.pi)
+        if not len(self.turn.gaps) and not np.isfinite(ends[0]):
+            return 0.0
         a = self.meeting(radius * (np.arange(64) - 31.5) / 32)
-        own, other = (self._depth(arcs, *ray, ends) for ray in self._both(beta, a))
+        own, other = self._depths(np.arange(720)[:, None] * np.pi / 360, a, ends)
         return float(((own == 0) & (other == 0)).mean())
 
     def full_turn(self) -> bool:
         """Whether the views go all around, modulo 2π."""
-        return not len(Arcs.of(self.angles, 2 * np.pi).gaps)
+        return not len(self.turn.gaps)

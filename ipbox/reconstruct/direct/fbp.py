@@ -140,9 +140,8 @@ def _from_lines(
         scan = Scan.of(A)
     weights = weights * np.cos(scan.gamma(scan.positions))
     n = 2 * fft.next_fast_len(A.n_det, real=True)
-    spacing = A.det_spacing / A.magnification if isinstance(A, FanBeamTransform) else A.det_spacing
     lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1)
-    lines *= xp.asarray(ramp(n, spacing, filter), dtype=b.dtype)
+    lines *= xp.asarray(ramp(n, A.det_spacing / A.magnification, filter), dtype=b.dtype)
     q = fft.irfft(lines, n=n, axis=-1)[..., : A.n_det]
     x = fan_back_projection(A, q) if isinstance(A, FanBeamTransform) else back_projection(_as_ray(A), q)
     if not any(cut):
@@ -172,7 +171,7 @@ def _geometry(A: RayTransform | JosephTransform | FanBeamTransform) -> tuple:
 
 def _widened(A: Any, scan: Scan) -> tuple[Any, tuple[int, int]]:
     """The geometry with a detector beyond the image and its own ends, and the pixels added before and behind."""
-    corner = float(scan.meeting(0.5 * A.pixel_size * math.hypot(*A.dims)))
+    corner = float(scan.meeting(A.reach))
     least = A.n_det // 4
     pads = tuple(max(least, math.ceil((corner - end) / A.det_spacing)) for end in (-scan.ends[0], scan.ends[1]))
     dims, angles, n_det, ds, shift, h = _geometry(A)

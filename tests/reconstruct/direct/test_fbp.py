@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import ipbox as ip
 from ipbox.operators.tomography.ramp import angle_weights
+from tests.contracts.support import host
 
 N, TURN = 65, 2 * math.pi
 X = np.arange(N) - (N - 1) / 2
@@ -165,6 +167,17 @@ def test_truncated_projections_go_on(beam: str, arc: int, n_det: int) -> None:
     assert abs(v[RADIUS < seen - 2] - 1).max() < 0.2 and not v[RADIUS > seen].any()
     plain, _ = ip.fbp(A, b, extend=False, mask=False)
     assert plain[RADIUS < seen - 2].mean() > 1.1 and plain[RADIUS > seen].any()
+
+
+@pytest.mark.parametrize("options", [dict(n_det=36), dict(n_det=37, det_shift=12.0), {}])
+def test_other_libraries_and_batches(options: dict, xp: ModuleType) -> None:
+    A = ip.RayTransform((N, N), degrees(np.arange(0, 360, 4)), **options)
+    b = A.apply(np.stack([disc(25.0), 0.5 * disc(24.0)]))
+    x, info = ip.fbp(A, xp.asarray(b))
+    assert isinstance(x, xp.ndarray) and x.shape == (2, N, N)
+    for k in range(2):
+        one, alone = ip.fbp(A, b[k])
+        assert alone.parameters == info.parameters and abs(host(x[k]) - one).max() < 1e-4
 
 
 def test_an_object_inside_of_a_narrow_detector_is_left_as_it_is() -> None:
