@@ -33,6 +33,7 @@ DAMAGED += (
     tokenize.TokenError,
 )
 
+_PART = 2**20  # bytes that are read at once
 _WEEK = 7 * 24 * 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _writing: set[str] = set()  # temporary files of this process
@@ -190,12 +191,18 @@ def read_npy(file: IO[bytes], nbytes: int) -> np.ndarray:
     if dtype.hasobject:
         raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
     count = int(np.prod(shape, dtype=object))
-    if count < 0 or file.tell() + count * dtype.itemsize != nbytes:
+    size = count * dtype.itemsize
+    if count < 0 or file.tell() + size != nbytes:
         raise ValueError(f"its header claims {shape} of {dtype}, and {nbytes - file.tell()} bytes are there")
-    data = file.read(count * dtype.itemsize)
-    if len(data) != count * dtype.itemsize or file.read(1):
-        raise EOFError(f"it ends after {len(data)} bytes of data")
-    array = np.frombuffer(bytearray(data), dtype=dtype, count=count) if count else np.empty(0, dtype)
+    array = np.empty(count, dtype)
+    stored = array.view(np.uint8) if size else array
+    for at in range(0, size, _PART):
+        part = file.read(min(_PART, size - at))
+        if len(part) != min(_PART, size - at):
+            raise EOFError(f"it ends after {at + len(part)} bytes of data")
+        stored[at : at + _PART] = np.frombuffer(part, np.uint8)
+    if file.read(1):  # at its end a ZIP's checksum has been compared
+        raise ValueError("it goes on after its last byte")
     return array.reshape(shape, order="F" if fortran else "C")
 
 

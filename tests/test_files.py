@@ -245,3 +245,37 @@ def test_bombs_take_no_memory(tmp_path: Path) -> None:
     for name in ("b.npy", "b.npz"):
         with pytest.raises(ValueError, match=r"its header claims \(100000, 100000, 10000\) of float64, and 0 bytes"):
             read_array(tmp_path / name)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_come_back_and_are_ours(tmp_path: Path, save: object) -> None:
+    arrays = {
+        "large": np.random.default_rng(0).standard_normal((300, 1000)),
+        "columns": np.asfortranarray(np.arange(12).reshape(3, 4)),
+        "empty": np.zeros((0, 4)),
+        "number": np.array(3.0),
+        "words": np.array(["a", "bcd", ""]),
+        "nothing": np.array([""]),
+        "dates": np.array(["2020-01-01"], "datetime64[D]"),
+        "pairs": np.zeros(3, [("a", "f4"), ("b", "i2")]),
+        "big": np.arange(3, dtype=">f8"),
+    }
+    save(tmp_path / "b.npz", **arrays)
+    with open(tmp_path / "b.npz", "rb") as file:
+        found = files.Npz(file)
+        assert found.names == list(arrays)
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+            assert found[name].flags.writeable
+
+
+def test_reading_takes_memory_once(tmp_path: Path) -> None:
+    import tracemalloc
+
+    for save in (np.save, np.savez):
+        save(tmp_path / f"b{'.npy' if save is np.save else '.npz'}", np.ones(2**22))
+    for name in ("b.npy", "b.npz"):
+        tracemalloc.start()
+        read_array(tmp_path / name)
+        assert tracemalloc.get_traced_memory()[1] < 1.3 * 2**25
+        tracemalloc.stop()

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ipbox.files import check_writable
+from ipbox.files import DAMAGED, check_writable
 from ipbox.learned.bridge.arrays import from_torch
 from ipbox.learned.weights import tensor_files
 
@@ -59,10 +59,23 @@ def load(path: Path, run: Any, settings: dict[str, Any]) -> None:
                 f"checkpoint {path} is of another run: {key} was {_short(before.get(key))}, now it is "
                 f"{_short(now.get(key))}; expected the same, or resume=False to overwrite it"
             )
+    try:
+        _restore(path, run, tensors, metadata)
+    except DAMAGED as err:
+        raise ValueError(
+            f"checkpoint {path} is damaged ({' '.join(str(err).split())[:120]}); expected one of fit, or resume=False "
+            "to overwrite it"
+        ) from err
+
+
+def _restore(path: Path, run: Any, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
     parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "random": {}, "optimizer": {}}
     for name, t in tensors.items():
         part, _, key = name.partition(".")
         parts[part][key] = t
+    kinds = [{key: (t.shape, t.dtype) for key, t in parts[part].items()} for part in ("model", "best")]
+    if kinds[1] and kinds[0] != kinds[1]:
+        raise ValueError("its best weights are not those of its model")
     counters = tensor_files.json_of(metadata, "counters", path)
     stored = tensor_files.json_of(metadata, "optimizer", path)
     state: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in stored["numbers"].items()}

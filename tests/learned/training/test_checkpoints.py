@@ -145,3 +145,21 @@ def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
     torch.save({"a": 1}, path)
     with pytest.raises(ValueError, match="is a pickle file"):
         fit(network(), mse, samples(), checkpoint=path, **SETTINGS)
+
+
+def test_a_damaged_header_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    """Whichever byte: the run goes on, or a ValueError names the file."""
+    path = tmp_path / "run.safetensors"
+    fit(network(), mse, samples(), checkpoint=path, **SETTINGS)
+    content = path.read_bytes()
+    for place in range(0, 8 + int.from_bytes(content[:8], "little"), 23):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        try:
+            fit(network(), mse, samples(), checkpoint=path, callbacks=[StopAt(1)], **SETTINGS)
+        except ValueError as err:
+            assert "\n" not in str(err) and "run.safetensors" in str(err), place
+
+
+def test_an_unwritable_checkpoint_is_met_before_training() -> None:
+    with pytest.raises(OSError, match=r"^checkpoint is /proc/run\.safetensors, which cannot be written: "):
+        fit(network(), mse, samples(), checkpoint="/proc/run.safetensors", callbacks=[CrashAt(1)], **SETTINGS)
