@@ -72,7 +72,7 @@ def _oriented(array: np.ndarray, affine: np.ndarray, header: Any) -> tuple[np.nd
     codes = int(header["sform_code"]), int(header["qform_code"])
     if array.ndim == 2 or codes == (0, 0):  # as stored, from the slowest axis to the fastest
         return array.T, tuple(scale * float(h) for h in header.get_zooms()[:3][::-1])
-    if codes[0] and codes[1] and not abs(np.linalg.det(affine[:3, :3])) > 0:  # the one form may be left empty
+    if codes[0] and codes[1] and not (np.isfinite(affine).all() and np.linalg.det(affine[:3, :3])):  # one left empty
         affine = header.get_qform()
     lps = affine[:3, :3].T * scale * np.array([-1.0, -1.0, 1.0])  # NIfTI counts to the right, to the front, to the head
     return axial(array.transpose(3, 0, 1, 2) if array.ndim == 4 else array, lps)
