@@ -29,13 +29,7 @@ TITLES = {
     "sure": "SURE",
     "weighted_gcv": "weighted GCV",
 }
-CRITERION = {
-    "gcv": "gcv",
-    "weighted_gcv": "gcv",
-    "sure": "sure",
-    "quasi_optimality": "change",
-    "balancing": "balance",
-}
+CRITERION = {"gcv": "gcv", "weighted_gcv": "gcv", "sure": "sure", "quasi_optimality": "change", "balancing": "balance"}
 
 
 @dataclass(frozen=True)

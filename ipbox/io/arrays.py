@@ -19,11 +19,7 @@ KINDS = (".npy", ".npz", *HDF5, ".mat", ".nrrd")
 
 
 def read_sinogram(
-    path: str | os.PathLike,
-    dataset: str | None = None,
-    dtype: Any = None,
-    transpose: bool = False,
-    name: str = "path",
+    path: str | os.PathLike, dataset: str | None = None, dtype: Any = None, transpose: bool = False, name: str = "path"
 ) -> np.ndarray:
     """A sinogram from a .npy, .npz, HDF5, .mat or .nrrd file.
 

@@ -56,11 +56,7 @@ class Tikhonov(ImageFunctional):
     _hessian_lipschitz = 0.0
 
     def __init__(
-        self,
-        dims: tuple[int, ...],
-        order: int = 1,
-        spacing: float | tuple[float, ...] = 1.0,
-        boundary: str = "neumann",
+        self, dims: tuple[int, ...], order: int = 1, spacing: float | tuple[float, ...] = 1.0, boundary: str = "neumann"
     ) -> None:
         super().__init__(dims)
         if isinstance(order, bool) or order not in (0, 1, 2):

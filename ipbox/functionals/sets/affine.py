@@ -55,12 +55,7 @@ class Affine(ConvexSet):
     """
 
     def __init__(
-        self,
-        C: Any,
-        d: Array,
-        dims: tuple[int, ...] | None = None,
-        tol: float | None = None,
-        niter: int = 1000,
+        self, C: Any, d: Array, dims: tuple[int, ...] | None = None, tol: float | None = None, niter: int = 1000
     ) -> None:
         d, self.niter = check_data(d, "d"), check_count(niter, "niter")
         self.d, dense = d, backend.is_array(C) and C.ndim == 2

@@ -47,13 +47,7 @@ def constants(alpha: float, nu: float, xi: float, ndim: int) -> tuple[float, flo
 
 
 def smoothed_tv_gradient(
-    u: np.ndarray,
-    out: np.ndarray,
-    alpha: float,
-    nu: float,
-    xi: float,
-    boundary: str,
-    b: np.ndarray | None = None,
+    u: np.ndarray, out: np.ndarray, alpha: float, nu: float, xi: float, boundary: str, b: np.ndarray | None = None
 ) -> None:
     """Write ∇Φ(u) = α D*(Du/s) + ξu, plus u - b where ``b`` is given; s = √(|Du|² + ν²).
 
@@ -111,14 +105,7 @@ def smoothed_tv_value(
 
 
 def smoothed_tv_hessian(
-    u: np.ndarray,
-    v: np.ndarray,
-    out: np.ndarray,
-    alpha: float,
-    nu: float,
-    xi: float,
-    boundary: str,
-    data: bool,
+    u: np.ndarray, v: np.ndarray, out: np.ndarray, alpha: float, nu: float, xi: float, boundary: str, data: bool
 ) -> None:
     """Write ∇²Φ(u) v = ξv + α D*((I/s - p pᵀ/s³) Dv), p = Du, plus v with ``data``.
 

@@ -69,13 +69,7 @@ class VariationalNetwork(LearnedMap):
     """
 
     def __init__(
-        self,
-        A: Any,
-        stages: int = 10,
-        filters: int = 24,
-        size: int = 11,
-        nodes: int = 31,
-        scale: float = 1.0,
+        self, A: Any, stages: int = 10, filters: int = 24, size: int = 11, nodes: int = 31, scale: float = 1.0
     ) -> None:
         super().__init__(A, scale)
         self.config = dict(stages=stages, filters=filters, size=size, nodes=nodes, scale=scale)

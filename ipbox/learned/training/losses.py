@@ -15,13 +15,7 @@ import torch
 from ipbox.checks import check_positive
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
-from ipbox.learned.training.self_supervised import (
-    SURE,
-    EquivariantImaging,
-    check_map,
-    full_precision,
-    mean_square,
-)
+from ipbox.learned.training.self_supervised import SURE, EquivariantImaging, check_map, full_precision, mean_square
 
 __all__ = [
     "SURE",

@@ -43,9 +43,7 @@ class Shipped:
 
 
 _TRAINED = {  # script -> name -> SHA-256
-    "train_plug_and_play.py": {
-        "drunet_fine": "29b5a1f3113eb4a49292b3c023a003f8f052975487aff18e2e1b22541581ca0f",
-    },
+    "train_plug_and_play.py": {"drunet_fine": "29b5a1f3113eb4a49292b3c023a003f8f052975487aff18e2e1b22541581ca0f"},
     "train_denoisers.py": {
         "dncnn": "7d271d08022c01ab39aa99850ad08b1da8e07dad6c539593fb55a3a5271b73da",
         "gradient_step": "3c994d6a096d333c303530eaf965daf38813555ce8dc434ee14b8863d179bcf1",
@@ -60,9 +58,7 @@ _TRAINED = {  # script -> name -> SHA-256
         "equilibrium_ct": "22036c1bd53a7927ec15cace2c2f614b0981b143a7d79d1b332ec136961d995b",
         "unrolled_shared_ct": "9b3959f930fd982afe21f4f6f1805048a395145d6bd5c837f8b216dd09fa1335",
     },
-    "train_unrolled.py": {
-        "unrolled_ct": "a36f48e1471db7896b6f4e7028e71f939b76365c6afb6a460e04358f616dce7e",
-    },
+    "train_unrolled.py": {"unrolled_ct": "a36f48e1471db7896b6f4e7028e71f939b76365c6afb6a460e04358f616dce7e"},
 }
 SHIPPED: dict[str, Shipped] = {
     name: Shipped(f"{name}.safetensors", sha256, f"tests/bench/learned/{script}")

@@ -79,12 +79,7 @@ class Operator(pylops.LinearOperator):
         return y
 
     def __init__(
-        self,
-        dims: tuple[int, ...],
-        dimsd: tuple[int, ...],
-        dtype_in: Any,
-        dtype_out: Any = None,
-        name: str = "A",
+        self, dims: tuple[int, ...], dimsd: tuple[int, ...], dtype_in: Any, dtype_out: Any = None, name: str = "A"
     ) -> None:
         self.dtype_in = np.dtype(dtype_in)
         self.dtype_out = self.dtype_in if dtype_out is None else np.dtype(dtype_out)

@@ -40,11 +40,7 @@ class NonuniformFFT:
     """
 
     def __init__(
-        self,
-        modes: tuple[int, ...],
-        points: list[np.ndarray],
-        dtype: Any = "float32",
-        eps: float | None = None,
+        self, modes: tuple[int, ...], points: list[np.ndarray], dtype: Any = "float32", eps: float | None = None
     ) -> None:
         self.modes = tuple(modes)
         self.dtype = backend.real_dtype(dtype)

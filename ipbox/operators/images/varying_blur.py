@@ -68,12 +68,7 @@ class VaryingBlur(Operator):
     """
 
     def __init__(
-        self,
-        dims: tuple[int, ...],
-        kernels: Array,
-        weights: Array,
-        boundary: str = "periodic",
-        dtype: Any = "float32",
+        self, dims: tuple[int, ...], kernels: Array, weights: Array, boundary: str = "periodic", dtype: Any = "float32"
     ) -> None:
         dims = check_dims(dims, "dims")
         self.boundary = check_boundary(boundary)

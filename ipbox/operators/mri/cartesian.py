@@ -70,11 +70,7 @@ class CartesianMRI(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(
-        self,
-        mask: Array,
-        sensitivities: Array | None = None,
-        dtype: Any = "complex64",
-        real_image: bool = False,
+        self, mask: Array, sensitivities: Array | None = None, dtype: Any = "complex64", real_image: bool = False
     ) -> None:
         W, dtype = check_mask(mask), check_complex(dtype)
         if W.max() > np.finfo(dtype).max:

@@ -101,10 +101,7 @@ class AstraTransform(Operator):
         astra = self._astra
         (image if kind == "BP" else data)[...] = 0  # ASTRA adds to what is there
         with _running:
-            ids = [
-                astra.data2d.link("-vol", self._volume, image),
-                astra.data2d.link("-sino", self._detector, data),
-            ]
+            ids = [astra.data2d.link("-vol", self._volume, image), astra.data2d.link("-sino", self._detector, data)]
             config = {
                 "type": kind + ("_CUDA" if self.engine == "cuda" else ""),
                 "ProjectorId": self._projector,

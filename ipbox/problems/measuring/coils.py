@@ -13,11 +13,7 @@ from ipbox.operators.core.base import check_dims
 
 
 def simulate_sensitivities(
-    n_coils: int,
-    shape: tuple[int, int],
-    radius: float = 1.5,
-    dtype: Any = "complex64",
-    normalise: bool = True,
+    n_coils: int, shape: tuple[int, int], radius: float = 1.5, dtype: Any = "complex64", normalise: bool = True
 ) -> np.ndarray:
     r"""Sensitivity maps of coils on a circle round the head.
 

@@ -125,11 +125,7 @@ def variable_density_mask(
 
 
 def fastmri_mask(
-    shape: tuple[int, ...],
-    acceleration: float = 4,
-    centre: float | None = None,
-    kind: str = "random",
-    seed: int = 0,
+    shape: tuple[int, ...], acceleration: float = 4, centre: float | None = None, kind: str = "random", seed: int = 0
 ) -> np.ndarray:
     """Lines as in the fastMRI challenge: a fully sampled middle, and random or equally spaced ones outside.
 

@@ -12,11 +12,7 @@ from ipbox.problems.measuring.kspace import calibrated, radii
 
 
 def poisson_disc_mask(
-    shape: tuple[int, int],
-    acceleration: float,
-    calibration: int = 0,
-    slope: float = 1.0,
-    seed: int = 0,
+    shape: tuple[int, int], acceleration: float, calibration: int = 0, slope: float = 1.0, seed: int = 0
 ) -> np.ndarray:
     r"""Random points that keep a distance, which grows from the middle: no clusters, no large gaps.
 

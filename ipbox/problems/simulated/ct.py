@@ -200,10 +200,7 @@ def _refined(u: np.ndarray, k: int) -> np.ndarray:
 
 
 def measured(
-    slice: int = 0,
-    angles: int | Sequence[int] | None = None,
-    dtype: Any = "float32",
-    xp: str = "numpy",
+    slice: int = 0, angles: int | Sequence[int] | None = None, dtype: Any = "float32", xp: str = "numpy"
 ) -> tuple[RayTransform, Array, None, ProblemInfo]:
     """A measured parallel-beam tilt series (HAADF-STEM of a layered needle) with a missing wedge.
 

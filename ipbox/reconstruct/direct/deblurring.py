@@ -109,12 +109,7 @@ def wiener(
 
 
 def truncated_inverse(
-    A: Blur,
-    b: Array,
-    noise_level: float | None = None,
-    *,
-    threshold: float | None = None,
-    edgetaper: bool = False,
+    A: Blur, b: Array, noise_level: float | None = None, *, threshold: float | None = None, edgetaper: bool = False
 ) -> tuple[Array, AnalyticInfo]:
     r"""The spectral cut-off: the inverse on the coefficients that the blur leaves large enough, 0 on the others.
 

@@ -39,7 +39,5 @@ class AnalyticInfo:
 def reported(x: Array, method: str, start: float, **told: Any) -> tuple[Array, AnalyticInfo]:
     """The image, which has to be finite, and its report; ``start`` is when the method began on the clock."""
     if not np.isfinite(backend.norm(x)):
-        raise FloatingPointError(
-            f"{method}: the image is not finite; b or the inverse is beyond {x.dtype}"
-        )
+        raise FloatingPointError(f"{method}: the image is not finite; b or the inverse is beyond {x.dtype}")
     return x, AnalyticInfo(method, time.perf_counter() - start, **told)

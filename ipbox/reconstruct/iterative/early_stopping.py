@@ -13,13 +13,7 @@ from ipbox.solvers import CGLS, GradientDescent, Problem, Solution, Solver, call
 
 
 def landweber(
-    A: Any,
-    b: Array,
-    noise_level: float | None = None,
-    *,
-    niter: int = 1000,
-    tau: float | None = None,
-    **options: Any,
+    A: Any, b: Array, noise_level: float | None = None, *, niter: int = 1000, tau: float | None = None, **options: Any
 ) -> tuple[Array, Solution]:
     """Landweber's iteration u ← u - τ A*(Au - b), stopped by the discrepancy principle.
 
@@ -71,12 +65,7 @@ def landweber(
 
 
 def cgls(
-    A: Any,
-    b: Array,
-    noise_level: float | None = None,
-    *,
-    niter: int = 100,
-    **options: Any,
+    A: Any, b: Array, noise_level: float | None = None, *, niter: int = 100, **options: Any
 ) -> tuple[Array, Solution]:
     """Conjugate gradients for min ‖Au - b‖², stopped by the discrepancy principle.
 

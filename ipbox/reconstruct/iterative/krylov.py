@@ -14,13 +14,7 @@ from ipbox.solvers.krylov.hybrid import FlatGCV
 
 
 def lsqr(
-    A: Any,
-    b: Array,
-    noise_level: float | None = None,
-    *,
-    damp: float = 0.0,
-    niter: int = 100,
-    **options: Any,
+    A: Any, b: Array, noise_level: float | None = None, *, damp: float = 0.0, niter: int = 100, **options: Any
 ) -> tuple[Array, Solution]:
     """LSQR for min ½‖Au - b‖² + damp/2 ‖u‖², stopped by the discrepancy principle.
 

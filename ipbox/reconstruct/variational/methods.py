@@ -75,13 +75,7 @@ def tikhonov(
 
 
 def tv(
-    A: Any,
-    b: Array,
-    lam: float | str,
-    noise_level: float | None = None,
-    *,
-    isotropic: bool = True,
-    **options: Any,
+    A: Any, b: Array, lam: float | str, noise_level: float | None = None, *, isotropic: bool = True, **options: Any
 ) -> tuple[Array, Solution]:
     """Total variation: min_u D(Au, b) + λ TV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
 

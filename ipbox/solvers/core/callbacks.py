@@ -92,10 +92,7 @@ class Metrics:
     """
 
     def __init__(
-        self,
-        x_true: Array,
-        every: int = 10,
-        metrics: dict[str, Callable[[Array, Array], float]] | None = None,
+        self, x_true: Array, every: int = 10, metrics: dict[str, Callable[[Array, Array], float]] | None = None
     ) -> None:
         from ipbox import metrics as shelf
 

@@ -177,12 +177,7 @@ class Problem:
     def take(self, index: np.ndarray) -> Problem:
         """The problem of a part of the samples of the batch."""
         return Problem(
-            Sum([f.take(index) for f in self.terms]),
-            len(index),
-            self.dims,
-            self.dtype,
-            self.xp.__name__,
-            self.roles,
+            Sum([f.take(index) for f in self.terms]), len(index), self.dims, self.dtype, self.xp.__name__, self.roles
         )
 
     # ------------------------------------------------------------ roles

@@ -10,14 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ipbox.bilevel import (
-    AnalysisLower,
-    AnalysisProblem,
-    ScalarSearch,
-    SemismoothNewton,
-    dct_filters,
-    gradient_filters,
-)
+from ipbox.bilevel import AnalysisLower, AnalysisProblem, ScalarSearch, SemismoothNewton, dct_filters, gradient_filters
 from ipbox.bilevel.nonsmooth.newton import model_step
 from ipbox.bilevel.terms.filters import filter_matrix
 from ipbox.problems.truths.photographs import photograph

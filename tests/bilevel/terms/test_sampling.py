@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from ipbox.bilevel import (
-    LowerLevel,
-    SamplingPenalty,
-    SamplingWeights,
-    SmoothedTVRegulariser,
-    Weight,
-    solve_lower,
-)
+from ipbox.bilevel import LowerLevel, SamplingPenalty, SamplingWeights, SmoothedTVRegulariser, Weight, solve_lower
 from ipbox.bilevel.terms.fourier_fidelity import FourierL2, IsometricL2
 from ipbox.functionals import WeightedL2
 from ipbox.problems.measuring.coils import simulate_sensitivities
