@@ -81,7 +81,8 @@ def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: t
     inside = slice(pads[0], pads[0] + n)
     out = xp.zeros((*b.shape[:-1], a.size), dtype=b.dtype)
     out[..., inside] = b
-    radii = [_radius(p, s[inside], reach) for p in backend.to_host((b * b).mean(axis=1)).astype(np.float64)]
+    unit = b / xp.maximum(abs(b).max(axis=(1, 2), keepdims=True), np.finfo(b.dtype).tiny)  # squares do not overflow
+    radii = [_radius(p, s[inside], reach) for p in backend.to_host((unit * unit).mean(axis=1)).astype(np.float64)]
     beyond = slice(0, pads[0]), slice(pads[0] + n, a.size)
     within = slice(pads[0], pads[0] + END), slice(pads[0] + n - END, pads[0] + n)
     for side, there, here in zip(sides, beyond, within, strict=True):

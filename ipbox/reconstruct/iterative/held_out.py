@@ -53,8 +53,8 @@ class HeldOut(StopRule):
 
 def _squares(y: Array, A: Operator) -> np.ndarray:
     """‖y‖² of each sample."""
-    y = abs(y.reshape((-1, int(np.prod(A.dimsd)))))
-    return backend.to_host((y * y).sum(axis=1)).astype(np.float64)
+    y = abs(y.reshape((-1, int(np.prod(A.dimsd))))).astype(np.float64)
+    return backend.to_host((y * y).sum(axis=1))
 
 
 def held_out_iterations(

@@ -47,6 +47,15 @@ def test_a_batch_stops_at_one_iteration() -> None:
     np.testing.assert_allclose(x[1], 2 * one, atol=1e-4 * abs(one).max())
 
 
+@pytest.mark.parametrize("unit", [1e-18, 1e18])
+def test_units(unit: float) -> None:
+    A, b, _, _ = ip.problem("mri", size=32, coils=4, acceleration=2, noise=0.2)
+    x, info = ip.sense(A, b)
+    y, scaled = ip.sense(A, np.float32(unit) * b)
+    assert info.niter == scaled.niter
+    np.testing.assert_allclose(y / np.float32(unit), x, atol=1e-4 * abs(x).max())
+
+
 def test_any_operator_and_few_data() -> None:
     rng = np.random.default_rng(0)
     M = rng.standard_normal((60, 30))
