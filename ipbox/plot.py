@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.files import replacing
 
 COLUMNS = 4
 
@@ -75,8 +77,16 @@ def show(
         if titles is not None:
             ax.set_title(titles[k], fontsize=10)
     if path is not None:
-        figure.savefig(path, dpi=150, bbox_inches="tight", pad_inches=0.1)
+        save(figure, path, bbox_inches="tight", pad_inches=0.1)
     return figure
+
+
+def save(figure: Any, path: str | os.PathLike, **options: Any) -> None:
+    """Write a figure, all of it or nothing; a path without an ending gets .png, as matplotlib has it."""
+    path = Path(path)
+    path = path if path.suffix else path.with_name(f"{path.name}.png")
+    with replacing(path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, **options)
 
 
 def _figure(path: str | os.PathLike | None, **options: Any) -> Any:

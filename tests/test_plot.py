@@ -50,6 +50,20 @@ def test_saved_to_a_file(tmp_path: Path) -> None:
     assert not plt.get_fignums()  # no window, nothing for pyplot to keep
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.PDF", "a.svg", "a"])
+def test_formats(tmp_path: Path, name: str) -> None:
+    plot.show(np.eye(16), path=tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name if "." in name else "a.png"]
+
+
+def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"^path is .*nowhere/a\.png, which cannot be written: No such file"):
+        plot.show(np.eye(16), path=tmp_path / "nowhere" / "a.png")
+    with pytest.raises(ValueError, match="Format 'xyz' is not supported"):
+        plot.show(np.eye(16), path=tmp_path / "a.xyz")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "arguments, options, error, message",
     [

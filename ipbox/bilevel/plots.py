@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.plot import _figure
+from ipbox.plot import _figure, save
 
 PATH = str | os.PathLike | None
 
@@ -182,5 +182,5 @@ def _column(rows: list[dict[str, Any]], key: str) -> np.ndarray:
 
 def _saved(figure: Any, path: PATH) -> Any:
     if path is not None:
-        figure.savefig(path, dpi=150, bbox_inches="tight", pad_inches=0.1)
+        save(figure, path, bbox_inches="tight", pad_inches=0.1)
     return figure

@@ -96,7 +96,7 @@ class Choice:
         title = TITLES.get(self.rule, self.rule)
         figure.suptitle(f"{title}: λ = {self.lam:.3g}, {self.solves} solves", fontsize=11)
         if path is not None:
-            figure.savefig(path, dpi=150)
+            plot.save(figure, path)
         return figure
 
 

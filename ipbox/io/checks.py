@@ -69,10 +69,10 @@ def io_extra(what: str) -> Iterator[None]:
         raise ImportError(f"{what} needs {err.name}, which is not installed: pip install 'ipbox[io]'") from err
 
 
-def check_claim(nbytes: int, path: Path, size: int | None = None) -> None:
+def check_claim(nbytes: int, path: Path, size: int | None = None, ratio: int = _RATIO) -> None:
     """Refuse a header that claims far more data than a file of that size can hold, before memory is taken."""
     size = path.stat().st_size if size is None else size
-    if nbytes < 0 or nbytes > _RATIO * size + _SLACK:
+    if nbytes < 0 or nbytes > ratio * size + _SLACK:
         raise Unusable(f"{path} has {size} bytes and claims {nbytes} bytes of data; expected a complete file")
 
 

@@ -221,6 +221,25 @@ def test_deflated_bomb(tmp_path: Path, where: str) -> None:
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    "tags", [{"Rows": 16384, "Columns": 16384}, {"NumberOfFrames": 2**24, "Rows": 16, "Columns": 1}]
+)
+def test_deflated_bomb_that_says_so(tmp_path: Path, tags: dict[str, int]) -> None:
+    path = write_enhanced(
+        tmp_path / "a.dcm", FRAMES[:1], SHARED, [at(0)], syntax=DeflatedExplicitVRLittleEndian, **tags
+    )
+    content = path.read_bytes()
+    start = 144 + int.from_bytes(content[140:144], "little")
+    pack = zlib.compressobj(wbits=-15)
+    parts = [pack.compress(zlib.decompress(content[start:], -15))]
+    parts += [pack.compress(bytes(2**24)) for _ in range(16)] + [pack.flush()]
+    path.write_bytes(content[:start] + b"".join(parts))
+    tracemalloc.start()
+    refused(path, r"has \d+ bytes and claims \d+ bytes of data; expected a complete file")
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
+
+
 def test_real_deflated_file() -> None:
     u, _ = ip.read_image(get_testdata_file("image_dfl.dcm", download=False))
     assert u.shape == (512, 512) and u.max() > u.min()

@@ -17,6 +17,7 @@ import numpy as np
 from ipbox.io.checks import Unusable, check_claim, io_extra, one_line, one_sentence
 
 _HEADER, _GROUPS = 2**24, 2**14  # bytes that a header, and what it says of a frame, may have
+_RATIO = 200  # deflated images are seldom a tenth; those of zeros beyond _HEADER are no measurement
 
 
 @contextlib.contextmanager
@@ -55,9 +56,10 @@ def _inflated(path: Path) -> Iterator[IO[bytes]]:
         unpack = zlib.decompressobj(-zlib.MAX_WBITS)
         content = unpack.decompress(file.read(), _HEADER)
     frames, nbytes = _claimed(content)
-    check_claim(nbytes, path)
-    content += unpack.decompress(unpack.unconsumed_tail, nbytes + _GROUPS * frames + 1)
-    if len(content) > _HEADER + nbytes + _GROUPS * frames:
+    check_claim(nbytes, path, ratio=_RATIO)
+    most = nbytes + min(_GROUPS * frames, _RATIO * path.stat().st_size)
+    content += unpack.decompress(unpack.unconsumed_tail, most + 1)
+    if len(content) > _HEADER + most:
         raise Unusable(f"{path} unpacks to more than the {nbytes} bytes of pixels that it claims; expected no more")
     if not unpack.eof:
         raise EOFError("its deflated part is cut short")
