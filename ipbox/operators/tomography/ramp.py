@@ -13,7 +13,7 @@ from ipbox.operators.core.base import Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.tomography.joseph import JosephTransform
 from ipbox.operators.tomography.ray import RayTransform
-from ipbox.operators.tomography.views import Arcs
+from ipbox.operators.tomography.views import Arcs, Scan
 
 __all__ = ["FILTERS", "RampFilter", "angle_weights", "ramp"]
 
@@ -49,8 +49,7 @@ class RampFilter(Operator):
     r"""F: b_θ ↦ (Δθ ds/h²) h_ramp * b_θ on parallel-beam sinograms, self-adjoint and positive; A*F b is nearly `fbp`.
 
     A*F(Au - b) is the gradient of ½⟨Au - b, F(Au - b)⟩, and A*FA is nearly the identity on what the views see, where
-    A*A blurs: gradient descent with it needs few steps.  A detector that is set to one side of a full turn needs other
-    weights, which `fbp` has: F counts the middle twice.
+    A*A blurs: gradient descent with it needs few steps.
 
     Parameters
     ----------
@@ -63,7 +62,8 @@ class RampFilter(Operator):
     Raises
     ------
     TypeError, ValueError
-        for another operator, or an unknown filter.
+        for another operator, an unknown filter, or a detector that is set to one side of a full turn: it sees the
+        middle twice and the rest once, for which `fbp` has weights and no such F is known.
 
     References
     ----------
@@ -87,6 +87,16 @@ class RampFilter(Operator):
         check_choice(filter, "filter", FILTERS)
         from scipy.fft import next_fast_len
 
+        scan = Scan.of(A)
+        if (
+            min(-scan.ends[0], scan.ends[1]) < 0.4 * A.pixel_size * min(A.dims)
+            and scan.one_sided()
+            and scan.full_turn()
+        ):
+            raise ValueError(
+                f"A has a detector from {scan.ends[0]:g} to {scan.ends[1]:g} that sees the middle twice in a full turn; "
+                f"expected one that sees all of the image from half a turn, or ip.fbp"
+            )
         super().__init__(tuple(A.dimsd), tuple(A.dimsd), A.dtype_out, name="RampFilter")
         self.n = 2 * next_fast_len(A.n_det, real=True)  # padded with zeros: no wrap-around
         weights = angle_weights(A.angles) * A.det_spacing / A.pixel_size**2

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ipbox as ip
-from ipbox.operators.tomography.ramp import angle_weights
+from ipbox.operators.tomography.ramp import RampFilter, angle_weights
 from tests.contracts.support import host
 
 N, TURN = 65, 2 * math.pi
@@ -136,6 +136,15 @@ def test_half_acquisition_keeps_a_disc(overlap: int, what: str, side: int, beam:
     assert v[(RADIUS > 5) & (RADIUS < 20)].mean() == pytest.approx(1, abs=tolerance)
     assert what == "random angles" or abs(v[RADIUS < 20] - 1).mean() < 0.06
     assert 28 < info.parameters["field_of_view"] < 32 and not v[RADIUS > info.parameters["field_of_view"]].any()
+
+
+def test_the_ramp_filter_refuses_half_acquisition() -> None:
+    """A*F would count the middle twice; a detector whose centre is off by a pixel is another matter."""
+    A = ip.RayTransform((N, N), degrees(np.arange(360)), 37, det_shift=12.0)
+    with pytest.raises(ValueError, match="^A has a detector from -6.5 to 30.5 that sees the middle twice"):
+        RampFilter(A)
+    for n_det, shift, turn in ((65, 1.0, 360), (37, 12.0, 180), (37, 0.0, 360)):
+        RampFilter(ip.RayTransform((N, N), degrees(np.arange(turn)), n_det, det_shift=shift))
 
 
 def test_half_acquisition_without_a_full_turn_says_so() -> None:
