@@ -87,14 +87,11 @@ class RampFilter(Operator):
         check_choice(filter, "filter", FILTERS)
         from scipy.fft import next_fast_len
 
-        scan = Scan.of(A)
-        if (
-            min(-scan.ends[0], scan.ends[1]) < 0.4 * A.pixel_size * min(A.dims)
-            and scan.one_sided()
-            and scan.full_turn()
-        ):
+        scan, near = Scan.of(A), 0.4 * A.pixel_size * min(A.dims)
+        lo, hi = scan.ends
+        if min(-lo, hi) < near and scan.one_sided() and scan.goes_around():
             raise ValueError(
-                f"A has a detector from {scan.ends[0]:g} to {scan.ends[1]:g} that sees the middle twice in a full turn; "
+                f"A has a detector from {lo:g} to {hi:g} that sees the middle twice in a full turn; "
                 f"expected one that sees all of the image from half a turn, or ip.fbp"
             )
         super().__init__(tuple(A.dimsd), tuple(A.dimsd), A.dtype_out, name="RampFilter")

@@ -177,6 +177,6 @@ class Scan:
         own, other = self._depths(np.arange(720)[:, None] * np.pi / 360, a, ends)
         return float(((own == 0) & (other == 0)).mean())
 
-    def full_turn(self) -> bool:
-        """Whether the views go all around, modulo 2π."""
-        return not len(self.turn.gaps)
+    def goes_around(self) -> bool:
+        """Whether the views cover three quarters of a turn, or more."""
+        return bool(self.turn.gaps[:, 1].sum() < 0.5 * np.pi)

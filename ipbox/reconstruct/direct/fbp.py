@@ -22,7 +22,8 @@ from ipbox.reconstruct.direct.fan import fan_back_projection
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.projections import cut_off, extended, line_integrals
 
-LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views
+LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views,
+ONE_SIDE = 0.1  # or than what a centre of rotation that is off by some pixels leaves to one side
 
 
 def fbp(
@@ -67,7 +68,7 @@ def fbp(
     -----
     RuntimeWarning
         where the views leave out more than 3 % of the lines through the image (limited angles, or a detector set to
-        one side without a full turn): its values are too low then.
+        one side without a full turn, then more than 10 %): its values are off.
 
     Notes
     -----
@@ -128,9 +129,11 @@ def _from_lines(
     cut = cut_off(b)
     lo, hi = scan.ends
     ends = (lo, hi) if scan.one_sided() and cut[abs(lo) > abs(hi)] else (-math.inf, math.inf)
-    around = math.isfinite(ends[0]) and scan.full_turn()  # what one side misses, the other sees half a turn later
+    around = math.isfinite(ends[0]) and scan.goes_around()  # what one side misses, the other sees half a turn later
     seen = abs(float(scan.offset(max(-lo, hi) if around else min(-lo, hi))))
-    _warn_of_gaps(scan.left_out(half if math.isinf(ends[0]) else min(half, float(scan.offset(max(-lo, hi)))), ends))
+    one_sided = math.isfinite(ends[0])
+    farthest = min(half, float(scan.offset(max(-lo, hi)))) if one_sided else half
+    _warn_of_gaps(scan.left_out(farthest, ends), ONE_SIDE if one_sided and not around else LEFT_OUT)
 
     weights = scan.weights(ends)
     if any(cut):
@@ -151,10 +154,10 @@ def _from_lines(
     return x, {"field_of_view": seen}
 
 
-def _warn_of_gaps(share: float) -> None:
-    if share > LEFT_OUT:
+def _warn_of_gaps(share: float, most: float) -> None:
+    if share > most:
         warnings.warn(
-            f"fbp: the views leave out {share:.0%} of the lines through the image, whose values are too low "
+            f"fbp: the views leave out {share:.0%} of the lines through the image, whose values are off "
             f"and whose edges along them are lost; expected more angles, or a method that fills in, such as ip.tv",
             RuntimeWarning,
             stacklevel=4,

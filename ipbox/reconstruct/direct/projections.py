@@ -12,7 +12,8 @@ from ipbox.operators import PET
 from ipbox.operators.tomography.views import Scan
 
 SEEN = 0.02  # of the largest mean over the views: a detector whose ends read more cuts the object off
-END = 4  # pixels of an end that are averaged
+RIM = 2  # pixels: the mean of an end, to see whether it is cut off,
+END = 4  # and to say from where the projections go on
 
 
 def line_integrals(A: PET, b: Array) -> Array:
@@ -48,7 +49,7 @@ def cut_off(b: Array) -> tuple[bool, bool]:
     """Whether the first and the last detector pixels of ``b``, (samples, views, n_det), still see the object."""
     profile = np.abs(backend.to_host(b.mean(axis=1)).astype(np.float64))
     most = SEEN * profile.max(axis=1)
-    ends = (np.abs(part.mean(axis=1)) for part in (profile[:, :END], profile[:, -END:]))
+    ends = (part.mean(axis=1) for part in (profile[:, :RIM], profile[:, -RIM:]))
     first, last = (bool((end > most).any()) for end in ends)
     return first, last
 
