@@ -243,6 +243,13 @@ def test_tv_of_projections_is_optimal(options: dict, stop: str, lo: float, hi: f
             assert objective(y) >= value * (1 - 10 * tol)
 
 
+def test_tv_in_a_box_without_zero(small: Any) -> None:
+    """The start is not feasible, so its objective is infinite and its gap too: no NaN, no warning."""
+    A, b, _ = small
+    x, info = ip.tv(A, b, 0.5, box=(0.2, 0.9), niter=2000, tol=1e-3)
+    assert info.stop == "gap" and float(x.min()) >= 0.2 and float(x.max()) <= 0.9
+
+
 def test_tv_of_projections_against_fista(small: Any) -> None:
     """Another splitting of the same problem: a gradient step on the data and the prox of TV."""
     A, b = small[0], to_host(small[1])

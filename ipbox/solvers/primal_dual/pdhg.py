@@ -146,9 +146,11 @@ class PDHG(saddle.SaddlePoint):
         return None
 
     def gap(self, p: Parts, s: State) -> Any:
-        """(P(u) - D(y))/|P(u)|, with D(y) = -f*(-Σ K_i* y_i) - Σ g_i*(y_i)."""
+        """(P(u) - D(y))/|P(u)|, with D(y) = -f*(-Σ K_i* y_i) - Σ g_i*(y_i); infinite where P(u) is."""
         primal, gap = self._primal_and_gap(p, s)
-        return gap / np.maximum(np.abs(primal), np.finfo(np.float64).tiny)
+        with np.errstate(invalid="ignore"):
+            ratio = gap / np.maximum(np.abs(primal), np.finfo(np.float64).tiny)
+        return np.where(np.isfinite(primal), ratio, np.inf)[()]
 
     def _primal_and_gap(self, p: Parts, s: State) -> tuple[Any, Any]:
         self.check_gap(p)

@@ -151,6 +151,5 @@ def test_constraints_that_forbid_zero_come_first() -> None:
     maps = A.sensitivities.copy()
     maps[:, :, :4] = 0
     A = A.with_sensitivities(maps)
-    x0 = np.full((16, 16), 0.7, "float32")
-    assert ip.tv(A, b, 0.01, box=(0.5, 1.0), x0=x0, niter=5)[0].min() >= 0.5
+    assert ip.tv(A, b, 0.01, box=(0.5, 1.0), niter=50)[0].min() >= 0.5
     assert ip.CartesianMRI(A.mask).support is None
