@@ -25,49 +25,15 @@ from ipbox.bilevel.terms.tgv import SmoothedTGVRegulariser, tgv_denoising
 from ipbox.bilevel.terms.torch_term import TorchTerm
 from ipbox.moved import attributes
 
-__all__ = [
-    "AnalysisLower",
-    "AnalysisProblem",
-    "BilevelProblem",
-    "BilevelResult",
-    "ConditionPenalty",
-    "Cost",
-    "DFO",
-    "DFOResult",
-    "Evaluation",
-    "Evaluator",
-    "Exchanged",
-    "FieldsOfExperts",
-    "GridSearch",
-    "HOAG",
-    "Hypergradient",
-    "L1Penalty",
-    "LBFGSB",
-    "Learned",
-    "LowerLevel",
-    "LowerSolution",
-    "MAID",
-    "ParametricTerm",
-    "Penalty",
-    "SamplingPenalty",
-    "SamplingWeights",
-    "ScalarSearch",
-    "SemismoothNewton",
-    "SmoothedTGVRegulariser",
-    "SmoothedTVRegulariser",
-    "TorchTerm",
-    "Unrolled",
-    "Weight",
-    "dct_filters",
-    "dfo",
-    "exchange_samples",
-    "gradient_filters",
-    "hypergradient",
-    "learn",
-    "solve_lower",
-    "tgv_denoising",
-    "unrolled_gradient",
-    "work_to",
-]
+__all__ = ["Learned", "learn"]
+__all__ += ["DFO", "DFOResult", "dfo"]
+__all__ += ["Exchanged", "GridSearch", "HOAG", "LBFGSB", "MAID", "ScalarSearch", "Unrolled", "exchange_samples"]
+__all__ += ["unrolled_gradient"]
+__all__ += ["AnalysisLower", "AnalysisProblem", "SemismoothNewton"]
+__all__ += ["BilevelProblem", "BilevelResult", "ConditionPenalty", "Cost", "Evaluation", "Evaluator", "Hypergradient"]
+__all__ += ["L1Penalty", "LowerLevel", "LowerSolution", "Penalty", "SamplingPenalty", "hypergradient", "solve_lower"]
+__all__ += ["work_to"]
+__all__ += ["FieldsOfExperts", "ParametricTerm", "SamplingWeights", "SmoothedTGVRegulariser", "SmoothedTVRegulariser"]
+__all__ += ["TorchTerm", "Weight", "dct_filters", "gradient_filters", "tgv_denoising"]
 
 __getattr__ = attributes(__name__)

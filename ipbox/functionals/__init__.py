@@ -26,41 +26,11 @@ from ipbox.functionals.total_variation.tgv import TGV
 from ipbox.functionals.total_variation.tv import TV
 from ipbox.moved import attributes
 
-__all__ = [
-    "KL",
-    "L1",
-    "L2",
-    "L21",
-    "TGV",
-    "TV",
-    "Affine",
-    "Box",
-    "Composition",
-    "DirectionalTV",
-    "DualTerm",
-    "Functional",
-    "GroupSparsity",
-    "Huber",
-    "InfConvTV",
-    "L1Ball",
-    "L1Data",
-    "L2Ball",
-    "L2Box",
-    "LinfBall",
-    "NonNegative",
-    "NuclearNorm",
-    "PoissonTransmission",
-    "PyProximalFunctional",
-    "Quadratic",
-    "Simplex",
-    "SmoothedTV",
-    "Sum",
-    "Tikhonov",
-    "WaveletL1",
-    "WeightedL2",
-    "Zero",
-    "as_functional",
-    "terms_of",
-]
+__all__ = ["Composition", "DualTerm", "Functional", "PyProximalFunctional", "Sum", "Zero", "as_functional"]
+__all__ += ["terms_of"]
+__all__ += ["KL", "L2", "Huber", "L1Data", "PoissonTransmission", "Quadratic", "WeightedL2"]
+__all__ += ["L1", "L21", "GroupSparsity", "NuclearNorm", "Tikhonov", "WaveletL1"]
+__all__ += ["Affine", "Box", "L1Ball", "L2Ball", "L2Box", "LinfBall", "NonNegative", "Simplex"]
+__all__ += ["TGV", "TV", "DirectionalTV", "InfConvTV", "SmoothedTV"]
 
 __getattr__ = attributes(__name__)

@@ -24,43 +24,12 @@ from ipbox.operators.tomography.pet import PET
 from ipbox.operators.tomography.ray import RayTransform
 from ipbox.operators.tomography.ray_normal import RayNormal
 
-__all__ = [
-    "Adjoint",
-    "Blur",
-    "CartesianMRI",
-    "CoilSensitivities",
-    "Composition",
-    "Downsampling",
-    "FanBeamTransform",
-    "FiniteDifference",
-    "FourierTransform",
-    "FunctionOperator",
-    "GaussianBlur",
-    "GaussianMeasurements",
-    "Gradient",
-    "Identity",
-    "JosephTransform",
-    "Mask",
-    "MatrixOperator",
-    "NonCartesianMRI",
-    "NonCartesianNormal",
-    "NonuniformFFT",
-    "Normal",
-    "Operator",
-    "PET",
-    "PyLopsOperator",
-    "RayNormal",
-    "RayTransform",
-    "Sampling",
-    "Scaled",
-    "Sum",
-    "SymmetrisedGradient",
-    "VStack",
-    "VaryingBlur",
-    "Wavelet",
-    "as_operator",
-    "counting",
-    "operator",
-]
+__all__ = ["Adjoint", "Composition", "FunctionOperator", "Identity", "MatrixOperator", "Normal", "Operator"]
+__all__ += ["PyLopsOperator", "Scaled", "Sum", "VStack", "as_operator", "counting", "operator"]
+__all__ += ["FourierTransform", "NonuniformFFT"]
+__all__ += ["Blur", "Downsampling", "FiniteDifference", "GaussianBlur", "GaussianMeasurements", "Gradient", "Mask"]
+__all__ += ["Sampling", "SymmetrisedGradient", "VaryingBlur", "Wavelet"]
+__all__ += ["CartesianMRI", "CoilSensitivities", "NonCartesianMRI", "NonCartesianNormal"]
+__all__ += ["FanBeamTransform", "JosephTransform", "PET", "RayNormal", "RayTransform"]
 
 __getattr__ = attributes(__name__)

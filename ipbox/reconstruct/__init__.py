@@ -16,35 +16,10 @@ from ipbox.reconstruct.iterative.krylov import hybrid_lsqr, lsqr
 from ipbox.reconstruct.variational.methods import tikhonov, tv, variational, wavelet
 from ipbox.reconstruct.variational.tgv import tgv
 
-__all__ = [
-    "analytic",
-    "bregman",
-    "cgls",
-    "cimmino",
-    "estimate_sensitivities",
-    "fbp",
-    "gridded_kspace",
-    "gridding",
-    "hybrid_lsqr",
-    "kaczmarz",
-    "landweber",
-    "linearised_bregman",
-    "lsqr",
-    "mlem",
-    "osem",
-    "prewhiten",
-    "pseudo_inverse",
-    "root_sum_of_squares",
-    "sense",
-    "sirt",
-    "tgv",
-    "tikhonov",
-    "truncated_inverse",
-    "tv",
-    "variational",
-    "wavelet",
-    "wiener",
-    "zero_filled",
-]
+__all__ = ["analytic", "estimate_sensitivities", "fbp", "gridded_kspace", "gridding", "prewhiten", "pseudo_inverse"]
+__all__ += ["root_sum_of_squares", "sense", "truncated_inverse", "wiener", "zero_filled"]
+__all__ += ["bregman", "cgls", "cimmino", "hybrid_lsqr", "kaczmarz", "landweber", "linearised_bregman", "lsqr"]
+__all__ += ["mlem", "osem", "sirt"]
+__all__ += ["tgv", "tikhonov", "tv", "variational", "wavelet"]
 
 __getattr__ = attributes(__name__)

@@ -33,54 +33,15 @@ from ipbox.solvers.subsets.em import MLEM, OSEM
 from ipbox.solvers.subsets.row_action import SIRT, Cimmino, Kaczmarz
 from ipbox.solvers.subsets.variance_reduction import SAGA, SVRG
 
-__all__ = [
-    "ADMM",
-    "CG",
-    "CGLS",
-    "FISTA",
-    "HQS",
-    "LBFGS",
-    "LSQR",
-    "MLEM",
-    "OSEM",
-    "PD3O",
-    "PDHG",
-    "SAGA",
-    "SIRT",
-    "SPDHG",
-    "SVRG",
-    "AdaptivePDHG",
-    "ArmijoGradientDescent",
-    "BarzilaiBorwein",
-    "Bregman",
-    "Certificate",
-    "Cimmino",
-    "CondatVu",
-    "DavisYin",
-    "Diverged",
-    "DouglasRachford",
-    "ForwardBackward",
-    "GradientDescent",
-    "HybridLSQR",
-    "InverseScaleSpace",
-    "Kaczmarz",
-    "LinearisedADMM",
-    "LinearisedBregman",
-    "Nesterov",
-    "NonlinearCG",
-    "Parts",
-    "PreconditionedPDHG",
-    "Problem",
-    "ProximalPoint",
-    "Run",
-    "Solution",
-    "Solver",
-    "State",
-    "Verdict",
-    "callbacks",
-    "iterate",
-    "solve",
-    "stopping",
-]
+__all__ = ["callbacks", "stopping"]
+__all__ += ["Certificate", "Diverged", "Parts", "Problem", "Run", "Solution", "Solver", "State", "Verdict", "iterate"]
+__all__ += ["solve"]
+__all__ += ["LBFGS", "ArmijoGradientDescent", "BarzilaiBorwein", "GradientDescent", "Nesterov", "NonlinearCG"]
+__all__ += ["CG", "CGLS", "LSQR", "HybridLSQR"]
+__all__ += ["PD3O", "PDHG", "SPDHG", "AdaptivePDHG", "CondatVu", "PreconditionedPDHG"]
+__all__ += ["FISTA", "Bregman", "DavisYin", "DouglasRachford", "ForwardBackward", "InverseScaleSpace"]
+__all__ += ["LinearisedBregman", "ProximalPoint"]
+__all__ += ["ADMM", "HQS", "LinearisedADMM"]
+__all__ += ["MLEM", "OSEM", "SAGA", "SIRT", "SVRG", "Cimmino", "Kaczmarz"]
 
 __getattr__ = attributes(__name__)
