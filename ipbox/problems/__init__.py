@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array
+from ipbox.checks import check_choice
 from ipbox.moved import attributes
 
 __all__ = ["ProblemInfo", "names", "problem"]
@@ -132,9 +133,7 @@ def problem(name: str, **options: Any) -> tuple[Any, Array, Array | None, Proble
 
 
 def _find(name: str) -> Callable[..., Any]:
-    if not isinstance(name, str) or name not in _PROBLEMS:
-        raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, _PROBLEMS))}")
-    module, function = _PROBLEMS[name].split(":")
+    module, function = _PROBLEMS[check_choice(name, "name", _PROBLEMS)].split(":")
     return getattr(import_module(module), function)
 
 

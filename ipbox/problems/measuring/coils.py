@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.checks import check_count, is_number
-from ipbox.operators.core.base import check_dims
+from ipbox.problems.measuring.kspace import check_plane
 
 
 def simulate_sensitivities(
@@ -60,9 +60,7 @@ def simulate_sensitivities(
     ((8, 64, 48), True)
     """
     check_count(n_coils, "n_coils")
-    shape = check_dims(shape, "shape")
-    if len(shape) != 2:
-        raise ValueError(f"shape is {shape}; expected (ny, nx)")
+    shape = check_plane(shape)
     dtype = np.dtype(dtype)
     if dtype != backend.complex_dtype(dtype):
         raise TypeError(f"dtype is {dtype}; expected complex64 or complex128")

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.checks import check_integer, is_integer, is_number
+from ipbox.checks import check_dims, check_integer, is_integer, is_number
+
+
+def check_plane(shape: Any) -> tuple[int, int]:
+    """The shape of an image."""
+    shape = check_dims(shape, "shape")
+    if len(shape) != 2:
+        raise ValueError(f"shape is {shape}; expected (ny, nx)")
+    return shape
 
 
 def centre(dims: tuple[int, ...], width: int | tuple[int, ...]) -> tuple[slice, ...]:

@@ -206,8 +206,7 @@ def mask_from_weights(weights: Array, count: int | None = None, threshold: float
     array([[False,  True],
            [ True, False]])
     """
-    if not backend.is_array(weights):
-        raise TypeError(f"weights is {type(weights).__name__}; expected a NumPy or CuPy array")
+    backend.check_array(weights, "weights")
     w = backend.to_host(weights)
     if w.dtype.kind not in "biuf":
         raise TypeError(f"weights has dtype {w.dtype}; expected real weights")

@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from ipbox.checks import check_not_negative, check_seed
-from ipbox.operators.core.base import check_dims
-from ipbox.problems.measuring.kspace import calibrated, radii
+from ipbox.problems.measuring.kspace import calibrated, check_plane, radii
 
 
 def poisson_disc_mask(
@@ -61,9 +60,7 @@ def poisson_disc_mask(
     >>> mask.size / mask.sum()
     np.float64(4.0)
     """
-    shape = check_dims(shape, "shape")
-    if len(shape) != 2:
-        raise ValueError(f"shape is {shape}; expected (ny, nx)")
+    shape = check_plane(shape)
     check_not_negative(slope, "slope")
     check_seed(seed)
     mask, rest = calibrated(shape, acceleration, calibration)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ipbox.checks import check_count, check_positive
-from ipbox.operators.core.base import check_dims
+from ipbox.problems.measuring.kspace import check_plane
 
 GOLDEN_ANGLE = math.pi * (math.sqrt(5) - 1) / 2  # 111.25 degrees
 
@@ -52,7 +51,7 @@ def radial_trajectory(spokes: int, readout: int, shape: tuple[int, int], golden_
     >>> k.shape, k[0, :, 1]                     # the first spoke lies on the k_x axis
     ((4, 8, 2), array([-8., -6., -4., -2.,  0.,  2.,  4.,  6.]))
     """
-    spokes, readout, shape = check_count(spokes, "spokes"), check_count(readout, "readout"), _shape(shape)
+    spokes, readout, shape = check_count(spokes, "spokes"), check_count(readout, "readout"), check_plane(shape)
     theta = np.arange(spokes) * (GOLDEN_ANGLE if golden_angle else math.pi / spokes)
     r = (np.arange(readout) - readout // 2) / readout
     return _scaled(np.outer(np.sin(theta), r), np.outer(np.cos(theta), r), shape)
@@ -103,11 +102,8 @@ def spiral_trajectory(
     >>> k.shape, k[0, 0], float(np.linalg.norm(k[0, -1]).round(6))
     ((8, 500, 2), array([0., 0.]), 32.0)
     """
-    interleaves, samples, shape = (
-        check_count(interleaves, "interleaves"),
-        check_count(samples, "samples"),
-        _shape(shape),
-    )
+    interleaves, samples = check_count(interleaves, "interleaves"), check_count(samples, "samples")
+    shape = check_plane(shape)
     turns = max(shape) / (2 * interleaves) if turns is None else check_positive(turns, "turns")
     power = check_positive(power, "power")
     phi = np.linspace(0.0, 2 * math.pi * turns, math.ceil(1000 * turns) + 1000)
@@ -122,10 +118,3 @@ def spiral_trajectory(
 def _scaled(ky: np.ndarray, kx: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """From cycles per pixel to cycles per field of view."""
     return np.stack([shape[0] * ky, shape[1] * kx], axis=-1)
-
-
-def _shape(shape: Any) -> tuple[int, int]:
-    shape = check_dims(shape, "shape")
-    if len(shape) != 2:
-        raise ValueError(f"shape is {shape}; expected (ny, nx)")
-    return shape

@@ -185,10 +185,7 @@ def blur_varying(
 
 def _kernel(kernel: str | Array, sigma: float, length: float, angle: float, radius: float, width: int) -> np.ndarray:
     if not isinstance(kernel, str):
-        if not backend.is_array(kernel):
-            raise TypeError(
-                f"kernel is {type(kernel).__name__}; expected one of {', '.join(map(repr, KERNELS))}, or an array"
-            )
+        backend.check_array(kernel, "kernel", f"one of {', '.join(map(repr, KERNELS))}, or an array")
         if kernel.ndim != 2:
             raise ValueError(f"kernel has shape {kernel.shape}; expected two axes")
         return backend.to_host(kernel)

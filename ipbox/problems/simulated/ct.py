@@ -17,6 +17,7 @@ from ipbox.problems.measuring import noise as noises
 from ipbox.problems.simulated.joseph import joseph
 from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths import datasets, phantoms
+from ipbox.problems.truths.own import GIVEN, check_size, own_image
 
 
 def ct(
@@ -169,26 +170,15 @@ def truth_and_finer(
         fine = fine * _refined(mask, finer)
     else:
         fine = _refined(truth, 2)
-    data = datasets.DATASETS["ct_lung1" if patient == "train" else "ct_lung2"]
-    about = dict(units="x in 1/mm, lengths in mm", masked=True, source=data.source, licence=data.licence)
+    about = dict(units="x in 1/mm, lengths in mm", masked=True) | datasets.credit(datasets.LUNGS[patient])
     return truth, fine, h, about | dict(extra={"image": "lung", "slice": index, "patient": patient})
 
 
 def _own_image(image: Array, size: int | None) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:
-    if not backend.is_array(image):
-        raise TypeError(f"image is {type(image).__name__}; expected 'lung', 'shepp-logan' or an array")
-    u = backend.to_host(image)
-    if u.ndim != 2 or u.size == 0:
-        raise ValueError(f"image has shape {u.shape}; expected (ny, nx)")
-    if u.dtype not in (np.float32, np.float64):
-        raise TypeError(f"image has dtype {u.dtype}; expected float32 or float64")
-    if not np.isfinite(u).all():
-        raise ValueError("image has NaN or infinite entries; expected finite values")
-    if size is not None and u.shape != (size, size):
-        raise ValueError(f"size is {size}; expected none, or that of the image, which has shape {u.shape}")
-    u = u.astype(np.float64)
-    about = dict(units="x in the image's units per pixel, lengths in pixels", masked=False)
-    return u, _refined(u, 2), 1.0, about | dict(source="given by the user", licence="the user's", extra={})
+    u = own_image(image, "'lung', 'shepp-logan' or an array").astype(np.float64)
+    check_size(size, u)
+    about = dict(units="x in the image's units per pixel, lengths in pixels", masked=False, extra={})
+    return u, _refined(u, 2), 1.0, about | GIVEN
 
 
 def _refined(u: np.ndarray, k: int) -> np.ndarray:
@@ -250,7 +240,6 @@ def measured(
     h, n = 3.36, projections.shape[2]
     A = RayTransform((n, n), theta, n_det=n, pixel_size=h, dtype=dtype)
     b = projections[slice, indices].astype(A.dtype_out)
-    about = datasets.DATASETS["tomo_haadf"]
     info = ProblemInfo(
         name="tomography-measured",
         noise_level=None,
@@ -260,10 +249,9 @@ def measured(
         angles=theta,
         peak=None,
         mask=backend.to_device(datasets.field_of_view((n, n)), xp),
-        source=about.source,
-        licence=about.licence,
         seed=None,
         extra={"slice": int(slice), "indices": indices},
+        **datasets.credit("tomo_haadf"),
     )
     return A, backend.to_device(b, xp), None, info
 

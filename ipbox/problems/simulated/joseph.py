@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from ipbox.checks import check_count, check_finite, check_positive
+from ipbox.checks import check_count, check_finite, check_positive, check_type
 from ipbox.kernels.core.compile import OPTIONS, twins
 
 
@@ -68,8 +68,7 @@ def joseph(
     array([[4., 6.],
            [7., 3.]])
     """
-    if not isinstance(u, np.ndarray):
-        raise TypeError(f"u is {type(u).__name__}; expected a NumPy array")
+    check_type(u, "u", np.ndarray, "a NumPy array")
     if u.ndim != 2 or u.size == 0:
         raise ValueError(f"u has shape {u.shape}; expected an image (ny, nx)")
     if u.dtype not in (np.float32, np.float64):

@@ -128,10 +128,7 @@ def _mask(
 ) -> tuple[Array, int | None]:
     """The mask and the width of its calibration region."""
     if not isinstance(mask, str):
-        if not backend.is_array(mask):
-            raise TypeError(
-                f"mask is {type(mask).__name__}; expected one of {', '.join(map(repr, MASKS))}, or an array"
-            )
+        backend.check_array(mask, "mask", f"one of {', '.join(map(repr, MASKS))}, or an array")
         if mask.shape != shape:
             raise ValueError(f"mask has shape {mask.shape}; expected that of the image, {shape}")
         for name, value in (("acceleration", acceleration), ("calibration", calibration)):

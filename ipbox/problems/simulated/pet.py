@@ -111,7 +111,6 @@ def pet(
     expected = (n * unscattered + r).astype(A.dtype_out)
     b, noise_level = noises.poisson(expected, seed)
     x = truth.activity.astype(A.dtype_in)
-    about = datasets.DATASETS["mni"]
     return pose(
         A,
         b,
@@ -125,8 +124,7 @@ def pet(
         units="x in the activity of white matter, lengths in mm",
         angles=angles,
         mask=backend.to_device((truth.attenuation > 0) | (truth.activity > 0), xp),
-        source=about.source,
-        licence=about.licence,
+        **datasets.credit("mni"),
         seed=seed,
         extra={
             "slice": int(slice),

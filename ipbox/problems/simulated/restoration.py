@@ -272,9 +272,9 @@ def _truth(
             x, units, data = brain_slice(index, n, patient), "x in [0, 1], lengths in pixels", "mr_brain"
         else:
             x, units = datasets.lung_slice(index, n, patient)[0], "x in 1/mm, lengths in pixels"
-            data = "ct_lung1" if patient == "train" else "ct_lung2"
-        about = dict(units=units, source=datasets.DATASETS[data].source, licence=datasets.DATASETS[data].licence)
-        about |= dict(extra={"image": image, "slice": int(index), "patient": patient})
+            data = datasets.LUNGS[patient]
+        about = dict(units=units, extra={"image": image, "slice": int(index), "patient": patient})
+        about |= datasets.credit(data)
     return x.astype(dtype), about
 
 
@@ -289,8 +289,7 @@ def _photon_noise(x: np.ndarray, photons: float, seed: int) -> tuple[np.ndarray,
 
 
 def _own_mask(mask: Array, x: np.ndarray, missing: float | None) -> np.ndarray:
-    if not backend.is_array(mask):
-        raise TypeError(f"mask is {type(mask).__name__}; expected a NumPy or CuPy array of bool")
+    backend.check_array(mask, "mask", "a NumPy or CuPy array of bool")
     if mask.dtype != bool or mask.shape != x.shape:
         raise ValueError(f"mask has dtype {mask.dtype} and shape {mask.shape}; expected bool of shape {x.shape}")
     if missing is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ipbox.checks import check_count
-from ipbox.problems.truths.photographs import _LUMINANCE
+from ipbox.checks import check_choice, check_count
+from ipbox.problems.truths.photographs import grey
 
 __all__ = ["TEST", "TRAIN", "photograph_crops"]
 
@@ -42,8 +42,7 @@ def photograph_crops(n: int, size: int, split: str = "train") -> np.ndarray:
     >>> photograph_crops(20, 256).shape
     (20, 256, 256)
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split is {split!r}; expected 'train' or 'test'")
+    check_choice(split, "split", ("train", "test"))
     check_count(n, "n")
     check_count(size, "size")
     tiles = [_tiles(name, size) for name in (TRAIN if split == "train" else TEST)]
@@ -58,10 +57,7 @@ def photograph_crops(n: int, size: int, split: str = "train") -> np.ndarray:
 
 def _tiles(name: str, size: int) -> list[np.ndarray]:
     """The tiles of a photograph that do not overlap, around its middle."""
-    from skimage import data
-
-    u = getattr(data, name)().astype(np.float64) / 255.0
-    u = u @ _LUMINANCE if u.ndim == 3 else u
+    u = grey(name)
     counts = [m // size for m in u.shape]
     i0, j0 = ((m - c * size) // 2 for m, c in zip(u.shape, counts, strict=True))
     places = [(i, j) for i in range(counts[0]) for j in range(counts[1])]

@@ -62,6 +62,7 @@ DATASETS: dict[str, Dataset] = {
 
 # pixel widths in mm of the original 512 x 512 slices
 _PIXEL_MM = {"train": 0.5703125, "test": 0.6269531}
+LUNGS = {"train": "ct_lung1", "test": "ct_lung2"}
 _FULL_SLICES = (5, 17, 29, 41, 53)  # the slices of ct_lung2 that ct_lung2_full holds at 512 x 512
 
 
@@ -128,9 +129,12 @@ def load(name: str) -> dict[str, np.ndarray]:
 
 
 def _dataset(name: str) -> Dataset:
-    if name not in DATASETS:
-        raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, DATASETS))}")
-    return DATASETS[name]
+    return DATASETS[check_choice(name, "name", DATASETS)]
+
+
+def credit(name: str) -> dict[str, str]:
+    """Source and licence of a data set, as `ProblemInfo` has them."""
+    return {"source": DATASETS[name].source, "licence": DATASETS[name].licence}
 
 
 def find(file: str) -> Path:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_flag
 from ipbox.problems.truths import brains, datasets
+from ipbox.problems.truths.own import GIVEN, REAL, check_size, own_image
 
 
 def head_image(
@@ -41,9 +42,8 @@ def head_image(
     >>> u.shape, u.dtype
     ((64, 64), dtype('complex128'))
     """
-    for name, value in (("phase", phase), ("real_image", real_image)):
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{name} is {value!r}; expected True or False")
+    check_flag(phase, "phase")
+    check_flag(real_image, "real_image")
     dtype = np.float64 if real_image else np.complex128
     if isinstance(image, str):
         if image != "head":
@@ -51,24 +51,13 @@ def head_image(
         if phase and real_image:
             raise ValueError("phase and real_image are both True; expected a real image without a phase")
         u = brains.brain_slice(index, size, patient)
-        data = datasets.DATASETS["mr_brain"]
-        extra = {"image": "head", "slice": int(index), "patient": patient}
-        about = dict(source=data.source, licence=data.licence, extra=extra)
+        about = datasets.credit("mr_brain") | {"extra": {"image": "head", "slice": int(index), "patient": patient}}
         return (u * np.exp(1j * smooth_phase(u.shape)) if phase else u).astype(dtype), about
-    if not backend.is_array(image):
-        raise TypeError(f"image is {type(image).__name__}; expected 'head' or an array (ny, nx)")
-    u = backend.to_host(image)
-    if u.ndim != 2 or u.size == 0:
-        raise ValueError(f"image has shape {u.shape}; expected (ny, nx)")
-    if u.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
-        raise TypeError(f"image has dtype {u.dtype}; expected float32, float64, complex64 or complex128")
+    u = own_image(image, "'head' or an array (ny, nx)", (*REAL, "complex64", "complex128"))
     if u.dtype.kind == "c" and real_image:
         raise TypeError(f"image has dtype {u.dtype}; expected a real one with real_image=True")
-    if not np.isfinite(u).all():
-        raise ValueError("image has NaN or infinite entries; expected finite values")
-    if size is not None and u.shape != (size, size):
-        raise ValueError(f"size is {size}; expected none, or that of the image, which has shape {u.shape}")
-    return u.astype(dtype), dict(source="given by the user", licence="the user's", extra={"image": "own"})
+    check_size(size, u)
+    return u.astype(dtype), GIVEN | {"extra": {"image": "own"}}
 
 
 def smooth_phase(shape: tuple[int, int]) -> np.ndarray:

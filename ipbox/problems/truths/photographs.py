@@ -56,11 +56,23 @@ def photograph(name: str = "camera", size: int | None = None) -> np.ndarray:
     ((128, 128), True)
     """
     check_choice(name, "name", PHOTOGRAPHS)
+    u = middle(name)
+    n = len(u)
+    size = n if size is None else check_integer(size, "size", 1, n, f", the pixels of {name!r}")
+    return datasets.area_average(u, (size, size))
+
+
+def grey(name: str) -> np.ndarray:
+    """A photograph of scikit-image in grey, with values in [0, 1]."""
     from skimage import data
 
     u = getattr(data, name)().astype(np.float64) / 255.0
-    u = u @ _LUMINANCE if u.ndim == 3 else u
+    return u @ _LUMINANCE if u.ndim == 3 else u
+
+
+def middle(name: str) -> np.ndarray:
+    """The largest square in the middle of a grey photograph."""
+    u = grey(name)
     n = min(u.shape)
     i, j = ((m - n) // 2 for m in u.shape)
-    size = n if size is None else check_integer(size, "size", 1, n, f", the pixels of {name!r}")
-    return datasets.area_average(u[i : i + n, j : j + n], (size, size))
+    return u[i : i + n, j : j + n]

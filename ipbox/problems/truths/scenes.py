@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
 from ipbox.backend import Array
 from ipbox.problems.truths import datasets, photographs
+from ipbox.problems.truths.own import GIVEN, own_image
 
 # grey photographs of skimage.data beside those of `photographs`
 _MORE = ("moon", "text")
@@ -45,8 +45,7 @@ def scene(
     my, mx = margin
     if not isinstance(image, str):
         u = _own(image, size, margin)
-        about = dict(units="x in the image's units, lengths in pixels", source="given by the user")
-        about |= dict(licence="the user's", extra={"image": "own"})
+        about = GIVEN | dict(units="x in the image's units, lengths in pixels", extra={"image": "own"})
     else:
         full = _photograph(image)
         n = 256 if size is None else size
@@ -69,32 +68,19 @@ def scene(
 
 def _photograph(name: str) -> np.ndarray:
     """The middle square of a photograph, float64 in [0, 1]."""
-    if name in photographs.PHOTOGRAPHS:
-        return photographs.photograph(name)
-    if name not in _MORE:
-        known = ", ".join(map(repr, sorted([*photographs.PHOTOGRAPHS, *_MORE])))
-        raise ValueError(f"image is {name!r}; expected one of {known}, or an image of your own")
-    from skimage import data
-
-    u = getattr(data, name)().astype(np.float64) / 255.0
-    n = min(u.shape)
-    i, j = ((m - n) // 2 for m in u.shape)
-    return u[i : i + n, j : j + n]
+    known = sorted([*photographs.PHOTOGRAPHS, *_MORE])
+    if name not in known:
+        raise ValueError(f"image is {name!r}; expected one of {', '.join(map(repr, known))}, or an image of your own")
+    return photographs.middle(name)
 
 
 def _own(image: Array, size: int | None, margin: tuple[int, int]) -> np.ndarray:
-    if not backend.is_array(image):
-        raise TypeError(f"image is {type(image).__name__}; expected a photograph's name or an array")
-    u = backend.to_host(image)
-    if u.ndim != 2 or any(n <= 2 * m for n, m in zip(u.shape, margin, strict=False)):
+    u = own_image(image, "a photograph's name or an array")
+    if any(n <= 2 * m for n, m in zip(u.shape, margin, strict=False)):
         raise ValueError(
             f"image has shape {u.shape}; expected two axes of more than {tuple(2 * m for m in margin)} pixels, which "
             f"are blurred into the field of view from outside"
         )
-    if u.dtype not in (np.float32, np.float64):
-        raise TypeError(f"image has dtype {u.dtype}; expected float32 or float64")
-    if not np.isfinite(u).all():
-        raise ValueError("image has NaN or infinite entries; expected finite values")
     if size is not None:
         raise ValueError(f"size is {size}; expected none with an image of your own, which is taken as it is")
     return u.astype(np.float64)

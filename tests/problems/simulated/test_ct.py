@@ -116,7 +116,7 @@ def test_where_the_arrays_live(xp: ModuleType, dtype: np.dtype) -> None:
         (dict(size=0), ValueError, "size is 0; expected a positive integer"),
         (dict(size=64.0), ValueError, "size is 64.0; expected a positive integer"),
         (dict(size=1024), ValueError, "size is 1024; expected an integer from 1 to 512"),
-        (dict(slice=99), ValueError, "slice is 99; patient 'test' has slices 0 to 60"),
+        (dict(slice=99), ValueError, "slice is 99; expected an integer from 0 to 60, the slices of patient 'test'"),
         (dict(patient="other"), ValueError, "patient is 'other'"),
         (dict(views=0), ValueError, "views is 0; expected a positive integer"),
         (dict(noise=-0.1), ValueError, "noise is -0.1; expected zero or a positive number"),

@@ -102,7 +102,7 @@ def test_mlem_approaches_the_truth() -> None:
         (dict(size=0), ValueError, "size is 0; expected an integer from 1 to 256"),
         (dict(size=512), ValueError, "size is 512; expected an integer from 1 to 256"),
         (dict(size=64.0), ValueError, "size is 64.0"),
-        (dict(slice=15), ValueError, "slice is 15; the template has slices 0 to 14"),
+        (dict(slice=15), ValueError, "slice is 15; expected an integer from 0 to 14, the slices of the template"),
         (dict(views=0), ValueError, "views is 0; expected a positive integer"),
         (dict(counts=0), ValueError, "counts is 0; expected a positive number"),
         (dict(counts=math.nan), ValueError, "counts is nan"),
