@@ -52,6 +52,13 @@ def is_array(x: Any) -> bool:
     return (isinstance(x, np.ndarray) and not isinstance(x, foreign)) or is_device(x)
 
 
+def check_array(x: Any, name: str, what: str = "a NumPy or CuPy array") -> Array:
+    """``x``, which has to be an array; ``what`` says in words which."""
+    if not is_array(x):
+        raise TypeError(f"{name} is {type(x).__name__}; expected {what}")
+    return x
+
+
 def array_module(*arrays: Array) -> ModuleType:
     """The library all ``arrays`` belong to.
 

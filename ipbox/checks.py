@@ -76,6 +76,13 @@ def check_seed(value: Any, name: str = "seed", bits: int = 64) -> int:
     return int(value)
 
 
+def check_type(value: Any, name: str, kind: Any, what: str) -> Any:
+    """A value of a class, or of one of a union; ``what`` says in words which."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {type(value).__name__}; expected {what}")
+    return value
+
+
 def check_choice(value: Any, name: str, options: Iterable[str]) -> str:
     """One of the names ``options``."""
     options = tuple(options)

@@ -31,6 +31,7 @@ GOOD: list[tuple[Callable[..., Any], Any, Any]] = [
     (c.check_seed, np.uint64(2**64 - 1), 2**64 - 1),
     (partial(c.check_choice, options=("x", "y")), "y", "y"),
     (partial(c.check_choice, options={"x": 1}), "x", "x"),
+    (partial(c.check_type, kind=int | None, what="an integer"), None, None),
     (c.check_flag, np.True_, True),
     (c.check_flag, False, False),
     (c.check_dims, 3, (3,)),
@@ -52,6 +53,7 @@ BAD: list[tuple[Callable[..., Any], Any, type[Exception], str]] = [
     (c.check_count, 0, ValueError, "a is 0; expected a positive integer"),
     (c.check_count, True, ValueError, "a is True; expected a positive integer"),
     (c.check_count, 1.0, ValueError, "a is 1.0; expected a positive integer"),
+    (partial(c.check_type, kind=str, what="a name"), 1, TypeError, "a is int; expected a name"),
     (partial(c.check_count, least=0), -1, ValueError, "a is -1; expected an integer that is not negative"),
     (partial(c.check_count, least=2), 1, ValueError, "a is 1; expected an integer of at least 2"),
     (

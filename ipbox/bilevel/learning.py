@@ -18,6 +18,7 @@ from ipbox.bilevel.problem.oracle import solve_lower
 from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
+from ipbox.checks import check_type
 from ipbox.functionals import Functional
 from ipbox.solvers.core.protocol import Solver
 
@@ -68,8 +69,7 @@ class Learned:
             where the data are not as those learned from.
         """
         data = tuple(self.problem.lower.b.shape[1:])
-        if not backend.is_array(b):
-            raise TypeError(f"b is {type(b).__name__}; expected an array of shape {data}, or (n,) + {data}")
+        backend.check_array(b, "b", f"an array of shape {data}, or (n,) + {data}")
         if b.shape not in (data, (*b.shape[:1], *data)):
             raise ValueError(f"b has shape {b.shape}; expected {data}, or (n,) + {data}")
         batch = b if b.ndim == len(data) + 1 else b[None]
@@ -201,8 +201,7 @@ def stacked(pairs: Any) -> tuple[Array, Array]:
         if len(truths) == 0:
             raise ValueError("pairs is empty; expected at least one pair of a true image and data")
         return truths, data
-    if not isinstance(pairs, list | tuple):
-        raise TypeError(f"pairs is {type(pairs).__name__}; expected a list of (truth, data), or two arrays")
+    check_type(pairs, "pairs", list | tuple, "a list of (truth, data), or two arrays")
     if not pairs:
         raise ValueError("pairs is empty; expected at least one pair of a true image and data")
     for k, pair in enumerate(pairs):

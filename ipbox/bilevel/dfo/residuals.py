@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ipbox.bilevel.problem.resumable import Resumable
+from ipbox.checks import check_type
 
 
 @runtime_checkable
@@ -38,12 +39,10 @@ class Residuals(Resumable):
     """
 
     def __init__(self, function: Callable[..., Any], work_done: Callable[[], float] | None = None) -> None:
-        if not callable(function):
-            raise TypeError(f"residuals is {type(function).__name__}; expected a function of theta and accuracy")
+        check_type(function, "residuals", Callable, "a function of theta and accuracy")
         self.function, self.size, self.count = function, None, 0
         self._work = function.work if work_done is None and isinstance(function, Counts) else work_done
-        if self._work is not None and not callable(self._work):
-            raise TypeError(f"work_done is {type(self._work).__name__}; expected a function that gives the work so far")
+        check_type(self._work, "work_done", Callable | None, "a function that gives the work so far")
         self.begin = 0.0 if self._work is None else float(self._work())
         if isinstance(function, Resumable):
             self.library = function.library

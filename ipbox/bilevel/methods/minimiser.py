@@ -15,7 +15,7 @@ from ipbox.bilevel.methods.session import Budget, Session
 from ipbox.bilevel.problem.result import BilevelResult
 from ipbox.bilevel.problem.resumable import ProblemEvaluator
 from ipbox.bilevel.problem.upper import Evaluator
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_type
 
 COLUMNS = ("theta", "f", "f_bound", "grad_norm", "accuracy", "step", "gradients", "hessians", "work")
 
@@ -36,10 +36,7 @@ class Minimiser:
     def _check(self, evaluator: Any) -> None:
         """Refuse what the method cannot evaluate."""
         kind = self._evaluator
-        if not isinstance(evaluator, kind):
-            raise TypeError(
-                f"evaluator is {type(evaluator).__name__}; expected {kind.__name__}, of problem.evaluator()"
-            )
+        check_type(evaluator, "evaluator", kind, f"{kind.__name__}, of problem.evaluator()")
 
     def _start(self, lower: Any, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
         """θ0 within its bounds."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.problem.resumable import Resumable
-from ipbox.checks import check_between
+from ipbox.checks import check_between, check_type
 from ipbox.files import check_writable
 from ipbox.progress import bar
 from ipbox.solvers.core.state import State
@@ -84,8 +84,7 @@ class Session:
 
     def __post_init__(self) -> None:
         path = self.checkpoint
-        if self.callback is not None and not callable(self.callback):
-            raise TypeError(f"callback is {type(self.callback).__name__}; expected a function of a row of the history")
+        check_type(self.callback, "callback", Callable | None, "a function of a row of the history")
         if path is not None and not isinstance(path, str | Path):
             raise TypeError(f"checkpoint is {path!r}; expected a path")
         if path is not None and (Path(path).is_dir() or not Path(path).parent.is_dir()):

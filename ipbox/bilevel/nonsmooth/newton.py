@@ -19,7 +19,7 @@ from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import objective_bound
 from ipbox.bilevel.problem.upper import UpperLevel
 from ipbox.bilevel.terms.base import LN10
-from ipbox.checks import check_positive
+from ipbox.checks import check_positive, check_type
 
 BOUNDS = (-8.0, 2.0)  # where the user gives none: below, a weight is as good as absent
 
@@ -57,8 +57,7 @@ class AnalysisProblem(UpperLevel):
     convention: str = "mean"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lower, AnalysisLower):
-            raise TypeError(f"lower is {type(self.lower).__name__}; expected an AnalysisLower")
+        check_type(self.lower, "lower", AnalysisLower, "an AnalysisLower")
         if not isinstance(self.truths, np.ndarray):
             raise ValueError(f"truths is {type(self.truths).__name__}; expected a NumPy array")
         self._check_truths(self.lower.b.shape)

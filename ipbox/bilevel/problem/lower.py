@@ -12,6 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import Fixed, ParametricTerm
+from ipbox.checks import check_type
 from ipbox.functionals import L2, Functional, Sum
 from ipbox.operators import as_operator
 
@@ -101,12 +102,10 @@ class LowerLevel(LowerProblem):
         fidelity: ParametricTerm | None = None,
         observe: Any = None,
     ) -> None:
-        if not backend.is_array(b):
-            raise TypeError(f"b is {type(b).__name__}; expected an array of shape (n,) + data dims")
+        backend.check_array(b, "b", "an array of shape (n,) + data dims")
         if b.ndim < 2 or b.shape[0] == 0:
             raise ValueError(f"b has shape {b.shape}; expected (n,) + data dims with at least one sample")
-        if fidelity is not None and not isinstance(fidelity, ParametricTerm):
-            raise TypeError(f"fidelity is {type(fidelity).__name__}; expected a ParametricTerm, or None for L2")
+        check_type(fidelity, "fidelity", ParametricTerm | None, "a ParametricTerm, or None for L2")
         data = L2(A, b)
         if A is not None and b.ndim != len(data.A.dimsd) + 1:
             raise ValueError(f"b has shape {b.shape}; expected (n,) + {tuple(data.A.dimsd)}")

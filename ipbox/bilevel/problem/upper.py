@@ -16,7 +16,7 @@ from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import by_processes, norms, objective_bound
-from ipbox.checks import check_choice, check_count, is_number
+from ipbox.checks import check_choice, check_count, check_type, is_number
 from ipbox.solvers.core.protocol import Solver
 
 
@@ -77,8 +77,7 @@ class BilevelProblem(UpperLevel):
     convention: str = "mean"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lower, LowerLevel):
-            raise TypeError(f"lower is {type(self.lower).__name__}; expected a LowerLevel")
+        check_type(self.lower, "lower", LowerLevel, "a LowerLevel")
         if not backend.is_array(self.truths) or backend.array_module(self.truths) is not self.lower.xp:
             raise TypeError(
                 f"truths is {type(self.truths).__name__}; expected an array of {self.lower.xp.__name__}, as the data"
@@ -90,8 +89,7 @@ class BilevelProblem(UpperLevel):
             )
         P = self.lower.observe
         self._check_truths((self.lower.n, *(self.lower.dims if P is None else P.dimsd)))
-        if self.penalty is not None and not isinstance(self.penalty, Penalty):
-            raise TypeError(f"penalty is {type(self.penalty).__name__}; expected a Penalty such as L1Penalty(0.1)")
+        check_type(self.penalty, "penalty", Penalty | None, "a Penalty such as L1Penalty(0.1)")
 
     @property
     def residual_lipschitz(self) -> float:

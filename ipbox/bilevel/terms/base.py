@@ -10,6 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_type
 from ipbox.functionals import Functional
 
 LN10 = math.log(10.0)
@@ -127,8 +128,7 @@ class Weight(ParametricTerm):
     names = ("log10 weight",)
 
     def __init__(self, f: Functional) -> None:
-        if not isinstance(f, Functional):
-            raise TypeError(f"f is {type(f).__name__}; expected a functional such as ip.SmoothedTV(dims, eps=1e-2)")
+        check_type(f, "f", Functional, "a functional such as ip.SmoothedTV(dims, eps=1e-2)")
         for has, what in ((f.has_grad, "gradient"), (f.has_hessian, "Hessian")):
             if not has:
                 raise TypeError(f"f is {f.name}, whose {what} is not known; expected a functional such as SmoothedTV")

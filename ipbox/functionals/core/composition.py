@@ -197,8 +197,7 @@ class Composition(Functional, DualTerm):
 
 def check_data(b: Array, name: str = "b") -> Array:
     """Measured data: a floating-point array, not empty, without NaN or Inf."""
-    if not backend.is_array(b):
-        raise TypeError(f"{name} is {type(b).__name__}; expected a NumPy or CuPy array")
+    backend.check_array(b, name)
     xp = backend.array_module(b)
     if b.dtype.kind not in "fc" or b.dtype.char not in "fdFD" or not b.dtype.isnative:
         raise TypeError(f"{name} has dtype {b.dtype}; expected float32, float64, complex64 or complex128")

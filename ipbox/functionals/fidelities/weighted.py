@@ -66,8 +66,7 @@ class PointwiseFidelity(Fidelity):
             if not (math.isfinite(value) and (value > 0 if positive else value >= 0)):
                 raise ValueError(f"{name} is {value:g}; expected a {sign} number or array")
             return value
-        if not backend.is_array(value):
-            raise TypeError(f"{name} is {type(value).__name__}; expected {'a number or ' * number}an array as b")
+        backend.check_array(value, name, f"{'a number or ' * number}an array as b")
         self._check_like_b(value, name)
         if value.dtype != backend.real_dtype(self.b.dtype):
             raise TypeError(f"{name} has dtype {value.dtype}; expected {backend.real_dtype(self.b.dtype)}, as b")

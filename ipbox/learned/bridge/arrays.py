@@ -15,6 +15,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_type
 
 __all__ = ["from_torch", "to_torch"]
 
@@ -54,8 +55,7 @@ def to_torch(x: Array, copy: bool | None = False) -> torch.Tensor:
     >>> to_torch(u).add_(1).tolist(), u.tolist()
     ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
     """
-    if not backend.is_array(x):
-        raise TypeError(f"x is {type(x).__name__}; expected a NumPy or CuPy array")
+    backend.check_array(x, "x")
     if x.dtype.char not in DTYPES:
         raise TypeError(f"x has dtype {x.dtype}; {_EXPECTED}")
     why = _not_shareable(x)
@@ -126,8 +126,7 @@ def from_torch(t: torch.Tensor, copy: bool | None = False, xp: Any = None) -> Ar
     >>> from_torch(torch.arange(3.0, requires_grad=True))
     array([0., 1., 2.], dtype=float32)
     """
-    if not isinstance(t, torch.Tensor):
-        raise TypeError(f"t is {type(t).__name__}; expected a torch tensor")
+    check_type(t, "t", torch.Tensor, "a torch tensor")
     if type(t).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise TypeError(f"t is a {type(t).__name__}, whose memory does not hold its values; expected a plain tensor")
     if t.is_nested or t.layout != torch.strided or t.device.type not in ("cpu", "cuda"):

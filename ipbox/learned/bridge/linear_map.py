@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ipbox import backend
+from ipbox.checks import check_type
 from ipbox.learned.bridge.arrays import DTYPES, library_name
 from ipbox.operators import Operator, as_operator
 
@@ -144,8 +145,7 @@ class LinearMap(torch.nn.Module):
 
     @staticmethod
     def _checked(t: Any, dtype: torch.dtype, dims: tuple[int, ...], name: str) -> torch.Tensor:
-        if not isinstance(t, torch.Tensor):
-            raise TypeError(f"{name} is {type(t).__name__}; expected a torch tensor")
+        check_type(t, name, torch.Tensor, "a torch tensor")
         if t.dtype != dtype:
             half = t.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled(t.device.type)
             if not half or dtype != torch.float32:

@@ -11,6 +11,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_type
 from ipbox.learned.bridge.arrays import from_torch, name_of, to_torch
 from ipbox.operators.core.base import ALL_DTYPES, check_dims
 from ipbox.operators.core.user import FunctionOperator
@@ -83,10 +84,8 @@ class TorchOperator(FunctionOperator):
         xp: str = "numpy",
         name: str | None = None,
     ) -> None:
-        if not callable(module):
-            raise TypeError(f"module is {type(module).__name__}; expected a torch module, or a function of one tensor")
-        if adjoint is not None and not callable(adjoint):
-            raise TypeError(f"adjoint is {type(adjoint).__name__}; expected a function of one tensor")
+        check_type(module, "module", Callable, "a torch module, or a function of one tensor")
+        check_type(adjoint, "adjoint", Callable | None, "a function of one tensor")
         if not isinstance(check, bool):
             raise TypeError(f"check is {check!r}; expected True or False")
         dims, dimsd = check_dims(dims, "dims"), check_dims(dimsd, "dimsd")

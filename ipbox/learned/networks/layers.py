@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ipbox.checks import check_choice, check_count, check_not_negative, is_number
+from ipbox.checks import check_choice, check_count, check_not_negative, check_type, is_number
 
 __all__ = [
     "ConvBlock",
@@ -74,8 +74,7 @@ ResidualBlock = ResidualConvBlock  # its name of old
 
 def check_images(x: torch.Tensor, channels: int) -> None:
     """Raise unless ``x`` is a real floating tensor (N, channels, H, W)."""
-    if not isinstance(x, torch.Tensor):
-        raise TypeError(f"x is {type(x).__name__}; expected a torch tensor (N, C, H, W)")
+    check_type(x, "x", torch.Tensor, "a torch tensor (N, C, H, W)")
     if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:]:
         raise ValueError(f"x has shape {tuple(x.shape)}; expected (N, C, H, W) with {channels} channels")
     if not x.is_floating_point():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ipbox.backend import Array
-from ipbox.checks import is_number
+from ipbox.checks import check_type, is_number
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.network import Network, evaluation
@@ -64,10 +64,7 @@ class TorchFunctional(Functional):
         dtype: str | None = None,
     ) -> None:
         super().__init__(dims)
-        if not isinstance(module, torch.nn.Module):
-            raise TypeError(
-                f"module is {type(module).__name__}; expected a torch module that gives one number per image"
-            )
+        check_type(module, "module", torch.nn.Module, "a torch module that gives one number per image")
         if not is_number(L) or not L > 0:
             raise ValueError(f"L is {L!r}; expected a positive number, or infinity where it is not known")
         self.net = Network(module, Layout(channels, axes), scale, dtype, False)

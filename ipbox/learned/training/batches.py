@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from ipbox.checks import check_type
 from ipbox.learned.bridge.arrays import to_torch
 
 __all__ = ["Batches", "as_batch"]
@@ -37,8 +38,7 @@ class Batches:
         self.data, self.size = data, batch_size
         self.queue: list[int] = []  # what is left of this pass
         if not callable(data):
-            if not isinstance(data, Samples):
-                raise TypeError(f"data is {type(data).__name__}; expected a sequence of samples, or a function")
+            check_type(data, "data", Samples, "a sequence of samples, or a function")
             if not 1 <= batch_size <= len(data):
                 raise ValueError(f"batch_size is {batch_size}; expected 1 to {len(data)}, the number of samples")
 

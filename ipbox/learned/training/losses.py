@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ipbox.checks import check_positive
+from ipbox.checks import check_positive, check_type
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
 from ipbox.learned.training.self_supervised import SURE, EquivariantImaging, check_map, full_precision, mean_square
@@ -222,8 +222,7 @@ class Unpaired:
     def __post_init__(self) -> None:
         check_map("A", self.A)
         check_positive(self.weight, "weight")
-        if not isinstance(self.critic, torch.nn.Module):
-            raise TypeError(f"critic is {type(self.critic).__name__}; expected a torch.nn.Module")
+        check_type(self.critic, "critic", torch.nn.Module, "a torch.nn.Module")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator | None) -> torch.Tensor:
         b = batch[0]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ipbox.checks import check_type
 from ipbox.learned.priors.network import evaluation, mode
 from ipbox.learned.training.batches import Batches, as_batch
 from ipbox.learned.training.checkpoints import describe
@@ -39,8 +40,7 @@ class TrainingRun:
     """
 
     def __init__(self, model: torch.nn.Module, loss: Callable, data: Any, options: Options) -> None:
-        if not isinstance(model, torch.nn.Module):
-            raise TypeError(f"model is {type(model).__name__}; expected a torch.nn.Module")
+        check_type(model, "model", torch.nn.Module, "a torch.nn.Module")
         if not callable(loss):
             raise TypeError(f"loss is {loss!r}; expected a function of model, batch and generator")
         self.model, self.loss, self.options = model, loss, options

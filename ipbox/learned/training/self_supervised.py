@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ipbox.checks import check_not_negative, check_positive
+from ipbox.checks import check_not_negative, check_positive, check_type
 from ipbox.learned.bridge.linear_map import LinearMap
 
 __all__ = ["SURE", "EquivariantImaging"]
@@ -235,5 +235,4 @@ def _normal(b: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def check_map(name: str, value: Any) -> None:
-    if not isinstance(value, LinearMap):
-        raise TypeError(f"{name} is {type(value).__name__}; expected a LinearMap, such as LinearMap(operator)")
+    check_type(value, name, LinearMap, "a LinearMap, such as LinearMap(operator)")

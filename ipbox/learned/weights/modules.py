@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from ipbox.checks import check_type
 from ipbox.learned.weights import tensor_files
 from ipbox.problems.truths import datasets
 
@@ -118,8 +119,7 @@ def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any
     >>> bool(torch.equal(net.weight, other.weight))
     True
     """
-    if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"module is {type(module).__name__}; expected a torch.nn.Module")
+    check_type(module, "module", torch.nn.Module, "a torch.nn.Module")
     tensors = dict(module.state_dict())
     _check_finite({k: t.half() if half and t.dtype == torch.float32 else t for k, t in tensors.items()}, "module")
     metadata = {
@@ -166,8 +166,7 @@ def load_weights(
     TypeError
         where ``module`` is no module.
     """
-    if module is not None and not isinstance(module, torch.nn.Module):
-        raise TypeError(f"module is {type(module).__name__}; expected a torch.nn.Module or None")
+    check_type(module, "module", torch.nn.Module | None, "a torch.nn.Module or None")
     tensors, metadata = tensor_files.read(path, sha256)
     built = _build(metadata, A, path) if module is None else module
     wanted = built.state_dict()
@@ -244,8 +243,7 @@ def _check_finite(tensors: dict[str, torch.Tensor], where: str) -> None:
 
 
 def _json(name: str, value: Any) -> str:
-    if not isinstance(value, dict):
-        raise TypeError(f"{name} is {type(value).__name__}; expected a dictionary that JSON can hold")
+    check_type(value, name, dict, "a dictionary that JSON can hold")
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as err:

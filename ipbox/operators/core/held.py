@@ -37,8 +37,7 @@ def host_array(
     >>> host_array(np.arange(2), "weights", "an array of two weights")
     array([0., 1.])
     """
-    if not backend.is_array(x):
-        raise TypeError(f"{name} is {type(x).__name__}; expected {array}")
+    backend.check_array(x, name, array)
     if x.dtype.kind not in kinds:
         raise TypeError(f"{name} has dtype {x.dtype}; expected {numbers}")
     copy = np.array(backend.to_host(x), dtype=dtype, order="C")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_dims, check_flag, check_not_negative
+from ipbox.checks import check_dims, check_flag, check_not_negative, check_type
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 
 TOLERANCE = {np.dtype("float32"): 1e-5, np.dtype("float64"): 1e-10}  # relative to ‖Au‖‖v‖, as in the dot test
@@ -106,8 +106,7 @@ class FunctionOperator(Operator):
         name: str = "A",
     ) -> None:
         for what, function in (("forward", forward), ("adjoint", adjoint)):
-            if not callable(function):
-                raise TypeError(f"{what} is {type(function).__name__}; expected a function of one array")
+            check_type(function, what, Callable, "a function of one array")
         self._functions, self.batched = (forward, adjoint), check_flag(batched, "batched")
         self._given_norm = None if norm is None else check_not_negative(norm, "norm")
         self._like = backend.as_module(xp).empty(0)  # also tells the estimate of the norm where to run

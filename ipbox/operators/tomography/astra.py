@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.checks import check_choice
+from ipbox.checks import check_choice, check_type
 from ipbox.operators.core.base import Operator
 from ipbox.operators.tomography.fan import FanBeamTransform
 from ipbox.operators.tomography.geometry import Projector
@@ -61,10 +61,7 @@ class AstraTransform(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ("float32",)
 
     def __init__(self, geometry: Any, engine: str = "cpu", projector: str | None = None) -> None:
-        if not isinstance(geometry, Projector):
-            raise TypeError(
-                f"geometry is {type(geometry).__name__}; expected a RayTransform, JosephTransform or FanBeamTransform"
-            )
+        check_type(geometry, "geometry", Projector, "a RayTransform, JosephTransform or FanBeamTransform")
         fan = isinstance(geometry, FanBeamTransform)
         check_choice(engine, "engine", ENGINES)
         projector = ("line" if fan else "linear") if projector is None else projector

@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_finite, check_not_negative
+from ipbox.checks import check_finite, check_not_negative, check_type
 from ipbox.operators.core.base import Operator
 from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.positive import collatz_wielandt
@@ -89,8 +89,7 @@ class PET(OrderedSubsets, Operator):
         blur_fwhm: float = 0.0,
         background: float | Array | None = None,
     ) -> None:
-        if not isinstance(projector, LineTransform):
-            raise TypeError(f"projector is {type(projector).__name__}; expected a non-negative one as JosephTransform")
+        check_type(projector, "projector", LineTransform, "a non-negative one as JosephTransform")
         if attenuation is not None and attenuation_factors is not None:
             raise ValueError("attenuation and attenuation_factors are both given; expected at most one of them")
         P, dims, dimsd, dtype = projector, tuple(projector.dims), tuple(projector.dimsd), projector.dtype_in

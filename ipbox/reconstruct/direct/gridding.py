@@ -126,8 +126,7 @@ def _check(A: Any, b: Array, density: str | Array, method: str) -> np.ndarray:
         if density != "auto":
             raise ValueError(f"density is {density!r}; expected 'auto' or weights of shape {shape}")
         return density_compensation(A.trajectory, tuple(A.dims))
-    if not backend.is_array(density):
-        raise TypeError(f"density is {type(density).__name__}; expected 'auto' or an array of shape {shape}")
+    backend.check_array(density, "density", f"'auto' or an array of shape {shape}")
     if density.shape != shape:
         raise ValueError(
             f"density has shape {density.shape}; expected {shape}, a weight for each sample of A's trajectory"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ipbox.backend import Array
+from ipbox.checks import check_type
 from ipbox.functionals import L2, TV, Functional, Sum, WaveletL1
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
@@ -216,8 +217,7 @@ def variational(
     """
     if not isinstance(R, Functional) or isinstance(R, Sum):
         raise TypeError(f"R is {type(R).__name__}; expected one functional, such as ip.TV(A.dims)")
-    if solver is not None and not isinstance(solver, Solver):
-        raise TypeError(f"solver is {type(solver).__name__}; expected a configured solver, such as ip.PDHG()")
+    check_type(solver, "solver", Solver | None, "a configured solver, such as ip.PDHG()")
     constraint = make_constraint(nonneg, box)
     A = None if A is None else as_operator(A)
     D = make_fidelity(fidelity, A, b)
