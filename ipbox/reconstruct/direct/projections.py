@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ipbox import backend
@@ -14,6 +12,8 @@ from ipbox.operators.tomography.views import Scan
 SEEN = 0.02  # of the largest mean over the views: a detector whose ends read more cuts the object off
 RIM = 2  # pixels: the mean of an end, to see whether it is cut off,
 END = 4  # and to say from where the projections go on
+SMOOTH = 0.01  # of the mean of p²: what the mean over the views of an ellipse's projections may differ by,
+NOISY = 10  # times as much: a reading
 
 
 def line_integrals(A: PET, b: Array) -> Array:
@@ -57,9 +57,9 @@ def cut_off(b: Array) -> tuple[bool, bool]:
 def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: tuple[bool, bool]) -> Array:
     """``b`` with ``pads`` pixels before and behind; on the ``sides`` that cut the object off it goes on as a disc does.
 
-    A disc about the centre has the projections √(T² - s²), which take up the mean of the last few readings of each
-    view.  T is that of all views together where they are a disc's or an ellipse's, p² = α - β s² on average over the
-    views (Hsieh fits such a disc at each end of each view), and else ``reach``, the inscribed circle's of the image.
+    Projections of discs and ellipses of one value are p² = α + β s - γ s², other α, β and γ for each view.  Where all
+    views are so, p goes on as they say (Hsieh fits such a disc at each end).  Else a disc about the centre, of radius
+    ``reach``, takes up the mean of the last few readings of each view.
 
     References
     ----------
@@ -72,34 +72,39 @@ def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: t
     >>> from ipbox.reconstruct.direct.projections import extended
     >>> A = ip.RayTransform((20, 20), [0.0], n_det=12)
     >>> disc = lambda n: np.sqrt(64.0 - (np.arange(n) - (n - 1) / 2) ** 2).reshape(1, 1, n)
-    >>> bool(abs(extended(disc(12), Scan.of(A), (1, 1), 10.0, (True, True)) - disc(14)).max() < 0.3)
+    >>> bool(abs(extended(disc(12), Scan.of(A), (1, 1), 10.0, (True, True)) - disc(14)).max() < 1e-12)
     True
     """
     xp = backend.array_module(b)
-    n, spacing = b.shape[-1], scan.spacing
-    a = scan.positions[0] + spacing * np.arange(-pads[0], n + pads[1])
-    s = scan.offset(a)
+    n = b.shape[-1]
+    s = scan.offset(scan.positions[0] + scan.spacing * np.arange(-pads[0], n + pads[1]))
     inside = slice(pads[0], pads[0] + n)
-    out = xp.zeros((*b.shape[:-1], a.size), dtype=b.dtype)
+    out = xp.zeros((*b.shape[:-1], s.size), dtype=b.dtype)
     out[..., inside] = b
-    unit = b / xp.maximum(abs(b).max(axis=(1, 2), keepdims=True), np.finfo(b.dtype).tiny)  # squares do not overflow
-    radii = [_radius(p, s[inside], reach) for p in backend.to_host((unit * unit).mean(axis=1)).astype(np.float64)]
-    beyond = slice(0, pads[0]), slice(pads[0] + n, a.size)
+    ellipses, fits = _ellipses(b, s, inside)
+    T = max(reach, 1.05 * float(np.abs(s[inside]).max()))
+    disc = np.sqrt(np.clip(1 - (s / T) ** 2, 0, None))
+    beyond = slice(0, pads[0]), slice(pads[0] + n, s.size)
     within = slice(pads[0], pads[0] + END), slice(pads[0] + n - END, pads[0] + n)
-    for side, there, here in zip(sides, beyond, within, strict=True):
+    for there, here, side in zip(beyond, within, sides, strict=True):
         if side:
-            disc = np.stack([np.sqrt(np.clip(1 - (s / T) ** 2, 0, None)) for T in radii])
             level = out[..., here].mean(axis=-1, keepdims=True)
-            scale = disc[:, there] / disc[:, here].mean(axis=1, keepdims=True)
-            out[..., there] = level * xp.asarray(scale.astype(b.dtype))[:, None]
+            goes_on = level * xp.asarray((disc[there] / disc[here].mean()).astype(b.dtype))
+            out[..., there] = xp.where(fits, ellipses[..., there], goes_on)
     return out
 
 
-def _radius(square: np.ndarray, s: np.ndarray, reach: float) -> float:
-    """T of `extended`, from the mean of p² over the views."""
-    slope, level = np.polyfit(s**2, square, 1)
-    least = 1.05 * float(np.abs(s).max())
-    misfit = np.sqrt(np.mean((level + slope * s**2 - square) ** 2))
-    if slope < 0 and misfit < 0.01 * square.mean():
-        return max(math.sqrt(level / -slope), 0.5 * (least + np.abs(s).max()))
-    return max(reach, least)
+def _ellipses(b: Array, s: np.ndarray, inside: slice) -> tuple[Array, Array]:
+    """√(α + β s - γ s²) at all ``s`` for each view, and for which samples that is what all views are ``inside``."""
+    xp, kind = backend.array_module(b), b.dtype
+    largest = xp.maximum(abs(b).max(axis=(1, 2), keepdims=True), np.finfo(kind).tiny)
+    square = (b / largest) ** 2  # in units in which it does not overflow
+    powers = np.stack([np.ones_like(s), s, s**2]) / np.abs(s).max() ** np.arange(3)[:, None]
+    known = powers[:, inside]
+    coefficients = square @ xp.asarray(np.linalg.pinv(known).astype(kind))
+    misfit = square - coefficients @ xp.asarray(known.astype(kind))
+    mean = SMOOTH * square.mean(axis=(1, 2))
+    fits = (xp.sqrt((misfit.mean(axis=1) ** 2).mean(axis=1)) < mean) & (coefficients[..., 2] < 0).all(axis=1)
+    fits &= xp.sqrt((misfit**2).mean(axis=(1, 2))) < NOISY * mean
+    values = coefficients @ xp.asarray(powers.astype(kind))
+    return largest * xp.sqrt(xp.maximum(values, 0)), fits[:, None, None]
