@@ -119,7 +119,7 @@ def check_writable(path: str | os.PathLike, nbytes: int = 0, name: str = "path")
     NotSaved
     """
     with contextlib.suppress(_Fits), replacing(path, name) as file:
-        if nbytes and hasattr(os, "posix_fallocate"):
+        if nbytes and "posix_fallocate" in vars(os):
             try:
                 os.posix_fallocate(file.fileno(), 0, nbytes)
             except OSError as err:
