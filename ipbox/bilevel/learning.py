@@ -63,6 +63,8 @@ class Learned:
     def reconstruct(self, b: Array, accuracy: float = 1e-3, method: Solver | None = None) -> Array:
         """û(θ) of other data, one image or a batch, with ‖u - û(θ)‖ <= accuracy for each.
 
+        The accuracy is in units of the largest value of the true images that were learned from.
+
         Raises
         ------
         ValueError, TypeError
@@ -74,7 +76,7 @@ class Learned:
             raise ValueError(f"b has shape {b.shape}; expected {data}, or (n,) + {data}")
         batch = b if b.ndim == len(data) + 1 else b[None]
         lower = self.problem.lower.with_data(batch)
-        u = lower.observed(solve_lower(lower, self.theta, accuracy, method=method).u)
+        u = lower.observed(solve_lower(lower, self.theta, accuracy * self.problem.unit, method=method).u)
         return u if b.ndim == len(data) + 1 else u[0]
 
     def plot(self, path: str | Path | None = None) -> Any:

@@ -14,6 +14,7 @@ from ipbox.bilevel.dfo.trust_region import linear_step, trust_region_step
 
 MARGIN = 0.5  # (32) is aimed at with half of its bound, since the predicted decrease changes with what is evaluated
 SHORT = 0.1  # a step shorter than this part of Δ says that Δ is too large for the model's minimiser
+ROUNDS = 40  # of the first evaluation, until its error is small beside it
 PAST = 5.0  # past points tell of the curvature within so many times the distance allowed to those of the set
 
 
@@ -42,12 +43,14 @@ class Algorithm:
         Why it ended.
     """
 
-    def __init__(self, settings: Settings, z0: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> None:
+    def __init__(
+        self, settings: Settings, z0: np.ndarray, lo: np.ndarray, hi: np.ndarray, unit: float = 1.0
+    ) -> None:
         self.settings, self.z0, self.lo, self.hi = settings, z0, lo, hi
         self.radius = settings.radius
         self.dynamic = settings.accuracy == "dynamic"
         self.first: list[Point] = []
-        self.size = 1.0
+        self.size = unit
         self.set: InterpolationSet | None = None
         self.stop = ""
 
@@ -75,7 +78,7 @@ class Algorithm:
     def evaluate(self, z: np.ndarray, kind: str, accuracy: float) -> Generator[Request, Point, Point]:
         """r̃(z), with this accuracy in dynamic mode and that of the settings elsewhere."""
         s = self.settings
-        asked = max(accuracy, s.accuracy_floor) if self.dynamic else s.accuracy
+        asked = max(accuracy, self.finest) if self.dynamic else s.accuracy
         return (yield Request(z, asked, kind))
 
     def bound(self, p: Point) -> float:
@@ -88,12 +91,17 @@ class Algorithm:
 
     def exhausted(self, p: Point) -> bool:
         """Whether to ask for more accuracy is of no use: p has not what was asked for, or it was the most."""
-        return p.error > p.asked or p.asked <= self.settings.accuracy_floor
+        return p.error > p.asked or p.asked <= self.finest
+
+    @property
+    def finest(self) -> float:
+        """No better accuracy is asked for; ρ, the size of r at θ^0, makes it independent of units."""
+        return self.settings.accuracy_floor * self.size
 
     @property
     def interpolation_accuracy(self) -> float:
-        """c Δ² ρ, with which the model is fully linear; ρ, the size of r at θ^0, makes it independent of units."""
-        return max(self.settings.c * self.radius**2 * self.size, self.settings.accuracy_floor)
+        """c Δ² ρ, with which the model is fully linear."""
+        return max(self.settings.c * self.radius**2 * self.size, self.finest)
 
     def accuracy_for(self, r: np.ndarray, inexact: np.ndarray, predicted: float) -> float:
         """The δ with which (32) holds."""
@@ -120,10 +128,12 @@ class Algorithm:
     def start(self) -> Asking:
         """Line 1: θ^0, and a point in the direction of every variable, to the side where there is more room."""
         self.first.append((yield from self.evaluate(self.z0, "start", self.interpolation_accuracy)))
-        self.size = _size(self.first[0])
-        if self.dynamic and self.first[0].error > self.interpolation_accuracy and not self.exhausted(self.first[0]):
+        for _ in range(ROUNDS):  # until ρ is known
+            start = self.first[0]
+            self.size = _size(start) or 0.1 * start.error or 1.0
+            if not self.dynamic or start.error <= self.interpolation_accuracy or self.exhausted(start):
+                break
             self.first[0] = yield from self.evaluate(self.z0, "accuracy", self.interpolation_accuracy)
-            self.size = _size(self.first[0])
         below, above = self.z0 - self.lo, self.hi - self.z0
         for i in range(len(self.z0)):
             z = self.z0.copy()
@@ -181,13 +191,14 @@ class Algorithm:
                 return model, s, predicted
 
     def is_critical(self, model: Model, s: np.ndarray, predicted: float) -> bool:
-        """Whether the model is flat, ‖g^k‖ <= ε < Δ^k, or its minimiser is so near that Δ is too large for it.
+        """Whether the model is flat, ‖g^k‖ <= ε f < Δ^k f, or its minimiser is so near that Δ is too large for it.
 
-        For ‖g^k‖ stands the most that <g, d> falls within the bounds with ‖d‖ <= 1, as it does without them.
+        For ‖g^k‖ stands the most that <g, d> falls within the bounds with ‖d‖ <= 1, as it does without them; f̃(θ^k),
+        which the paper has not, makes it independent of units.
         """
         if predicted <= 0.0 or float(np.linalg.norm(s)) < SHORT * self.radius:
             return True
-        most = min(self.settings.epsilon, self.radius)
+        most = min(self.settings.epsilon, self.radius) * self.iterate.f
         return (
             float(np.linalg.norm(model.g)) <= most
             or -float(model.g @ linear_step(model.g, *self.limits(), 1.0)) <= most
@@ -255,6 +266,6 @@ class Algorithm:
 
 
 def _size(p: Point) -> float:
-    """The root mean square of the residuals that have an error; 1 where they vanish."""
+    """The root mean square of the residuals that have an error."""
     r = p.r[p.inexact] if p.inexact.any() else p.r
-    return float(np.sqrt(np.mean(r * r))) or 1.0
+    return float(np.sqrt(np.mean(r * r)))

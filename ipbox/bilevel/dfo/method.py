@@ -66,7 +66,8 @@ class DFO(Settings, Minimiser):
     r"""Dynamic-accuracy derivative-free optimisation: Algorithm 1 of Ehrhardt and Roberts.
 
     Minimises f(θ) = ‖r(θ)‖² within bounds, r evaluated with |r̃_j - r_j| <= δ.  Variables are scaled to [0, 1] by their
-    bounds; those that lack one, by max(1, ‖θ_0‖_∞).
+    bounds; those that lack one, by max(1, ‖θ_0‖_∞): give bounds to variables in small units.  The residuals may have any
+    unit.
 
     Parameters
     ----------
@@ -87,14 +88,14 @@ class DFO(Settings, Minimiser):
     c : float
         Interpolation points are evaluated with δ <= c Δ² ρ, ρ the root mean square of the inexact entries of r̃(θ_0).
     epsilon : float
-        ε of the criticality phase.
+        ε of the criticality phase: the model is flat where ‖g‖ <= ε f.
     curvature : bool
         Let points that have left the interpolation set add the second-order terms of r to the model, so far as they
         tell of them; without it the model is (26), that of the paper.
     reach, poisedness : float
         The model counts as fully linear in B(θ, Δ) where the points are within reach·Δ and Λ <= poisedness.
     accuracy_floor : float
-        No better accuracy is ever asked for.
+        No better accuracy is ever asked for than this times ρ.
 
     Notes
     -----
@@ -157,7 +158,7 @@ class DFO(Settings, Minimiser):
         def unscaled(z: np.ndarray) -> np.ndarray:
             return box.project(shift + scale * z)
 
-        algorithm = Algorithm(self, (theta0 - shift) / scale, (lo - shift) / scale, (hi - shift) / scale)
+        algorithm = Algorithm(self, (theta0 - shift) / scale, (lo - shift) / scale, (hi - shift) / scale, source.unit)
         most = 100 * (len(theta0) + 1) if self.evaluations is None else self.evaluations
         budget = Budget(most, work if self.work_budget is None else min(work, self.work_budget), "evaluations")
         run = Session(source, "DFO", theta0, box, budget, checkpoint, callback)

@@ -45,7 +45,7 @@ class Residuals(Resumable):
         check_type(self._work, "work_done", Callable | None, "a function that gives the work so far")
         self.begin = 0.0 if self._work is None else float(self._work())
         if isinstance(function, Resumable):
-            self.library = function.library
+            self.library, self.unit = function.library, function.unit
 
     def __call__(self, theta: np.ndarray, accuracy: float | None) -> dict[str, np.ndarray]:
         """r̃ and δ as vectors of float64."""

@@ -19,7 +19,8 @@ C = 0.25
 class HOAG(FirstOrder):
     r"""Projected gradient descent θ⁺ = P(θ - p/L) on hypergradients whose errors ε_k are summable.
 
-    ε_k is both the accuracy ‖u_i - û_i(θ)‖ of the images and, times L_g, the residual of the adjoint equation.
+    ε_k is both the accuracy ‖u_i - û_i(θ)‖ of the images and, times L_g, the residual of the adjoint equation.  It is
+    in units of the largest value c of the true images, and gradients are in units of c².
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ class HOAG(FirstOrder):
     decay : float
         Of the exponential schedule.
     L : float, optional
-        Lipschitz constant of ∇f, where it is known: then L does not adapt.
+        Lipschitz constant of ∇f, as it is, where it is known: then L does not adapt.
     floor : float
         ε_k is not reduced below.
     tol : float
@@ -39,7 +40,7 @@ class HOAG(FirstOrder):
     Notes
     -----
     L adapts: it starts from ‖p_0‖/√dim θ; with g the objective, as computed, and Δ = ‖θ⁺ - θ‖, L is reduced by a
-    twentieth where g(θ⁺) <= g(θ) + C ε_{k+1} + (1 + C) ε_k Δ - L Δ², C = 1/4; where g(θ⁺) >= 1.2 g(θ) the step is
+    twentieth where g(θ⁺) <= g(θ) + c² (C ε_{k+1} + (1 + C) ε_k Δ) - L Δ², C = 1/4; where g(θ⁺) >= 1.2 g(θ) the step is
     rejected, L is doubled and all later ε_k are halved.  f may rise again, most of
     all where L has become too small near a minimiser; the best iterate is returned.
 
@@ -78,33 +79,36 @@ class HOAG(FirstOrder):
         check_positive(self.floor, "floor")
         check_not_negative(self.tol, "tol")
 
-    def _eps(self, s: State, k: int) -> float:
+    def _eps(self, run: DescentSession, s: State, k: int) -> float:
+        unit = run.source.unit
         if self.schedule == "exact":
-            return self.floor
+            return self.floor * unit
         decay = {"exponential": self.decay**k, "quadratic": (k + 1) ** -2.0, "cubic": (k + 1) ** -3.0}[self.schedule]
-        return max(self.eps0 * decay * s.factor, self.floor)
+        return max(self.eps0 * decay * s.factor, self.floor) * unit
 
     def _init(self, run: DescentSession) -> State:
         s = State(q=None, factor=1.0)
         h = run.gradient(run.theta, *self._tolerances(run, s, 0), None)
-        adaptive = norm(h.z) / len(h.z) ** 0.5 if norm(h.z) > 1e-3 else 1.0
+        size = norm(h.z) / run.source.unit**2
+        adaptive = (size / len(h.z) ** 0.5 if size > 1e-3 else 1.0) * run.source.unit**2
         s.L = adaptive if self.L is None else float(self.L)
-        self._take(run, s, h, self._eps(s, 0), 0.0, "start")
+        self._take(run, s, h, self._eps(run, s, 0), 0.0, "start")
         return s
 
     def _step(self, run: DescentSession, s: State) -> str | None:
-        if s.error <= self.tol:
+        unit = run.source.unit
+        if s.error <= self.tol * unit**2:
             return "stationary"
         theta, f, p = s.x, run.history[-1]["f"], s.p
-        before = self._eps(s, s.k)
+        before = self._eps(run, s, s.k)
         while True:
-            eps = self._eps(s, s.k + 1)
+            eps = self._eps(run, s, s.k + 1)
             e = run.evaluate(run.bounds.project(theta - p / s.L), eps, s.u)
             step = norm(e.theta - theta)
             if self.L is not None:
                 taken = 1 / s.L
                 break
-            if e.f <= f + C * eps + before * (C + 1) * step - s.L * step**2:
+            if e.f <= f + (C * eps + before * (C + 1) * step) * unit - s.L * step**2:
                 taken, s.L = 1 / s.L, 0.95 * s.L
                 break
             if e.f < 1.2 * f:
@@ -121,7 +125,7 @@ class HOAG(FirstOrder):
         return min(history, key=lambda row: row["f"] + row["f_bound"])
 
     def _tolerances(self, run: DescentSession, s: State, k: int) -> tuple[float, float]:
-        eps = self._eps(s, k)
+        eps = self._eps(run, s, k)
         return eps, run.lipschitz * eps
 
     def _take(self, run: DescentSession, s: State, h: Hypergradient, eps: float, step: float, kind: str) -> None:

@@ -21,15 +21,15 @@ class LBFGSB(FirstOrder):
     Parameters
     ----------
     accuracy : float
-        ‖u_i - û_i(θ)‖ of every evaluation.
+        ‖u_i - û_i(θ)‖ of every evaluation, in units of the largest value c of the true images.
     residual_tol : float, optional
         Of the adjoint equation; L_g times the accuracy by default.
     memory : int
         Pairs of the quasi-Newton matrix.
     tol : float
-        Ends the method where the largest entry of the projected gradient is not above.
+        Ends the method where the largest entry of the projected gradient is not above, in units of c².
     ftol : float
-        Ends it where an iteration improves f by no more, relative to f.
+        Ends it where an iteration improves f by no more, relative to f at the start.
 
     Notes
     -----
@@ -77,28 +77,36 @@ class LBFGSB(FirstOrder):
             return self._at(run, theta, "evaluation" if run.history else "start")
 
         try:
-            return scipy_lbfgsb(at, run, maxcor=self.memory, gtol=self.tol, ftol=self.ftol)
+            return scipy_lbfgsb(at, run, tol=self.tol, maxcor=self.memory, ftol=self.ftol)
         finally:
             run.source.u = s.u
 
     def _evaluate(self, run: DescentSession, theta: np.ndarray) -> dict[str, Any]:
         s = run.state
-        delta = run.lipschitz * self.accuracy if self.residual_tol is None else self.residual_tol
-        h = run.gradient(theta, self.accuracy, delta, s.q)
+        unit = run.source.unit
+        eps = self.accuracy * unit
+        delta = run.lipschitz * eps if self.residual_tol is None else self.residual_tol * unit
+        h = run.gradient(theta, eps, delta, s.q)
         s.q, s.u = h.q, h.u
         sizes = {"grad_norm": norm(run.bounds.free(theta, h.z)), "step": norm(theta - run.theta)}
-        return {"f": h.f, "f_bound": h.f_bound, "z": h.z, "accuracy": self.accuracy, **sizes}
+        return {"f": h.f, "f_bound": h.f_bound, "z": h.z, "accuracy": eps, **sizes}
 
 
-def scipy_lbfgsb(at: Callable[[np.ndarray], dict[str, Any]], run: Session, **options: Any) -> str:
-    """Minimise f by SciPy, ``at`` giving ``f`` and ``z`` = ∇f; why that ended.  ``options`` are SciPy's."""
+def scipy_lbfgsb(at: Callable[[np.ndarray], dict[str, Any]], run: Session, tol: float, **options: Any) -> str:
+    """Minimise f by SciPy, ``at`` giving ``f`` and ``z`` = ∇f; why that ended.  ``options`` are SciPy's.
+
+    SciPy sees f/f(θ0), since its tolerances are absolute where f < 1; ``tol`` is in units of the evaluator's, squared.
+    """
     from scipy.optimize import minimize
 
-    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        found = at(theta)
-        return found["f"], found["z"].copy()
+    first = at(run.theta)
+    size, known = first["f"] or 1.0, [first]
 
-    options = {"maxiter": 10**6, "maxfun": 10**6, **options}
+    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        found = known.pop() if known else at(theta)  # SciPy begins at θ0
+        return found["f"] / size, found["z"] / size
+
+    options = {"maxiter": 10**6, "maxfun": 10**6, "gtol": tol * run.source.unit**2 / size, **options}
     box = list(zip(run.bounds.lower, run.bounds.upper, strict=True))
     found = minimize(objective, run.theta, jac=True, method="L-BFGS-B", bounds=box, options=options)
     message = found.message if isinstance(found.message, str) else found.message.decode()

@@ -28,7 +28,8 @@ class MAID(FirstOrder):
               U^\pm = g ± (‖∇g‖ε + [L_g ε^2/2]),
 
     U⁺ and U⁻ being proved bounds of the objective: f(θ - αz) <= f(θ) - λα‖z‖².  Where either fails, ε and δ are
-    reduced; after a step they grow again, as α does.
+    reduced; after a step they grow again, as α does.  All accuracies are in units of the largest value c of the true
+    images, and gradients in units of c².
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class MAID(FirstOrder):
     delta0 : float, optional
         First δ: residual of the adjoint equation; L_g ε0 by default, L_g the Lipschitz constant of ∇g.
     alpha0 : float, optional
-        First step; by default ‖αz‖ is 0.1 max(‖θ‖, 1) at θ0.
+        First step, in units of c⁻²; by default ‖αz‖ is 0.1 max(‖θ‖, 1) at θ0.
     rho, rho_bar : float
         0 < ρ < 1 < ρ̄: factor of α in backtracking, and after a success.
     nu, nu_bar : float
@@ -133,9 +134,11 @@ class MAID(FirstOrder):
 
     def _init(self, run: DescentSession) -> State:
         run.constants.proved = self.certified
-        delta = run.lipschitz * self.eps0 if self.delta0 is None else self.delta0
-        s = State(q=None, eps=float(self.eps0), delta=float(delta), alpha=self.alpha0, secants={})
-        run.accept(s, run.evaluate(run.theta, self.eps0), grad_norm=math.nan, accuracy=s.eps, step=0.0, kind="start")
+        unit, eps = run.source.unit, float(self.eps0 * run.source.unit)
+        delta = run.lipschitz * eps if self.delta0 is None else self.delta0 * unit
+        alpha = None if self.alpha0 is None else self.alpha0 / unit**2
+        s = State(q=None, eps=eps, delta=float(delta), alpha=alpha, secants={})
+        run.accept(s, run.evaluate(run.theta, eps), grad_norm=math.nan, accuracy=s.eps, step=0.0, kind="start")
         return s
 
     def _step(self, run: DescentSession, s: State) -> str | None:
@@ -177,7 +180,7 @@ class MAID(FirstOrder):
                     break  # a smaller step decreases f by less than is known of it
                 alpha *= self.rho
             run.source.u = h.u
-            if not self.adaptive or self.nu * eps < self.min_eps or not (new.lower.certificate <= eps).all():
+            if not self.adaptive or self.nu * eps < self.min_eps * run.source.unit or not (new.lower.certificate <= eps).all():
                 return "line search"
             eps, delta, trials = self.nu * eps, self.nu * delta, trials + 1
             alpha = alpha if self.sharp else s.alpha
@@ -207,11 +210,11 @@ class MAID(FirstOrder):
         while True:
             h = run.gradient(e.theta, eps, delta, q, e)
             z = run.bounds.free(e.theta, h.z)
-            if norm(z) + h.bound <= self.tol:
+            if norm(z) + h.bound <= self.tol * run.source.unit**2:
                 return z, h, eps, delta, "stationary"
             if not self.adaptive or h.bound <= (1 - self.eta) * norm(z):
                 return z, h, eps, delta, None if norm(z) > 0 else "stationary"
-            if self.nu * eps < self.min_eps or not (h.evaluation.lower.certificate <= eps).all():
+            if self.nu * eps < self.min_eps * run.source.unit or not (h.evaluation.lower.certificate <= eps).all():
                 return z, h, eps, delta, "accuracy"
             eps, delta, e, q = self.nu * eps, self.nu * delta, h.evaluation, h.q
 

@@ -35,8 +35,9 @@ class Search(Minimiser):
         return box.lower, box
 
     def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
-        found = run.source.evaluate(theta, self.accuracy)
-        return {"f": found.f, "f_bound": found.bound, "accuracy": self.accuracy}
+        accuracy = self.accuracy * run.source.unit
+        found = run.source.evaluate(theta, accuracy)
+        return {"f": found.f, "f_bound": found.bound, "accuracy": accuracy}
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class GridSearch(Search):
     points : int or tuple of int
         Number of points along every axis, or along each; the ends of the box are among them.
     accuracy : float
-        Bound on the error of the residuals r_i = √scale ‖û_i - u_i‖.
+        Bound on the error of the residuals r_i = √scale ‖û_i - u_i‖, in units of the largest value of the true images.
 
     Notes
     -----
@@ -108,7 +109,8 @@ class ScalarSearch(Search):
     tol : float
         Ends the search where θ is known to about this.
     accuracy : float
-        Bound on the error of the residuals r_i = √scale ‖û_i - u_i‖: errors of f hide its minimum.
+        Bound on the error of the residuals r_i = √scale ‖û_i - u_i‖, in units of the largest value of the true images:
+        errors of f hide its minimum.
 
     Raises
     ------

@@ -189,9 +189,10 @@ class Unrolled(Minimiser):
     constants : (mu, L), optional
         Of the step sizes, the same for every θ; those at θ by default, and differentiated.
     tol : float
-        Ends the method where the largest entry of the projected gradient is not above.
+        Ends the method where the largest entry of the projected gradient is not above, in units of the square of the
+        largest value of the true images.
     ftol : float
-        Ends it where an iteration improves f_N by no more, relative to f_N.
+        Ends it where an iteration improves f_N by no more, relative to f_N at the start.
 
     Notes
     -----
@@ -236,7 +237,7 @@ class Unrolled(Minimiser):
             raise ValueError(f"evaluator has n_jobs = {evaluator.n_jobs}; expected 1: Unrolled takes one process")
 
     def _loop(self, run: Session) -> str:
-        return scipy_lbfgsb(functools.partial(self._at, run), run, gtol=self.tol, ftol=self.ftol)
+        return scipy_lbfgsb(functools.partial(self._at, run), run, tol=self.tol, ftol=self.ftol)
 
     def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
         evaluator, problem = run.source, run.source.problem

@@ -16,7 +16,7 @@ from ipbox.checks import check_not_negative, check_positive
 MAX_STEPS = 400  # Newton steps of one denoising
 PATIENCE = 8  # multiplier steps that do not halve the gap
 GROWTH = 5.0  # of σ from one multiplier step to the next
-STIFFEST = 1e7  # σ/α at most, which keeps the Newton matrix within double precision
+STIFFEST = 1e7  # σ/α at most, in units of the data, which keeps the Newton matrix within double precision
 
 
 @dataclass
@@ -98,6 +98,7 @@ class AnalysisLower(LowerProblem):
             raise ValueError("filters is empty; expected at least one, such as dct_filters(3)")
         self.b = b
         self.n, self.dims = b.shape[0], b.shape[1:]
+        self.unit = float(np.sqrt(np.mean(b * b))) or 1.0
         self.K = [[filter_matrix(h, self.dims) for h in group] for group in groups]
         self.stacked = sparse.vstack([K for group in self.K for K in group]).tocsr()
         self.names = tuple(f"log10 weight {k}" for k in range(len(self.K)))
@@ -131,7 +132,7 @@ class AnalysisLower(LowerProblem):
             if found.certificate <= accuracy or steps >= MAX_STEPS or since == PATIENCE:
                 best.steps = steps
                 return best
-            sigma = [min(GROWTH * s, STIFFEST * a) for s, a in zip(sigma, alpha, strict=True)]
+            sigma = [min(GROWTH * s, STIFFEST / self.unit * a) for s, a in zip(sigma, alpha, strict=True)]
 
     def _newton(
         self,
@@ -151,7 +152,7 @@ class AnalysisLower(LowerProblem):
             return value + sum(a * huber(x, g) for a, g, x in zip(alpha, gammas, s, strict=True)), s
 
         value, s = at(u)
-        rounding, before = 1e-14 * (1 + abs(value)), math.inf
+        rounding, before = 1e-14 * (self.unit**2 + abs(value)), math.inf
         while True:
             lam = [a * x / np.maximum(g, modulus(x)) for a, g, x in zip(alpha, gammas, s, strict=True)]
             gradient = u - b + self.adjoint(lam)
@@ -200,7 +201,7 @@ class AnalysisLower(LowerProblem):
 
         parts = []
         for a, w, group, off in zip(alpha, W, self.K, found.inactive, strict=True):
-            sigma = STIFFEST * a
+            sigma = STIFFEST / self.unit * a
             w[:, :, off] += sigma * np.eye(len(group))[:, :, None]
             parts += [math.sqrt(sigma) * K[np.flatnonzero(off)] for K in group]
         C, solve = sparse.vstack(parts).tocsr(), _factor(self._matrix(W))

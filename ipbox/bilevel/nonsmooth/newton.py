@@ -166,7 +166,7 @@ class SemismoothNewton(Minimiser):
     Parameters
     ----------
     accuracy : float
-        Of the reconstructions: √scale ‖u_i - û_i(θ)‖.
+        Of the reconstructions: √scale ‖u_i - û_i(θ)‖, in units of the largest value of the true images.
     tol : float
         Ends the method where the model promises to improve f by no more, relative to f, or a step has not.
 
@@ -176,7 +176,7 @@ class SemismoothNewton(Minimiser):
     the sets change.  For many filters and small γ they change within each step, and the last digits of f come slowly:
     the larger γ, the fewer evaluations.
 
-    θ is kept within [-8, 2] unless `minimise` is told other bounds: a weight at a small lower bound is as good as
+    θ is kept within [-8, 2], plus log10 of the root mean square of the data, unless `minimise` is told other bounds: a weight at a small lower bound is as good as
     absent.  The ``iterations`` of `minimise` are evaluations of f and its derivatives; the result's ``stop`` is
     "stationary" where the model promises no more, "decrease" where a step has not given more, and "line search" where f
     does not follow the model.
@@ -210,11 +210,14 @@ class SemismoothNewton(Minimiser):
         check_positive(self.tol, "tol")
 
     def _start(self, lower: AnalysisLower, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
-        return super()._start(lower, theta0, BOUNDS if bounds is None else bounds)
+        unit = math.log10(lower.unit)  # weights are in the units of the data
+        box = tuple(t + unit for t in BOUNDS) if bounds is None else bounds
+        return super()._start(lower, theta0, box)
 
     def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
-        e = run.source.derivatives(theta, self.accuracy)
-        sizes = {"grad_norm": norm(e.z), "accuracy": self.accuracy}
+        accuracy = self.accuracy * run.source.unit
+        e = run.source.derivatives(theta, accuracy)
+        sizes = {"grad_norm": norm(e.z), "accuracy": accuracy}
         return {"f": e.f, "f_bound": e.bound, "z": e.z, "hessian": e.hessian, **sizes}
 
     def _loop(self, run: Session) -> str:

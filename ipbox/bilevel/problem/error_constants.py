@@ -15,7 +15,7 @@ from ipbox.bilevel.problem.samples import norms
 
 FEW = 32  # so many parameters, B*B of every sample is put together
 POWER_STEPS = 10
-STEP = 1e-4  # of the perturbations that estimate Lipschitz constants, relative to ‖u_i‖
+STEP = 1e-4  # of the perturbations that estimate Lipschitz constants at least, relative to ‖u_i‖
 
 
 @dataclass
@@ -68,27 +68,35 @@ class ErrorConstants:
     # ------------------------------------------------------------ Lipschitz constants
 
     def lipschitz(
-        self, lower: LowerLevel, theta: np.ndarray, u: Array, q: Array, Aq: Array, cost: Cost
+        self, lower: LowerLevel, theta: np.ndarray, u: Array, q: Array, Aq: Array, eps: np.ndarray, cost: Cost
     ) -> tuple[Any, np.ndarray, Any, bool]:
         """L_A, T with ‖(∇²Φ_i(u + w) - ∇²Φ_i(u)) q_i‖ <= T_i ‖w‖, L_B; and whether they are proved.
 
-        One Hessian product where they are not.
+        One Hessian product where they are not, and another where some q_i vanish: for them a random direction stands,
+        as ε_i >= ‖u_i - û_i‖ does for ‖u_i‖ where that is smaller.  So no estimate is 0 for want of a direction.
         """
         known = [lower.hessian_lipschitz(theta), lower.mixed_lipschitz(theta)]
         known = [c if self.proved or c == 0 else None for c in known]
         if None in known:
             rng = backend.generator(self.count, u)
             w = rng.standard_normal(u.shape, dtype=backend.real_dtype(u.dtype)).astype(u.dtype)
-            w *= backend.per_sample(STEP * np.maximum(norms(u), 1e-8) / norms(w), w)
+            w *= backend.per_sample(np.maximum(STEP * norms(u), eps) / norms(w), w)
             self.count += 1
-            size = norms(w) * norms(q)
+            none = np.flatnonzero(norms(q) == 0)
+            v, Av = q, Aq
+            if none.size:
+                v = q.copy()
+                v[none] = rng.standard_normal(v[none].shape, dtype=backend.real_dtype(u.dtype)).astype(u.dtype)
+                Av = lower.at(theta).hessian_apply(u, v)
+                cost.hessians += float(lower.n)
+            size = norms(w) * norms(v)
         if known[0] is None:
-            change = lower.at(theta).hessian_apply(u + w, q)
+            change = lower.at(theta).hessian_apply(u + w, v)
             cost.hessians += float(lower.n)
-            change -= Aq
+            change -= Av
             self.hessian = _larger(self.hessian, norms(change), size)
         if known[1] is None:
-            change = np.linalg.norm(lower.mixed(theta, u + w, q) - lower.mixed(theta, u, q), axis=1)
+            change = np.linalg.norm(lower.mixed(theta, u + w, v) - lower.mixed(theta, u, v), axis=1)
             self.mixed = _larger(self.mixed, change, size)
         L_A, L_B = (estimate if c is None else c for c, estimate in zip(known, (self.hessian, self.mixed), strict=True))
         T = L_A * norms(q) if known[0] is None else lower.hessian_variation(theta, q)

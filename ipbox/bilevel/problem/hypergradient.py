@@ -128,7 +128,7 @@ def hypergradient(
 
     constants = ErrorConstants() if constants is None else constants
     mu, _ = lower.constants(theta)
-    L_A, T, L_B, proved = constants.lipschitz(lower, theta, u, q, g - found.r, evaluator.cost)
+    L_A, T, L_B, proved = constants.lipschitz(lower, theta, u, q, g - found.r, eps, evaluator.cost)
     size = norms(q)
     e = delta / mu + eps / mu * (L_g + T + L_A * delta / mu)
     through_B, proved_B = constants.through_mixed(lower, theta, u, e)

@@ -17,6 +17,9 @@ from ipbox.functionals import L2, Functional, Sum
 from ipbox.operators import as_operator
 
 
+MARGIN = 16.0  # of values whose cubes are computed
+
+
 class LowerProblem:
     """Base of the lower levels: ``n`` images of shape ``dims``, arrays of ``xp``, and a name for each entry of θ."""
 
@@ -114,6 +117,7 @@ class LowerLevel(LowerProblem):
         self.dims = tuple(b.shape[1:]) if A is None else tuple(data.A.dims)
         self.dtype = np.dtype(b.dtype if A is None else data.A.dtype_in)
         self.xp = backend.array_module(b)
+        check_range(self.xp, b, self.dtype, "b")
         self.observe = None if observe is None else _check_observe(observe, self.dims)
         if fidelity is not None and fidelity.A is not None and fidelity.A is not data.A:
             raise ValueError(f"fidelity has another operator than A, {data.A}; expected the same")
@@ -218,6 +222,16 @@ class LowerLevel(LowerProblem):
         part.b, part.n = self.b[index], len(index)
         part.terms = [t.take(index) for t in self.terms]
         return part
+
+
+def check_range(xp: ModuleType, values: Array, dtype: np.dtype, name: str) -> None:
+    """Refuse values so large or small that their cubes, which Hessians have, leave the range of ``dtype``."""
+    size, limits = float(xp.abs(values).max()), np.finfo(dtype)
+    low, high = MARGIN * float(limits.tiny) ** (1 / 3), float(limits.max) ** (1 / 3) / MARGIN
+    if 0 < size < low or high < size < math.inf:
+        raise ValueError(
+            f"{name} has values up to {size:.1e} in {dtype}; expected {low:.0e} to {high:.0e}, in another unit, or float64"
+        )
 
 
 def _check_observe(observe: Any, dims: tuple[int, ...]) -> Any:

@@ -16,9 +16,12 @@ class Resumable:
     ----------
     library : str
         Where the arrays of its state go when a checkpoint is read.
+    unit : float
+        Size of what it gives: accuracies of the methods are in this unit.
     """
 
     library = "numpy"
+    unit = 1.0
 
     def work(self) -> float:
         """Work so far."""
@@ -46,6 +49,10 @@ class ProblemEvaluator(Resumable):
     @property
     def library(self) -> str:
         return self.problem.lower.xp.__name__
+
+    @property
+    def unit(self) -> float:
+        return self.problem.unit
 
     def evaluate(self, theta: Any, accuracy: float) -> Any:
         """f̃(θ) as ``f``, and ``bound`` >= |f̃(θ) - f(θ)|, from residuals that are this accurate."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.lower import LowerLevel, check_range
 from ipbox.bilevel.problem.oracle import MAX_ITERATIONS, LowerSolution, solve_lower
 from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.result import Cost
@@ -39,6 +39,11 @@ class UpperLevel:
     def scale(self) -> float:
         """The factor of Σ‖û_i - u_i‖²: 1/n or 1."""
         return 1.0 / self.lower.n if self.convention == "mean" else 1.0
+
+    @functools.cached_property
+    def unit(self) -> float:
+        """The largest |value| of the true images, 1 where all vanish: the methods' accuracies are in this unit."""
+        return float(self.lower.xp.abs(self.truths).max()) or 1.0
 
 
 @dataclass(repr=False, eq=False)
@@ -89,6 +94,7 @@ class BilevelProblem(UpperLevel):
             )
         P = self.lower.observe
         self._check_truths((self.lower.n, *(self.lower.dims if P is None else P.dimsd)))
+        check_range(self.lower.xp, self.truths, self.lower.dtype, "truths")
         check_type(self.penalty, "penalty", Penalty | None, "a Penalty such as L1Penalty(0.1)")
 
     @property
