@@ -66,7 +66,7 @@ class DFO(Settings, Minimiser):
     r"""Dynamic-accuracy derivative-free optimisation: Algorithm 1 of Ehrhardt and Roberts.
 
     Minimises f(θ) = ‖r(θ)‖² within bounds, r evaluated with |r̃_j - r_j| <= δ.  Variables are scaled to [0, 1] by their
-    bounds; those that lack one, by max(1, ‖θ_0‖_∞): give bounds to variables in small units.  The residuals may have any
+    bounds; those that lack one, by max(1, ‖θ_0‖_∞): give bounds to variables in small units.  Residuals may have any
     unit.
 
     Parameters

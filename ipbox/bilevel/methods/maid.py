@@ -180,7 +180,8 @@ class MAID(FirstOrder):
                     break  # a smaller step decreases f by less than is known of it
                 alpha *= self.rho
             run.source.u = h.u
-            if not self.adaptive or self.nu * eps < self.min_eps * run.source.unit or not (new.lower.certificate <= eps).all():
+            spent = self.nu * eps < self.min_eps * run.source.unit
+            if not self.adaptive or spent or not (new.lower.certificate <= eps).all():
                 return "line search"
             eps, delta, trials = self.nu * eps, self.nu * delta, trials + 1
             alpha = alpha if self.sharp else s.alpha

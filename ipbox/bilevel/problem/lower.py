@@ -16,7 +16,6 @@ from ipbox.checks import check_type
 from ipbox.functionals import L2, Functional, Sum
 from ipbox.operators import as_operator
 
-
 MARGIN = 16.0  # of values whose cubes are computed
 
 
@@ -229,9 +228,8 @@ def check_range(xp: ModuleType, values: Array, dtype: np.dtype, name: str) -> No
     size, limits = float(xp.abs(values).max()), np.finfo(dtype)
     low, high = MARGIN * float(limits.tiny) ** (1 / 3), float(limits.max) ** (1 / 3) / MARGIN
     if 0 < size < low or high < size < math.inf:
-        raise ValueError(
-            f"{name} has values up to {size:.1e} in {dtype}; expected {low:.0e} to {high:.0e}, in another unit, or float64"
-        )
+        given = f"values up to {size:.1e} in {dtype}"
+        raise ValueError(f"{name} has {given}; expected {low:.0e} to {high:.0e}, in another unit, or float64")
 
 
 def _check_observe(observe: Any, dims: tuple[int, ...]) -> Any:
