@@ -43,9 +43,7 @@ class Algorithm:
         Why it ended.
     """
 
-    def __init__(
-        self, settings: Settings, z0: np.ndarray, lo: np.ndarray, hi: np.ndarray, unit: float = 1.0
-    ) -> None:
+    def __init__(self, settings: Settings, z0: np.ndarray, lo: np.ndarray, hi: np.ndarray, unit: float = 1.0) -> None:
         self.settings, self.z0, self.lo, self.hi = settings, z0, lo, hi
         self.radius = settings.radius
         self.dynamic = settings.accuracy == "dynamic"

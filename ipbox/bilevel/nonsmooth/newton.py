@@ -176,10 +176,10 @@ class SemismoothNewton(Minimiser):
     the sets change.  For many filters and small γ they change within each step, and the last digits of f come slowly:
     the larger γ, the fewer evaluations.
 
-    θ is kept within [-8, 2], plus log10 of the root mean square of the data, unless `minimise` is told other
-    bounds: a weight at a small lower bound is as good as absent.  The ``iterations`` of `minimise` are evaluations of f and its derivatives; the result's ``stop`` is
-    "stationary" where the model promises no more, "decrease" where a step has not given more, and "line search" where f
-    does not follow the model.
+    θ is kept within [-8, 2], plus log10 of the root mean square of the data, unless `minimise` is told other bounds: a
+    weight at a small lower bound is as good as absent.  The ``iterations`` of `minimise` are evaluations of f and its
+    derivatives; the result's ``stop`` is "stationary" where the model promises no more, "decrease" where a step has not
+    given more, and "line search" where f does not follow the model.
 
     Raises
     ------
