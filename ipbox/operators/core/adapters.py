@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,11 +95,6 @@ class MatrixOperator(OrderedSubsets, PyLopsOperator):
         sums = sums.power(power) if isinstance(self.matrix, SparseMatrix) else sums**power
         sums = sums.sum(axis=1 if rows else 0)
         return np.asarray(sums).reshape(-1) if not backend.is_device(sums) else sums.reshape(-1)
-
-    def _compute_norm(self) -> tuple[float, str]:
-        if min(self.shape) > 1:
-            return super()._compute_norm()
-        return math.sqrt(float(self.entry_sums(2, rows=True).sum())) * (1 + 1e-6), "bound"  # room for rounding
 
 
 def as_operator(op: Any) -> Operator:

@@ -13,7 +13,7 @@ import pylops
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_dims
-from ipbox.operators.core.norms import golub_kahan
+from ipbox.operators.core.norms import golub_kahan, norm_of_vector
 
 counts: ContextVar[tuple[Any, ...]] = ContextVar("counts", default=())  # who counts applications, see `counting`
 
@@ -109,6 +109,8 @@ class Operator(pylops.LinearOperator):
         self._apply_adjoint(y, out)
 
     def _compute_norm(self) -> tuple[float, str]:
+        if min(self.shape) == 1 and self.dtype_in.kind == self.dtype_out.kind:
+            return norm_of_vector(self), "bound"
         return 1.02 * golub_kahan(self), "estimate"
 
     # ------------------------------------------------------------ public

@@ -18,7 +18,7 @@ def is_known(A: Operator) -> bool:
 
 def has_estimates(blocks: list[Operator]) -> bool:
     """Whether `of_blocks` has nothing better than an estimate of some ‖A_i‖."""
-    return not _nonnegative(blocks) and any(A.dimsd[0] > 1 and A.norm_kind == "estimate" for A in blocks)
+    return not _nonnegative(blocks) and any(A.norm_kind == "estimate" for A in blocks)
 
 
 def of_blocks(blocks: list[Operator], p: Parts) -> tuple[list[Any], Any]:
