@@ -49,7 +49,7 @@ def iterate(
     check_state(problem, solver, state)
     run = Run(problem, solver, parts, state)
     while True:
-        run.stop = _verdict(rule.fired(run), problem.batch)
+        run.stop = _verdict(_or_ended(rule.fired(run), solver.ended(state)), problem.batch)
         run.state.loop["seconds"] = run.seconds
         yield run
         if run.stop is not None and (problem.batch is None or all(run.stop)):
@@ -82,6 +82,12 @@ def check_state(problem: Problem, solver: Solver, state: State) -> None:
         )
     if state.x.shape != problem.shape:
         raise ValueError(f"state holds an image of shape {state.x.shape}; the problem's is {problem.shape}")
+
+
+def _or_ended(fired: np.ndarray, ended: Any) -> np.ndarray:
+    """What the rule says, and where it goes on that a solver has ended by itself."""
+    fired, ended = np.broadcast_arrays(fired, np.atleast_1d(ended))
+    return np.where((fired == None) & ended, np.array("attainable_accuracy", dtype=object), fired)  # noqa: E711
 
 
 def _verdict(fired: np.ndarray, batch: int | None) -> Any:

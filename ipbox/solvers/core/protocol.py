@@ -69,6 +69,10 @@ class Solver:
     def step(self, p: Parts, s: State) -> None:
         raise NotImplementedError("abstract")
 
+    def ended(self, s: State) -> Any:
+        """Whether no further step can be of use, of solvers that know it; a bool or one per sample."""
+        return False
+
     def objective(self, p: Parts, s: State) -> Any:
         """The objective at the state; None where a term is implicit and so has no value."""
         return p.problem.objective(s.x)

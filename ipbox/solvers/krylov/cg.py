@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, Functional, Quadratic
 from ipbox.functionals.core.base import buffer
 from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
+from ipbox.solvers.krylov import attainable
 from ipbox.solvers.krylov.conjugate_directions import advance
 from ipbox.solvers.krylov.least_squares import Krylov
-from ipbox.solvers.per_sample import ratio, squares
+from ipbox.solvers.per_sample import inner, norms, number, ratio, squares
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class CG(Krylov):
     """Conjugate gradients (Hestenes and Stiefel) for a sum of `Quadratic` and `L2` terms, H u = c.
 
     α = ‖r‖²/<d, Hd>, u ← u + αd, r ← r - αHd, d ← r + βd with β = ‖r_new‖²/‖r‖²; r = c - Hu.  For L2 terms alone
-    `CGLS` makes the same iterates with less rounding.
+    `CGLS` makes the same iterates with less rounding.  The residual is accurate to eps (‖c‖ + ‖H‖‖u‖): where it is
+    nothing but rounding, or H has no curvature along d, the run ends with the best image.
 
     Notes
     -----
@@ -53,16 +57,27 @@ class CG(Krylov):
         p.smooth.grad(s.x, out=s.r)
         s.r *= -1
         s.d = s.r.copy()
-        s.gamma, s.gamma0 = squares(s.r, p), squares(s.r, p)  # two arrays: a batch writes into them
+        s.gamma, s.gradient, s.gradient0 = squares(s.r, p), norms(s.r, p), norms(s.r, p)
+        attainable.start(p, s)
+        s.largest = norms(s.r, p)
         return s
 
     def step(self, p: Parts, s: State) -> None:
         hessian(p.problem.terms, s.d, s.q, s.scratch["smooth"])
-        s.gamma = advance([s.x], [s.r], [s.d], [s.q], s.gamma, p.batch is not None)
+        curvature, length = inner(s.d, s.q, p), norms(s.d, p)
+        attainable.scale(p, s, norms(s.q, p), length)
+        eps = float(np.finfo(backend.real_dtype(s.x.dtype)).eps)
+        flat = curvature <= 4 * eps * s.size * length**2  # as good as none along d: no step is known
+        running = ~(np.asarray(s.ended) | flat)
+        s.gamma = advance([s.x], [s.r], [s.d], [s.q], s.gamma, p.batch is not None, curvature, running)
+        s.gradient = number(np.where(s.ended, s.gradient, np.sqrt(s.gamma)))
+        s.largest = number(np.maximum(s.largest, s.gradient))
+        size = s.largest + s.size * norms(s.x, p)
+        attainable.watch(p, s, size, size, flat)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖c - Hu‖ relative to its value at the start."""
-        return ratio(s.gamma, s.gamma0) ** 0.5
+        return ratio(s.gradient, s.gradient0)
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(True, "a convex quadratic with a minimiser: ends in finitely many steps (Saad 2003, 6.11)")

@@ -9,9 +9,19 @@ import numpy as np
 
 from ipbox.backend import Array
 from ipbox.solvers.core.protocol import NextStep, Parts, State, Verdict
+from ipbox.solvers.krylov import attainable
 from ipbox.solvers.krylov.conjugate_directions import descend, turn
-from ipbox.solvers.krylov.least_squares import LeastSquares, adjoint, forward, residuals, stacked_squares
-from ipbox.solvers.per_sample import inner, norms, ratio, squares
+from ipbox.solvers.krylov.least_squares import (
+    LeastSquares,
+    adjoint,
+    computed_where_ended,
+    data_size,
+    forward,
+    level,
+    residuals,
+    stacked_squares,
+)
+from ipbox.solvers.per_sample import inner, norms, number, ratio, squares
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,8 @@ class CGLS(LeastSquares):
     """Conjugate gradients on the normal equations Σ_i λ_i A_i*(A_i u - b_i) = 0 of a sum of L2 terms.
 
     One L2 term gives CGLS (regularised by stopping early), a second one Tikhonov's functional.  A and A* are applied
-    once per iteration; the residuals b_i - A_i u are updated along.
+    once per iteration; the residuals b_i - A_i u are updated along.  Where the gradient is nothing but rounding, the
+    run ends with the best image: see `LeastSquares`.
 
     References
     ----------
@@ -40,24 +51,30 @@ class CGLS(LeastSquares):
         s.q = [p.xp.empty_like(r) for r in s.r]
         adjoint(p, s.r, s.g)
         s.d = s.g.copy()
-        s.gamma, s.gamma0 = squares(s.g, p), squares(s.g, p)  # two arrays: a batch writes into them
+        s.gamma, s.gradient, s.gradient0 = squares(s.g, p), norms(s.g, p), norms(s.g, p)
+        attainable.start(p, s)
+        s.data_size = data_size(p)
         return s
 
     def step(self, p: Parts, s: State) -> None:
         forward(p, s.d, s.q)
         # <g, d> is γ but for rounding; with it no step goes up, also where g is nothing but rounding
-        descend(ratio(inner(s.g, s.d, p), stacked_squares(p, s.q)), [s.x], [s.d], s.r, s.q)
+        curvature = stacked_squares(p, s.q)
+        attainable.scale(p, s, np.sqrt(curvature), norms(s.d, p))
+        descend(attainable.running(s, ratio(inner(s.g, s.d, p), curvature)), [s.x], [s.d], s.r, s.q)
         adjoint(p, s.r, s.g)
         gamma, s.gamma = s.gamma, squares(s.g, p)
         turn(ratio(s.gamma, gamma), [s.d], [s.g])
+        s.gradient = number(np.where(s.ended, s.gradient, np.sqrt(s.gamma)))
+        attainable.watch(p, s, level(p, s), s.size * np.sqrt(stacked_squares(p, s.r)))
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""
-        return np.sqrt(ratio(s.gamma, s.gamma0))
+        return ratio(s.gradient, s.gradient0)
 
     def data_residual(self, p: Parts, s: State) -> Any:
         i = p.problem.terms.index(p.problem.fidelity)
-        return norms(s.r[i], p)
+        return computed_where_ended(p, s, norms(s.r[i], p))
 
     def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
         """w of the direction d = A*w, which follows the same recursion; it has to be watched from the start."""

@@ -14,6 +14,7 @@ from ipbox.checks import check_count, check_flag, check_not_negative, check_posi
 from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.core.run import Run
 from ipbox.solvers.core.stop_rule import StopRule
+from ipbox.solvers.krylov import attainable
 from ipbox.solvers.krylov.least_squares import LeastSquares
 from ipbox.solvers.krylov.lsqr import bidiagonalise, rows, start_bidiagonalisation
 from ipbox.solvers.per_sample import norms, number, ratio
@@ -90,6 +91,7 @@ class HybridLSQR(LeastSquares):
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, x0=x0.copy(), V=p.xp.zeros(p.lead + (self.basis, *p.problem.dims), dtype=x0.dtype))
         start_bidiagonalisation(p, s)
+        attainable.start(p, s)
         for name in ("alphas", "betas", "lams", "weights", "gcv"):  # of every step to come
             setattr(s, name, [0.0 * s.alpha for _ in range(self.basis + 1)])
         s.alphas[0], s.betas[0] = s.alpha, s.beta
@@ -107,7 +109,9 @@ class HybridLSQR(LeastSquares):
         s.x[...] = s.x0
         for Vi, yi, xi in zip(V, y.reshape(-1, s.k + 1), rows(p, s.x)[:, 0], strict=True):
             xi += p.xp.asarray(yi, dtype=xi.dtype) @ Vi
-        s.gradient = number(s.alpha * np.abs(t[..., -1]))  # of the Tikhonov functional: α_{k+1} t_{k+1} v_{k+1}
+        s.ended = (s.alpha == 0) if p.batch is None else np.asarray(s.alpha) == 0  # the space is whole
+        left = norms(self._gradient(p, s, s.lams[s.k]), p) if np.any(s.ended) else 0.0  # but for rounding
+        s.gradient = number(np.where(s.ended, left, s.alpha * np.abs(t[..., -1])))  # of the Tikhonov functional: α_{k+1} t_{k+1} v_{k+1}
 
     def _project(self, p: Parts, s: State) -> tuple[np.ndarray, np.ndarray]:
         """y and t = βe_1 - By of the projected problem, for each sample; λ and the GCV value are noted."""
@@ -119,7 +123,7 @@ class HybridLSQR(LeastSquares):
         for i in range(p.batch or 1):
             a, b = (alphas, betas) if p.batch is None else (alphas[:, i], betas[:, i])
             before = [w if p.batch is None else w[i] for w in s.weights[: s.k]]
-            found.append(Projected(a, b).solve(self.lam, target, before, m))
+            found.append(Projected(a, b, 30 * np.finfo(backend.real_dtype(s.x.dtype)).eps).solve(self.lam, target, before, m))
         y, t, *notes = (np.array(v) if p.batch else v[0] for v in zip(*found, strict=True))
         s.lams[s.k], s.weights[s.k], s.gcv[s.k] = notes
         return y, t
@@ -132,8 +136,12 @@ class HybridLSQR(LeastSquares):
         lam = s.lams[s.k - 1] if s.k else self.lam
         if isinstance(lam, str) or not np.all(np.asarray(lam) > 0):
             return Solver.certificate(self, p, s)
-        gradient = p.smooth.grad(s.x) + backend.per_sample(lam, s.x) * (s.x - s.x0)
-        return Certificate("‖A*(Au - b) + λ(u - u_0)‖/λ, for the last λ", norms(gradient, p) / lam)
+        return Certificate("‖A*(Au - b) + λ(u - u_0)‖/λ, for the last λ", norms(self._gradient(p, s, lam), p) / lam)
+
+    @staticmethod
+    def _gradient(p: Parts, s: State, lam: Any) -> Array:
+        """A*(Au - b) + λ(u - u_0)."""
+        return p.smooth.grad(s.x) + backend.per_sample(lam, s.x) * (s.x - s.x0)
 
     def _theorem(self, p: Parts) -> Verdict:
         if isinstance(self.lam, str):
@@ -146,12 +154,13 @@ class HybridLSQR(LeastSquares):
 class Projected:
     """min_y ½‖By - βe_1‖² + λ/2 ‖y‖² for B of shape (k + 1, k), α_i on its diagonal and β_{i+1} below it."""
 
-    def __init__(self, alphas: np.ndarray, betas: np.ndarray) -> None:
+    def __init__(self, alphas: np.ndarray, betas: np.ndarray, rounding: float = 0.0) -> None:
         k = len(alphas)
         self.B, self.beta = np.zeros((k + 1, k)), betas[0]
         self.B[np.arange(k), np.arange(k)] = alphas
         self.B[np.arange(1, k + 1), np.arange(k)] = betas[1:]
         U, self.sigma, self.Wt = np.linalg.svd(self.B)
+        self.sigma[self.sigma <= rounding * self.sigma[0]] = 0.0  # nothing is known of these directions
         self.c = self.beta * U[0]  # U*βe_1
         self.s2 = self.sigma**2
 

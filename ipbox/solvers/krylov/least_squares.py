@@ -5,18 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
 from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State
-from ipbox.solvers.per_sample import norms, squares
+from ipbox.solvers.per_sample import norms, number, squares
 
 
 @dataclass(frozen=True)
 class Krylov(Solver):
-    """Base of the methods for quadratics."""
+    """Base of the methods for quadratics.
+
+    A run ends by itself, with ``stop`` ``"attainable_accuracy"``, where no step can make the gradient smaller.
+    """
 
     takes: ClassVar[tuple[str, ...]] = ("smooth",)
+
+    def ended(self, s: State) -> Any:
+        return s.ended
 
     def certificate(self, p: Parts, s: State) -> Certificate:
         """‖u - u*‖ <= ‖∇f(u)‖/μ; ∇f is computed anew, since what is updated along drifts from it by rounding."""
@@ -26,7 +34,11 @@ class Krylov(Solver):
 
 @dataclass(frozen=True)
 class LeastSquares(Krylov):
-    """Base of the methods for a sum of L2 terms."""
+    """Base of the methods for a sum of L2 terms.
+
+    The gradient Σ λ_i A_i* r_i is accurate to eps ‖A‖ (‖b‖ + ‖A‖‖u‖).  Within 30 times that it is computed anew, beside
+    what is updated along; a run ends with the image of the smallest one where it is nothing but rounding.
+    """
 
     def prepare(self, problem: Problem) -> Parts:
         who = type(self).__name__
@@ -42,6 +54,26 @@ def residuals(p: Parts, x: Array) -> list[Array]:
     for a in r:
         a *= -1
     return r
+
+
+def data_size(p: Parts) -> Any:
+    """(Σ λ_i ‖b_i‖²)^½, one per sample of a batch."""
+    zero = 0.0 if p.batch is None else np.zeros(p.batch)
+    return np.sqrt(zero + sum(f.weight * _squares_of_data(f, p) for f in p.problem.terms if f.b is not None))
+
+
+def _squares_of_data(f: L2, p: Parts) -> Any:
+    return backend.sum_squares(f.b, p.batch is not None and f.b.ndim > len(p.problem.dims if f.A is None else f.A.dimsd))
+
+
+def level(p: Parts, s: State) -> Any:
+    """‖A‖ (‖b‖ + ‖A‖‖u‖): the size of what the gradient is a difference of."""
+    return s.size * (s.data_size + s.size * norms(s.x, p))
+
+
+def computed_where_ended(p: Parts, s: State, recurred: Any) -> Any:
+    """‖Au - b‖, computed for samples that have ended: their image is an earlier one."""
+    return number(np.where(s.ended, p.problem.residual_norm(s.x), recurred)) if np.any(s.ended) else recurred
 
 
 def forward(p: Parts, x: Array, out: list[Array]) -> None:

@@ -10,8 +10,18 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.solvers.core.protocol import Parts, State, Verdict
-from ipbox.solvers.krylov.least_squares import LeastSquares, adjoint, forward, residuals, stacked_squares
-from ipbox.solvers.per_sample import norms, ratio, squares
+from ipbox.solvers.krylov import attainable
+from ipbox.solvers.krylov.least_squares import (
+    LeastSquares,
+    adjoint,
+    computed_where_ended,
+    data_size,
+    forward,
+    level,
+    residuals,
+    stacked_squares,
+)
+from ipbox.solvers.per_sample import norms, number, ratio, squares
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,8 @@ class LSQR(LeastSquares):
 
     It makes the iterates of `CGLS` in another way, by the QR factorisation of the bidiagonal matrix, and knows
     ‖r‖ = φ̄ and ‖A*r‖ = φ̄ α |c| of each; A and A* are applied once.  One L2 term is regularised by stopping early; a
-    second one, ``0.1 * L2()``, damps.
+    second one, ``0.1 * L2()``, damps.  Where the gradient is nothing but rounding, the run ends with the best image: see
+    `LeastSquares`.
 
     References
     ----------
@@ -40,17 +51,20 @@ class LSQR(LeastSquares):
         s.w = s.v.copy()
         s.phi_bar, s.rho_bar = s.beta, s.alpha
         s.gradient, s.gradient0 = s.alpha * s.beta, s.alpha * s.beta
+        attainable.start(p, s)
+        s.data_size = data_size(p)
         return s
 
     def step(self, p: Parts, s: State) -> None:
         bidiagonalise(p, s)
         rho = np.hypot(s.rho_bar, s.beta)
         c, sine = ratio(s.rho_bar, rho), ratio(s.beta, rho)
-        backend.axpy(ratio(c * s.phi_bar, rho), s.w, s.x)
+        backend.axpy(attainable.running(s, ratio(c * s.phi_bar, rho)), s.w, s.x)
         s.w *= backend.per_sample(-ratio(sine * s.alpha, rho), s.w)
         s.w += s.v
         s.rho_bar, s.phi_bar = -c * s.alpha, sine * s.phi_bar
-        s.gradient = s.phi_bar * s.alpha * np.abs(c)
+        s.gradient = number(np.where(s.ended, s.gradient, s.phi_bar * s.alpha * np.abs(c)))
+        attainable.watch(p, s, level(p, s), s.size * s.phi_bar)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""
@@ -59,7 +73,7 @@ class LSQR(LeastSquares):
     def data_residual(self, p: Parts, s: State) -> Any:
         if len(p.problem.terms) > 1:
             return super().data_residual(p, s)
-        return s.phi_bar / np.sqrt(p.problem.fidelity.weight)
+        return computed_where_ended(p, s, s.phi_bar / np.sqrt(p.problem.fidelity.weight))
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(True, "a convex quadratic: exact in at most rank(A) steps without rounding (Paige and Saunders)")
@@ -83,13 +97,20 @@ def bidiagonalise(p: Parts, s: State, basis: Array | None = None) -> None:
     for u, q in zip(s.u, s.q, strict=True):
         u *= backend.per_sample(-s.alpha, u)
         u += q
-    s.beta = _normalise(s.u, np.sqrt(stacked_squares(p, s.u)))
+    s.beta = _normalise(s.u, _unless_rounding(s, np.sqrt(stacked_squares(p, s.u))))
+    attainable.scale(p, s, np.hypot(s.alpha, s.beta), 1.0)
     adjoint(p, s.u, s.g)
     s.v *= backend.per_sample(-s.beta, s.v)
     s.v += s.g
     if basis is not None:
         _orthogonalise(p, s.v, basis)
-    s.alpha = _normalise([s.v], norms(s.v, p))
+    s.alpha = _normalise([s.v], _unless_rounding(s, norms(s.v, p)))
+
+
+def _unless_rounding(s: State, size: Any) -> Any:
+    """``size``, and 0 where it is nothing but rounding: there the process ends."""
+    eps = float(np.finfo(backend.real_dtype(s.x.dtype)).eps)
+    return number(np.where(size <= attainable.NEAR * eps * s.size, 0.0, size))
 
 
 def rows(p: Parts, x: Array, n: int = 1) -> Array:

@@ -15,6 +15,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_between, check_positive
 from ipbox.functionals import L2, Composition
 from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
+from ipbox.solvers.krylov import attainable
 from ipbox.solvers.krylov.conjugate_directions import inner_blocks
 from ipbox.solvers.per_sample import TINY, norms
 from ipbox.solvers.primal_dual import saddle
@@ -68,7 +69,7 @@ class Splitting(saddle.SaddlePoint):
         size = np.sqrt(inner_blocks(s.r, s.r, p.batch is not None))
         if s.k == 0:
             s.first = size
-        normal_equations.solve_normal(p, s, s.rho, self._tolerance(s, size))
+        normal_equations.solve_normal(p, s, s.rho, np.maximum(self._tolerance(s, size), self._rounding(p, s)))
         for block, step in zip(normal_equations.blocks_of(s.u, s.aux), s.step, strict=True):
             backend.axpy(relax, step, block)
         if not p.labels["prox"]:
@@ -77,6 +78,15 @@ class Splitting(saddle.SaddlePoint):
     def _tolerance(self, s: State, size: Any) -> Any:
         """Residual at which the conjugate gradients end, given that at their start."""
         return np.minimum(self.accuracy * size, s.first / (1 + s.k) ** 1.5)[()]
+
+    def _rounding(self, p: Parts, s: State) -> Any:
+        """What of the right-hand side may be nothing but rounding; where M is singular no step takes it away."""
+        batched, sizes = p.batch is not None, saddle.norms_of(p)
+        blocks = normal_equations.blocks_of(s.u, s.aux)
+        image = np.sqrt(inner_blocks(blocks, blocks, batched))
+        level = s.first + (p.smooth.L + s.rho * (1 + sum(k**2 for k in sizes))) * image
+        level = level + sum(k * norms(y, p) for k, y in zip(sizes, s.y, strict=True)) + norms(s.y_prox, p)
+        return (attainable.NOISE * float(np.finfo(backend.real_dtype(s.x.dtype)).eps) * level)[()]
 
     def _copy_of_prox(self, p: Parts, s: State) -> None:
         """x <- prox_{f/ρ}(u + y/ρ), the copy of u, and y_bar <- y + ρ(u - x)."""

@@ -279,7 +279,7 @@ def test_bad_input(rng: np.random.Generator) -> None:
         (lambda: ip.hybrid_lsqr(M, b, tol=float("nan")), "^tol is nan; expected zero or a positive number"),
         (lambda: FlatGCV(window=0), "^window is 0; expected a positive integer"),
         (lambda: ip.lsqr(M, b, -1.0), "^noise_level is -1.0"),
-        (lambda: ip.lsqr(M, b, damp=-1.0), "positive weights only"),
+        (lambda: ip.lsqr(M, b, damp=-1.0), "^damp is -1.0; expected zero or a positive number"),
         (lambda: ip.HybridLSQR(basis=0), "^basis is 0"),
         (lambda: ip.solve(ip.Problem(ip.L2(M, b) + ip.L2()), ip.HybridLSQR()), "has 2 terms; HybridLSQR expects one"),
         (lambda: ip.solve(ip.Problem(ip.L2(M, b)), ip.HybridLSQR(basis=2)), "^basis is 2; step 3 expects a larger"),
@@ -321,7 +321,7 @@ def test_hybrid_goes_on_when_the_space_is_exhausted(rng: np.random.Generator, dt
 
 
 def test_lsqr_damp_must_be_a_number() -> None:
-    with pytest.raises(TypeError, match="damp is '1'; expected a number"):
+    with pytest.raises(ValueError, match="damp is '1'; expected zero or a positive number"):
         ip.lsqr(np.eye(2), np.ones(2), damp="1")
     with pytest.raises(TypeError, match="reorthogonalise is 'no'; expected True or False"):
         ip.HybridLSQR(reorthogonalise="no")

@@ -1,0 +1,71 @@
+"""Attainable accuracy: where a gradient is nothing but rounding, steps add nothing but noise, and no bound on it.
+
+A recurred gradient goes on to fall where the true one has stopped; where A is rank-deficient and b lies outside its
+range, what is left of it points into the null space, and the next step may be as long as 1/eps.  Near that point the
+gradient is computed anew, the best image is kept, and the run ends with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.solvers.core.protocol import Parts, State
+from ipbox.solvers.per_sample import norms, number, ratio
+
+NEAR = 30.0  # times rounding: from there on the gradient is computed
+NOISE = 4.0  # times rounding: there it is nothing else; and the factor by which recurred and computed may differ
+PATIENCE = 10  # steps without a smaller computed gradient
+
+
+def start(p: Parts, s: State) -> None:
+    """What is watched: ``size``, the largest ‖Ad‖/‖d‖ so far, and the best of the gradients that were computed."""
+    zero = 0.0 if p.batch is None else np.zeros(p.batch)
+    s.size, s.waited, s.best, s.least = zero + 0.0, zero + 0.0, None, zero + np.inf
+    s.ended = False if p.batch is None else np.zeros(p.batch, dtype=bool)
+
+
+def watch(p: Parts, s: State, level: Any, noise: Any, exhausted: Any = False) -> None:
+    """End samples whose gradient, ``s.gradient``, cannot become smaller, with the best image.
+
+    ``level`` is the size of what the gradient is a difference of, in which it is accurate to eps; ``noise`` the part of
+    it that no step takes away.  Samples that are ``exhausted`` have no direction left.
+    """
+    eps = float(np.finfo(backend.real_dtype(s.x.dtype)).eps)
+    running = ~np.asarray(s.ended)
+    near = running & ((s.gradient <= NEAR * eps * level) | exhausted)
+    if not near.any():
+        return
+    recurred, computed = s.gradient, norms(p.smooth.grad(s.x), p)
+    better = near & (computed < s.least)
+    if s.best is None:
+        s.best = s.x.copy()
+    _write(p, s.best, s.x, better)
+    s.least = number(np.where(better, computed, s.least))
+    s.waited = number(np.where(better, 0.0, s.waited + near))
+    apart = (computed > NOISE * recurred) | (s.waited >= PATIENCE)
+    ends = near & ((recurred <= NOISE * eps * noise) | apart | exhausted)
+    _write(p, s.x, s.best, ends)
+    s.gradient = number(np.where(ends, s.least, np.where(near, np.maximum(computed, recurred), recurred)))
+    s.ended = np.asarray(s.ended) | ends if p.batch is not None else bool(s.ended or ends)
+
+
+def scale(p: Parts, s: State, image: Any, of_image: Any) -> None:
+    """Take ‖A d‖ = ``image`` and ‖d‖ = ``of_image`` into the estimate of ‖A‖ from below."""
+    s.size = number(np.maximum(s.size, ratio(image, of_image)))
+
+
+def running(s: State, step: Any) -> Any:
+    """``step``, and 0 for samples that have ended."""
+    return number(np.where(s.ended, 0.0, step))
+
+
+def _write(p: Parts, target: Any, source: Any, chosen: Any) -> None:
+    if p.batch is None:
+        if chosen:
+            target[...] = source
+    else:
+        for i in np.flatnonzero(chosen):
+            target[i] = source[i]
