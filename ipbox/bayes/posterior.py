@@ -196,7 +196,7 @@ def sample(
 def _posterior(problem: Problem, run: Solution) -> Posterior:
     s = run.state
     n, chains = s.n, problem.batch or 1
-    mean, square = s.mean, s.square
+    mean, square = s.mean.copy(), s.square  # the state may go on
     if problem.batch is not None:  # the law of total variance
         middle = mean.mean(axis=0)
         square = square.sum(axis=0) + n * (abs(mean - middle) ** 2).sum(axis=0)

@@ -16,6 +16,7 @@ from ipbox.functionals import KL, L2, Box, DualTerm, Functional, L1Data, Sum
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.reconstruct.iterative.early_stopping import batch_of
 from ipbox.solvers import CGLS, FISTA, PDHG, Problem, Solution, Solver, solve, stopping
+from ipbox.solvers.core.fingerprint import Made
 
 FIDELITIES = {"l2": L2, "l1": L1Data, "kl": KL}
 
@@ -152,7 +153,7 @@ def make_constraint(nonneg: bool, box: tuple[float, float] | None) -> Functional
 def _state_from(start: Solution, problem: Problem, solver: PDHG) -> Any:
     """A state of PDHG for this problem with x and the dual variables of ``start``."""
     s = solver.init(solver.prepare(problem), problem.start(start.x))
-    s.loop["solver"] = type(solver).__name__
+    s.loop["solver"], s.made = type(solver).__name__, Made(problem, solver)
     old = start.state
     for new, y in zip([*s.y, *sum(s.aux, [])], [*old.y, *sum(old.aux, [])], strict=True):
         new[...] = y

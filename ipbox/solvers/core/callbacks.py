@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -165,8 +166,8 @@ class Best:
             kept["x"][i], kept["k"][i], kept["value"][i] = x, run.k, value
 
     def finish(self, run: Run) -> None:
-        """Of a batch, gather the samples that were done earlier."""
-        self._kept = run.whole_state().loop.get("best", self._kept)
+        """Of a batch, gather the samples that were done earlier; a copy, since the state may go on."""
+        self._kept = copy.deepcopy(run.whole_state().loop.get("best", self._kept))
 
     @property
     def x(self) -> Array:

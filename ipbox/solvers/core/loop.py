@@ -10,6 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.problem import Problem
 from ipbox.solvers.core.protocol import Solver
 from ipbox.solvers.core.run import Run
@@ -46,6 +47,7 @@ def iterate(
     if state is None:
         state = solver.init(parts, problem.start(x0))
         state.loop["solver"] = type(solver).__name__
+        state.made = Made(problem, solver)
     check_state(problem, solver, state)
     run = Run(problem, solver, parts, state)
     while True:
@@ -82,6 +84,36 @@ def check_state(problem: Problem, solver: Solver, state: State) -> None:
         )
     if state.x.shape != problem.shape:
         raise ValueError(f"state holds an image of shape {state.x.shape}; the problem's is {problem.shape}")
+    made = Made(problem, solver)
+    if state.made is None:
+        _check_fields(problem, solver, state)
+    else:
+        other = state.made.difference(made)
+        if other is not None:
+            raise ValueError(
+                f"state is of another solve: its {other} differs; expected the same operator, data, terms and settings "
+                f"(for a new run, x0=state.x)"
+            )
+    state.made = made
+
+
+def _check_fields(problem: Problem, solver: Solver, state: State) -> None:
+    """Refuse a state, of unknown origin, without the fields that this solver makes for this problem."""
+    fresh = solver.init(solver.prepare(problem), problem.start(None))
+    for name, v in vars(fresh).items():
+        if name in ("k", "loop", "scratch") or v is None:
+            continue
+        there = vars(state).get(name)
+        arrays = backend.is_array(v) and v.ndim > 0
+        if there is None or (arrays and not (backend.is_array(there) and there.shape == v.shape)):
+            found = "is not there" if there is None else f"is {_kind(there)}"
+            raise ValueError(
+                f"state is of no {type(solver).__name__} on this problem: its field {name} {found}; expected {_kind(v)}"
+            )
+
+
+def _kind(v: Any) -> str:
+    return f"an array of shape {v.shape}" if backend.is_array(v) else f"{type(v).__name__}"
 
 
 def _or_ended(fired: np.ndarray, ended: Any) -> np.ndarray:

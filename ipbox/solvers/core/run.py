@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -115,14 +116,18 @@ class Run:
     def _check_growth(self, steps: int) -> None:
         """Keep the image while its norm at most doubles as the steps do; stop where it grows beyond all bounds.
 
-        What diverges grows by a factor r² after it has grown by r; a start that is far too small grows only once.
+        What diverges grows by a factor r² after it has grown by r; a start that is far too small grows only once, and
+        what is led out of it by ever longer steps does so within 128 of them.
 
         Raises
         ------
         Diverged
         """
         size, (before, last) = float(backend.norm(self.state.x)), self._sizes
-        if not size < np.inf or (0 < 1e3 * before < last and 1e12 * last < size):
+        sudden = 0 < 1e3 * before < last and 1e12 * last < size
+        # a factor for every step, and this since long: after log-growth g in one half, at least 1.5 g in the next
+        slow = steps > 128 and 0 < 10 * before < last and math.log(size / last) > 1.5 * math.log(last / before)
+        if not size < np.inf or sudden or slow:
             self.diverged()
         if steps & (steps - 1) == 0:
             self._sizes = (last, size)

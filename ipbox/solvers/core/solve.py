@@ -12,6 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.solvers.core.callbacks import Finishing, Progress
+from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.loop import check_kinds, check_state, iterate
 from ipbox.solvers.core.problem import Problem
 from ipbox.solvers.core.protocol import Solver
@@ -40,7 +41,8 @@ def solve(
     x0 : array, optional
         Start (zeros by default); never modified.
     state : State or path, optional
-        Goes on from a state (which it then owns and changes) or from a checkpoint, bit for bit.
+        Goes on from a state (which it then owns and changes; the image that was returned with it stays) or from a
+        checkpoint, bit for bit.  One of other data, another operator, other terms or settings is refused.
     stop : StopRule, optional
         E.g. ``ip.stop.gap(1e-4) | ip.stop.niter(2000)``; 1000 iterations by default.
     callbacks : sequence
@@ -98,7 +100,8 @@ def _solve_batch(
     if state is not None:
         check_state(problem, solver, state)
         k0 = state.k
-        if None in state.loop.get("stops", []):  # a checkpoint of an interrupted run
+        known = {"stops", "steps", "k0"} <= state.loop.keys()
+        if known and None in state.loop["stops"]:  # a checkpoint of an interrupted run
             stops, steps, k0 = list(state.loop["stops"]), list(state.loop["steps"]), state.loop["k0"]
     active = np.array([i for i in range(batch) if stops[i] is None])
     part_state = None if whole is None else whole.take(active, batch, solver.shared)
@@ -115,7 +118,7 @@ def _solve_batch(
         while len(active):
             part, rule = (problem, stop) if len(active) == batch else (problem.take(active), stop and stop.take(active))
             if part_state is not None:
-                part_state.loop["k0"] = k0
+                part_state.loop["k0"], part_state.made = k0, Made(part, solver)
             for run in iterate(part, solver, x0=x0 if whole is None else None, state=part_state, stop=rule):
                 whole = run.state if whole is None else whole
                 run.whole_state, run.samples, run.history = collect, active, history
@@ -152,7 +155,7 @@ def _solution(run: Run) -> Solution:
         run.diverged()
     s = run.state
     return Solution(
-        s.x,
+        s.x.copy(),  # the state may go on
         s,
         run.stop,
         s.k,

@@ -10,8 +10,10 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import is_integer
 from ipbox.files import DAMAGED, NotSaved, Npz, replacing
 from ipbox.functionals import Functional
+from ipbox.solvers.core.fingerprint import Made
 
 SHARED = Functional.shared_work
 
@@ -30,10 +32,13 @@ class State:
     16
     """
 
+    __slots__ = ("__dict__", "made")  # the latter apart: it is no part of the state, but tells of what it is one
+
     x: Any = None  # until a solver has made one
     settings: Any = None  # what a state was made with, where that must not change
 
     def __init__(self, **fields: Any) -> None:
+        self.made: Made | None = None
         self.k = 0
         self.loop: dict[str, Any] = {}  # what stop rules remember, and the seconds spent
         self.scratch: dict[str, Any] = {"smooth": {}, "prox": {}}  # of the solver, and of the functionals by their role
@@ -76,9 +81,10 @@ class State:
         """
         arrays: dict[str, np.ndarray] = {}
         tree = _pack(self.__dict__, "", arrays)
+        made = None if self.made is None else self.made.numbers()
         try:
             with replacing(path) as f:
-                np.savez(f, __tree__=np.array(json.dumps(tree)), **arrays)
+                np.savez(f, __tree__=np.array(json.dumps(tree)), __made__=np.array(json.dumps(made)), **arrays)
         except NotSaved as err:
             err.x, err.k, err.state = vars(self).get("x"), self.k, self
             raise
@@ -101,7 +107,14 @@ class State:
                 fields = _unpack(json.loads(str(data["__tree__"])), data, xp)
                 if not isinstance(fields, dict) or "x" not in fields:
                     raise ValueError("there is no image x in it")
-                return _with(cls(), fields)
+                state = _with(cls(), fields)
+                if not (isinstance(state.loop, dict) and isinstance(state.scratch, dict) and is_integer(state.k)):
+                    raise ValueError("its fields k, loop and scratch are not those of a state")
+                made = json.loads(str(data["__made__"])) if "__made__" in data.names else None
+                if made is not None and not isinstance(made, dict):
+                    raise ValueError("what it says of the problem is not readable")
+                state.made = None if made is None else Made(None, None, made)
+                return state
         except DAMAGED as err:
             raise ValueError(f"path is {path}, which is no complete checkpoint; expected one of State.save") from err
 

@@ -34,7 +34,7 @@ def watch(p: Parts, s: State, level: Any, noise: Any, exhausted: Any = False) ->
     it that no step takes away.  Samples that are ``exhausted`` have no direction left.
     """
     eps = float(np.finfo(backend.real_dtype(s.x.dtype)).eps)
-    running = ~np.asarray(s.ended)
+    running = ~np.asarray(s.ended) & (np.asarray(s.gradient0) > 0)  # at a start that is a minimiser nothing moves
     near = running & ((s.gradient <= NEAR * eps * level) | exhausted)
     if not near.any():
         return

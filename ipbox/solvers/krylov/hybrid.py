@@ -109,9 +109,11 @@ class HybridLSQR(LeastSquares):
         s.x[...] = s.x0
         for Vi, yi, xi in zip(V, y.reshape(-1, s.k + 1), rows(p, s.x)[:, 0], strict=True):
             xi += p.xp.asarray(yi, dtype=xi.dtype) @ Vi
-        s.ended = (s.alpha == 0) if p.batch is None else np.asarray(s.alpha) == 0  # the space is whole
+        whole = (np.asarray(s.alpha) == 0) & (np.asarray(s.gradient0) > 0)  # the space: there is no new direction
+        s.ended = bool(whole) if p.batch is None else whole
         left = norms(self._gradient(p, s, s.lams[s.k]), p) if np.any(s.ended) else 0.0  # but for rounding
-        s.gradient = number(np.where(s.ended, left, s.alpha * np.abs(t[..., -1])))  # of the Tikhonov functional: α_{k+1} t_{k+1} v_{k+1}
+        # of the Tikhonov functional: α_{k+1} t_{k+1} v_{k+1}
+        s.gradient = number(np.where(s.ended, left, s.alpha * np.abs(t[..., -1])))
 
     def _project(self, p: Parts, s: State) -> tuple[np.ndarray, np.ndarray]:
         """y and t = βe_1 - By of the projected problem, for each sample; λ and the GCV value are noted."""
@@ -123,7 +125,9 @@ class HybridLSQR(LeastSquares):
         for i in range(p.batch or 1):
             a, b = (alphas, betas) if p.batch is None else (alphas[:, i], betas[:, i])
             before = [w if p.batch is None else w[i] for w in s.weights[: s.k]]
-            found.append(Projected(a, b, 30 * np.finfo(backend.real_dtype(s.x.dtype)).eps).solve(self.lam, target, before, m))
+            found.append(
+                Projected(a, b, 30 * np.finfo(backend.real_dtype(s.x.dtype)).eps).solve(self.lam, target, before, m)
+            )
         y, t, *notes = (np.array(v) if p.batch else v[0] for v in zip(*found, strict=True))
         s.lams[s.k], s.weights[s.k], s.gcv[s.k] = notes
         return y, t

@@ -63,7 +63,8 @@ def data_size(p: Parts) -> Any:
 
 
 def _squares_of_data(f: L2, p: Parts) -> Any:
-    return backend.sum_squares(f.b, p.batch is not None and f.b.ndim > len(p.problem.dims if f.A is None else f.A.dimsd))
+    one = p.problem.dims if f.A is None else f.A.dimsd
+    return backend.sum_squares(f.b, p.batch is not None and f.b.ndim > len(one))
 
 
 def level(p: Parts, s: State) -> Any:

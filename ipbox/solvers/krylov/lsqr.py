@@ -30,8 +30,8 @@ class LSQR(LeastSquares):
 
     It makes the iterates of `CGLS` in another way, by the QR factorisation of the bidiagonal matrix, and knows
     ‖r‖ = φ̄ and ‖A*r‖ = φ̄ α |c| of each; A and A* are applied once.  One L2 term is regularised by stopping early; a
-    second one, ``0.1 * L2()``, damps.  Where the gradient is nothing but rounding, the run ends with the best image: see
-    `LeastSquares`.
+    second one, ``0.1 * L2()``, damps.  Where the gradient is nothing but rounding, the run ends with the best image:
+    see `LeastSquares`.
 
     References
     ----------

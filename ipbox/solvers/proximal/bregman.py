@@ -13,6 +13,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_count, check_positive
 from ipbox.functionals import L2, Sum, terms_of
 from ipbox.functionals.fidelities.l2 import Fidelity
+from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.protocol import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.core.solve import solve
 from ipbox.solvers.core.stopping import niter, residual
@@ -209,6 +210,7 @@ class Bregman(Solver):
         s.b_k -= s.r
         problem = _with_data(p.problem, s.b_k)
         inner = self.inner.init(self.inner.prepare(problem), s.x.copy())
+        inner.made = Made(problem, self.inner)
         for old, y in zip(s.y, inner.y if s.y else [], strict=True):
             y[...] = old
         stop = residual(self.tol) | niter(self.niter)

@@ -15,7 +15,6 @@ from ipbox.backend import Array
 from ipbox.checks import check_between, check_positive
 from ipbox.functionals import L2, Composition
 from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
-from ipbox.solvers.krylov import attainable
 from ipbox.solvers.krylov.conjugate_directions import inner_blocks
 from ipbox.solvers.per_sample import TINY, norms
 from ipbox.solvers.primal_dual import saddle
@@ -86,7 +85,7 @@ class Splitting(saddle.SaddlePoint):
         image = np.sqrt(inner_blocks(blocks, blocks, batched))
         level = s.first + (p.smooth.L + s.rho * (1 + sum(k**2 for k in sizes))) * image
         level = level + sum(k * norms(y, p) for k, y in zip(sizes, s.y, strict=True)) + norms(s.y_prox, p)
-        return (attainable.NOISE * float(np.finfo(backend.real_dtype(s.x.dtype)).eps) * level)[()]
+        return (float(np.finfo(backend.real_dtype(s.x.dtype)).eps) * level)[()]
 
     def _copy_of_prox(self, p: Parts, s: State) -> None:
         """x <- prox_{f/ρ}(u + y/ρ), the copy of u, and y_bar <- y + ρ(u - x)."""
