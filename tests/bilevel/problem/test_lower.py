@@ -209,8 +209,9 @@ def test_processes_give_the_same() -> None:
     truths = np.random.default_rng(5).standard_normal((3, 5, 4))
     problem = BilevelProblem(truths, lower_level())
     one, two = (problem.evaluator(n_jobs=n).evaluate([-1.0], 1e-5) for n in (1, 2))
-    np.testing.assert_array_equal(one.lower.u, two.lower.u)
-    assert one.f == two.f and one.lower.cost == two.lower.cost
+    # BLAS, which adds to the iterates, rounds the last entries of an array otherwise than those before them
+    np.testing.assert_allclose(one.lower.u, two.lower.u, rtol=0, atol=4 * np.finfo(float).eps * abs(one.lower.u).max())
+    assert one.f == pytest.approx(two.f, rel=1e-14) and one.lower.cost == two.lower.cost
 
 
 @pytest.mark.parametrize("penalty", [ConditionPenalty(1e-2), L1Penalty(0.3)], ids=["condition", "l1"])
