@@ -12,7 +12,8 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core: threads of BLAS and torch only wait
+WORKER = "PYTEST_XDIST_WORKER" in os.environ  # one for each core: threads of BLAS and torch only wait for each other
+if WORKER:
     os.environ |= {"MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import hypothesis
@@ -80,6 +81,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """On the stand-in kernels run thread by thread in their own tests, and everywhere else as their CPU twins."""
+    if WORKER and "torch" in sys.modules:  # Numba's first parallel launch sets the threads of an OpenMP they share
+        sys.modules["torch"].set_num_threads(1)
     if item.config.getoption("device") == "standin":
         from ipbox.kernels.core import launch
 
