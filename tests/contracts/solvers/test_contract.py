@@ -224,7 +224,8 @@ def test_a_step_allocates_no_array(case: Case) -> None:
 def test_no_image_leaves_the_device(case: Case) -> None:
     """The stand-in's log of transfers: nothing but numbers, and those only where a step needs them."""
     import cupy
-    import standin
+
+    from tests import standin
 
     problem, _, _ = posed(case, cupy, np.float32)
     state = run(case, problem, 2).state

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.learned.bridge import arrays as bridge
+from ipbox.learned.bridge import linear_map as bridge
 from ipbox.learned.bridge.arrays import from_torch, to_torch
 from ipbox.learned.bridge.linear_map import LinearMap
 from tests.contracts.support import draw, host, stays_on_device
