@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,21 @@ __all__ = ["DeepEquilibrium"]
 BACKWARD = ("implicit", "jacobian_free")
 
 
+class _FirstOrder(torch.autograd.Function):
+    """w, of which no derivative is known: where ``of``, what it depends on, is to have one, that is refused."""
+
+    @staticmethod
+    def forward(ctx: Any, w: torch.Tensor, of: torch.Tensor) -> torch.Tensor:
+        return w.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> tuple:
+        raise RuntimeError(
+            "DeepEquilibrium has first derivatives alone; expected no derivative of them: unroll the iteration with "
+            "LearnedProximalGradient(shared=True) for more"
+        )
+
+
 class DeepEquilibrium(LearnedMap):
     r"""Deep equilibrium: u = f(u), with one network N in every iteration.
 
@@ -45,8 +61,8 @@ class DeepEquilibrium(LearnedMap):
     eta : float, optional
         η > 0 at the start, by default 1/‖A*FA‖; it is learned.
     tol, niter, memory : float, int, int
-        Of `Anderson`: relative residual ‖f(u) - u‖/‖f(u)‖ at which to stop, most evaluations of f, and iterates that
-        are combined.
+        Of `Anderson`: estimated relative error of the fixed point, and of the solution w below, at which to stop, most
+        evaluations of f, and iterates that are combined.
     backward : {"implicit", "jacobian_free"}
         Derivatives by the implicit function theorem, (I - J_f*)w = ∂l/∂u solved by the same iteration; or with w =
         ∂l/∂u, which is cheaper, and no gradient but often a descent direction where f is a contraction.
@@ -57,11 +73,15 @@ class DeepEquilibrium(LearnedMap):
     ----------
     found : FixedPointResult or None
         How the last call ended.
+    found_backward : FixedPointResult or None
+        How the solve of its last derivative ended.
 
     Notes
     -----
     The fixed point is unique and the iteration converges where f is a contraction, which training does not guarantee:
-    `contraction` measures ‖J_f‖ at the fixed point, and `reconstruct` reports the residual.
+    `contraction` measures ‖J_f‖ at the fixed point, and `reconstruct` reports the residual and the error.  Where a
+    solve ends without having reached its tolerance, derivatives are off: a `RuntimeWarning` says by how much.  Second
+    derivatives raise a RuntimeError.
 
     Raises
     ------
@@ -107,6 +127,7 @@ class DeepEquilibrium(LearnedMap):
         self.filter, self.method, self.backward = filter, method, backward
         self.solver = Anderson(memory=memory, tol=tol, niter=niter)
         self.found: FixedPointResult | None = None
+        self.found_backward: FixedPointResult | None = None
         super().__init__(A, scale)
         self.config = dict(method=method, network=network, width=width, filter=filter, eta=eta, tol=tol, niter=niter)
         self.config |= dict(memory=memory, backward=backward, scale=scale)
@@ -151,6 +172,7 @@ class DeepEquilibrium(LearnedMap):
         fu = self.step(u, b)
         if self.backward == "jacobian_free" or not fu.requires_grad:
             return fu
+        _warn(self.found, "the fixed point")
         v = u.clone().requires_grad_()
         fv = self.step(v, b)
 
@@ -161,7 +183,11 @@ class DeepEquilibrium(LearnedMap):
             def transposed(w: torch.Tensor) -> torch.Tensor:
                 return torch.autograd.grad(fv, v, w, retain_graph=True)[0] + g
 
-            return self.solver.solve(transposed, g).u
+            with torch.no_grad():
+                self.found_backward = self.solver.solve(torch.enable_grad()(transposed), g)
+            _warn(self.found_backward, "the derivative of the fixed point")
+            w = self.found_backward.u
+            return _FirstOrder.apply(w, fv) if torch.is_grad_enabled() else w
 
         fu.register_hook(solve_adjoint)
         return fu
@@ -172,16 +198,16 @@ class DeepEquilibrium(LearnedMap):
         """Φ(b), as `LearnedMap.reconstruct`.
 
         ``info.niter`` counts evaluations of f, ``info.stop`` is "residual" where the fixed point was reached to the
-        tolerance, else "niter", and ``info.parameters["residual"]`` is the largest relative residual of a sample.
+        tolerance, else "niter"; ``info.parameters["residual"]`` and ``["error"]`` are the largest relative residual and
+        estimated relative error of a sample.
         """
         x, info = super().reconstruct(b)
         if not math.isfinite(self.found.history[-1]):
             k = self.found.niter - 1
             raise Diverged(f"DeepEquilibrium gives values that are not finite, first from iterate {k}", x, k)
         stop = "residual" if self.found.converged else "niter"
-        return x, replace(
-            info, niter=self.found.niter, stop=stop, parameters={"residual": float(self.found.residual.max())}
-        )
+        sizes = {"residual": float(self.found.residual.max()), "error": float(self.found.error.max())}
+        return x, replace(info, niter=self.found.niter, stop=stop, parameters=sizes)
 
     def contraction(self, b: torch.Tensor, niter: int = 20, seed: int = 0) -> torch.Tensor:
         """‖J_f‖ at the fixed point of each sample, from below, by ``niter`` power iterations on J_f*J_f.
@@ -219,3 +245,14 @@ class DeepEquilibrium(LearnedMap):
         noise = torch.randn(v.shape, dtype=v.dtype, device=v.device, generator=generator)
         (Jn,) = torch.autograd.grad(self.step(v, b / self.scale), v, noise, create_graph=True)
         return Jn.abs().square().mean()
+
+
+def _warn(found: FixedPointResult, what: str) -> None:
+    """Say where a solve has ended before its tolerance."""
+    if not found.converged:
+        off = f"off by about {float(found.error.max()):.1%} after {found.niter} evaluations"
+        warnings.warn(
+            f"{what} of DeepEquilibrium is {off}; expected a larger niter, or a map that contracts more, for training",
+            RuntimeWarning,
+            stacklevel=2,
+        )

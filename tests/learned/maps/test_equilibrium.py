@@ -155,7 +155,81 @@ def test_the_fixed_point_is_where_the_unrolled_iteration_goes(A: ip.RayTransform
     torch.testing.assert_close(net(b), unrolled(b), rtol=1e-8, atol=1e-10)
 
 
+class Slow(nn.Module):
+    """z ↦ Mz, M symmetric with eigenvalues from -a to a: the residual is far smaller than the error."""
+
+    def __init__(self, a: float, n: int = 64) -> None:
+        super().__init__()
+        Q = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
+        self.M = nn.Parameter(Q @ torch.diag(torch.linspace(-a, a, n, dtype=torch.float64)) @ Q.mT)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return (z.flatten(1) @ self.M).reshape(z.shape)
+
+
+def slow(a: float, **options: object) -> tuple[DeepEquilibrium, torch.Tensor, torch.Tensor]:
+    """f(u) = Mu - η(u - b), whose fixed point is Kb: the map, b and K."""
+    net = DeepEquilibrium(ip.Identity((8, 8), "float64"), "gradient", lambda i, o: Slow(a), eta=0.01, **options)
+    b = torch.randn(1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    K = 0.01 * torch.linalg.inv(1.01 * torch.eye(64, dtype=torch.float64) - net.network.M.detach())
+    return net, b, K
+
+
+def off(found: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((found.detach().flatten() - exact.flatten()).norm() / exact.norm())
+
+
+@pytest.mark.parametrize("a", [0.5, 0.95, 0.99])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_converged_means_that_the_error_is_small(a: float, dtype: torch.dtype) -> None:
+    """Residuals of 1e-3 left errors of 5 % where ‖J‖ = 0.99."""
+    net, b, K = slow(a, niter=500)
+    anderson, M = net.solver, net.network.M.detach().to(dtype)
+    c = b.detach().flatten(1).to(dtype)
+    for unit in (1e-20, 1.0, 1e20):
+        found = anderson.solve(lambda u, unit=unit: u @ M - 0.01 * (u - unit * c), torch.zeros_like(c))
+        assert found.converged and off(found.u.double() / unit, K @ c[0].double()) < 2e-3
+
+
+def test_converged_derivatives_are_right() -> None:
+    net, b, K = slow(0.99, niter=500)
+    w = torch.randn(64, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    (g,) = torch.autograd.grad((net(b).flatten() * w).sum(), b)
+    assert net.found_backward.converged and off(g, K.mT @ w) < 3e-3
+
+
+def test_derivatives_that_were_not_reached_are_told() -> None:
+    """The forward solve converges from its start; the backward one does not."""
+    net, _, K = slow(0.999, niter=20)
+    b = torch.zeros(1, 8, 8, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(64, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    u = net(b)
+    assert net.found.converged
+    with pytest.warns(RuntimeWarning, match="the derivative of the fixed point of DeepEquilibrium is off by about"):
+        (g,) = torch.autograd.grad((u.flatten() * w).sum(), b)
+    error, told = off(g, K.mT @ w), float(net.found_backward.error)
+    assert error > 1e-2 and error / 5 < told < 5 * error
+
+
+def test_a_fixed_point_that_was_not_reached_is_told_before_it_is_differentiated() -> None:
+    net, b, _ = slow(0.999, niter=20)
+    with torch.no_grad():
+        net(b)
+    with pytest.warns(RuntimeWarning, match="the fixed point of DeepEquilibrium is off by about"):
+        net(b)
+
+
 # ---------------------------------------------------------------- derivatives
+
+
+def test_second_derivatives_are_refused(A: ip.RayTransform, b: torch.Tensor) -> None:
+    net = contraction(A)
+    b = b.clone().requires_grad_()
+    (g,) = torch.autograd.grad(net(b).square().sum(), b, create_graph=True)
+    for of in (b, *net.parameters()):
+        with pytest.raises(RuntimeError, match="first derivatives alone"):
+            torch.autograd.grad(g.square().sum(), of, retain_graph=True)
+    torch.testing.assert_close(torch.autograd.grad(net(b).square().sum(), b)[0], g)
 
 
 def test_implicit_derivatives_are_those_of_differences() -> None:
@@ -308,7 +382,7 @@ def test_values_that_are_not_finite_stop_with_the_last_good_iterate(A: ip.RayTra
             return 1e100 * (z + 1) ** 2
 
     net = DeepEquilibrium(A, network=Overflows, niter=15, memory=1).double()
-    with pytest.raises(Diverged, match="values that are not finite, first from iterate 1") as caught:
+    with pytest.raises(Diverged, match="values that are not finite, first from iterate 2") as caught:
         net.reconstruct(b[0].numpy())
     assert caught.value.x.shape == (6, 5) and np.isfinite(caught.value.x).all()
 

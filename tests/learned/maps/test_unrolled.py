@@ -200,15 +200,7 @@ def maps(rng: np.random.Generator) -> dict[str, LearnedMap]:
     return made
 
 
-NAMES = (
-    "plain",
-    "preconditioned",
-    "complex",
-    "primal-dual",
-    "primal-dual, complex",
-    "variational network",
-    "lista",
-)
+NAMES = ("plain", "preconditioned", "complex", "primal-dual", "primal-dual, complex", "variational network", "lista")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -34,9 +34,7 @@ def test_networks_that_return_memory_of_others(kind: str, method: str) -> None:
     A, b = ip.Identity((8, 8)), np.random.default_rng(0).random((8, 8), dtype=np.float32)
     net = Reuses(kind)
     options = dict(method=method, noise_level=0.5, niter=6)
-    np.testing.assert_allclose(
-        ip.pnp(A, b, net, **options)[0], ip.pnp(A, b, fresh, **options)[0], rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(ip.pnp(A, b, net, **options)[0], ip.pnp(A, b, fresh, **options)[0], rtol=1e-4, atol=1e-5)
     if kind == "buffer":
         assert bool((net.kept == 1).all())
 
