@@ -34,9 +34,9 @@ A, b, x_true, info = problems[0]
 equilibrium, unrolled = pretrained("equilibrium_ct", A), pretrained("unrolled_shared_ct", A)
 
 # %% A reconstruction, and what it says of itself
-# Anderson's acceleration combines the last five iterates so that f(u) - u is small.  It stops at a tolerance of the error
-# that is estimated from them; the relative residual and the error that were reached are reported: info.stop is
-# "residual", or "niter" where the tolerance was not reached.
+# Anderson's acceleration combines the last five iterates so that f(u) - u is small.  It stops at a tolerance of the
+# error, estimated from them; residual and error that were reached are reported: info.stop is "residual", or "niter"
+# where the tolerance was not reached.
 x, run = equilibrium.reconstruct(b)
 print(f"{run.niter} evaluations of f, residual {run.parameters['residual']:.1e}, stopped by {run.stop}")
 print(f"PSNR {ip.psnr(x, x_true):.2f} dB; TV {ip.psnr(ip.tv(A, b, 0.25, nonneg=True, tol=1e-4)[0], x_true):.2f} dB")
