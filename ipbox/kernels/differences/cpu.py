@@ -11,39 +11,12 @@ kernel calls must live in it.
 
 from __future__ import annotations
 
-import numba
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
-
-inline = numba.njit(**OPTIONS)  # helpers, compiled into the kernels that call them
-
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import add_axis_adjoint, add_difference, add_row, difference, fill, inline
 
 # ---------------------------------------------------------------- rows
-
-
-@inline
-def _fill(y, value):
-    for j in range(y.shape[0]):
-        y[j] = value
-
-
-@inline
-def _difference(y, a, b, w):
-    for j in range(y.shape[0]):
-        y[j] = w * (a[j] - b[j])
-
-
-@inline
-def _add_difference(y, a, b, w):
-    for j in range(y.shape[0]):
-        y[j] += w * (a[j] - b[j])
-
-
-@inline
-def _add(y, a, w):
-    for j in range(y.shape[0]):
-        y[j] += w * a[j]
 
 
 @inline
@@ -52,14 +25,14 @@ def _forward(y, x, i0, i1, axis, w, step):
     n0, n1, n = x.shape
     row = x[i0, i1]
     if axis == 2:
-        _difference(y[: n - step], row[step:], row[: n - step], w)
-        _fill(y[n - step :], y.dtype.type(0))
+        difference(y[: n - step], row[step:], row[: n - step], w)
+        fill(y[n - step :], y.dtype.type(0))
     elif axis == 1 and i1 < n1 - 1:
-        _difference(y, x[i0, i1 + 1], row, w)
+        difference(y, x[i0, i1 + 1], row, w)
     elif axis == 0 and i0 < n0 - 1:
-        _difference(y, x[i0 + 1, i1], row, w)
+        difference(y, x[i0 + 1, i1], row, w)
     else:
-        _fill(y, y.dtype.type(0))
+        fill(y, y.dtype.type(0))
 
 
 @inline
@@ -69,23 +42,13 @@ def _forward_adjoint(x, y, i0, i1, axis, w, step):
     row = y[i0, i1]
     if axis == 2:
         if n > step:
-            _add(x[:step], row[:step], -w)
-            _add_difference(x[step : n - step], row[: n - 2 * step], row[step : n - step], w)
-            _add(x[n - step :], row[n - 2 * step : n - step], w)
+            add_row(x[:step], row[:step], -w)
+            add_difference(x[step : n - step], row[: n - 2 * step], row[step : n - step], w)
+            add_row(x[n - step :], row[n - 2 * step : n - step], w)
     elif axis == 1:
-        if 0 < i1 < n1 - 1:
-            _add_difference(x, y[i0, i1 - 1], row, w)
-        elif i1 > 0:
-            _add(x, y[i0, i1 - 1], w)
-        elif n1 > 1:
-            _add(x, row, -w)
+        add_axis_adjoint(x, y[i0, max(i1 - 1, 0)], row, i1, n1, w)
     else:
-        if 0 < i0 < n0 - 1:
-            _add_difference(x, y[i0 - 1, i1], row, w)
-        elif i0 > 0:
-            _add(x, y[i0 - 1, i1], w)
-        elif n0 > 1:
-            _add(x, row, -w)
+        add_axis_adjoint(x, y[max(i0 - 1, 0), i1], row, i0, n0, w)
 
 
 @inline
@@ -94,14 +57,14 @@ def _backward(y, x, i0, i1, axis, w, step):
     n = x.shape[2]
     row = x[i0, i1]
     if axis == 2:
-        _fill(y[:step], y.dtype.type(0))
-        _difference(y[step:], row[step:], row[: n - step], w)
+        fill(y[:step], y.dtype.type(0))
+        difference(y[step:], row[step:], row[: n - step], w)
     elif axis == 1 and i1 > 0:
-        _difference(y, row, x[i0, i1 - 1], w)
+        difference(y, row, x[i0, i1 - 1], w)
     elif axis == 0 and i0 > 0:
-        _difference(y, row, x[i0 - 1, i1], w)
+        difference(y, row, x[i0 - 1, i1], w)
     else:
-        _fill(y, y.dtype.type(0))
+        fill(y, y.dtype.type(0))
 
 
 @inline
@@ -110,11 +73,11 @@ def _add_backward(y, x, i0, i1, axis, w, step):
     n = x.shape[2]
     row = x[i0, i1]
     if axis == 2:
-        _add_difference(y[step:], row[step:], row[: n - step], w)
+        add_difference(y[step:], row[step:], row[: n - step], w)
     elif axis == 1 and i1 > 0:
-        _add_difference(y, row, x[i0, i1 - 1], w)
+        add_difference(y, row, x[i0, i1 - 1], w)
     elif axis == 0 and i0 > 0:
-        _add_difference(y, row, x[i0 - 1, i1], w)
+        add_difference(y, row, x[i0 - 1, i1], w)
 
 
 @inline
@@ -124,23 +87,13 @@ def _backward_adjoint(x, y, i0, i1, axis, w, step):
     row = y[i0, i1]
     if axis == 2:
         if n > step:
-            _add(x[:step], row[step : 2 * step], -w)
-            _add_difference(x[step : n - step], row[step : n - step], row[2 * step :], w)
-            _add(x[n - step :], row[n - step :], w)
+            add_row(x[:step], row[step : 2 * step], -w)
+            add_difference(x[step : n - step], row[step : n - step], row[2 * step :], w)
+            add_row(x[n - step :], row[n - step :], w)
     elif axis == 1:
-        if 0 < i1 < n1 - 1:
-            _add_difference(x, row, y[i0, i1 + 1], w)
-        elif i1 > 0:
-            _add(x, row, w)
-        elif n1 > 1:
-            _add(x, y[i0, i1 + 1], -w)
+        add_axis_adjoint(x, row, y[i0, min(i1 + 1, n1 - 1)], i1, n1, w)
     else:
-        if 0 < i0 < n0 - 1:
-            _add_difference(x, row, y[i0 + 1, i1], w)
-        elif i0 > 0:
-            _add(x, row, w)
-        elif n0 > 1:
-            _add(x, y[i0 + 1, i1], -w)
+        add_axis_adjoint(x, row, y[min(i0 + 1, n0 - 1), i1], i0, n0, w)
 
 
 @inline
@@ -173,7 +126,7 @@ def spaced_gradient_adjoint(y, x, w, step, add):
         s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
         row = x[s, i0, i1]
         if not add:
-            _fill(row, row.dtype.type(0))
+            fill(row, row.dtype.type(0))
         for a in range(c):
             _forward_adjoint(row, y[s, a], i0, i1, 3 - c + a, w[3 - c + a], step)
 
@@ -200,7 +153,7 @@ def symmetrised_gradient_adjoint(q, v, w, half, step, add):
         for a in range(c):
             row = v[s, a, i0, i1]
             if not add:
-                _fill(row, row.dtype.type(0))
+                fill(row, row.dtype.type(0))
             for b in range(c):
                 weight = w[3 - c + b] if a == b else half[3 - c + b]
                 _backward_adjoint(row, q[s, _pair(a, b, c)], i0, i1, 3 - c + b, weight, step)

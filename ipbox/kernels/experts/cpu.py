@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
-
-inline = numba.njit(fastmath={"contract"}, **OPTIONS)
-# The sums may be reordered, else they would not vectorise; both twins reorder them alike, and NaN stays.
-reduction = numba.njit(fastmath={"contract", "reassoc"}, **OPTIONS)
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import contracted, reduction
 
 # ---------------------------------------------------------------- windows
 
@@ -33,7 +29,7 @@ def columns(u, size, out):
         out[tap, i, :] = u[i + a, b : b + n]
 
 
-@inline
+@contracted
 def _add(y, a):
     for j in range(y.shape[0]):
         y[j] += a[j]
@@ -52,34 +48,34 @@ def add_columns(c, size, out):
 # ---------------------------------------------------------------- experts, row by row
 
 
-@inline
+@contracted
 def _influence_convex(t, w, nu2):
     for j in range(t.shape[0]):
         t[j] = w * t[j] / math.sqrt(t[j] * t[j] + nu2)
 
 
-@inline
+@contracted
 def _influence(t, w, nu2, v, eta2):
     for j in range(t.shape[0]):
         q = t[j] * t[j]
         t[j] *= w / math.sqrt(q + nu2) - v / math.sqrt(q + eta2)
 
 
-@inline
+@contracted
 def _linearised_convex(t, r, w, nu2):
     for j in range(t.shape[0]):
         s2 = t[j] * t[j] + nu2
         r[j] = w * r[j] / (s2 * math.sqrt(s2))
 
 
-@inline
+@contracted
 def _curvature(t, w, nu2, v, eta2):
     """w ν²/s³ - v η²/σ³."""
     s2, sigma2 = t * t + nu2, t * t + eta2
     return w * nu2 / (s2 * math.sqrt(s2)) - v * eta2 / (sigma2 * math.sqrt(sigma2))
 
 
-@inline
+@contracted
 def _linearised(t, r, w, nu2, v, eta2):
     for j in range(t.shape[0]):
         r[j] *= _curvature(t[j], w, nu2, v, eta2)
@@ -108,7 +104,7 @@ def _sums(t, r, w, nu2, v, eta2):
     return a, b, c, d
 
 
-@inline
+@contracted
 def _change(t, r, w, nu2, v, eta2, dw, dnu, dv, deta):
     for j in range(t.shape[0]):
         q = t[j] * t[j]
@@ -120,7 +116,7 @@ def _change(t, r, w, nu2, v, eta2, dw, dnu, dv, deta):
         t[j] *= f - g
 
 
-@inline
+@contracted
 def _segments(i, n, inside):
     """Where the columns with both parts begin and end in row i."""
     if inside[0] <= i < inside[1]:

@@ -12,15 +12,8 @@ import numpy as np
 from ipbox.backend import Array, array_module, is_device, to_device, to_host
 from ipbox.kernels.core.launch import Kernels
 
-__all__ = [
-    "add_columns",
-    "columns",
-    "experts_change",
-    "experts_influence",
-    "experts_linearised",
-    "experts_sums",
-    "experts_value",
-]
+__all__ = ["add_columns", "columns", "experts_change", "experts_influence", "experts_linearised", "experts_sums"]
+__all__ += ["experts_value"]
 
 KERNELS = Kernels("experts")
 Inside = tuple[int, int, int, int]

@@ -5,13 +5,11 @@ Views are those of lines.py with P' = 0: a source and a flat detector.  Only thi
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
-
-inline = numba.njit(**OPTIONS)
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import inline
 
 
 @inline

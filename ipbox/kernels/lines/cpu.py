@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import inline
 
 STRIP = 16  # rows that a thread of `backproject` owns at a time
-
-inline = numba.njit(**OPTIONS)  # helpers, compiled into the kernels that call them
 
 
 # ---------------------------------------------------------------- which lines cross a row

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
-
-# Products are added without an intermediate rounding where the CPU can (FMA): nothing is reordered, NaN and inf stay.
-inline = numba.njit(fastmath={"contract"}, **OPTIONS)
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import contracted
 
 
 def correlate(x: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
@@ -63,19 +60,19 @@ def _row_starts(dims: tuple[int, ...], rows: tuple[int, ...]) -> np.ndarray:
     return starts.reshape(-1)
 
 
-@inline
+@contracted
 def _scale(y, a, w):
     for j in range(y.shape[0]):
         y[j] = w * a[j]
 
 
-@inline
+@contracted
 def _add(y, a, w):
     for j in range(y.shape[0]):
         y[j] += w * a[j]
 
 
-@inline
+@contracted
 def _add8(y, a0, a1, a2, a3, a4, a5, a6, a7, w):
     # eight at a time: y is read and written once for eight taps, and LLVM still checks so many pointers for overlap
     w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]

@@ -5,14 +5,11 @@ Everything a kernel calls lives in this file, since only it is hashed for Numba'
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
-
-# Products are added without an intermediate rounding where the CPU can (FMA): nothing is reordered, NaN and inf stay.
-inline = numba.njit(fastmath={"contract"}, **OPTIONS)
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import contracted
 
 
 def weigh(x: np.ndarray, weights: np.ndarray, rows: np.ndarray, shift: int, out: np.ndarray) -> None:
@@ -91,13 +88,13 @@ def combine_coils(maps: np.ndarray, images: np.ndarray, out: np.ndarray, add: bo
 # ---------------------------------------------------------------- kernels
 
 
-@inline
+@contracted
 def _scale(y, x, w):
     for j in range(y.shape[0]):
         y[j] = complex(x[j].real * w[j], x[j].imag * w[j])
 
 
-@inline
+@contracted
 def _multiply(y, x, w):
     for j in range(y.shape[0]):
         p, q = x[j], w[j]
@@ -107,27 +104,27 @@ def _multiply(y, x, w):
 # One array read and written has functions of its own: with two names for it, the loops would not be vectorised.
 
 
-@inline
+@contracted
 def _scale_in_place(y, w):
     for j in range(y.shape[0]):
         y[j] = complex(y[j].real * w[j], y[j].imag * w[j])
 
 
-@inline
+@contracted
 def _multiply_in_place(y, w):
     for j in range(y.shape[0]):
         p, q = y[j], w[j]
         y[j] = complex(p.real * q.real - p.imag * q.imag, p.real * q.imag + p.imag * q.real)
 
 
-@inline
+@contracted
 def _conj_multiply(y, a, b):
     for j in range(y.shape[0]):
         p, q = a[j], b[j]
         y[j] = complex(p.real * q.real + p.imag * q.imag, p.real * q.imag - p.imag * q.real)
 
 
-@inline
+@contracted
 def _add_conj_multiply(y, a, b):
     for j in range(y.shape[0]):
         p, q, r = a[j], b[j], y[j]

@@ -19,14 +19,14 @@ from numba import prange
 from numba.extending import intrinsic, overload
 
 from ipbox.kernels.core.compile import OPTIONS, twins
+from ipbox.kernels.core.rows import contracted, reduction
 
-inline = numba.njit(fastmath={"contract"}, **OPTIONS)
 BAND = 32  # rows dealt out together, since the duals of one more are needed
 
 # ---------------------------------------------------------------- rows
 
 
-@inline
+@contracted
 def _duals(p, q, u, above, edge, alpha, nu2):
     """The field of one row; ``above`` is the row itself where there is none."""
     d, e = edge * u[0], u[0] - above[0]
@@ -38,7 +38,7 @@ def _duals(p, q, u, above, edge, alpha, nu2):
         p[j], q[j] = d * r, e * r
 
 
-@inline
+@contracted
 def _linearised(d, e, w, z, alpha, nu2):
     """α (I/s - (d, e)(d, e)ᵀ/s³)(w, z) = α (ν² (w, z) + c (-e, d))/s³ with c = d z - e w: nothing cancels."""
     t = d * d + e * e + nu2
@@ -46,35 +46,31 @@ def _linearised(d, e, w, z, alpha, nu2):
     return r * (nu2 * w - c * e), r * (nu2 * z + c * d)
 
 
-@inline
+@contracted
 def _linearised_duals(p, q, u, above, v, v_above, edge, alpha, nu2):
     p[0], q[0] = _linearised(edge * u[0], u[0] - above[0], edge * v[0], v[0] - v_above[0], alpha, nu2)
     for j in range(1, u.shape[0]):
         p[j], q[j] = _linearised(u[j] - u[j - 1], u[j] - above[j], v[j] - v[j - 1], v[j] - v_above[j], alpha, nu2)
 
 
-@inline
+@contracted
 def _gather(g, u, c, p, q):
     """g = c u + p_j - p_{j+1} + q."""
     for j in range(g.shape[0]):
         g[j] = c * u[j] + (p[j] - p[j + 1]) + q[j]
 
 
-@inline
+@contracted
 def _gather_data(g, u, b, c, p, q):
     """g = c u - b + p_j - p_{j+1} + q."""
     for j in range(g.shape[0]):
         g[j] = (c * u[j] - b[j]) + (p[j] - p[j + 1]) + q[j]
 
 
-@inline
+@contracted
 def _subtract(g, q):
     for j in range(g.shape[0]):
         g[j] -= q[j]
-
-
-# The sums may be reordered, else they would not vectorise; both twins reorder them alike, and NaN stays.
-reduction = numba.njit(fastmath={"contract", "reassoc"}, **OPTIONS)
 
 
 @reduction
@@ -133,7 +129,7 @@ def smoothed_tv_hessian(u, v, out, edge, alpha, nu2, c):
                 _gather(out[s, i], v[s, i], c, p, q)
 
 
-@inline
+@contracted
 def _value_row(t, u, above, b, has_b, edge, alpha, nu2, xi):
     """t = α s + ½ ξ u² + ½ (u - b)², in double precision."""
     for j in range(u.shape[0]):
@@ -162,7 +158,7 @@ def smoothed_tv_value(u, b, has_b, edge, alpha, nu2, xi):
     return values
 
 
-@inline
+@contracted
 def _mixed_row(t0, t1, t2, u, above, v, v_above, edge, nu2):
     """<Du, Dv>/s, u v and <Du, Dv>/s³, in double precision."""
     for j in range(u.shape[0]):
@@ -216,7 +212,7 @@ def _reciprocal_root_of(t):
     return corrected
 
 
-@inline
+@contracted
 def _fast_duals(p, q, u, above, edge, alpha, nu2):
     """As `_duals`."""
     d, e = edge * u[0], u[0] - above[0]
@@ -228,7 +224,7 @@ def _fast_duals(p, q, u, above, edge, alpha, nu2):
         p[j], q[j] = d * r, e * r
 
 
-@inline
+@contracted
 def _step(g, p, q, below, b, x, y, c, tau, beta):
     """One row of g = ∇Φ(y), x⁺ = y - τ g, y = x⁺ + β (x⁺ - x); ``below`` is the q of the next row."""
     for j in range(g.shape[0]):
@@ -238,7 +234,7 @@ def _step(g, p, q, below, b, x, y, c, tau, beta):
         g[j], x[j] = h, z
 
 
-@inline
+@contracted
 def _signal_duals(p, u, edge, alpha, nu2):
     """`_fast_duals` of a signal, where q = 0."""
     d = edge * u[0]
@@ -248,7 +244,7 @@ def _signal_duals(p, u, edge, alpha, nu2):
         p[j] = alpha * d * _reciprocal_root(d * d + nu2)
 
 
-@inline
+@contracted
 def _signal_step(g, p, b, x, y, c, tau, beta):
     """`_step` of a signal."""
     for j in range(g.shape[0]):
@@ -258,7 +254,7 @@ def _signal_step(g, p, b, x, y, c, tau, beta):
         g[j], x[j] = h, z
 
 
-@inline
+@contracted
 def _iterate(b, x, y, p, q, g, zero, edge, alpha, nu2, c, tau, beta):
     """One iteration in place: x = y - τ∇Φ(y), then y = x + β (x - its predecessor); gives ‖∇Φ(y)‖²."""
     rows, norm2 = y.shape[0], 0.0
@@ -273,8 +269,8 @@ def _iterate(b, x, y, p, q, g, zero, edge, alpha, nu2, c, tau, beta):
     return norm2 + _sum_squares(g)
 
 
-@inline
-def _momentum(t, ratio):
+@contracted
+def next_momentum(t, ratio):
     """The next t and β of strongly convex FISTA."""
     a = 1.0 - ratio * t * t
     after = 0.5 * (a + math.sqrt(a * a + 4.0 * t * t))
@@ -327,7 +323,7 @@ def smoothed_tv_denoise(
                 left -= 1
                 beta = 0.0
                 if ratio > 0.0:
-                    memory[s, 0], beta = _momentum(memory[s, 0], ratio)
+                    memory[s, 0], beta = next_momentum(memory[s, 0], ratio)
                 momentum = x.dtype.type(beta)
                 if rows == 1:
                     _signal_duals(p0, new, edge, alpha, nu2)

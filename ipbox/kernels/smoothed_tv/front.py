@@ -18,14 +18,8 @@ from ipbox.backend import is_device
 from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
 
-__all__ = [
-    "constants",
-    "denoise_loop",
-    "smoothed_tv_gradient",
-    "smoothed_tv_hessian",
-    "smoothed_tv_mixed",
-    "smoothed_tv_value",
-]
+__all__ = ["constants", "denoise_loop", "smoothed_tv_gradient", "smoothed_tv_hessian", "smoothed_tv_mixed"]
+__all__ += ["smoothed_tv_value"]
 
 KERNELS = Kernels("smoothed_tv")
 LN10 = math.log(10.0)

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import contracted
+from ipbox.kernels.smoothed_tv.cpu import next_momentum
 
-inline = numba.njit(fastmath={"contract"}, **OPTIONS)
 
-
-@inline
+@contracted
 def _multiply(g, circulant, y):
     """g += G y, four columns at a time."""
     n = y.shape[1]
@@ -43,7 +42,7 @@ def _multiply(g, circulant, y):
             gi[k] += cr[k] * i0 + ci[k] * r0
 
 
-@inline
+@contracted
 def _field(p, y, edge, alpha, nu2):
     """p = α Dy/√(|Dy|² + ν²) by backward differences; its last entry stays 0."""
     pr, pi, yr, yi = p[0], p[1], y[0], y[1]
@@ -56,7 +55,7 @@ def _field(p, y, edge, alpha, nu2):
         pr[j], pi[j] = d * r, e * r
 
 
-@inline
+@contracted
 def _iterate(c, x, y, g, p, circulant, edge, alpha, nu2, xi, tau, beta):
     """One iteration in place: x = y - τ∇Φ(y), then y = x + β (x - its predecessor); gives ‖∇Φ(y)‖² and ‖y‖²."""
     n = y.shape[1]
@@ -79,15 +78,6 @@ def _iterate(c, x, y, g, p, circulant, edge, alpha, nu2, xi, tau, beta):
     return norm2, size2
 
 
-@inline
-def _momentum(t, ratio):
-    """t_{k+1} and β_k of strongly convex FISTA."""
-    a = 1.0 - ratio * t * t
-    after = 0.5 * (a + math.sqrt(a * a + 4.0 * t * t))
-    rest = after * (1.0 - ratio)
-    return after, ((t - 1.0) * (1.0 - ratio * after) / rest if rest > 0.0 else 0.0)
-
-
 @twins
 def sampled_signals(
     c, x, y, circulant, memory, count, certificate, running, accuracy, rounding, slope,
@@ -105,7 +95,7 @@ def sampled_signals(
             for _ in range(budget):
                 beta = 0.0
                 if ratio > 0.0:
-                    memory[s, 0], beta = _momentum(memory[s, 0], ratio)
+                    memory[s, 0], beta = next_momentum(memory[s, 0], ratio)
                 norm2, size2 = _iterate(
                     c[s], x[s], y[s], g, p, circulant, edge, alpha, nu2, xi, tau, x.dtype.type(beta)
                 )  # fmt: skip

@@ -12,34 +12,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
-
-inline = numba.njit(**OPTIONS)  # helpers, compiled into the kernels that call them
-
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import add_difference, add_row, fill, inline
 
 # ---------------------------------------------------------------- rows
-
-
-@inline
-def _fill(y, value):
-    for j in range(y.shape[0]):
-        y[j] = value
-
-
-@inline
-def _add(y, a, k):
-    for j in range(y.shape[0]):
-        y[j] += k * a[j]
-
-
-@inline
-def _add_difference(y, a, b, k):
-    for j in range(y.shape[0]):
-        y[j] += k * (a[j] - b[j])
 
 
 @inline
@@ -51,7 +30,7 @@ def _add_difference_less(y, a, b, k, v, sigma):
 @inline
 def _lengths(g, y):
     """g = Σ_k y_k² over the components."""
-    _fill(g, g.dtype.type(0))
+    fill(g, g.dtype.type(0))
     for k in range(y.shape[0]):
         row = y[k]
         for j in range(g.shape[0]):
@@ -89,12 +68,12 @@ def _add_jacobian(out, v, a, b, i0, i1, k, first):
         return
     row = v[a - first, i0, i1]
     if b == 2:
-        _add_difference(out[1:length], row[1:length], row[: length - 1], k)
+        add_difference(out[1:length], row[1:length], row[: length - 1], k)
     elif b == 1:
         if i1 > 0:
-            _add_difference(out[:length], row[:length], v[a - first, i0, i1 - 1, :length], k)
+            add_difference(out[:length], row[:length], v[a - first, i0, i1 - 1, :length], k)
     elif i0 > 0:
-        _add_difference(out[:length], row[:length], v[a - first, i0 - 1, i1, :length], k)
+        add_difference(out[:length], row[:length], v[a - first, i0 - 1, i1, :length], k)
 
 
 @inline
@@ -104,15 +83,15 @@ def _add_jacobian_adjoint(out, q, a, b, i0, i1, k):
     length = n - 1 if a == 2 else n
     row = q[i0, i1]
     if b == 2:
-        _add(out[1:length], row[1:length], k)
-        _add(out[: length - 1], row[1:length], -k)
+        add_row(out[1:length], row[1:length], k)
+        add_row(out[: length - 1], row[1:length], -k)
         return
     i, size = (i1, n1) if b == 1 else (i0, n0)
     if i > 0:
-        _add(out[:length], row[:length], k)
+        add_row(out[:length], row[:length], k)
     if i + 1 < (size - 1 if a == b else size):
         after = q[i0, i1 + 1] if b == 1 else q[i0 + 1, i1]
-        _add(out[:length], after[:length], -k)
+        add_row(out[:length], after[:length], -k)
 
 
 @inline
@@ -151,7 +130,7 @@ def _add_symmetrised(q, v, i0, i1, w0, w1, w2, h0, h1, h2, sigma):
 def _symmetrised_adjoint(out, q, a, i0, i1, w0, w1, w2, h0, h1, h2):
     """out = one row of (E* q)_a, without what does not exist; q is (m, n0, n1, n)."""
     m, n0, n1, n = q.shape
-    _fill(out, out.dtype.type(0))
+    fill(out, out.dtype.type(0))
     if a == 1 and i1 >= n1 - 1 or a == 0 and i0 >= n0 - 1:
         return
     if m == 3:
@@ -180,17 +159,17 @@ def _add_gradient_adjoint(out, p, i0, i1, w0, w1, w2):
     """out += one row of ∇*p; p is 0 where it does not exist."""
     c, n0, n1, n = p.shape
     row = p[c - 1, i0, i1]
-    _add(out[: n - 1], row[: n - 1], -w2)
-    _add(out[1:], row[: n - 1], w2)
+    add_row(out[: n - 1], row[: n - 1], -w2)
+    add_row(out[1:], row[: n - 1], w2)
     if i1 < n1 - 1:
-        _add(out, p[c - 2, i0, i1], -w1)
+        add_row(out, p[c - 2, i0, i1], -w1)
     if i1 > 0:
-        _add(out, p[c - 2, i0, i1 - 1], w1)
+        add_row(out, p[c - 2, i0, i1 - 1], w1)
     if c == 3:
         if i0 < n0 - 1:
-            _add(out, p[0, i0, i1], -w0)
+            add_row(out, p[0, i0, i1], -w0)
         if i0 > 0:
-            _add(out, p[0, i0 - 1, i1], w0)
+            add_row(out, p[0, i0 - 1, i1], w0)
 
 
 # ---------------------------------------------------------------- kernels
@@ -203,7 +182,7 @@ def tgv_forward(u, v, y, w0, w1, w2, h0, h1, h2, one):
     for k in prange(batch * n0 * n1):
         s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
         for a in range(y.shape[1]):
-            _fill(y[s, a, i0, i1], y.dtype.type(0))
+            fill(y[s, a, i0, i1], y.dtype.type(0))
         _add_gradient_less(y[s, :c, i0, i1], u[s], v[s], i0, i1, w0, w1, w2, one)
         _add_symmetrised(y[s, c:, i0, i1], v[s], i0, i1, w0, w1, w2, h0, h1, h2, one)
 
@@ -260,15 +239,15 @@ def tgv_adjoint(y, u, v, w0, w1, w2, h0, h1, h2, add):
         s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
         p, q = y[s, :c], y[s, c:]
         if not add:
-            _fill(u[s, i0, i1], u.dtype.type(0))
+            fill(u[s, i0, i1], u.dtype.type(0))
         _add_gradient_adjoint(u[s, i0, i1], p, i0, i1, w0, w1, w2)
         for a in range(c):
             out, axis = v[s, a, i0, i1], a + 3 - c
             _symmetrised_adjoint(out, q, axis, i0, i1, w0, w1, w2, h0, h1, h2)
             if axis == 2:
-                _add(out[: n - 1], p[a, i0, i1, : n - 1], u.dtype.type(-1))
+                add_row(out[: n - 1], p[a, i0, i1, : n - 1], u.dtype.type(-1))
             elif (i1 if axis == 1 else i0) < _size(axis, n0, n1, n) - 1:
-                _add(out, p[a, i0, i1], u.dtype.type(-1))
+                add_row(out, p[a, i0, i1], u.dtype.type(-1))
 
 
 @inline

@@ -14,52 +14,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numba import prange
 
-from ipbox.kernels.core.compile import OPTIONS, twins
-
-inline = numba.njit(**OPTIONS)  # helpers, compiled into the kernels that call them
-
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import add_axis_adjoint, add_difference, difference, fill, inline
 
 # ---------------------------------------------------------------- rows
-
-
-@inline
-def _fill(y, value):
-    for j in range(y.shape[0]):
-        y[j] = value
-
-
-@inline
-def _difference(y, a, b):
-    for j in range(y.shape[0]):
-        y[j] = a[j] - b[j]
-
-
-@inline
-def _add_difference(y, a, b):
-    for j in range(y.shape[0]):
-        y[j] += a[j] - b[j]
-
-
-@inline
-def _add_scaled_difference(y, a, b, sigma):
-    for j in range(y.shape[0]):
-        y[j] += sigma * (a[j] - b[j])
-
-
-@inline
-def _add(y, a):
-    for j in range(y.shape[0]):
-        y[j] += a[j]
-
-
-@inline
-def _subtract(y, a):
-    for j in range(y.shape[0]):
-        y[j] -= a[j]
 
 
 @inline
@@ -90,25 +51,14 @@ def _project3(y0, y1, y2, radius, one):
 
 
 @inline
-def _axis_adjoint(out, y, i, size, stride_back):
-    """out += the part of ∇*y of one of the outer axes: y[i-1] - y[i], without what lies outside."""
-    if 0 < i < size - 1:
-        _add_difference(out, stride_back, y)
-    elif i > 0:
-        _add(out, stride_back)
-    elif size > 1:
-        _subtract(out, y)
-
-
-@inline
 def _row_adjoint(out, y, add):
     """out (+)= the part of ∇*y along the row."""
     n = out.shape[0]
     if not add:
-        _fill(out, out.dtype.type(0))
+        fill(out, out.dtype.type(0))
     if n > 1:
         out[0] -= y[0]
-        _add_difference(out[1:-1], y[:-2], y[1:-1])
+        add_difference(out[1:-1], y[:-2], y[1:-1], out.dtype.type(1))
         out[n - 1] += y[n - 2]
 
 
@@ -117,9 +67,9 @@ def _adjoint(out, y, i0, i1, add):
     """One row of ∇*y from the vector field y (c, n0, n1, n) of one sample."""
     c, n0, n1 = y.shape[0], y.shape[1], y.shape[2]
     _row_adjoint(out, y[c - 1, i0, i1], add)
-    _axis_adjoint(out, y[c - 2, i0, i1], i1, n1, y[c - 2, i0, max(i1 - 1, 0)])
+    add_axis_adjoint(out, y[c - 2, i0, max(i1 - 1, 0)], y[c - 2, i0, i1], i1, n1, out.dtype.type(1))
     if c == 3:
-        _axis_adjoint(out, y[0, i0, i1], i0, n0, y[0, max(i0 - 1, 0), i1])
+        add_axis_adjoint(out, y[0, max(i0 - 1, 0), i1], y[0, i0, i1], i0, n0, out.dtype.type(1))
 
 
 @inline
@@ -151,22 +101,22 @@ def _descend_l2(x, x_bar, tau, theta, lo, hi, b, tau_w, one_tau_w):
 def gradient(x, y):
     batch, n0, n1, _ = x.shape
     c = y.shape[1]
-    zero = x.dtype.type(0)
+    zero, one = x.dtype.type(0), x.dtype.type(1)
     for k in prange(batch * n0 * n1):
         s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
         row = x[s, i0, i1]
         last = y[s, c - 1, i0, i1]
-        _difference(last[:-1], row[1:], row[:-1])
+        difference(last[:-1], row[1:], row[:-1], one)
         last[last.shape[0] - 1] = zero
         if i1 < n1 - 1:
-            _difference(y[s, c - 2, i0, i1], x[s, i0, i1 + 1], row)
+            difference(y[s, c - 2, i0, i1], x[s, i0, i1 + 1], row, one)
         else:
-            _fill(y[s, c - 2, i0, i1], zero)
+            fill(y[s, c - 2, i0, i1], zero)
         if c == 3:
             if i0 < n0 - 1:
-                _difference(y[s, 0, i0, i1], x[s, i0 + 1, i1], row)
+                difference(y[s, 0, i0, i1], x[s, i0 + 1, i1], row, one)
             else:
-                _fill(y[s, 0, i0, i1], zero)
+                fill(y[s, 0, i0, i1], zero)
 
 
 @twins
@@ -186,11 +136,11 @@ def tv_dual_step(y, x, sigma, radius, isotropic):
         s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
         row = x[s, i0, i1]
         y1, y2 = y[s, c - 2, i0, i1], y[s, c - 1, i0, i1]
-        _add_scaled_difference(y2[:-1], row[1:], row[:-1], sigma)
+        add_difference(y2[:-1], row[1:], row[:-1], sigma)
         if i1 < n1 - 1:
-            _add_scaled_difference(y1, x[s, i0, i1 + 1], row, sigma)
+            add_difference(y1, x[s, i0, i1 + 1], row, sigma)
         if c == 3 and i0 < n0 - 1:
-            _add_scaled_difference(y[s, 0, i0, i1], x[s, i0 + 1, i1], row, sigma)
+            add_difference(y[s, 0, i0, i1], x[s, i0 + 1, i1], row, sigma)
         if not isotropic:
             for a in range(c):
                 _clip(y[s, a, i0, i1], radius)

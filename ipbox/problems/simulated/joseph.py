@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numba import prange
 
 from ipbox.checks import check_count, check_finite, check_positive, check_type
-from ipbox.kernels.core.compile import OPTIONS, twins
+from ipbox.kernels.core.compile import twins
+from ipbox.kernels.core.rows import inline
 
 
 def joseph(
@@ -93,7 +93,7 @@ def joseph(
 # ---------------------------------------------------------------- the kernel, in pixel units
 
 
-@numba.njit(**OPTIONS)
+@inline
 def _add_row(row, f0, df, p):
     """p[m] += row at position f0 + m df + 1, interpolated linearly; row begins and ends with a zero."""
     top = row.size - 1.0
