@@ -125,17 +125,22 @@ class Fidelity(Functional):
         return b.reshape(y.shape)
 
     def _forward(self, x: Array, work: Work) -> Array:
+        if self.A is None:
+            return x
         batch = x.shape[: x.ndim - len(self.A.dims)]
         return self.A.apply(x, out=buffer(work, "Ax", x, batch + tuple(self.A.dimsd), self.A.dtype_out))
 
     def _value(self, x: Array, batch: bool) -> Any:
-        return self._data_value(x if self.A is None else self.A.apply(x), batch)
+        return self._data_value(self._forward(x, None), batch)
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:
+        self._pull_back(self._forward(x, work), out, work)
+
+    def _pull_back(self, y: Array, out: Array, work: Work) -> None:
+        """Write A* ∇D(y), and overwrite y where there is an operator."""
         if self.A is None:
-            self._data_grad(x, out, work)
+            self._data_grad(y, out, work)
         else:
-            y = self._forward(x, work)
             self._data_grad(y, y, child(work, "D"))
             self.A.apply_adjoint(y, out=out)
 
@@ -151,13 +156,9 @@ class Fidelity(Functional):
             self.A.apply_adjoint(w, out=out)
 
     def _value_grad(self, x: Array, out: Array, work: Work, batch: bool) -> Any:
-        y = x if self.A is None else self._forward(x, work)
+        y = self._forward(x, work)
         value = self._data_value(y, batch)
-        if self.A is None:
-            self._data_grad(y, out, work)
-        else:
-            self._data_grad(y, y, child(work, "D"))
-            self.A.apply_adjoint(y, out=out)
+        self._pull_back(y, out, work)
         return value
 
     def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:

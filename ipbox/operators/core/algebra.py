@@ -89,10 +89,7 @@ class Composition(Operator):
     def __init__(self, a: Operator, b: Operator) -> None:
         flat = 1 in (len(a.dims), len(b.dimsd)) and a.shape[1] == b.shape[0]
         if not (tuple(a.dims) == tuple(b.dimsd) or flat) or a.dtype_in != b.dtype_out:
-            raise ValueError(
-                f"A B needs what B gives to be what A takes; B gives {tuple(b.dimsd)} {b.dtype_out}, "
-                f"A takes {tuple(a.dims)} {a.dtype_in}"
-            )
+            raise ValueError(f"A B needs what B gives to be what A takes; A is {_ends(a)}, B is {_ends(b)}")
         self.a, self.b = a, b
         super().__init__(b.dims, a.dimsd, b.dtype_in, a.dtype_out, name=f"{a.name} {b.name}")
 
@@ -142,10 +139,7 @@ class Sum(Operator):
 
     def __init__(self, a: Operator, b: Operator) -> None:
         if a.ends != b.ends:
-            raise ValueError(
-                f"A + B needs equal shapes and dtypes; A is {tuple(a.dims)} -> {tuple(a.dimsd)} {a.dtype_out}, "
-                f"B is {tuple(b.dims)} -> {tuple(b.dimsd)} {b.dtype_out}"
-            )
+            raise ValueError(f"A + B needs equal shapes and dtypes; A is {_ends(a)}, B is {_ends(b)}")
         self.a, self.b = a, b
         super().__init__(a.dims, a.dimsd, a.dtype_in, a.dtype_out, name=f"({a.name} + {b.name})")
 
@@ -178,10 +172,7 @@ class VStack(Operator):
         a = self.ops[0]
         for op in self.ops[1:]:
             if op.ends[0] != a.ends[0] or op.dtype_out != a.dtype_out:
-                raise ValueError(
-                    f"ops take {tuple(a.dims)} {a.dtype_in} and {tuple(op.dims)} {op.dtype_in}; "
-                    f"expected one shape and dtype"
-                )
+                raise ValueError(f"ops take other arrays: {_ends(a)} and {_ends(op)}; expected one shape and dtype")
         self._sizes = [op.shape[0] for op in self.ops]
         super().__init__(a.dims, (sum(self._sizes),), a.dtype_in, a.dtype_out, name="VStack")
 
@@ -207,3 +198,8 @@ class VStack(Operator):
         out[...] = 0
         for op in self.ops:
             out += op.N.apply(x)
+
+
+def _ends(A: Operator) -> str:
+    """What A takes and gives, for messages."""
+    return f"{tuple(A.dims)} {A.dtype_in} -> {tuple(A.dimsd)} {A.dtype_out}"

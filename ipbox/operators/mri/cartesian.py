@@ -128,16 +128,15 @@ class CartesianMRI(Operator):
     # ------------------------------------------------------------ forward and adjoint
 
     def _apply(self, x: Array, out: Array) -> None:
-        if self._maps is None:
+        S = None if self._maps is None else self._maps.like(x)
+        if S is None:
             self._one_coil.forward(x, out)
-            return
-        S = self._maps.like(x)
-        if backend.is_device(x):
+        elif backend.is_device(x):
             weighted("fftn", S, self._one_coil.full[2].like(x), x[:, None], out)
-            return
-        parts = shares(len(S), out[0].size)
-        for u, y in zip(x, out, strict=True):
-            parallel.run_all([partial(self._coils_forward, S[part], u, y[part]) for part in parts])
+        else:
+            parts = shares(len(S), out[0].size)
+            for u, y in zip(x, out, strict=True):
+                parallel.run_all([partial(self._coils_forward, S[part], u, y[part]) for part in parts])
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         if self._maps is None:
