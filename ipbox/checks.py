@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,13 @@ def check_type(value: Any, name: str, kind: Any, what: str) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{name} is {type(value).__name__}; expected {what}")
     return value
+
+
+def check_fields(of: Any, check: Callable[..., Any], *names: str, optional: tuple[str, ...] = ()) -> None:
+    """``check`` of the attributes ``names`` of an object, and of the ``optional`` ones that are not None."""
+    for name in (*names, *optional):
+        if name not in optional or getattr(of, name) is not None:
+            check(getattr(of, name), name)
 
 
 def check_choice(value: Any, name: str, options: Iterable[str]) -> str:

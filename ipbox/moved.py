@@ -14,21 +14,30 @@ if TYPE_CHECKING:
 
 # old room -> new room of files that keep their names
 _ROOMS = {
-    ("learned", "learned.networks"): "gradient_step layers non_expansive",
-    ("operators", "operators.core"): "held norms",
-    ("operators", "operators.fourier"): "nonuniform nonuniform_real",
-    ("operators", "operators.images"): "daubechies psf varying_blur",
-    ("operators", "operators.tomography"): "astra nonnegative_blur",
-    ("problems", "problems.measuring"): "coils kspace_masks masks noise trajectories",
-    ("problems", "problems.simulated"): "blur ct fan mri mri_radial pairs pet",
-    ("problems", "problems.truths"): "brains crops datasets heads phantoms photographs scenes",
-    ("problems.files", "io"): "folders image",
-    ("problems.files", "io.formats"): "dicom orientation",
-    ("problems.files", "io.raw"): "fastmri ismrmrd kspace",
-    ("solvers", "solvers.core"): "callbacks noise_rules",
+    ("learned", "learned"): {"networks": "gradient_step layers non_expansive"},
+    ("operators", "operators"): {
+        "core": "held norms",
+        "fourier": "nonuniform nonuniform_real",
+        "images": "daubechies psf varying_blur",
+        "tomography": "astra nonnegative_blur",
+    },
+    ("problems", "problems"): {
+        "measuring": "coils kspace_masks masks noise trajectories",
+        "simulated": "blur ct fan mri mri_radial pairs pet",
+        "truths": "brains crops datasets heads phantoms photographs scenes",
+    },
+    ("problems.files", "io"): {"formats": "dicom orientation", "raw": "fastmri ismrmrd kspace"},
+    ("solvers", "solvers"): {"core": "callbacks noise_rules"},
 }
 # below `ipbox`: old path -> new path
-MOVED = {f"{old}.{name}": f"{new}.{name}" for (old, new), names in _ROOMS.items() for name in names.split()} | {
+MOVED = {
+    f"{old}.{name}": f"{new}.{room}.{name}"
+    for (old, new), rooms in _ROOMS.items()
+    for room, names in rooms.items()
+    for name in names.split()
+} | {
+    "problems.files.folders": "io.folders",
+    "problems.files.image": "io.image",
     "bilevel.adjoint_equation": "bilevel.problem.adjoint",
     "bilevel.first_order": "bilevel.methods.first_order",
     "bilevel.foe": "bilevel.terms.experts",

@@ -127,4 +127,15 @@ def test_masks_that_are_pictures() -> None:
 def test_every_check_is_here() -> None:
     functions = {value for name, value in vars(c).items() if name.startswith("check_")}
     tabled = {getattr(check, "func", check) for check, *_ in GOOD + BAD}
-    assert functions == tabled | {c.check_noise_level, c.check_no_picture}
+    assert functions == tabled | {c.check_fields, c.check_noise_level, c.check_no_picture}
+
+
+def test_fields_are_checked_by_name_and_optional_ones_where_given() -> None:
+    class Settings:
+        a, b, c = 1.0, None, -1.0
+
+    c.check_fields(Settings, c.check_positive, "a", optional=("b",))
+    with pytest.raises(ValueError, match="^b is None; expected a positive number"):
+        c.check_fields(Settings, c.check_positive, "a", "b")
+    with pytest.raises(ValueError, match="^c is -1.0; expected a positive number"):
+        c.check_fields(Settings, c.check_positive, "a", optional=("b", "c"))

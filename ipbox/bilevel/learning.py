@@ -195,8 +195,7 @@ def stacked(pairs: Any) -> tuple[Array, Array]:
     ValueError, TypeError
         where there are none, or shapes, dtypes or libraries differ.
     """
-    two = isinstance(pairs, tuple) and len(pairs) == 2 and all(backend.is_array(a) for a in pairs)
-    if two:
+    if isinstance(pairs, tuple) and len(pairs) == 2 and all(backend.is_array(a) for a in pairs):
         truths, data = pairs
         if truths.ndim == 0 or data.ndim == 0 or len(truths) != len(data):
             raise ValueError(f"pairs has {truths.shape} truths and {data.shape} data; expected as many of both")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ipbox.checks import check_between, check_count, check_flag, check_not_negative, check_positive, is_number
+from ipbox.checks import (
+    check_between,
+    check_count,
+    check_fields,
+    check_flag,
+    check_not_negative,
+    check_positive,
+    is_number,
+)
 
 
 @dataclass(frozen=True)
@@ -34,16 +42,13 @@ class Settings:
         a = self.accuracy
         if not (a is None or a == "dynamic" or (is_number(a) and 0 < a < math.inf)):
             raise ValueError(f"accuracy is {a!r}; expected 'dynamic', a positive number or None")
-        if self.evaluations is not None:
-            check_count(self.evaluations, "evaluations")
+        check_fields(self, check_count, optional=("evaluations",))
         check_flag(self.curvature, "curvature")
-        for name in ("radius", "radius_final", "radius_max", "c", "reach", "poisedness", "accuracy_floor"):
-            check_positive(getattr(self, name), name)
+        positive = ("radius", "radius_final", "radius_max", "c", "reach", "poisedness", "accuracy_floor")
+        check_fields(self, check_positive, *positive, optional=("work_budget",))
         for name in ("eta1", "eta2", "gamma_dec"):
             check_between(getattr(self, name), name, 0.0, 1.0)
         check_between(self.gamma_inc, "gamma_inc", 1.0, math.inf)
-        if self.work_budget is not None:
-            check_positive(self.work_budget, "work_budget")
         check_not_negative(self.epsilon, "epsilon")
         most = min(self.eta1, 1 - self.eta2) / 2
         if not is_number(self.eta1_prime) or not 0 < self.eta1_prime <= most or not self.eta1 <= self.eta2:

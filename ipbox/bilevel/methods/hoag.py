@@ -8,7 +8,7 @@ from typing import Any
 from ipbox.backend import norm
 from ipbox.bilevel.methods.first_order import DescentSession, FirstOrder
 from ipbox.bilevel.problem.hypergradient import Hypergradient
-from ipbox.checks import check_between, check_choice, check_not_negative, check_positive
+from ipbox.checks import check_between, check_choice, check_fields, check_not_negative, check_positive
 from ipbox.solvers.core.state import State
 
 SCHEDULES = ("exponential", "quadratic", "cubic", "exact")
@@ -72,11 +72,8 @@ class HOAG(FirstOrder):
 
     def __post_init__(self) -> None:
         check_choice(self.schedule, "schedule", SCHEDULES)
-        check_positive(self.eps0, "eps0")
         check_between(self.decay, "decay", 0, 1)
-        if self.L is not None:
-            check_positive(self.L, "L")
-        check_positive(self.floor, "floor")
+        check_fields(self, check_positive, "eps0", "floor", optional=("L",))
         check_not_negative(self.tol, "tol")
 
     def _eps(self, run: DescentSession, s: State, k: int) -> float:

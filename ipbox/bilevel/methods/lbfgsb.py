@@ -11,7 +11,7 @@ import numpy as np
 from ipbox.backend import norm
 from ipbox.bilevel.methods.first_order import DescentSession, FirstOrder
 from ipbox.bilevel.methods.session import Session
-from ipbox.checks import check_count, check_not_negative, check_positive
+from ipbox.checks import check_count, check_fields, check_not_negative, check_positive
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,9 @@ class LBFGSB(FirstOrder):
     ftol: float = 1e-12
 
     def __post_init__(self) -> None:
-        check_positive(self.accuracy, "accuracy")
-        if self.residual_tol is not None:
-            check_positive(self.residual_tol, "residual_tol")
+        check_fields(self, check_positive, "accuracy", optional=("residual_tol",))
         check_count(self.memory, "memory")
-        check_not_negative(self.tol, "tol")
-        check_not_negative(self.ftol, "ftol")
+        check_fields(self, check_not_negative, "tol", "ftol")
 
     def _loop(self, run: DescentSession) -> str:
         s = run.state

@@ -14,7 +14,7 @@ from ipbox.bilevel.methods.secants import Secants
 from ipbox.bilevel.problem.hypergradient import Hypergradient
 from ipbox.bilevel.problem.upper import Evaluation
 from ipbox.bilevel.problem.value_bounds import ValueBounds, corrected_bounds, correction_helps, plain_bounds
-from ipbox.checks import check_between, check_count, check_flag, check_not_negative, check_positive
+from ipbox.checks import check_between, check_count, check_fields, check_flag, check_not_negative, check_positive
 from ipbox.solvers.core.state import State
 
 
@@ -113,10 +113,7 @@ class MAID(FirstOrder):
     adaptive: bool = True
 
     def __post_init__(self) -> None:
-        check_positive(self.eps0, "eps0")
-        for name in ("delta0", "alpha0"):
-            if getattr(self, name) is not None:
-                check_positive(getattr(self, name), name)
+        check_fields(self, check_positive, "eps0", optional=("delta0", "alpha0"))
         for name in ("rho", "nu", "eta"):
             check_between(getattr(self, name), name, 0, 1)
         for name in ("rho_bar", "nu_bar"):
@@ -124,10 +121,8 @@ class MAID(FirstOrder):
         check_between(self.lam, "lam", 0, self.eta)
         check_count(self.max_backtracks, "max_backtracks")
         check_count(self.memory, "memory", least=0)
-        for name in ("min_eps", "tol"):
-            check_not_negative(getattr(self, name), name)
-        for name in ("certified", "sharp", "adaptive"):
-            check_flag(getattr(self, name), name)
+        check_fields(self, check_not_negative, "min_eps", "tol")
+        check_fields(self, check_flag, "certified", "sharp", "adaptive")
 
     def _best(self, history: list[dict[str, Any]]) -> dict[str, Any]:
         return history[-1]

@@ -13,7 +13,7 @@ from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.methods.minimiser import Minimiser
 from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.problem.resumable import ProblemEvaluator
-from ipbox.checks import check_count, check_positive, is_integer
+from ipbox.checks import check_count, check_fields, check_positive, is_integer
 
 AT_MOST = 3  # parameters of a grid
 
@@ -135,8 +135,7 @@ class ScalarSearch(Search):
     accuracy: float = 1e-6
 
     def __post_init__(self) -> None:
-        check_positive(self.tol, "tol")
-        check_positive(self.accuracy, "accuracy")
+        check_fields(self, check_positive, "tol", "accuracy")
 
     def _start(self, lower: Any, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
         if len(lower.names) != 1:

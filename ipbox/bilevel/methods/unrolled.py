@@ -18,7 +18,7 @@ from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import inner, norms, objective_bound
 from ipbox.bilevel.problem.upper import BilevelProblem
-from ipbox.checks import check_choice, check_count, check_not_negative
+from ipbox.checks import check_choice, check_count, check_fields, check_not_negative
 
 ALGORITHMS = ("fista", "gradient")
 STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order
@@ -228,8 +228,7 @@ class Unrolled(Minimiser):
 
     def __post_init__(self) -> None:
         _check_unrolling(self.lower_iterations, "lower_iterations", self.algorithm, self.segments)
-        check_not_negative(self.tol, "tol")
-        check_not_negative(self.ftol, "ftol")
+        check_fields(self, check_not_negative, "tol", "ftol")
 
     def _check(self, evaluator: Any) -> None:
         super()._check(evaluator)

@@ -19,7 +19,7 @@ from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import objective_bound
 from ipbox.bilevel.problem.upper import UpperLevel
 from ipbox.bilevel.terms.base import LN10
-from ipbox.checks import check_positive, check_type
+from ipbox.checks import check_fields, check_positive, check_type
 
 BOUNDS = (-8.0, 2.0)  # where the user gives none: below, a weight is as good as absent
 
@@ -206,8 +206,7 @@ class SemismoothNewton(Minimiser):
     _evaluator = AnalysisEvaluator
 
     def __post_init__(self) -> None:
-        check_positive(self.accuracy, "accuracy")
-        check_positive(self.tol, "tol")
+        check_fields(self, check_positive, "accuracy", "tol")
 
     def _start(self, lower: AnalysisLower, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
         unit = math.log10(lower.unit)  # weights are in the units of the data

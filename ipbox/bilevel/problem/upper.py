@@ -16,7 +16,7 @@ from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import by_processes, norms, objective_bound
-from ipbox.checks import check_choice, check_count, check_type, is_number
+from ipbox.checks import check_choice, check_count, check_fields, check_type, is_number
 from ipbox.solvers.core.protocol import Solver
 
 
@@ -201,10 +201,7 @@ class Evaluator(ProblemEvaluator):
     saved: dict[str, Any] | None = None  # tells a checkpoint of what problem it is
 
     def __post_init__(self) -> None:
-        for name in ("max_iterations", "memory", "n_jobs"):
-            check_count(getattr(self, name), name)
-        if self.iterations is not None:
-            check_count(self.iterations, "iterations")
+        check_fields(self, check_count, "max_iterations", "memory", "n_jobs", optional=("iterations",))
 
     # ------------------------------------------------------------ evaluation
 
