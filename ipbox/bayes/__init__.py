@@ -4,14 +4,5 @@ from ipbox.bayes.diagnostics import autocorrelation, effective_sample_size, spli
 from ipbox.bayes.posterior import Posterior, sample
 from ipbox.bayes.samplers import MYULA, PCN, ULA, Sampler
 
-__all__ = [
-    "MYULA",
-    "PCN",
-    "ULA",
-    "Posterior",
-    "Sampler",
-    "autocorrelation",
-    "effective_sample_size",
-    "sample",
-    "split_r_hat",
-]
+__all__ = ["MYULA", "PCN", "ULA", "Posterior", "Sampler", "autocorrelation", "effective_sample_size", "sample"]
+__all__ += ["split_r_hat"]

@@ -16,15 +16,5 @@ from ipbox.evaluate.stability import (
     worst_perturbation,
 )
 
-__all__ = [
-    "Differentiable",
-    "Perturbation",
-    "StabilityTable",
-    "Variational",
-    "as_differentiable",
-    "more_samples",
-    "recovered_contrast",
-    "stability_table",
-    "worst_image_perturbation",
-    "worst_perturbation",
-]
+__all__ = ["Differentiable", "Perturbation", "StabilityTable", "Variational", "as_differentiable", "more_samples"]
+__all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation", "worst_perturbation"]

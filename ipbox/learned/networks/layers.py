@@ -8,16 +8,8 @@ from torch.nn import functional
 
 from ipbox.checks import check_choice, check_count, check_not_negative, check_type, is_number
 
-__all__ = [
-    "ConvBlock",
-    "ResidualConvBlock",
-    "activation",
-    "check_images",
-    "check_width",
-    "noise_map",
-    "pad_to_multiple",
-    "with_noise_map",
-]
+__all__ = ["ConvBlock", "ResidualConvBlock", "activation", "check_images", "check_width", "noise_map"]
+__all__ += ["pad_to_multiple", "with_noise_map"]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "softplus": lambda: nn.Softplus(beta=100.0)}
 

@@ -89,11 +89,7 @@ def _restore(path: Path, run: Any, tensors: dict[str, torch.Tensor], metadata: d
 
 def check_path(path: str | Path) -> Path:
     """``path``, refused before training where nothing could be written to it."""
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise ValueError(f"checkpoint is {path}; expected a file that ends in .safetensors")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"checkpoint is {path}; its folder does not exist")
+    path = tensor_files.check_place(path, "checkpoint")
     check_writable(path, name="checkpoint")
     return path
 

@@ -17,17 +17,8 @@ from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
 from ipbox.learned.training.self_supervised import SURE, EquivariantImaging, check_map, full_precision, mean_square
 
-__all__ = [
-    "SURE",
-    "Adversarial",
-    "Denoising",
-    "EquivariantImaging",
-    "Flips",
-    "QuarterTurns",
-    "Shifts",
-    "Supervised",
-    "Unpaired",
-]
+__all__ = ["SURE", "Adversarial", "Denoising", "EquivariantImaging", "Flips", "QuarterTurns", "Shifts", "Supervised"]
+__all__ += ["Unpaired"]
 
 
 @dataclass(frozen=True)

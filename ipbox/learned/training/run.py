@@ -21,6 +21,7 @@ from ipbox.solvers.core.divergence import Diverged
 __all__ = ["TrainingRun"]
 
 Weights = dict[str, torch.Tensor]
+TOLD = ("batch_size", "schedule", "validation", "validate_every", "early_stopping", "seed", "autocast", "clip")
 
 
 class TrainingRun:
@@ -77,16 +78,9 @@ class TrainingRun:
             "data": describe(data)
             if callable(data)
             else [type(data).__qualname__, len(data), describe(as_batch(data[0], self.device))],
-            "batch_size": o.batch_size,
             "optimizer": [type(self.optimizer).__qualname__, describe(groups)],
-            "schedule": describe(o.schedule),
             "steps": None if o.schedule is None else o.steps,
-            "validation": describe(o.validation),
-            "validate_every": o.validate_every,
-            "early_stopping": o.early_stopping,
-            "seed": o.seed,
-            "autocast": o.autocast,
-            "clip": o.clip,
+            **{name: describe(getattr(o, name)) for name in TOLD},
         }
 
     def finished(self) -> str | None:

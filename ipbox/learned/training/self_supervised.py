@@ -73,9 +73,8 @@ class SURE:
 
     def __post_init__(self) -> None:
         check_positive(self.sigma, "sigma")
-        for name, value in (("A", self.A), ("W", self.W)):
-            if value is not None:
-                check_map(name, value)
+        check_map("A", self.A, optional=True)
+        check_map("W", self.W, optional=True)
         if self.step is not None:
             check_not_negative(self.step, "step", "a number >= 0")
 
@@ -170,8 +169,7 @@ class EquivariantImaging:
 
     def __post_init__(self) -> None:
         check_map("A", self.A)
-        if self.W is not None:
-            check_map("W", self.W)
+        check_map("W", self.W, optional=True)
         check_positive(self.weight, "weight")
         check_not_negative(self.sigma, "sigma", "a number >= 0")
         for T in self._actions():
@@ -234,5 +232,5 @@ def _normal(b: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return n * math.sqrt(2) if b.is_complex() else n  # torch's complex normal has variance 1 in all
 
 
-def check_map(name: str, value: Any) -> None:
-    check_type(value, name, LinearMap, "a LinearMap, such as LinearMap(operator)")
+def check_map(name: str, value: Any, optional: bool = False) -> None:
+    check_type(value, name, LinearMap | None if optional else LinearMap, "a LinearMap, such as LinearMap(operator)")

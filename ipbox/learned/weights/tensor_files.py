@@ -15,6 +15,16 @@ __all__ = ["read", "write"]
 _PICKLE = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # zip, as of torch.save, and bare
 
 
+def check_place(path: str | Path, name: str) -> Path:
+    """A place for a file of tensors, in a folder that is there."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{name} is {path}; expected a file that ends in .safetensors")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{name} is {path}; its folder does not exist")
+    return path
+
+
 def write(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str], half: bool = False) -> str:
     """Write atomically: a crash leaves the old file or the new one.
 
@@ -36,11 +46,7 @@ def write(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str
     """
     from safetensors.torch import save
 
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise ValueError(f"path is {path}; expected a file that ends in .safetensors")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path is {path}; its folder does not exist")
+    path = check_place(path, "path")
     stored, aliases, seen = {}, {}, {}
     for name, t in tensors.items():
         key = (t.data_ptr(), t.dtype, tuple(t.shape), t.stride()) if t.numel() else name
