@@ -30,7 +30,8 @@ class Denoiser(Functional):
         deepinv, any other); or a function of one image as an array (BM3D, scikit-image), called ``f(x, sigma)`` or
         ``f(x)``.
     sigma : float, optional
-        Noise level σ of the denoiser, a standard deviation in the units of the image.  It has nothing to do with the
+        Noise level σ of the denoiser, a standard deviation in the units of the image (of real and imaginary part, each,
+        where that is complex).  It has nothing to do with the
         step size τ, which is then not used.
     lam : float, optional
         Instead of ``sigma``: σ = √(λτ), the noise level of which prox_τ of λR, R = -log p, removes Gaussian noise.

@@ -15,7 +15,14 @@ import torch
 from ipbox.checks import check_positive, check_type
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
-from ipbox.learned.training.self_supervised import SURE, EquivariantImaging, check_map, full_precision, mean_square
+from ipbox.learned.training.self_supervised import (
+    SURE,
+    EquivariantImaging,
+    check_map,
+    full_precision,
+    mean_square,
+    normal,
+)
 
 __all__ = ["SURE", "Adversarial", "Denoising", "EquivariantImaging", "Flips", "QuarterTurns", "Shifts", "Supervised"]
 __all__ += ["Unpaired"]
@@ -66,13 +73,15 @@ class Supervised:
 class Denoising:
     """Learn a denoiser from images alone: mean of |N(x + σn, σ) - x|² / s², with fresh noise n and σ for each image.
 
-    With s = σ this is denoising score matching: (N(y, σ) - y)/σ² learns the score ∇ log p_σ(y) of the noisy images,
-    weighted by σ² (Vincent 2011; Tweedie's formula).  The batch is (x,), or x alone.
+    With s = σ this is denoising score matching: (N(y, σ) - y)/σ² learns the score ∇ log p_σ(y) of the noisy images, its
+    parts the derivatives by real and imaginary part where they are complex, weighted by σ² (Vincent 2011; Tweedie's
+    formula).  The batch is (x,), or x alone.
 
     Parameters
     ----------
     sigma : tuple of float
-        Least and largest standard deviation of the noise, drawn uniformly between them.
+        Least and largest standard deviation of the noise, drawn uniformly between them; of real and imaginary part,
+        each, where x is complex: E|σn|² = 2σ², as wherever a σ is given in this package.
     weighting : "uniform" or "score"
         s = 1, or s = σ.
     blind : bool
@@ -108,7 +117,7 @@ class Denoising:
         u = torch.rand(len(x), generator=generator, device=x.device, dtype=x.real.dtype)
         sigma = low + (high - low) * u
         s = sigma.reshape(-1, *[1] * (x.ndim - 1))
-        y = x + s * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        y = x + s * normal(x, generator)
         z = (model(y) if self.blind else model(y, sigma)).to(x.dtype) - x
         return mean_square(z / s if self.weighting == "score" else z)
 

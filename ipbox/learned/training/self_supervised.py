@@ -139,7 +139,8 @@ class EquivariantImaging:
         ``action(u, generator)`` is T_g u for a random g of each sample: `Flips`, `QuarterTurns`, `Shifts`, or a tuple
         of such, which are applied one after the other.
     sigma : float
-        Standard deviation of the noise in b; 0 where there is none.
+        Standard deviation of the noise in b; of real and imaginary part, each, where b is complex; 0 where there is
+        none.
     weight : float
         α.
     W : LinearMap, optional
@@ -193,7 +194,7 @@ class EquivariantImaging:
             x2 = T(x2, generator)
         b2 = self.A(x2)
         if self.sigma > 0:
-            b2 = b2 + self.sigma * _normal(b2, generator)
+            b2 = b2 + self.sigma * normal(b2, generator)
         x3 = full_precision(model(b2), b2)
         return consistency + self.weight * mean_square(x3 - x2)
 
@@ -226,7 +227,7 @@ def _signs(b: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return signs.to(b.dtype).mul_(2).sub_(1)
 
 
-def _normal(b: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def normal(b: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Standard normal; where complex, in each part."""
     n = torch.randn(b.shape, generator=generator, device=b.device, dtype=b.dtype)
     return n * math.sqrt(2) if b.is_complex() else n  # torch's complex normal has variance 1 in all

@@ -319,3 +319,24 @@ def test_the_generator_decides() -> None:
     model, b = Matrix(random(4, 4)), random(5, 4, seed=1)
     a, c, d = (SURE(0.3)(model, (b,), seeded(s)).item() for s in (1, 1, 2))
     assert a == c != d
+
+
+def test_sigma_of_complex_images_is_that_of_each_part() -> None:
+    """E|σn|² = 2σ²; the score of N(0, s²) in each part, after noise of σ, is -y/(s² + σ²), as Tweedie has it."""
+    x, sigma = torch.zeros(200, 1, 16, 16, dtype=torch.complex128), 0.3
+    generator = torch.Generator().manual_seed(0)
+    loss = Denoising((sigma, sigma), blind=True)(torch.nn.Identity(), (x,), generator)
+    assert float(loss) == pytest.approx(2 * sigma**2, rel=2e-2)
+    seen = []
+
+    class Keep(torch.nn.Module):
+        def forward(self, y: torch.Tensor) -> torch.Tensor:
+            seen.append(y)
+            return y
+
+    s = 0.5
+    x = s * torch.complex(*(torch.randn(200, 1, 16, 16, dtype=torch.float64, generator=generator) for _ in range(2)))
+    Denoising((sigma, sigma), blind=True)(Keep(), (x,), generator)
+    y = seen[0]
+    factor = float((y.conj() * x).real.sum() / (y.conj() * y).real.sum())  # the best linear denoiser
+    assert (factor - 1) / sigma**2 == pytest.approx(-1 / (s**2 + sigma**2), rel=2e-2)
