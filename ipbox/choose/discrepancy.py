@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any, Unpack
 
-import numpy as np
-
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_positive
-from ipbox.choose.path import Map, Options, Path
+from ipbox.choose.path import Map, Options, Path, Point
 from ipbox.choose.result import Choice
 
 FAR = math.log(30.0)  # longest step in log λ while the target is not bracketed
 SLOPE = 0.5  # d log‖Au - b‖/d log λ that is assumed for the first step
-FINEST = 1e-7  # accuracy of solves, in single precision 10 roundings
-FLAT = 0.01  # slope below which the curve has reached an end of its range
-NEAR = 5.0  # tolerances from the target at which solves become accurate
+FLAT = 1e-3  # slope below which the curve has reached an end of its range
 SHARE = 0.7  # of the tolerance that is used: the solves themselves are not exact
+SURE = 0.03  # accuracy of log λ: where the residual hardly changes with λ, being near the target says little of λ
 
 
 def discrepancy(
@@ -29,13 +26,15 @@ def discrepancy(
     lam0: float = 1.0,
     safety: float = 1.0,
     within: float = 0.01,
-    max_solves: int = 12,
+    max_solves: int = 20,
     **options: Unpack[Options],
 ) -> Choice:
     r"""The λ with ‖Au_λ - b‖ = safety · δ, by a safeguarded secant method in log λ.
 
     The residual of a variational method grows with λ, whatever D and R are.  Steps are those of the secant, of the
-    Illinois method once the target is bracketed; each solve is warm-started from the last one.
+    Illinois method once the target is bracketed; each solve is warm-started from the last one, and as accurate as its
+    distance from the target asks for.  The search ends where the residual is within its tolerance and log λ is known
+    to 0.03: where the residual hardly changes with λ, as that of counts, the first guess is near the target too.
 
     Parameters
     ----------
@@ -62,8 +61,8 @@ def discrepancy(
     x_true : array, optional
         Adds the PSNR to the curve.
     inner_tol, tol : float, optional
-        Accuracy of the inner solves and of those near the target, for a map with a parameter ``tol``; higher where
-        the residual does not come as near to the target as the curve promised.
+        Accuracy with which inner solves begin, and of the last one, for a map with a parameter ``tol``; they go on
+        until the residual is known well enough.
     progress : bool
         Show a bar over the solves.
 
@@ -96,41 +95,48 @@ def discrepancy(
     target = _target(noise_level, path.D, b) * check_positive(safety, "safety")
     check_count(max_solves, "max_solves")
     within, t = check_positive(within, "within"), math.log(check_positive(lam0, "lam0"))
-    search, accuracy, accurate = _Search(), path.inner_tol, path.inner_tol == path.tol
+    search = _Search()
+
+    def settled(point: Point, finer: Point, *images: Array) -> bool:
+        near = 0.3 * min(within, SURE * max(search.slope, FLAT)) * target
+        return abs(finer["residual"] - point["residual"]) <= max(0.1 * abs(finer["residual"] - target), near)
+
     while path.solves < max_solves:
-        residual = path.solve(math.exp(t), accuracy)["residual"]
-        off = abs(residual / target - 1)
-        stuck = len(path.points) > 1 and residual == path.points[-2]["residual"]  # the solve ended where it began
-        if accurate and off <= SHARE * within:
-            return path.result("discrepancy", math.exp(t), target)
+        residual = path.solve(math.exp(t), settled)["residual"]
         following = search.next(t, math.log(max(residual, 1e-300) / target))
-        t = t if stuck and not accurate else following
-        if t is None:
+        if abs(residual / target - 1) <= SHARE * within and search.knows(SURE):
+            return path.finish("discrepancy", math.exp(t), target=target)
+        if following is None:
             raise ValueError(_infeasible(path, target, search.reason))
-        if accurate and accuracy is not None:  # the solve was not as accurate as its stop rule made believe
-            accuracy = max(0.3 * accuracy, FINEST, 10 * float(np.finfo(b.dtype).eps))
-        elif not accurate and (stuck or off <= NEAR * within):
-            search, accuracy, accurate = _Search(SLOPE if stuck else search.slope), path.tol, True
+        t = following
     raise RuntimeError(
         f"{max_solves} solves brought ‖Au - b‖ to {path.points[-1]['residual']:.4g}, not to {target:.4g} within "
-        f"{100 * within:g} %; expected more max_solves, or more accurate inner solves"
+        f"{100 * within:g} %; expected a larger max_solves={max_solves} or within={within:g}, or a smaller inner_tol"
     )
 
 
 class _Search:
     """The root of an increasing function f of t = log λ."""
 
-    def __init__(self, slope: float = SLOPE) -> None:
-        self.slope = slope
+    def __init__(self) -> None:
+        self.slope = SLOPE
         self.last: tuple[float, float] | None = None
         self.ends: dict[bool, list[float]] = {}  # [t, f] on either side of the root; the key is f > 0
         self.reason = ""
+        self.measured = False
         self.steep, self.flat = False, 0  # whether the curve has risen anywhere; steps since without a rise
+
+    def knows(self, accuracy: float) -> bool:
+        """Whether the last t is the root to this accuracy."""
+        if len(self.ends) == 2 and abs(self.ends[True][0] - self.ends[False][0]) <= accuracy:
+            return True
+        return self.measured and abs(self.last[1]) <= accuracy * self.slope
 
     def next(self, t: float, f: float) -> float | None:
         """Where to evaluate after f(t); None where f is flat and has no root."""
         last, self.last = self.last, (t, f)
         if last is not None and t != last[0]:
+            self.measured = True
             self.slope = max((f - last[1]) / (t - last[0]), 0.0)
         if last is not None and last[1] * f > 0 and len(self.ends) == 2:
             self.ends[f < 0][1] *= 0.5  # Illinois: the end that stays counts half

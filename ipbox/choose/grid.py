@@ -8,11 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 from ipbox.checks import check_positive
-from ipbox.choose.path import Path
+from ipbox.choose.path import Path, Point
 
 DECADES = (-2.5, 1.5)  # of the default grid, about the first guess
 PER_DECADE = 5
-EXTENSIONS = 8  # more weights at an end at which the criterion still improves
+EXTENSIONS = 30  # more weights at an end at which the criterion still improves
+REFINEMENTS = 4  # solves at the vertices of parabolas, until these stay
+CLOSE = 0.01  # in log λ
 
 
 def weights(lams: np.ndarray | None, lam0: float) -> np.ndarray:
@@ -32,23 +34,53 @@ def weights(lams: np.ndarray | None, lam0: float) -> np.ndarray:
 
 
 def sweep(
-    path: Path, grid: np.ndarray, name: str, evaluate: Callable[[dict[str, float]], None], extend: bool
+    path: Path,
+    grid: np.ndarray,
+    name: str,
+    evaluate: Callable[[Point], None],
+    extend: bool,
+    least: Callable[[np.ndarray, np.ndarray], tuple[float, bool]] | None = None,
 ) -> tuple[float, bool]:
-    """Solve along ``grid`` (descending), ``evaluate`` each point, on to smaller λ while the criterion falls there.
+    """Solve along ``grid`` (descending), ``evaluate`` each point, and beyond it while the criterion falls there.
 
-    Returns the minimiser of the column ``name`` (NaN where it says nothing), and whether it is an end of the grid.
+    Returns the minimiser of the column ``name``, refined by further solves, and whether it is an end of the range.
+    ``least`` finds it on the curve: `minimum`, or `interior_minimum` where the criterion falls at an end anyhow.
     """
+    least = least or minimum
+
+    def visit(lam: float) -> None:
+        evaluate(path.solve(lam))
+
     for lam in grid:
-        evaluate(path.solve(float(lam)))
-    for _ in range(EXTENSIONS if extend else 0):
-        values = [p[name] for p in path.points]
-        if math.isnan(values[-1]) or not values[-1] <= np.nanmin(values):
+        visit(float(lam))
+        if lam == grid[0]:
+            top = path.x, path.info
+    for low in (True, False) if extend else ():
+        if not low:
+            path.x, path.info = top
+        for _ in range(EXTENSIONS):
+            lams, values = path.column("lam"), path.column(name)
+            if not _open_end(lams, values, low, least):
+                break
+            visit(float(lams[0] ** 2 / lams[1] if low else lams[-1] ** 2 / lams[-2]))
+    if np.isnan(path.column(name)).all():
+        raise ValueError(f"{name} is known for none of the {len(path.points)} weights; expected others (lams=...)")
+    lam, at_end = least(path.column("lam"), path.column(name))
+    for _ in range(REFINEMENTS):
+        if at_end or np.abs(np.log(path.column("lam") / lam)).min() < CLOSE:
             break
-        evaluate(path.solve(path.points[-1]["lam"] ** 2 / path.points[-2]["lam"]))
-    values = path.column(name)
-    if np.isnan(values).all():
-        raise ValueError(f"{name} is known for none of the {len(values)} weights; expected others (lams=...)")
-    return minimum(path.column("lam"), values)
+        visit(lam)
+        lam, at_end = least(path.column("lam"), path.column(name))
+    return lam, at_end
+
+
+def _open_end(lam: np.ndarray, values: np.ndarray, low: bool, least: Callable[..., tuple[float, bool]]) -> bool:
+    """Whether the criterion is known and least at this end."""
+    end = 0 if low else -1
+    if np.isnan(values).all() or math.isnan(values[end]):
+        return False
+    found, at_end = least(lam, values)
+    return at_end and found == lam[end]
 
 
 def minimum(lam: np.ndarray, values: np.ndarray) -> tuple[float, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, TypedDict
 
@@ -17,9 +18,16 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import as_operator
 from ipbox.progress import bar
+from ipbox.solvers import Solution
 
 APART = 987654321  # added to a seed: simulated data must not have been made with the very noise that probes them
 Map = Callable[..., tuple[Array, Any]]  # λ -> (u_λ, info)
+Point = dict[str, float]  # what is known of u_λ
+
+TIGHTER = 4.0  # a solve is repeated that much more accurately, until what is known of it stays
+STEADY = 0.05  # it stays, where it moves by this share of what λ has moved it by since the last weight ...
+ROUNDED = 1e-4  # ... or of itself
+FINEST = 1e-8  # accuracy of solves, in single precision 10 roundings
 
 
 class Options(TypedDict, total=False):
@@ -81,7 +89,9 @@ class Path:
             check_fits(self.A, b)
             if b.ndim > len(self.A.dimsd):
                 raise ValueError(f"b has shape {b.shape}, with a batch axis; a rule for λ takes one set of data a call")
-        self.points: list[dict[str, float]] = []
+        self.points: list[Point] = []
+        self.accuracy = inner_tol  # of the solves to come
+        self.reached: float | None = None  # by the last one
         self.x: Array | None = None
         self.info: Any = None
         self.solves = 0
@@ -89,24 +99,67 @@ class Path:
 
     # ------------------------------------------------------------ solves
 
-    def solve(self, lam: float, tol: float | None = None) -> dict[str, float]:
-        """Solve for λ; the image is then in ``x``, and what is known of it is returned and kept."""
-        self.x, self.info = self.call(lam, self.x, self.info, tol=tol)
-        point = {"lam": lam, "residual": self.misfit(self.x)}
-        if self.R is not None:
-            point["R"] = float(self.R(self.x))
-        if self.x_true is not None:
-            point["psnr"] = metrics.psnr(_magnitude(self.x), _magnitude(self.x_true))
-        for name, value in point.items():
-            if not math.isfinite(value) and name != "psnr":
-                raise FloatingPointError(f"{name} is {value} for λ = {lam:g}; expected a finite number")
+    def solve(self, lam: float, settled: Callable[[Point, Point, Array, Array], bool] | None = None) -> Point:
+        """Solve for λ; the image is then in ``x``, and what is known of it is returned and kept.
+
+        A solve that is started near its end may stop where it began.  So each one goes on with a finer tolerance, until
+        ``settled``(point, its finer twin, and both images) says that this changes little beside what λ changes.
+        """
+        settled = settled or self._steady
+        x, info = self.call(lam, self.x, self.info, tol=self.accuracy)
+        point = self._point(lam, x)
+        while self.refines(info):
+            self.accuracy /= TIGHTER
+            finer, info = self.call(lam, x, info, tol=self.accuracy, again=True)
+            moved = backend.norm(finer - x) > 0
+            before, point = point, self._point(lam, finer)
+            done = moved and settled(before, point, x, finer)
+            x = finer
+            if done:
+                break
+        self.reached = self.accuracy
+        self.accuracy = None if self.inner_tol is None else min(self.accuracy * TIGHTER, self.inner_tol)
+        self.x, self.info = x, info
         self.points.append(point)
         return point
 
+    def refines(self, info: Any) -> bool:
+        """Whether the solve that ended with ``info`` can be continued to a finer tolerance."""
+        if "tol" not in self.takes or self.inner_tol is None:
+            return False
+        ended = isinstance(info, Solution) and info.stop == "niter"
+        return not ended and self.accuracy > max(FINEST, 10 * float(np.finfo(self.b.dtype).eps))
+
+    def _steady(self, point: Point, finer: Point, *images: Array) -> bool:
+        last = self.points[-1] if self.points else {}
+        return all(
+            abs(finer[name] - point[name])
+            <= max(STEADY * abs(finer[name] - last.get(name, 0.0)), ROUNDED * abs(finer[name]))
+            for name in ("residual", "R")
+            if name in finer
+        )
+
+    def _point(self, lam: float, x: Array) -> Point:
+        point = {"lam": lam, "residual": self.misfit(x)}
+        if self.R is not None:
+            point["R"] = float(self.R(x))
+        if self.x_true is not None:
+            point["psnr"] = metrics.psnr(_magnitude(x), _magnitude(self.x_true))
+        for name, value in point.items():
+            if not math.isfinite(value) and name != "psnr":
+                raise FloatingPointError(f"{name} is {value} for λ = {lam:g}; expected a finite number")
+        return point
+
     def call(
-        self, lam: float, x: Array | None, info: Any, b: Array | None = None, tol: float | None = None
+        self,
+        lam: float,
+        x: Array | None,
+        info: Any,
+        b: Array | None = None,
+        tol: float | None = None,
+        again: bool = False,
     ) -> tuple[Array, Any]:
-        """One inner solve, started from (``x``, ``info``)."""
+        """One inner solve, started from (``x``, ``info``); ``again`` where it continues the last one."""
         given: dict[str, Any] = {}
         if info is not None and "start" in self.takes:
             given["start"] = info
@@ -117,8 +170,9 @@ class Path:
         if "tol" in self.takes and (tol or self.inner_tol) is not None:
             given["tol"] = tol or self.inner_tol
         result = self.reconstruct(lam, **given)
-        self.solves += 1
-        self._bar.update()
+        if not again:
+            self.solves += 1
+            self._bar.update()
         if not isinstance(result, tuple) or len(result) != 2 or not backend.is_array(result[0]):
             raise TypeError(f"reconstruct returned {type(result).__name__}; expected a tuple (x, info) with an array x")
         if self.A is None and result[0].shape != self.b.shape:
@@ -146,15 +200,20 @@ class Path:
         points = sorted(self.points, key=lambda p: p["lam"])
         return np.array([p.get(name, math.nan) for p in points])
 
-    def finish(self, rule: str, lam: float, at_end: bool = False) -> Choice:
-        """Solve for the chosen λ to the accuracy ``tol``, unless the last solve was just that."""
-        if not self.points or self.points[-1]["lam"] != lam or self.tol != self.inner_tol:
-            self.x, self.info = self.call(lam, self.x, self.info, tol=self.tol)
-        return self.result(rule, lam, at_end=at_end)
-
-    def result(self, rule: str, lam: float, target: float | None = None, at_end: bool = False) -> Choice:
-        """The choice, for the image of the last solve."""
+    def finish(self, rule: str, lam: float, at_end: bool = False, target: float | None = None) -> Choice:
+        """The choice; the last solve is for its λ, to the accuracy ``tol`` or to that which the others have needed."""
+        wanted = min((tol for tol in (self.tol, self.reached) if tol is not None), default=None)
+        if self.points[-1]["lam"] != lam or wanted != self.reached:
+            self.x, self.info = self.call(lam, self.x, self.info, tol=wanted)
         self._bar.close()
+        if at_end:
+            lams = self.column("lam")
+            warnings.warn(
+                f"{rule} has no extremum inside the range of λ from {lams[0]:.3g} to {lams[-1]:.3g} that was tried; "
+                f"λ = {lam:.3g} is where the range ends, not a choice",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         names = dict.fromkeys(name for p in self.points for name in p)
         curve = {name: self.column(name) for name in names}
         return Choice(rule, float(lam), self.x, self.info, curve, self.solves, target, at_end)

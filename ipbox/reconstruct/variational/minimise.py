@@ -15,6 +15,7 @@ from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, Box, DualTerm, Functional, L1Data, Sum
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.reconstruct.variational.balanced import Balanced
 from ipbox.solvers import CGLS, FISTA, PDHG, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.fingerprint import Made
 
@@ -53,10 +54,11 @@ class Variational:
         """Solve for λ; ``start`` is the solution for another weight, from which primal and dual variables are taken."""
         problem = self.problem(lam, b)
         solver = self.solver or default_solver(problem)
-        tol = self.tol if tol is None else tol
-        if isinstance(solver, CGLS) and start is not None:
-            tol = _relative_to_zero(problem, start.x, tol)
-        stop = stop_rule(problem, solver, tol) | stopping.niter(self.niter)
+        if isinstance(solver, CGLS) and (start is not None or tol is not None):
+            stop = Balanced.of(problem, self.tol if tol is None else tol)
+        else:
+            stop = stop_rule(problem, solver, self.tol if tol is None else tol)
+        stop = stop | stopping.niter(self.niter)
         if start is None:
             info = solve(problem, solver, x0=self.x0 if x0 is None else x0, stop=stop, **self.options)
         elif isinstance(solver, PDHG):
@@ -161,12 +163,6 @@ def _state_from(start: Solution, problem: Problem, solver: PDHG) -> Any:
         for v, v_bar in zip(aux, aux_bar, strict=True):
             v_bar[...] = v
     return s
-
-
-def _relative_to_zero(problem: Problem, x: Array, tol: float) -> float:
-    """CGLS measures its residual relative to the start: the tolerance that is ``tol`` relative to the start 0."""
-    zero, here = (backend.norm(Sum(problem.terms).grad(u)) for u in (problem.start(None), x))
-    return tol * zero / here if here > 0 and zero > 0 else 1.0
 
 
 def _check_rule_options(options: dict[str, Any]) -> None:
