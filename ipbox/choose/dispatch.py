@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_not_negative, check_positive
 from ipbox.choose.corner import l_curve
@@ -25,7 +24,18 @@ RULES: dict[str, Callable[..., Any]] = {
     "weighted_gcv": weighted_gcv,
 }
 INNER_TOL = 1e-3
-DISCREPANCY_TOL = 0.01  # times δ/‖b‖
+EVERY = ("inner_tol", "lam0")
+TRACE = ("lams", "dof", "probes", "excess", "seed")
+OPTIONS: dict[str, tuple[str, ...]] = {  # what each rule takes beside them
+    "balancing": ("lams", "gamma"),
+    "discrepancy": ("within", "max_solves", "safety"),
+    "gcv": ("max_dof", *TRACE),
+    "l_curve": ("lams", "corner"),
+    "quasi_optimality": ("lams",),
+    "sure": TRACE,
+    "weighted_gcv": ("omega", "max_dof", *TRACE),
+}
+ALL_OPTIONS = frozenset(EVERY).union(*OPTIONS.values())
 
 
 def resolve(
@@ -40,6 +50,7 @@ def resolve(
     D: Any = None,
     guess: Callable[[], float] | None = None,
     linear: bool = False,
+    trace: Callable[[], dict[str, Any]] | None = None,
     tol: float | None = None,
     progress: bool = False,
     **options: Any,
@@ -62,12 +73,14 @@ def resolve(
         () -> where the search for λ starts; asked only where there is a search.
     linear : bool
         Whether the image is linear in the data.
+    trace : callable, optional
+        () -> what is known of the degrees of freedom (``dof``, ``excess``), for the rules that need them.
     tol : float, optional
-        Accuracy of the last solve; inner ones are done to `INNER_TOL`.
+        Accuracy of the last solve; inner ones begin with `INNER_TOL`.
     progress : bool
         A bar over the solves.
     **options
-        Of the rule.
+        Of the rule, in `OPTIONS`; with a number for λ there are none.
 
     Returns
     -------
@@ -91,24 +104,29 @@ def resolve(
     """
     if not isinstance(lam, str) or lam not in RULES:
         lam = check_lam(lam)
+        if options:
+            raise TypeError(f"{next(iter(options))} is given and lam is {lam:g}; expected it with a rule for lam only")
         x, info = reconstruct(lam)
         _note(info, lam=lam)
         return x, info
+    for name in options:
+        if name not in EVERY + OPTIONS[lam]:
+            takes = ", ".join(sorted(EVERY + OPTIONS[lam]))
+            raise TypeError(f"{name} is given and lam is {lam!r}; expected options of this rule: {takes}")
     if noise_level is not None:
         check_not_negative(noise_level, "noise_level", "a positive number")  # rules may only start from it
-    given: dict[str, Any] = dict(options, D=D, tol=tol, progress=progress)
-    given["inner_tol"] = None if tol is None else max(tol, INNER_TOL)
-    if guess is not None:
-        given.setdefault("lam0", guess())
+    given: dict[str, Any] = dict(D=D, tol=tol, progress=progress)
+    if tol is not None:
+        given["inner_tol"] = tol if linear else max(tol, INNER_TOL)
+    if guess is not None and "lam0" not in options:
+        given["lam0"] = guess()
     if lam != "l_curve":
         given["noise_level"] = noise_level
     if lam in ("gcv", "weighted_gcv", "sure"):
-        given["linear"] = linear
+        given |= dict(linear=linear, **({} if trace is None else trace()))
     if lam in ("l_curve", "balancing"):
         given["R"] = seminorm if lam == "l_curve" and seminorm is not None else R
-    if lam == "discrepancy" and tol is not None and noise_level is not None:  # what the solves leave is seen beside δ
-        share = DISCREPANCY_TOL * check_positive(noise_level, "noise_level") / (backend.norm(b) or 1.0)
-        given["tol"], given["inner_tol"] = min(tol, share), min(given["inner_tol"], 10 * share)
+    given |= options
     choice = RULES[lam](reconstruct, A, b, **given)
     _note(choice.info, lam=choice.lam, choice=choice)
     return choice.x, choice.info

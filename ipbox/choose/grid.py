@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +14,10 @@ from ipbox.choose.path import Path, Point
 
 DECADES = (-2.5, 1.5)  # of the default grid, about the first guess
 PER_DECADE = 5
-EXTENSIONS = 30  # more weights at an end at which the criterion still improves
+EXTENSIONS = 15  # more weights at an end at which the criterion still improves
 REFINEMENTS = 4  # solves at the vertices of parabolas, until these stay
 CLOSE = 0.01  # in log λ
+RISE = 1e-5
 
 
 def weights(lams: np.ndarray | None, lam0: float) -> np.ndarray:
@@ -33,6 +36,30 @@ def weights(lams: np.ndarray | None, lam0: float) -> np.ndarray:
     return grid
 
 
+class Ends:
+    """The two ends of a range of weights, at which it can grow; solves there start from the image at that end."""
+
+    def __init__(self, path: Path, grid: np.ndarray, visit: Callable[[float], Any]) -> None:
+        self.path, self.visit = path, visit
+        visit(float(grid[0]))
+        self.top = path.x, path.info
+        for lam in grid[1:]:
+            visit(float(lam))
+        self.bottom = path.x, path.info
+
+    def grow(self, down: bool, up: bool) -> None:
+        """One more weight at each of these ends."""
+        path, lams = self.path, self.path.column("lam")
+        if down:
+            path.x, path.info = self.bottom
+            self.visit(float(lams[0] ** 2 / lams[1]))
+            self.bottom = path.x, path.info
+        if up:
+            path.x, path.info = self.top
+            self.visit(float(lams[-1] ** 2 / lams[-2]))
+            self.top = path.x, path.info
+
+
 def sweep(
     path: Path,
     grid: np.ndarray,
@@ -40,33 +67,35 @@ def sweep(
     evaluate: Callable[[Point], None],
     extend: bool,
     least: Callable[[np.ndarray, np.ndarray], tuple[float, bool]] | None = None,
+    unknown: str = "",
+    rise: float = RISE,
 ) -> tuple[float, bool]:
     """Solve along ``grid`` (descending), ``evaluate`` each point, and beyond it while the criterion falls there.
 
     Returns the minimiser of the column ``name``, refined by further solves, and whether it is an end of the range.
-    ``least`` finds it on the curve: `minimum`, or `interior_minimum` where the criterion falls at an end anyhow.
+    ``least`` finds it on the curve: `minimum`, or another where a criterion may fall at an end anyhow; the range then
+    grows at both.
     """
-    least = least or minimum
+    outer = least is None
+    least = least or functools.partial(minimum, rise=rise)
 
     def visit(lam: float) -> None:
         evaluate(path.solve(lam))
 
-    for lam in grid:
-        visit(float(lam))
-        if lam == grid[0]:
-            top = path.x, path.info
-    for low in (True, False) if extend else ():
-        if not low:
-            path.x, path.info = top
-        for _ in range(EXTENSIONS):
-            lams, values = path.column("lam"), path.column(name)
-            if not _open_end(lams, values, low, least):
-                break
-            visit(float(lams[0] ** 2 / lams[1] if low else lams[-1] ** 2 / lams[-2]))
-    if np.isnan(path.column(name)).all():
-        raise ValueError(f"{name} is known for none of the {len(path.points)} weights; expected others (lams=...)")
+    ends = Ends(path, grid, visit)
     lam, at_end = least(path.column("lam"), path.column(name))
-    for _ in range(REFINEMENTS):
+    for _ in range(EXTENSIONS if extend else 0):  # else the weights are the caller's
+        lams, values = path.column("lam"), path.column(name)
+        down, up = at_end and not math.isnan(values[0]), at_end
+        if outer:
+            down, up = down and lam == lams[0], up and (lam == lams[-1] or math.isnan(values[-1]))
+        if not (down or up):
+            break
+        ends.grow(down, up)
+        lam, at_end = least(path.column("lam"), path.column(name))
+    if np.isnan(path.column(name)).all():
+        raise ValueError(unknown or f"{name} is known for none of the {len(grid)} weights; expected others (lams=...)")
+    for _ in range(REFINEMENTS if extend else 0):
         if at_end or np.abs(np.log(path.column("lam") / lam)).min() < CLOSE:
             break
         visit(lam)
@@ -74,18 +103,17 @@ def sweep(
     return lam, at_end
 
 
-def _open_end(lam: np.ndarray, values: np.ndarray, low: bool, least: Callable[..., tuple[float, bool]]) -> bool:
-    """Whether the criterion is known and least at this end."""
-    end = 0 if low else -1
-    if np.isnan(values).all() or math.isnan(values[end]):
-        return False
-    found, at_end = least(lam, values)
-    return at_end and found == lam[end]
+def minimum(lam: np.ndarray, values: np.ndarray, rise: float = RISE) -> tuple[float, bool]:
+    """The minimiser over log λ, refined by a parabola through three points, and whether it is an end of the grid.
 
-
-def minimum(lam: np.ndarray, values: np.ndarray) -> tuple[float, bool]:
-    """The minimiser over log λ, refined by a parabola through three points, and whether it is an end of the grid."""
+    It is one where the criterion does not rise by the share ``rise`` of itself towards that end.
+    """
+    if np.isnan(values).all():
+        return float(lam[-1]), True
     t, k = np.log(lam), int(np.nanargmin(values))
+    for end, side in ((0, values[:k]), (-1, values[k + 1 :])):
+        if not np.isnan(side).all() and np.nanmax(side) - values[k] <= rise * abs(values[k]):
+            return float(lam[end]), True  # flat to this end
     if k in (0, len(t) - 1) or np.isnan(values[k - 1 : k + 2]).any():
         return float(lam[k]), True
     (t0, t1, t2), (f0, f1, f2) = t[k - 1 : k + 2], values[k - 1 : k + 2]
@@ -103,4 +131,4 @@ def interior_minimum(lam: np.ndarray, values: np.ndarray) -> tuple[float, bool]:
     if not len(local):
         return minimum(lam, values)
     k = int(local[np.argmin(values[local])])
-    return minimum(lam[k - 1 : k + 2], values[k - 1 : k + 2])
+    return minimum(lam[k - 1 : k + 2], values[k - 1 : k + 2], rise=-1.0)

@@ -10,15 +10,23 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_positive
-from ipbox.choose.grid import sweep, weights
-from ipbox.choose.path import Map, Options, Path, data_count, white_noise
+from ipbox.checks import check_count, check_positive
+from ipbox.choose.grid import RISE, sweep, weights
+from ipbox.choose.path import STEADY, TIGHTER, Map, Options, Path, Point, data_count, white_noise
 from ipbox.choose.result import Choice
+from ipbox.functionals.core.composition import check_data
 
 EPS = 0.1  # perturbation of the data relative to the noise's standard deviation ...
 NOISE = 0.01  # ... which is taken as this share of the data's root mean square where it is not known
-MAX_DOF = 0.8  # share of the data; beyond it GCV is the quotient of two small numbers
+MAX_DOF = 0.8  # share of the data; beyond it GCV by a probe is the quotient of two small numbers
+FREE = 5e-4  # accuracy of the degrees of freedom, as share of the data
+DATA = 20000  # a linear map gets so many data, over its probes, that their noise is small ...
+PROBES = 8  # ... but no more probes than this
+KNOWN = 1e4  # roundings of the data, below which a residual is not known well enough to be divided by another zero
+FLAT = 1e-3  # GCV that rises by less is the quotient of two roundings
 OMEGA = 1.4  # inflation of the degrees of freedom in weighted GCV
+
+Excess = Callable[[Array, Array, float], tuple[float, float]]
 
 
 class Probe:
@@ -27,23 +35,44 @@ class Probe:
     .. math:: \mathrm{df} = E\, n^T A\,(u(b + εn) - u(b))/ε, \quad n \sim N(0, I)
 
     For a linear map u(n) is solved for instead, without ε.  The same n serves all λ, so that the curve is smooth.
+    ``excess``(n, u), where given, is <n, Πn> - tr Π and tr Π of a projection Π of which the derivative
+    is near a multiple.
     """
 
-    def __init__(self, path: Path, eps: float, linear: bool, seed: int) -> None:
+    def __init__(self, path: Path, eps: float, linear: bool, seed: int, excess: Excess | None = None) -> None:
         if "b" not in path.takes:
             raise TypeError("reconstruct has no parameter b; GCV and SURE expect reconstruct(lam, ..., b=...)")
-        self.path, self.eps, self.linear = path, eps, linear
+        self.path, self.eps, self.linear, self.excess = path, eps, linear, excess
         self.noise = white_noise(path.b, seed)
         self.b = self.noise if linear else path.b + eps * self.noise
         self.x: Array | None = None
         self.info: Any = None
+        self.last = 0.0
 
     def dof(self, lam: float) -> float:
         """df at λ, for the image that is in the path."""
-        self.x, self.info = self.path.call(lam, self.x, self.info, b=self.b)
+        path, tol = self.path, self.path.reached
+        self.x, self.info = path.call(lam, self.x, self.info, b=self.b, tol=tol)
+        dof = self._trace()
+        while path.refines(self.info, tol):  # as `Path.solve`
+            tol /= TIGHTER
+            old, before = self.x, dof
+            self.x, self.info = path.call(lam, self.x, self.info, b=self.b, tol=tol, again=True)
+            dof = self._trace()
+            near = max(STEADY * abs(dof - self.last), FREE * path.m)
+            if backend.norm(self.x - old) > 0 and abs(dof - before) <= near:
+                break
+        self.last = dof
+        return dof
+
+    def _trace(self) -> float:
         if self.linear:
             return backend.dot(self.noise, self.path.forward(self.x))
-        return backend.dot(self.noise, self.path.forward(self.x - self.path.x)) / self.eps
+        dof = backend.dot(self.noise, self.path.forward(self.x - self.path.x)) / self.eps
+        if self.excess is not None:
+            excess, trace = self.excess(self.noise, self.path.x, EPS * self.eps)
+            dof -= min(max(dof / trace, 0.0), 1.0) * excess
+        return dof
 
 
 def gcv(reconstruct: Map, A: Any, b: Array, **options: Any) -> Choice:
@@ -95,7 +124,15 @@ def weighted_gcv(reconstruct: Map, A: Any, b: Array, *, omega: float = OMEGA, **
         Whether b -> u_λ(b) is linear.
     max_dof : float
         Weights with more than max_dof · m degrees of freedom are left out: where the data are fitted exactly GCV is
-        0/0.
+        0/0.  By default 0.8, and 1 where the degrees of freedom are exact.
+    dof : callable, optional
+        λ -> degrees of freedom, where they are known exactly: no probe is solved for.
+    probes : int, optional
+        Perturbations of the data that the degrees of freedom are the mean of; by default 1, and up to 8 for few data
+        where the map is linear.
+    excess : callable, optional
+        (n, u, tol) -> (<n, Πn> - tr Π, tr Π), of a projection Π near a multiple of the map's derivative at u: what it
+        says of the noise n is taken off the estimate.
     lams : array, optional
         Grid of weights.
     lam0 : float
@@ -131,13 +168,17 @@ def weighted_gcv(reconstruct: Map, A: Any, b: Array, *, omega: float = OMEGA, **
 
 
 def _gcv(
-    rule: str, reconstruct: Map, A: Any, b: Array, omega: float, max_dof: float = MAX_DOF, **options: Any
+    rule: str, reconstruct: Map, A: Any, b: Array, omega: float, max_dof: float | None = None, **options: Any
 ) -> Choice:
+    if max_dof is None:
+        max_dof = MAX_DOF if options.get("dof") is None else 1.0
     check_positive(max_dof, "max_dof")
+
+    known = KNOWN * float(np.finfo(check_data(b).dtype).eps) * backend.norm(b)
 
     def criterion(residual: float, dof: float, m: int) -> float:
         room = m - omega * dof
-        return m * residual**2 / room**2 if dof <= max_dof * m and room > 0 else math.nan
+        return m * residual**2 / room**2 if dof <= max_dof * m and room > 0 and residual > known else math.nan
 
     return _with_dof(rule, "gcv", criterion, reconstruct, A, b, **options)
 
@@ -158,7 +199,7 @@ def sure(reconstruct: Map, A: Any, b: Array, noise_level: float | None = None, *
         Data with white Gaussian noise, real or complex, without a batch axis.
     noise_level : float
         δ, the expected norm of the noise.
-    linear, lams, lam0, seed, x_true, inner_tol, tol, progress
+    linear, dof, probes, excess, lams, lam0, seed, x_true, inner_tol, tol, progress
         As in `weighted_gcv`.
 
     Returns
@@ -203,6 +244,9 @@ def _with_dof(
     *,
     noise_level: float | None = None,
     linear: bool = False,
+    dof: Callable[[float], float] | None = None,
+    probes: int | None = None,
+    excess: Excess | None = None,
     lams: np.ndarray | None = None,
     lam0: float = 1.0,
     seed: int = 0,
@@ -212,14 +256,19 @@ def _with_dof(
     grid, path = weights(lams, lam0), Path(reconstruct, A, b, **options)
     if path.D is not None:
         raise ValueError(f"fidelity is {path.D.name}; {rule} expects L2, white Gaussian noise")
-    m = data_count(path.A, b)
-    probe = Probe(path, _size(b, m, noise_level), linear, seed)
+    m = path.m = data_count(path.A, b)
+    if dof is None:
+        count = check_count(probes or (min(max(round(DATA / m), 1), PROBES) if linear else 1), "probes")
+        all_probes = [Probe(path, _size(b, m, noise_level), linear, seed + i, excess) for i in range(count)]
 
-    def evaluate(point: dict[str, float]) -> None:
-        point["dof"] = probe.dof(point["lam"])
+        def dof(lam: float) -> float:
+            return sum(probe.dof(lam) for probe in all_probes) / count
+
+    def evaluate(point: Point) -> None:
+        point["dof"] = dof(point["lam"])
         point[name] = criterion(point["residual"], point["dof"], m)
 
-    lam, at_end = sweep(path, grid, name, evaluate, lams is None)
+    lam, at_end = sweep(path, grid, name, evaluate, lams is None, rise=FLAT if name == "gcv" else RISE)
     return path.finish(rule, lam, at_end)
 
 

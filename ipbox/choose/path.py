@@ -91,9 +91,11 @@ class Path:
                 raise ValueError(f"b has shape {b.shape}, with a batch axis; a rule for λ takes one set of data a call")
         self.points: list[Point] = []
         self.accuracy = inner_tol  # of the solves to come
+        self.settled = True  # the last one
         self.reached: float | None = None  # by the last one
         self.x: Array | None = None
         self.info: Any = None
+        self.m = b.size  # number of real data, where a rule counts them
         self.solves = 0
         self._bar = bar("choosing λ", "solve", shown=progress)
 
@@ -108,27 +110,30 @@ class Path:
         settled = settled or self._steady
         x, info = self.call(lam, self.x, self.info, tol=self.accuracy)
         point = self._point(lam, x)
-        while self.refines(info):
+        moved = self.settled = False
+        while self.refines(info, self.accuracy):
             self.accuracy /= TIGHTER
             finer, info = self.call(lam, x, info, tol=self.accuracy, again=True)
             moved = backend.norm(finer - x) > 0
             before, point = point, self._point(lam, finer)
-            done = moved and settled(before, point, x, finer)
+            self.settled = moved and settled(before, point, x, finer)
             x = finer
-            if done:
+            if self.settled or _ended_by(info) == "rounding":
                 break
+        # what no longer moves is known; of a solve that niter ended there is no telling
+        self.settled = self.settled or not moved or _ended_by(info) == "niter"
         self.reached = self.accuracy
         self.accuracy = None if self.inner_tol is None else min(self.accuracy * TIGHTER, self.inner_tol)
         self.x, self.info = x, info
         self.points.append(point)
         return point
 
-    def refines(self, info: Any) -> bool:
-        """Whether the solve that ended with ``info`` can be continued to a finer tolerance."""
-        if "tol" not in self.takes or self.inner_tol is None:
+    def refines(self, info: Any, tol: float | None) -> bool:
+        """Whether the solve that ended with ``info``, at ``tol``, can be continued to a finer tolerance."""
+        if "tol" not in self.takes or tol is None:
             return False
-        ended = isinstance(info, Solution) and info.stop == "niter"
-        return not ended and self.accuracy > max(FINEST, 10 * float(np.finfo(self.b.dtype).eps))
+        finest = max(FINEST, 10 * float(np.finfo(self.b.dtype).eps))
+        return tol > finest and _ended_by(info) != "niter"
 
     def _steady(self, point: Point, finer: Point, *images: Array) -> bool:
         last = self.points[-1] if self.points else {}
@@ -236,6 +241,10 @@ def white_noise(b: Array, seed: int) -> Array:
     dtype = backend.real_dtype(b.dtype)
     n = draw(b.shape, dtype=dtype)
     return n + 1j * draw(b.shape, dtype=dtype) if b.dtype.kind == "c" else n
+
+
+def _ended_by(info: Any) -> Any:
+    return info.stop if isinstance(info, Solution) else None
 
 
 def _magnitude(u: Array) -> Array:

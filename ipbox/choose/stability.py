@@ -10,10 +10,12 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive
-from ipbox.choose.grid import interior_minimum, minimum, weights
-from ipbox.choose.path import Map, Options, Path
+from ipbox.choose.grid import EXTENSIONS, Ends, interior_minimum, minimum, sweep, weights
+from ipbox.choose.path import Map, Options, Path, Point
 from ipbox.choose.result import Choice
 
+MOVED = 0.05  # share of the change with λ by which a finer solve may move the image
+KNOWN = 100  # roundings of the image, below which a change is not known
 GAMMA = 0.5  # D = λR/2, the point of slope -1 of the L-curve
 
 
@@ -69,15 +71,49 @@ def quasi_optimality(
     """
     grid = weights(lams, lam0)
     path = Path(reconstruct, A, b, inner_tol=inner_tol, **options)
-    last: Array | None = None
-    for lam in grid:
-        point = path.solve(float(lam))
-        if last is not None:
-            point["change"] = backend.norm(path.x - last)
-        last = path.x.copy()
-    lams_tried, change = path.column("lam")[:-1], path.column("change")[:-1]  # the greatest λ has no change
-    lam, at_end = interior_minimum(lams_tried, change)
+    changes = Changes(path)
+    ends = Ends(path, grid, changes.visit)
+    lam, at_end = changes.least()
+    for _ in range(EXTENSIONS if lams is None else 0):
+        if not at_end:
+            break
+        ends.grow(not math.isnan(path.column("change")[0]), True)
+        lam, at_end = changes.least()
+    if np.isnan(path.column("change")).all():
+        raise ValueError("the image is the same for every weight, or not known well enough; expected others (lams=...)")
     return path.finish("quasi_optimality", lam, at_end)
+
+
+class Changes:
+    """‖u_{λ_{j+1}} - u_{λ_j}‖ along a path, NaN where the solves are not accurate enough to tell."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.images: dict[float, Array] = {}  # at the two ends
+        self.beside: Array | None = None
+
+    def visit(self, lam: float) -> None:
+        """Solve for a weight next to one end of those before."""
+        upper = max(self.images, default=0.0)
+        low = bool(self.images) and lam < upper
+        end = min(self.images) if low else upper
+        self.beside = self.images.get(end)
+        point = self.path.solve(lam, self._settled)
+        if self.beside is not None:
+            change = backend.norm(self.path.x - self.beside)
+            lower = point if low else next(p for p in self.path.points if p["lam"] == end)
+            rounding = KNOWN * float(np.finfo(self.path.x.dtype).eps) * backend.norm(self.path.x)
+            lower["change"] = change if self.path.settled and change > rounding else math.nan
+        if len(self.images) > 1:
+            del self.images[end]
+        self.images[lam] = self.path.x.copy()
+
+    def least(self) -> tuple[float, bool]:
+        lam, change = self.path.column("lam")[:-1], self.path.column("change")[:-1]  # the greatest λ has no change
+        return interior_minimum(lam, change)
+
+    def _settled(self, point: Point, finer: Point, x: Array, y: Array) -> bool:
+        return self.beside is None or backend.norm(y - x) <= MOVED * backend.norm(y - self.beside)
 
 
 def balancing(
@@ -140,14 +176,14 @@ def balancing(
         raise TypeError("R is None; the balancing principle expects the regulariser's value, R(u)")
     gamma, grid = check_positive(gamma, "gamma"), weights(lams, lam0)
     path = Path(reconstruct, A, b, R=R, **options)
-    for lam in grid:
-        point = path.solve(float(lam))
+
+    def evaluate(point: Point) -> None:
         misfit = 0.5 * point["residual"] ** 2 if path.D is None else float(path.D.value(path.x))
-        F = misfit + lam * point["R"]
-        point["balance"] = (1 + gamma) * math.log(F) - math.log(lam) if F > 0 else math.nan
-    if all(math.isnan(p["balance"]) for p in path.points):
-        raise ValueError("D + λR is 0 for every weight; expected data that are not zero, or other weights (lams=...)")
-    lam, at_end = _local(path.column("lam"), path.column("balance"))
+        F = misfit + point["lam"] * point["R"]
+        point["balance"] = (1 + gamma) * math.log(F) - math.log(point["lam"]) if F > 0 else math.nan
+
+    zero = "D + λR is 0 for every weight; expected data that are not zero, or other weights (lams=...)"
+    lam, at_end = sweep(path, grid, "balance", evaluate, lams is None, _local, zero)
     return path.finish("balancing", lam, at_end)
 
 

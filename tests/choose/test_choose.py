@@ -33,7 +33,10 @@ def test_balancing_takes_the_divergence_of_low_counts_itself() -> None:
     def mean(lam: float) -> tuple[np.ndarray, None]:
         return (b + lam * b.mean()) / (1 + lam) + 1e-9, None
 
-    choice = balancing(mean, None, b, lambda u: float(((u - b.mean()) ** 2).sum()), D=D, lams=np.logspace(-3, 3, 60))
+    with pytest.warns(RuntimeWarning, match="^balancing has no extremum inside the range"):
+        choice = balancing(
+            mean, None, b, lambda u: float(((u - b.mean()) ** 2).sum()), D=D, lams=np.logspace(-3, 3, 60)
+        )
     values = [1.5 * math.log(D.value(u) + lam * ((u - b.mean()) ** 2).sum()) - math.log(lam)
               for lam in choice.curve["lam"] for u in [mean(lam)[0]]]  # fmt: skip
     np.testing.assert_allclose(choice.curve["balance"], values, rtol=1e-12)

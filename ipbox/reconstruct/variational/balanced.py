@@ -13,7 +13,7 @@ from ipbox.solvers import Problem
 from ipbox.solvers.core.run import Run
 from ipbox.solvers.core.stop_rule import StopRule
 
-ROUNDINGS = 10  # of A*b, below which a residual is nothing but rounding
+ROUNDINGS = 0.3  # of A*b: a gradient that is updated along and below that says nothing of the true one
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,26 @@ class Balanced(StopRule):
     """
 
     tol: float
-    rounding: float
     name: ClassVar[str] = "residual"
 
-    @classmethod
-    def of(cls, problem: Problem, tol: float) -> Balanced:
-        """The rule for this problem, in whose precision the residual is no smaller than roundings."""
-        start = backend.norm(Sum(problem.terms).grad(problem.start(None)))
-        return cls(tol, ROUNDINGS * float(np.finfo(problem.dtype).eps) * start)
+    def met(self, run: Run) -> Any:
+        penalties = run.problem.terms[1:]
+        size = backend.norm(Sum(penalties).grad(run.x)) if penalties else 0.0
+        return np.sqrt(run.state.gamma) <= self.tol * size
+
+
+@dataclass(frozen=True)
+class Rounded(StopRule):
+    """The gradient is less than a rounding of A*b: more steps do not make u_λ more accurate, started anew they may."""
+
+    size: float
+    name: ClassVar[str] = "rounding"
 
     def met(self, run: Run) -> Any:
-        penalties = run.parts.problem.terms[1:]
-        size = backend.norm(Sum(penalties).grad(run.x)) if penalties else 0.0
-        return np.sqrt(run.state.gamma) <= max(self.tol * size, self.rounding)
+        return np.sqrt(run.state.gamma) <= self.size
+
+
+def as_accurate_as_the_weight_asks(problem: Problem, tol: float) -> StopRule:
+    """`Balanced`, as far as the precision allows."""
+    start = backend.norm(Sum(problem.terms).grad(problem.start(None)))
+    return Balanced(tol) | Rounded(ROUNDINGS * float(np.finfo(problem.dtype).eps) * start)

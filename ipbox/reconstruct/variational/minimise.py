@@ -10,12 +10,14 @@ from typing import Any
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag
-from ipbox.choose.dispatch import RULES, resolve
+from ipbox.choose.dispatch import ALL_OPTIONS, RULES, resolve
+from ipbox.choose.freedom import exact_dof, plateau_excess
 from ipbox.choose.guess import first_weight
-from ipbox.functionals import KL, L2, Box, DualTerm, Functional, L1Data, Sum
+from ipbox.functionals import KL, L2, TV, Box, DualTerm, Functional, L1Data
 from ipbox.functionals.fidelities.l2 import Fidelity
+from ipbox.operators import Identity
 from ipbox.reconstruct.iterative.early_stopping import batch_of
-from ipbox.reconstruct.variational.balanced import Balanced
+from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
 from ipbox.solvers import CGLS, FISTA, PDHG, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.fingerprint import Made
 
@@ -55,7 +57,7 @@ class Variational:
         problem = self.problem(lam, b)
         solver = self.solver or default_solver(problem)
         if isinstance(solver, CGLS) and (start is not None or tol is not None):
-            stop = Balanced.of(problem, self.tol if tol is None else tol)
+            stop = as_accurate_as_the_weight_asks(problem, self.tol if tol is None else tol)
         else:
             stop = stop_rule(problem, solver, self.tol if tol is None else tol)
         stop = stop | stopping.niter(self.niter)
@@ -69,12 +71,13 @@ class Variational:
 
     def choose(self, lam: Any, noise_level: float | None) -> tuple[Array, Solution]:
         """Solve for a number λ, or for the λ of the rule of that name."""
+        rule = {k: v for k, v in self.options.items() if k in ALL_OPTIONS}
+        options = {k: v for k, v in self.options.items() if k not in rule}
         if isinstance(lam, str) and lam in RULES:
-            _check_rule_options(self.options)
-            options = {k: v for k, v in self.options.items() if k != "progress"}
-            solves = dataclasses.replace(self, options=options)
+            _check_rule_options(options)
+            solves = dataclasses.replace(self, options={k: v for k, v in options.items() if k != "progress"})
         else:
-            solves = self
+            solves = dataclasses.replace(self, options=options)
         D, R = self.fidelity, self.R
         x, info = resolve(
             lam,
@@ -86,14 +89,30 @@ class Variational:
             seminorm=seminorm(R),
             D=None if type(D) is L2 else D,
             guess=lambda: first_weight(D, R, noise_level),
-            linear=isinstance(R, L2) and type(D) is L2 and self.constraint is None,
+            linear=self.linear,
+            trace=self.trace,
             tol=self.tol,
-            progress=bool(self.options.get("progress")),
+            progress=bool(options.get("progress")),
+            **rule,
         )
         if D.A is not None and D.A.support is not None and _holds_zero(self.constraint):
             x = x * backend.to_device(D.A.support, backend.array_module(x))  # what R filled in beyond
             info.x = x
         return x, info
+
+    @property
+    def linear(self) -> bool:
+        """Whether the image is linear in the data."""
+        return isinstance(self.R, L2) and type(self.fidelity) is L2 and self.constraint is None
+
+    def trace(self) -> dict[str, Any]:
+        """What is known of the degrees of freedom: all for a small linear map, the plateaus for denoising by TV."""
+        A, b = self.fidelity.A, self.fidelity.b
+        if self.linear:
+            return {"dof": exact_dof(A, self.R, b.shape if A is None else tuple(A.dims), b)}
+        if isinstance(self.R, TV) and (A is None or isinstance(A, Identity)):
+            return {"excess": plateau_excess}
+        return {}
 
 
 def _holds_zero(constraint: Functional | None) -> bool:
