@@ -12,8 +12,12 @@ import ipbox as ip
 from ipbox.choose import RULES
 from tests.choose.judge import NAMED, NEW, Judge, problem
 
+QUICK = {"denoise", "inpaint", "mri", "super-resolution", *NEW}
 
-@pytest.mark.parametrize("name", [*NAMED, *NEW])
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in (*NAMED, *NEW)]
+)
 def test_every_rule_finds_the_exact_weight_or_warns(name: str) -> None:
     """Within 5 % of the λ of the singular values; where the rule has none inside its range, that is said."""
     A, b, delta = problem(name)
@@ -59,14 +63,16 @@ def test_the_range_grows_to_where_the_minimum_is() -> None:
 
 
 def test_options_of_rules_can_be_given() -> None:
-    A, b, _, info = ip.problem("inpaint", size=32, noise=0.05)
-    for call, kind in ((ip.tv, {}), (ip.tgv, {}), (ip.wavelet, {"levels": 2}), (ip.tikhonov, {})):
+    A, b, _, info = ip.problem("denoise", size=16, noise=0.1)
+    for call, kind in ((ip.tv, {}), (ip.wavelet, {"levels": 2}), (ip.tikhonov, {})):
         x, run = call(A, b, "discrepancy", info.noise_level, within=0.05, max_solves=30, inner_tol=1e-3, **kind)
         assert abs(np.linalg.norm(A.apply(x) - b) / info.noise_level - 1) < 0.06
         with pytest.raises(TypeError, match="^within is given and lam is 0.1; expected it with a rule"):
             call(A, b, 0.1, within=0.05, **kind)
         with pytest.raises(TypeError, match="^within is given and lam is 'sure'; expected options of this rule"):
             call(A, b, "sure", info.noise_level, within=0.05, **kind)
+    with pytest.raises(TypeError, match="^max_solves is given and lam is 0.1"):
+        ip.tgv(A, b, 0.1, max_solves=3)
     with pytest.raises(RuntimeError, match="expected a larger max_solves=2 or within=0.01"):
         ip.tikhonov(A, b, "discrepancy", info.noise_level, max_solves=2, lam0=1e9)
 
@@ -75,12 +81,12 @@ def test_plateaus_take_the_noise_of_the_probe_away() -> None:
     """In one dimension the degrees of freedom of TV are the number of plateaus (Tibshirani and Taylor 2012)."""
     rng = np.random.default_rng(0)
     b = np.repeat([0.0, 2.0, 1.0, 3.0], 50) + 0.3 * rng.standard_normal(200)
-    options = dict(lams=[0.5, 1.0, 2.0], tol=1e-8, inner_tol=1e-8, niter=20000)
+    options = dict(lams=[0.5, 1.0, 2.0], tol=1e-8, inner_tol=1e-8, niter=4000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         curves = [ip.tv(None, b, "gcv", seed=seed, **options)[1].extra["choice"].curve for seed in (0, 1)]
     plateaus = [
-        1 + np.sum(abs(np.diff(ip.tv(None, b, lam, tol=1e-8, niter=20000)[0])) > 1e-3) for lam in curves[0]["lam"]
+        1 + np.sum(abs(np.diff(ip.tv(None, b, lam, tol=1e-8, niter=4000)[0])) > 1e-3) for lam in curves[0]["lam"]
     ]
     for curve in curves:
         assert curve["dof"] == pytest.approx(plateaus, abs=0.25 * math.sqrt(max(plateaus)))
