@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 
 import numpy as np
@@ -88,5 +87,5 @@ def test_plateaus_take_the_noise_of_the_probe_away() -> None:
     plateaus = [
         1 + np.sum(abs(np.diff(ip.tv(None, b, lam, tol=1e-8, niter=4000)[0])) > 1e-3) for lam in curves[0]["lam"]
     ]
-    for curve in curves:
-        assert curve["dof"] == pytest.approx(plateaus, abs=0.25 * math.sqrt(max(plateaus)))
+    for curve in curves:  # one probe alone is off by √(2 df), 20 to 35 %
+        assert curve["dof"] == pytest.approx(plateaus, rel=0.15)
