@@ -6,6 +6,7 @@ True
 """
 
 from ipbox.evaluate.differentiable import Differentiable, Variational, as_differentiable
+from ipbox.evaluate.domain import DomainCheck, DomainStatistics, check_domain, domain_statistics
 from ipbox.evaluate.stability import (
     Perturbation,
     StabilityTable,
@@ -18,3 +19,4 @@ from ipbox.evaluate.stability import (
 
 __all__ = ["Differentiable", "Perturbation", "StabilityTable", "Variational", "as_differentiable", "more_samples"]
 __all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation", "worst_perturbation"]
+__all__ += ["DomainCheck", "DomainStatistics", "check_domain", "domain_statistics"]

@@ -202,6 +202,14 @@ def pretrained(name: str, A: Any = None) -> torch.nn.Module:
     torch.nn.Module
         On the CPU, in evaluation mode.
 
+    Notes
+    -----
+    Each is at home where it was trained.  The denoisers: images in [0, 1], σ up to 0.25, photographs and slices of CT
+    and MRI.  The maps ``..._ct``: chests that fill the field as in ``ip.problem("ct", size=128, views=40)``, 1 % noise
+    (none for ``_noiseless``), attenuation near 0.02/mm.  On a zoomed field of view, on other anatomy, noise or units
+    they may be worse than total variation, and paint texture that looks like tissue: `ipbox.evaluate.check_domain`
+    compares data with samples that were held out from training.
+
     Raises
     ------
     ValueError
