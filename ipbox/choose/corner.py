@@ -104,6 +104,8 @@ def _corner(path: Path, corner: str) -> tuple[float, bool, bool]:
     from scipy.interpolate import CubicSpline
 
     lam, residual, R = (path.column(name) for name in ("lam", "residual", "R"))
+    if path.D is not None:  # what is minimised; the residual of counts is relative to what is expected of them
+        residual = np.sqrt(2 * np.maximum(path.column("D"), 0.0))
     rounding = KNOWN * float(np.finfo(path.b.dtype).eps) * backend.norm(path.b)
     known = np.flatnonzero((residual > rounding) & (R > 0))
     values = np.full(len(lam), np.nan)

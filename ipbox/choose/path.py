@@ -146,6 +146,8 @@ class Path:
 
     def _point(self, lam: float, x: Array) -> Point:
         point = {"lam": lam, "residual": self.misfit(x)}
+        if self.D is not None:
+            point["D"] = float(self.D.value(x))
         if self.R is not None:
             point["R"] = float(self.R(x))
         if self.x_true is not None:

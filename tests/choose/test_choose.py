@@ -42,6 +42,28 @@ def test_balancing_takes_the_divergence_of_low_counts_itself() -> None:
     np.testing.assert_allclose(choice.curve["balance"], values, rtol=1e-12)
 
 
+@pytest.mark.parametrize("lam0", [0.1, 1.0, 10.0])
+def test_discrepancy_of_counts_does_not_take_its_first_guess(lam0: float) -> None:
+    """The deviance of many counts hardly changes with λ: all guesses are within 1 % of the target."""
+    rng = np.random.default_rng(0)
+    b = rng.poisson(100 + 2.0 * rng.standard_normal(4000)).astype(float)
+    D, target = ip.KL(None, b), math.sqrt(4000)
+    noisy = b + 60 * rng.standard_normal(4000) / 10  # a fit whose deviance is nearly that of the mean
+
+    def blend(lam: float) -> tuple[np.ndarray, None]:
+        return b.mean() + 0.01 * (noisy - b.mean()) / (1 + lam), None
+
+    def excess(t: float) -> float:
+        x = blend(math.exp(t))[0]
+        return math.sqrt(4000 * D.value(x) / D.expected_value(x)) / reached - 1
+
+    x = blend(0.7)[0]
+    reached = math.sqrt(4000 * D.value(x) / D.expected_value(x))
+    choice = discrepancy(blend, None, b, reached, lam0=lam0, D=D)
+    assert abs(reached / target - 1) < 0.1 and abs(excess(math.log(lam0))) < 0.01
+    assert choice.lam == pytest.approx(0.7, rel=0.05)
+
+
 def test_rules_on_data_without_information() -> None:
     """Refused in words of their own, without a division by zero on the way."""
     zeros = np.zeros((8, 8))
