@@ -17,19 +17,20 @@ from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 class PyLopsOperator(Operator):
     """A foreign `LinearOperator` of PyLops or SciPy with N-D `apply`; results are brought back to its declared dtype.
 
-    SciPy's operators are flat: dims is (n,).
+    SciPy's operators are flat: dims is (n,).  ``ends`` gives shapes and dtypes instead: see `matched`.
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
-    def __init__(self, op: Any) -> None:
+    def __init__(self, op: Any, ends: Any = None) -> None:
         self.op = op
         if op.dtype is None or np.dtype(op.dtype).char not in "fdFD":
             raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
         (m, n), name = op.shape, type(op).__name__
         if isinstance(op, pylops.LinearOperator):
             m, n, name = op.dimsd, op.dims, op.name or name
-        super().__init__(n, m, op.dtype, name=name)
+        (n, dtype_in), (m, dtype_out) = ends or ((n, op.dtype), (m, op.dtype))
+        super().__init__(n, m, dtype_in, dtype_out, name=name)
 
     def _apply(self, x: Array, out: Array) -> None:
         for xi, oi in zip(x, out, strict=True):
@@ -124,6 +125,42 @@ def as_operator(op: Any) -> Operator:
     if is_foreign(op) and not sparse:
         return PyLopsOperator(op)
     raise TypeError(f"A is {type(op).__name__}; expected an ipbox, PyLops or SciPy operator, or a 2-D matrix")
+
+
+def matched(op: Any, A: Operator) -> Operator:
+    """``op`` as an `Operator` to be added to ``A``: a foreign one that is flat, of A's size, takes A's shapes and dtypes.
+
+    Examples
+    --------
+    >>> import pylops, ipbox as ip
+    >>> from ipbox.operators.core.adapters import matched
+    >>> tuple(matched(pylops.Identity(6), ip.Identity((2, 3))).dims)
+    (2, 3)
+    """
+    op = as_operator(op)
+    return _with_ends(op, A.ends) if op.shape == A.shape else op
+
+
+def matched_image(op: Operator, A: Operator) -> Operator:
+    """``op`` for images as ``A`` takes them, and data of its own shape: see `matched`."""
+    own = tuple(op.dimsd), A.dtype_out
+    return _with_ends(op, (A.ends[0], own)) if op.shape[1] == A.shape[1] else op
+
+
+def of_precision(op: Any, dtype: np.dtype) -> Operator:
+    """``op`` as an `Operator`, a foreign one in the precision of ``dtype``."""
+    op = as_operator(op)
+    same = op.dtype_out.kind == dtype.kind
+    return _with_ends(op, (op.ends[0][:1] + (dtype,), op.ends[1][:1] + (dtype,))) if same else op
+
+
+def _with_ends(op: Operator, ends: Any) -> Operator:
+    """A foreign operator between other shapes, where it is flat, and dtypes, where nothing complex becomes real."""
+    if not isinstance(op, PyLopsOperator) or op.ends == ends:
+        return op
+    flat = all(len(own) == 1 or own == shape for (own, _), (shape, _) in zip(op.ends, ends, strict=True))
+    lost = op.dtype_out.kind == "c" and ends[1][1].kind != "c"
+    return PyLopsOperator(op.op, ends) if flat and not lost else op
 
 
 def is_foreign(op: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.operators.core.adapters import as_operator
+from ipbox.operators.core.adapters import PyLopsOperator, as_operator, matched_image
 from ipbox.operators.core.base import ALL_DTYPES, Operator, count_normal
 
 
@@ -155,6 +155,8 @@ class Sum(Operator):
 class VStack(Operator):
     """(A_1; ...; A_n): u -> (A_1 u, ..., A_n u), each part flattened and laid end to end.
 
+    Foreign operators that are flat take the image's shape and dtype from those that have one.
+
     Examples
     --------
     >>> import ipbox as ip
@@ -169,8 +171,9 @@ class VStack(Operator):
         if not ops:
             raise ValueError("ops is empty; expected at least one operator")
         self.ops = [as_operator(op) for op in ops]
-        a = self.ops[0]
-        for op in self.ops[1:]:
+        a = next((op for op in self.ops if not isinstance(op, PyLopsOperator)), self.ops[0])
+        self.ops = [matched_image(op, a) for op in self.ops]
+        for op in self.ops:
             if op.ends[0] != a.ends[0] or op.dtype_out != a.dtype_out:
                 raise ValueError(f"ops take other arrays: {_ends(a)} and {_ends(op)}; expected one shape and dtype")
         self._sizes = [op.shape[0] for op in self.ops]

@@ -200,7 +200,7 @@ class Operator(pylops.LinearOperator):
         from ipbox.operators.core import adapters, algebra
 
         if adapters.is_foreign(x):
-            return algebra.Composition(self, adapters.as_operator(x))
+            return algebra.Composition(self, adapters.of_precision(x, self.dtype_in))
         if isinstance(x, numbers.Real):
             return algebra.Scaled(self, float(x))
         if isinstance(x, numbers.Number):
@@ -227,9 +227,9 @@ class Operator(pylops.LinearOperator):
     def __rmul__(self, x: Any) -> Any:
         return self.dot(x) if isinstance(x, numbers.Number) else super().__rmul__(x)
 
-    def __truediv__(self, x: Any) -> Any:
-        """A / c for a number c; PyLops' least-squares solve for an array."""
-        return self.dot(1.0 / float(x)) if isinstance(x, numbers.Real) else super().__truediv__(x)
+    def __truediv__(self, x: Any, **options: Any) -> Any:
+        """A / c for a number c; PyLops' least-squares solve for an array, with its ``options`` (``niter``)."""
+        return self.dot(1.0 / float(x)) if isinstance(x, numbers.Real) else super().__truediv__(x, **options)
 
     def __neg__(self) -> Operator:
         return self.dot(-1.0)
@@ -237,12 +237,17 @@ class Operator(pylops.LinearOperator):
     def __add__(self, other: Any) -> Operator:
         from ipbox.operators.core import adapters, algebra
 
-        return algebra.Sum(self, adapters.as_operator(other))
+        return algebra.Sum(self, adapters.matched(other, self))
+
+    __radd__ = __add__
 
     def __sub__(self, other: Any) -> Operator:
-        from ipbox.operators.core.adapters import as_operator
+        from ipbox.operators.core.adapters import matched
 
-        return self + as_operator(other).dot(-1.0)
+        return self + matched(other, self).dot(-1.0)
+
+    def __rsub__(self, other: Any) -> Operator:
+        return self.dot(-1.0) + other
 
     def _adjoint(self) -> Operator:
         from ipbox.operators.core import algebra
