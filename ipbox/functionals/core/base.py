@@ -217,7 +217,7 @@ class Functional(pyproximal.ProxOperator):
     def prox(self, x: Array, tau: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{τf}(x) = argmin_u f(u) + ‖u - x‖²/(2τ), in the shape of ``x`` (the image's, or flat)."""
         self._check_convex("prox")
-        z, tau = self._enter(x), check_step(tau, "tau")
+        z, tau = self._enter(x), _lone(check_step(tau, "tau"), x)
         if np.ndim(tau) and (len(tau) != len(x) or self.dims is not None and z.ndim != 1 + len(self.dims)):
             raise ValueError(f"tau has {len(tau)} entries; expected a number, or one for each sample of x {x.shape}")
         p = _target(x, z, out)
@@ -227,7 +227,7 @@ class Functional(pyproximal.ProxOperator):
     def prox_conj(self, y: Array, sigma: Any, out: Array | None = None, work: Work = None) -> Array:
         """prox_{σf*}(y), for a convex f."""
         self._check_convex("prox of the conjugate")
-        z, sigma = self._enter(y), check_step(sigma, "sigma")
+        z, sigma = self._enter(y), _lone(check_step(sigma, "sigma"), y)
         p = _target(y, z, out)
         self._prox_conj(z, sigma, p, work)
         return _leave(p, y, out)
@@ -331,9 +331,16 @@ class Functional(pyproximal.ProxOperator):
         if self.weight < 0:
             raise ValueError(f"{self.name} has a negative weight, so no {what}; expected a convex functional")
 
+    def _own_dtype(self) -> np.dtype | None:
+        """The dtype of the images of a functional that has one, with its operator or data."""
+        return None
+
     def _enter(self, x: Array, batch: bool = False) -> Array:
-        """``x`` in the image's shape: PyProximal's solvers hand over flat vectors."""
+        """``x`` in the image's shape: PyProximal's solvers hand over flat vectors, in any precision."""
         backend.array_module(x)
+        own = self._own_dtype()
+        if x.ndim == 1 and own is not None and x.dtype != own and x.dtype.kind == own.kind:
+            x = x.astype(own)
         if x.dtype.char not in "fdFD" or not x.dtype.isnative:
             raise TypeError(f"x has dtype {x.dtype}; expected float32, float64, complex64 or complex128")
         if x.dtype.kind == "c" and self.dtypes == REAL_DTYPES:
@@ -353,6 +360,11 @@ class Functional(pyproximal.ProxOperator):
         raise ValueError(f"x has shape {x.shape}; {type(self).__name__} expects {self.dims}, or the same flattened")
 
 
+def _lone(tau: Any, x: Array) -> Any:
+    """An array of one step size as a number, which PyProximal's Anderson hands over, but for a batch of one sample."""
+    return float(tau[0]) if np.ndim(tau) and len(tau) == 1 and (x.ndim == 1 or len(x) != 1) else tau
+
+
 def indicator(inside: Array, batch: bool) -> Any:
     """0 where all entries are ``inside``, inf elsewhere; with ``batch`` of each sample."""
     every = backend.to_host(inside.reshape((len(inside) if batch else 1, -1)).all(axis=1))
@@ -367,8 +379,8 @@ def _target(x: Array, z: Array, out: Array | None) -> Array:
     """Where a result for ``z``, which is ``x`` in another shape, is computed: ``out``, or a new array in C order."""
     if out is not None:
         backend.array_module(x, out)
-    if out is not None and (out.shape != x.shape or out.dtype != x.dtype):
-        raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; expected {x.shape} and {x.dtype}, as x")
+    if out is not None and (out.shape != x.shape or out.dtype != z.dtype):
+        raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}; expected {x.shape} and {z.dtype}, as x")
     if out is not None and out.flags.c_contiguous:
         return out.reshape(z.shape)
     return backend.array_module(z).empty(z.shape, dtype=z.dtype)

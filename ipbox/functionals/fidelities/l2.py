@@ -42,6 +42,9 @@ class Fidelity(Functional):
             check_fits(self.A, b)
         super().__init__(None if self.A is None else tuple(self.A.dims))
 
+    def _own_dtype(self) -> np.dtype | None:
+        return self.A.dtype_in if self.A is not None else None if self.b is None else self.b.dtype
+
     # ------------------------------------------------------------ to be given by a subclass, on the data space
 
     def _data_value(self, y: Array, batch: bool) -> Any:

@@ -58,7 +58,8 @@ class L21(L1):
     Parameters
     ----------
     ndim : int
-        Number of pixel axes (the component axis stands before them).
+        Number of pixel axes (the component axis stands before them).  A flat vector, as PyProximal's solvers hand over,
+        is taken for a gradient of such an image: it has as many components.
 
     Examples
     --------
@@ -70,6 +71,14 @@ class L21(L1):
     def __init__(self, ndim: int = 2) -> None:
         self.ndim = check_integer(ndim, "ndim", 1, 3, ", the number of pixel axes")
         super().__init__()
+
+    def _enter(self, x: Array, batch: bool = False) -> Array:
+        x = super()._enter(x, batch)
+        if x.ndim > 1 or batch:
+            return x
+        if x.size % self.ndim:
+            raise ValueError(f"x has shape {x.shape}; L21 expects {self.ndim} components of equal size, flattened")
+        return x.reshape(self.ndim, *(1,) * (self.ndim - 1), -1)
 
     def _modulus(self, x: Array) -> Array:
         xp = backend.array_module(x)

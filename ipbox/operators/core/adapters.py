@@ -128,7 +128,7 @@ def as_operator(op: Any) -> Operator:
 
 
 def matched(op: Any, A: Operator) -> Operator:
-    """``op`` as an `Operator` to be added to ``A``: a foreign one that is flat, of A's size, takes A's shapes and dtypes.
+    """``op`` as an `Operator` to be added to ``A``: a foreign one that is flat takes the shapes and dtypes of A.
 
     Examples
     --------

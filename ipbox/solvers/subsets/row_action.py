@@ -162,8 +162,8 @@ class SIRT(_Simultaneous):
     Notes
     -----
     The spectral radius of C A* R A is at most 1, so it converges, to a minimiser of (Au - b)ᵀ R (Au - b).  Of operators
-    with signs whose entries are not at hand the sums are |A 1| and |A* 1|, and R is divided by an estimate of the
-    radius.
+    with signs whose entries are not at hand the sums are the largest of |A v| and |A* w| for ones and eight random v
+    and w in [-1, 1], and R is divided by an estimate of the radius.
 
     References
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ipbox import backend
@@ -9,6 +10,9 @@ from ipbox.backend import Array
 from ipbox.operators import MatrixOperator, Operator
 from ipbox.operators.core.norms import golub_kahan
 from ipbox.solvers.core.problem import Parts
+
+PROBES = 8
+SEEN = 1e-5  # of the largest sum: rows and columns that are less than this are nothing but rounding
 
 
 def is_known(A: Operator) -> bool:
@@ -42,9 +46,8 @@ def of_sums(A: Operator, p: Parts) -> tuple[Array, Array]:
         return _with_batch(_inverse(rows), p), _with_batch(_inverse(columns), p)
     if A.dtype_in.kind == "c" or A.dtype_out.kind == "c":
         raise ValueError(f"A is {A.name}, which is complex; SIRT expects a real operator, or a matrix")
-    # where signs cancel, or a ray misses the image, a sum near 0 says nothing
-    R, C = (_inverse(p.xp.where(v > 0.01 * v.max(), v, 0)) for v in (rows, columns))
-    R /= (1.02 * golub_kahan(_Weighted(A, R**0.5, C**0.5))) ** 2
+    R, C = (_inverse(p.xp.where(v > SEEN * v.max(), v, 0)) for v in (rows, columns))
+    R /= (1.02 * golub_kahan(_Weighted(A, R**0.5, C**0.5)) or 1.0) ** 2
     return _with_batch(R, p), _with_batch(C, p)
 
 
@@ -74,8 +77,25 @@ def _nonnegative(blocks: list[Operator]) -> bool:
 def _sums(A: Operator, p: Parts) -> tuple[Array, Array]:
     if isinstance(A, MatrixOperator):
         return A.entry_sums(1, rows=True), A.entry_sums(1, rows=False)
-    rows = abs(A.apply(p.xp.ones(tuple(A.dims), dtype=A.dtype_in)))
-    return rows, abs(A.apply_adjoint(p.xp.ones(tuple(A.dimsd), dtype=A.dtype_out)))
+    images, data = (_probes(end, p, PROBES * (not is_known(A))) for end in A.ends)
+    rows, columns = abs(A.apply(next(images))), abs(A.apply_adjoint(next(data)))
+    for u in images:
+        p.xp.maximum(rows, abs(A.apply(u)), out=rows)
+    for y in data:
+        p.xp.maximum(columns, abs(A.apply_adjoint(y)), out=columns)
+    return rows, columns
+
+
+def _probes(end: tuple[tuple[int, ...], Any], p: Parts, n: int) -> Iterator[Array]:
+    """Ones, and n random arrays with entries of at most 1: no |A v| is larger than the sums of |a_ij|.
+
+    Ones alone tell nothing where signs cancel, as in the rows of a gradient.
+    """
+    shape, dtype = end
+    yield p.xp.ones(shape, dtype=dtype)
+    rng = backend.generator(0, like=p.xp)
+    for _ in range(n):
+        yield (2 * rng.random(shape) - 1).astype(dtype)
 
 
 def _inverse(v: Any) -> Any:
