@@ -205,4 +205,10 @@ def check_data(b: Array, name: str = "b") -> Array:
         raise ValueError(f"{name} has shape {b.shape}; expected at least one axis and one entry")
     if not bool(xp.isfinite(b).all()):
         raise ValueError(f"{name} has NaN or infinite entries; expected finite data")
+    largest, info = float(abs(b).max()), np.finfo(b.dtype)
+    low, high = (1e-154, 1e154) if info.bits == 64 else (float(info.tiny), math.inf)  # of doubles squares are summed
+    if 0 < largest < low or largest > high:
+        raise ValueError(
+            f"{name} has entries of at most {largest:.1e}, out of the range of {b.dtype}; expected data in other units"
+        )
     return b

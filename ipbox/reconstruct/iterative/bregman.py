@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ipbox.backend import Array
-from ipbox.checks import check_positive
+from ipbox.checks import check_flag, check_positive
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import L1, L2, TV, Functional, WaveletL1
 from ipbox.operators import Operator, as_operator
@@ -160,7 +160,7 @@ def linearised_bregman(
     data = L2(as_operator(A), b)
     R = make_regulariser(regulariser, data.A)
     lam = default_weight(data, regulariser) if lam is None else check_positive(lam, "lam")
-    solver = LinearisedBregman(line_search=line_search)
+    solver = LinearisedBregman(line_search=check_flag(line_search, "line_search"))
     x, info = stopped_early(data, solver, noise_level, niter, R=lam * R, **options)
     info.extra["lam"] = lam
     return x, info

@@ -9,7 +9,7 @@ from typing import Any
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_flag
+from ipbox.checks import check_flag, check_noise_level
 from ipbox.choose.dispatch import ALL_OPTIONS, RULES, resolve
 from ipbox.choose.freedom import exact_dof, plateau_excess
 from ipbox.choose.guess import first_weight
@@ -71,6 +71,8 @@ class Variational:
 
     def choose(self, lam: Any, noise_level: float | None) -> tuple[Array, Solution]:
         """Solve for a number λ, or for the λ of the rule of that name."""
+        if noise_level is not None:
+            check_noise_level(noise_level)
         rule = {k: v for k, v in self.options.items() if k in ALL_OPTIONS}
         options = {k: v for k, v in self.options.items() if k not in rule}
         if isinstance(lam, str) and lam in RULES:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend, progress
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_positive
+from ipbox.checks import check_count, check_flag, check_positive
 from ipbox.files import check_writable
 from ipbox.solvers.core.run import Run
 
@@ -72,7 +72,8 @@ class History:
 
     def __init__(self, every: int = 10, objective: bool = True, data_residual: bool = False, gap: bool = False) -> None:
         self.every = check_count(every, "every")
-        self._wanted = {"objective": objective, "data_residual": data_residual, "gap": gap}
+        wanted = {"objective": objective, "data_residual": data_residual, "gap": gap}
+        self._wanted = {name: check_flag(on, name) for name, on in wanted.items()}
 
     def __call__(self, run: Run) -> None:
         if _due(run, self.every):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_flag
 from ipbox.solvers.core.callbacks import Finishing, Progress
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.loop import check_kinds, check_state, iterate
@@ -67,7 +68,7 @@ def solve(
     for call in callbacks:
         if isinstance(call, type) or not callable(call):
             raise TypeError(f"callbacks has {call!r}; expected functions of the run, such as ip.callbacks.History()")
-    callbacks = [*callbacks, *([Progress()] if progress else [])]
+    callbacks = [*callbacks, *([Progress()] if check_flag(progress, "progress") else [])]
     if problem.batch is not None:
         return _solve_batch(problem, solver, x0, state, stop, callbacks)
     run = None

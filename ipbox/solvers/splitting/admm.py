@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_positive
+from ipbox.checks import check_between, check_flag, check_positive
 from ipbox.functionals import L2, Composition
 from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
 from ipbox.solvers.krylov.conjugate_directions import inner_blocks
@@ -148,7 +148,7 @@ class ADMM(Splitting):
 
     def prepare(self, problem: Problem) -> Parts:
         check_between(self.relax, "relax", 0, 2, what="a relaxation")
-        if self.balance and problem.batch is not None:
+        if check_flag(self.balance, "balance") and problem.batch is not None:
             raise ValueError(f"balance is True and batch is {problem.batch}; expected a fixed rho for a batch")
         return super().prepare(problem)
 
