@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ipbox.backend import Array
+from ipbox.backend import Array, array_module, norm
 from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.composition import check_data
@@ -45,7 +45,7 @@ def pnp(
     x0: Array | None = None,
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
-    scale: float = 1.0,
+    scale: float | None = None,
     channels: str | None = None,
     strength: float = 1.0,
     dtype: str | None = None,
@@ -74,7 +74,8 @@ def pnp(
         taken by its proximal operator.
     sigma : float or sequence, optional
         Noise level σ of the denoiser, in the units of the image; for ``"hqs"`` the last one, to which they fall from
-        49/255 · ``scale`` by a constant factor, or all of them.  By default s/‖A‖, s = noise_level/√m the standard
+        49/255 · ``scale`` by a constant factor, or all of them; where ``scale`` is not given, from 49/255 of the
+        largest value of the first steepest-descent iterate.  By default s/‖A‖, s = noise_level/√m the standard
         deviation of the m data's noise; twice that where σ is fixed.
     noise_level : float, optional
         Expected norm of the noise.
@@ -98,7 +99,8 @@ def pnp(
     nonneg, box : bool, (lo, hi)
         Project what the denoiser gives.
     scale, channels, strength, dtype
-        As for `Denoiser`.
+        As for `Denoiser`; without ``scale`` the denoiser sees images as they are: a network needs it where their values
+        are not those that it was trained on.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -141,7 +143,7 @@ def pnp(
     data, batch = L2(A, check_data(b)), batch_of(A, b)
     noise = None if noise_level is None else standard_deviation(noise_level, b, batch)
     given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, box=limits_of(nonneg, box))
-    R, levels = _prior(denoiser, sigma, noise, A, method, niter, given)
+    R, levels = _prior(denoiser, sigma, noise, A, method, niter, given, lambda: _size(A, b))
     solver = _solver(method, tau, _rho(method, tau, rho, lam, noise, levels, A), levels)
     changing = len(set(levels)) > 1
     if changing:
@@ -160,18 +162,26 @@ def pnp(
 
 
 def _prior(
-    denoiser: Any, sigma: Any, noise: float | None, A: Operator, method: str, niter: Any, given: dict[str, Any]
+    denoiser: Any,
+    sigma: Any,
+    noise: float | None,
+    A: Operator,
+    method: str,
+    niter: Any,
+    given: dict[str, Any],
+    size: Callable[[], float],
 ) -> tuple[Functional, list[float]]:
     """The denoiser as a functional, and its noise levels: of each iteration, or one, or none."""
     check_choice(method, "method", METHODS)
     if not isinstance(denoiser, Functional):
         blind = callable(denoiser) and not noise_argument(denoiser)[1]
-        levels = _levels(sigma, noise, A, given["scale"], method, niter, blind)
-        return Denoiser(denoiser, levels[-1] if levels and not blind else None, **given), levels[
-            -1:
-        ] if blind else levels
+        scale = given["scale"]
+        levels = _levels(sigma, noise, A, size if scale is None else lambda: scale, method, niter, blind)
+        given = given | {"scale": 1.0 if scale is None else scale}
+        D = Denoiser(denoiser, levels[-1] if levels and not blind else None, **given)
+        return D, levels[-1:] if blind else levels
     if sigma is not None or any(
-        given[k] != v for k, v in dict(scale=1.0, channels=None, strength=1.0, dtype=None).items()
+        given[k] != v for k, v in dict(scale=None, channels=None, strength=1.0, dtype=None).items()
     ):
         raise ValueError(f"denoiser is {denoiser.name}, a functional; expected sigma, scale ... given to that")
     if not isinstance(denoiser, Denoiser):
@@ -194,9 +204,9 @@ def standard_deviation(noise_level: Any, b: Array, batch: int | None) -> float:
 
 
 def _levels(
-    sigma: Any, noise: float | None, A: Operator, scale: float, method: str, niter: Any, blind: bool
+    sigma: Any, noise: float | None, A: Operator, size: Callable[[], float], method: str, niter: Any, blind: bool
 ) -> list[float]:
-    """σ_1, ..., σ_K: given, or from 49/255 · scale by a constant factor to σ_K; one where the method keeps it."""
+    """σ_1, ..., σ_K: given, or from 49/255 · size by a constant factor to σ_K; one where the method keeps it."""
     if np.ndim(sigma) and method == "hqs":
         levels = [check_positive(s, "sigma") for s in sigma]
         if not levels:
@@ -209,7 +219,15 @@ def _levels(
     factor = 1.0 if method == "hqs" else 2.0
     last = factor * noise / (A.norm() or 1.0) if sigma is None else check_positive(sigma, "sigma")
     steps = (STEPS if niter is None else niter) if method == "hqs" and not blind else 1
-    return [last] if not steps > 1 else np.geomspace(max(FIRST * scale, last), last, steps).tolist()
+    return [last] if not steps > 1 else np.geomspace(max(FIRST * size(), last), last, steps).tolist()
+
+
+def _size(A: Operator, b: Array) -> float:
+    """The largest |value| of the first steepest-descent iterate from 0, which noise does not tell: of a sample."""
+    samples = b if batch_of(A, b) else b[None]
+    back = [A.apply_adjoint(sample) for sample in samples]
+    steps = [(norm(v) / (norm(A.apply(v)) or 1.0)) ** 2 for v in back]
+    return max(t * float(array_module(v).abs(v).max()) for t, v in zip(steps, back, strict=True))
 
 
 def _rho(

@@ -238,7 +238,7 @@ def test_schedule_of_dpir(problem: tuple) -> None:
         return x
 
     s = 0.02
-    _, info = pnp(A, b, denoise, noise_level=s * math.sqrt(b.size), lam=0.3)
+    _, info = pnp(A, b, denoise, noise_level=s * math.sqrt(b.size), lam=0.3, scale=1.0)
     expected = np.geomspace(49 / 255, s / A.norm(), 8)
     np.testing.assert_allclose(seen, expected, rtol=1e-12)
     np.testing.assert_allclose(info.extra["sigma"], expected, rtol=1e-12)
@@ -394,3 +394,21 @@ def test_on_the_device(xp: ModuleType, method: str) -> None:
     assert moved == []
     expected, _ = pnp(host_A, host_b, net, x0=host_A.apply_adjoint(host_b), **given)
     assert np.linalg.norm(backend.to_host(x) - expected) < 1e-3 * np.linalg.norm(expected)  # float32, small ρ
+
+
+@pytest.mark.parametrize(("unit", "tolerance"), [(2.0**-40, 1e-4), (2.0**40, 1e-4), (1e-3, 1e-2), (1e12, 1e-2)])
+@pytest.mark.parametrize("method", ["hqs", "admm"])
+def test_data_in_other_units_give_the_image_in_those_units(unit: float, tolerance: float, method: str) -> None:
+    """Of a homogeneous denoiser, D_cσ(cx) = c D_σ(x), without a scale; inner solves end where rounding may tell."""
+    _, b, _, info = ip.problem("blur", size=24)
+    A, b = ip.Blur((24, 24), np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25]), dtype="float64"), b.astype("float64")
+
+    def shrink(x: np.ndarray, sigma: float) -> np.ndarray:
+        mean = x.mean()
+        return mean + np.sign(x - mean) * np.maximum(np.abs(x - mean) - 0.3 * sigma, 0)
+
+    given = dict(method=method, niter=8, **({"tol": 1e-12} if method == "admm" else {}))
+    x, run = pnp(A, b, shrink, noise_level=info.noise_level, **given)
+    y, scaled = pnp(A, unit * b, shrink, noise_level=unit * info.noise_level, **given)
+    np.testing.assert_allclose(y / unit, x, rtol=0, atol=tolerance * np.abs(x).max())
+    np.testing.assert_allclose(np.asarray(scaled.extra["sigma"]) / unit, run.extra["sigma"], rtol=1e-6)
