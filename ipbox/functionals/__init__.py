@@ -17,7 +17,7 @@ from ipbox.functionals.regularisers.smoothness import Tikhonov
 from ipbox.functionals.regularisers.sparsity import WaveletL1
 from ipbox.functionals.sets.affine import Affine
 from ipbox.functionals.sets.balls import L2Ball, LinfBall
-from ipbox.functionals.sets.boxes import Box, L2Box, NonNegative
+from ipbox.functionals.sets.boxes import Box, L1Box, L2Box, NonNegative
 from ipbox.functionals.sets.simplex import L1Ball, Simplex
 from ipbox.functionals.total_variation.directional import DirectionalTV
 from ipbox.functionals.total_variation.infimal_convolution import InfConvTV
@@ -30,7 +30,7 @@ __all__ = ["Composition", "DualTerm", "Functional", "PyProximalFunctional", "Sum
 __all__ += ["terms_of"]
 __all__ += ["KL", "L2", "Huber", "L1Data", "PoissonTransmission", "Quadratic", "WeightedL2"]
 __all__ += ["L1", "L21", "GroupSparsity", "NuclearNorm", "Tikhonov", "WaveletL1"]
-__all__ += ["Affine", "Box", "L1Ball", "L2Ball", "L2Box", "LinfBall", "NonNegative", "Simplex"]
+__all__ += ["Affine", "Box", "L1Ball", "L1Box", "L2Ball", "L2Box", "LinfBall", "NonNegative", "Simplex"]
 __all__ += ["TGV", "TV", "DirectionalTV", "InfConvTV", "SmoothedTV"]
 
 __getattr__ = attributes(__name__)

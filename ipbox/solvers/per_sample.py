@@ -45,6 +45,12 @@ def ratio(a: Any, b: Any) -> Any:
     return np.divide(a, b, out=np.zeros_like(b), where=b != 0)
 
 
+def unit_of_step(tau: Any, p: Parts) -> Any:
+    """1/(τc), c the typical curvature of the smooth part, at most 1/τ: steps τ that are short for it move less."""
+    c = p.smooth.curvature
+    return np.maximum(1.0, 1 / (tau * c)) if 0 < c < np.inf else 1.0
+
+
 def relative_change(x: Array, new: Array, p: Parts) -> Any:
     """‖new - x‖ relative to the larger of ‖x‖ and ‖new‖."""
     return norms(new - x, p) / np.maximum(np.maximum(norms(x, p), norms(new, p)), TINY)

@@ -322,7 +322,7 @@ def test_variational_picks_its_solver() -> None:
     names = {}
     for R in (ip.L2(), ip.WaveletL1(A.dims), ip.TV(A.dims)):
         names[type(R).__name__] = type(ip.variational(A, b, R, 0.01, niter=5)[1].solver).__name__
-    assert names == {"L2": "CGLS", "WaveletL1": "FISTA", "TV": "PDHG"}
+    assert names == {"L2": "CGLS", "WaveletL1": "FISTA", "TV": "AdaptivePDHG"}
     same = ip.variational(A, b, ip.TV(A.dims), 0.01, niter=50)[0]
     assert np.array_equal(same, ip.tv(A, b, 0.01, niter=50)[0])
 

@@ -17,11 +17,13 @@ from ipbox.operators.core.base import check_dims
 class PyProximalFunctional(Functional):
     """A foreign `pyproximal.ProxOperator`: flattened for it, guarded against those that overwrite their input.
 
-    An indicator's bool becomes 0 or inf; results come back in the dtype of the input.  With ``dims``, the shape of one
-    image, a batch is taken sample by sample.
+    Nothing is proved of what it computes (its TV makes ten iterations, its L0 is not convex): solvers claim no
+    theorem and no certificate with it.  An indicator's bool becomes 0 or inf; results come back in the dtype of the
+    input.  With ``dims``, the shape of one image, a batch is taken sample by sample.
     """
 
     has_prox = True
+    foreign = True
 
     def __init__(self, op: pyproximal.ProxOperator, dims: tuple[int, ...] | None = None) -> None:
         self.op = op

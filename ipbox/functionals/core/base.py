@@ -57,6 +57,8 @@ class Functional(pyproximal.ProxOperator):
     finite_conj = False
     # What solvers say, or ask, where a functional knows more.
     why_no_grad = "it has no gradient"
+    foreign = False  # of another package: what it computes is not known, so nothing is proved with it
+    inexact_prox = False  # by iteration, where theorems ask for the prox itself
     shared_work: ClassVar[frozenset[str]] = frozenset({"shared"})  # entries of ``work``, nested or not: see `shared`
     L_holds_on: str | None = None  # where the Lipschitz constant holds, if not everywhere
     b: Array | None = None  # data
@@ -117,7 +119,7 @@ class Functional(pyproximal.ProxOperator):
 
     @property
     def curvature(self) -> float:
-        """Typical curvature, for default step sizes: at the data, where L is the worst case."""
+        """Typical curvature, the unit of step sizes and residuals: at the data, where L is the worst case."""
         return self.L
 
     @property

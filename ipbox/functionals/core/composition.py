@@ -23,6 +23,7 @@ class DualTerm:
 
     K: Operator | None = None
     aux: tuple[tuple[int, ...], ...] = ()
+    size = 1.0  # of the entries of y, for default step sizes: the weight of a norm
     has_feasible_dual = False  # with ``aux``: whether `feasible_dual` is given
 
     @property
@@ -106,12 +107,16 @@ class Composition(Functional, DualTerm):
         if g.dims is not None and g.dims != dimsd[-len(g.dims) :] and dimsd != (math.prod(g.dims),):
             raise ValueError(f"g is {g.name} on arrays of shape {g.dims}; expected {dimsd}, what {K.name} gives")
         self.g, self.K = g, K
-        self.has_grad, self.explicit = g.has_grad, g.explicit
+        self.has_grad, self.explicit, self.foreign = g.has_grad, g.explicit, g.foreign
         super().__init__(tuple(K.dims))
 
     @property
     def name(self) -> str:
         return f"{self.g.name}∘{self.K.name}"
+
+    @property
+    def size(self) -> float:
+        return self.g.weight
 
     @property
     def has_dual_value(self) -> bool:
@@ -126,6 +131,10 @@ class Composition(Functional, DualTerm):
         return self.g.L * self.K.norm() ** 2 if self.g.L < math.inf else math.inf
 
     mu = 0.0
+
+    @property
+    def curvature(self) -> float:
+        return self.g.curvature * self.K.norm() ** 2 if self.g.curvature < math.inf else math.inf
 
     @property
     def hessian_lipschitz(self) -> float | None:

@@ -71,6 +71,10 @@ class Sum(Functional):
         return sum(f.L for f in self.terms)
 
     @property
+    def curvature(self) -> float:
+        return sum(f.curvature for f in self.terms)
+
+    @property
     def mu(self) -> float:
         return max(self._modulus, 0.0)
 

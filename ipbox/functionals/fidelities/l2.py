@@ -281,7 +281,7 @@ class L2(Fidelity):
     def merge(self, other: Functional) -> Functional | None:
         from ipbox.functionals.sets.boxes import Box, L2Box
 
-        if self.A is None and self.b is not None and isinstance(other, Box):
+        if self.A is None and isinstance(other, Box):
             return L2Box(self, other)
         return None
 

@@ -9,7 +9,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive
-from ipbox.functionals.core.base import Work
+from ipbox.functionals.core.base import Functional, Work
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 
@@ -85,6 +85,11 @@ class L1Data(_Robust):
 
     def __init__(self, A: Any, b: Array) -> None:
         super().__init__(A, check_data(b))
+
+    def merge(self, other: Functional) -> Functional | None:
+        from ipbox.functionals.sets.boxes import Box, L1Box
+
+        return L1Box(self, other) if self.A is None and isinstance(other, Box) else None
 
 
 class Huber(_Robust):

@@ -27,8 +27,10 @@ class PointwiseFidelity(Fidelity):
 
     @property
     def curvature(self) -> float:
-        """The mean second derivative of D where the data are met, for default step sizes; L where it is that."""
-        return abs(self.weight) * (self._data_L if self._data_curvature is None else self._data_curvature)
+        """The mean second derivative of D where the data are met, times ‖A‖²; L where it is that."""
+        if self._data_curvature is None:
+            return self.L
+        return abs(self.weight) * self._data_curvature * (1.0 if self.A is None else self.A.norm() ** 2)
 
     def __init__(self, A: Any, b: Array) -> None:
         super().__init__(A, check_data(b))

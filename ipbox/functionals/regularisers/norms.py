@@ -47,6 +47,11 @@ class L1(Functional):
         xp = backend.array_module(y)
         xp.divide(y, xp.maximum(self._modulus(y) / self.weight, 1), out=out)
 
+    def merge(self, other: Functional) -> Functional | None:
+        from ipbox.functionals.sets.boxes import Box, L1Box
+
+        return L1Box(self, other) if type(self) is L1 and isinstance(other, Box) else None
+
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
         room = 1 + 8 * np.finfo(backend.real_dtype(y.dtype)).eps  # a projected y may stick out by rounding
         return indicator(self._modulus(y) <= weight * room, batch)

@@ -128,7 +128,7 @@ class L2Box(Functional):
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
         # the supremum of <u, y> - λ/2 ‖u - b‖² over the box is at the projection of b + y/λ
-        b = self.l2._data(y)
+        b = 0 if self.l2.b is None else self.l2._data(y)
         u = self.box.prox(b + y / self.l2.weight, 1.0)
         return backend.reduce_sum(u * y - 0.5 * self.l2.weight * (u - b) ** 2, batch)
 
@@ -137,10 +137,57 @@ class L2Box(Functional):
 
     def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
         b, box = self.l2.b, self.box
-        if b.shape != x.shape:
+        if b is None or b.shape != x.shape:
             super().descend(x, d, tau, theta, x_bar, work)
         else:
             kernels.primal_step(x, d, tau, theta, x_bar, lo=box.lo, hi=box.hi, b=b, w=self.l2.weight)
 
     def take(self, index: np.ndarray) -> Functional:
         return L2Box(self.l2.take(index), self.box)
+
+
+class L1Box(Functional):
+    """λ ‖u‖₁ or λ ‖u - b‖₁, and the indicator of a box: what `Problem` makes of them; the prox is clipped."""
+
+    dtypes = REAL_DTYPES
+    has_prox = True
+
+    def __init__(self, l1: Functional, box: Box) -> None:
+        self.l1, self.box, self.finite_conj = l1, box, box.finite_conj
+        super().__init__()
+        self.b = l1.b
+
+    @property
+    def name(self) -> str:
+        return f"({self.l1.name} + {self.box.name})"
+
+    def scaled(self, c: float) -> Functional:
+        return L1Box(self.l1.scaled(c), self.box) if 0 < c < math.inf else super().scaled(c)
+
+    def _value(self, x: Array, batch: bool) -> Any:
+        return self.l1.value(x, batch) + self.box.value(x, batch)
+
+    def _prox(self, x: Array, t: Any, out: Array, work: Work) -> None:
+        self.l1.prox(x, t, out=out)
+        self.box.prox(out, 1.0, out=out)
+
+    def _conj(self, y: Array, weight: float, batch: bool) -> Any:
+        # <u, y> - λ|u - b| is linear on either side of b: its supremum is at a bound, or at the point nearest to b
+        xp, lam = backend.array_module(y), self.l1.weight
+        lo, hi = self.box.lo, self.box.hi
+        b = y.dtype.type(0) if self.l1.b is None else self.l1._data(y)
+        rest = xp.clip(b, lo, hi)
+        best = rest * y - lam * abs(rest - b)
+        slack = 8 * float(np.finfo(y.dtype).eps) * lam  # a projected y may stick out by rounding
+        for bound, slope in ((hi, y - lam), (lo, -y - lam)):
+            if math.isfinite(bound):
+                best = xp.maximum(best, bound * y - lam * abs(bound - b))
+            else:
+                best = xp.where(slope > slack, math.inf, best)
+        return backend.reduce_sum(best, batch)
+
+    def merge(self, other: Functional) -> Functional | None:
+        return L1Box(self.l1, self.box.merge(other)) if isinstance(other, Box) else None
+
+    def take(self, index: np.ndarray) -> Functional:
+        return L1Box(self.l1.take(index), self.box)

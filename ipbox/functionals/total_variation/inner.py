@@ -25,6 +25,7 @@ class IteratedProx(Functional, DualTerm):
     """
 
     has_prox = True
+    inexact_prox = True
     niter: int
     starts: ClassVar[tuple[str, ...]] = ("y",)
 
@@ -60,6 +61,10 @@ class IteratedProx(Functional, DualTerm):
         work["t"], work["bound"] = t.copy(), bounds
 
     # ------------------------------------------------------------ the dual term
+
+    @property
+    def size(self) -> float:
+        return self.weight
 
     def as_dual(self, like: Any) -> Any:
         return self

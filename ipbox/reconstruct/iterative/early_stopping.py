@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ipbox.backend import Array
@@ -117,7 +118,20 @@ def stopped_early(
     info = solve(problem, solver, stop=rule, **options)
     if best is not None:
         info.extra["best"] = {"x": best.x, "k": best.k, "psnr": best.value}
+    if noise_level is not None:
+        warn_of_niter(info, niter)
     return info.x, info
+
+
+def warn_of_niter(info: Solution, niter: int) -> None:
+    """Say once where the bound on the iterations has ended a run, and not the rule that was asked for."""
+    if "niter" in (info.stop if isinstance(info.stop, list) else [info.stop]):
+        warnings.warn(
+            f"{type(info.solver).__name__} was ended by niter={niter} before its stop rule was fulfilled; "
+            "expected more iterations, or a looser rule",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def batch_of(A: Any, b: Array) -> int | None:

@@ -11,7 +11,7 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Gradient, as_operator
 from ipbox.reconstruct.variational.minimise import Variational, make_constraint, make_fidelity
-from ipbox.solvers import CGLS, PDHG, Solution, Solver
+from ipbox.solvers import CGLS, Solution, Solver
 
 
 def tikhonov(
@@ -22,7 +22,7 @@ def tikhonov(
     *,
     gradient: bool = False,
     tol: float = 1e-4,
-    niter: int = 500,
+    niter: int = 10_000,
     x0: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -41,9 +41,10 @@ def tikhonov(
     gradient : bool
         Penalise the gradient instead of the image.
     tol : float
-        Relative norm of the normal equations' residual at which conjugate gradients stop.
+        Relative norm of the normal equations' residual at which conjugate gradients stop; the error of the image,
+        which is bounded where the image itself is penalised, must be below 0.3 √tol too.
     niter : int
-        Bound on the iterations.
+        Bound on the iterations; a warning says where it ended the run.
     x0 : array, optional
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
@@ -95,15 +96,15 @@ def tv(
         ``"l2"``, ``"l1"`` (impulse noise), ``"kl"`` (counts; with the operator's background), or D itself, made of the
         same A and b.
     nonneg : bool
-        Constrain u >= 0.
+        Constrain u >= 0, exactly, as ``box`` does.
     box : (lo, hi), optional
         Constrain lo <= u <= hi.
     isotropic : bool
     tol : float
-        Relative duality gap at which to stop where it is finite (denoising, or a bounded box); elsewhere relative
-        fixed-point residual.
+        Relative duality gap at which to stop where it is finite (denoising, or a bounded box); elsewhere fixed-point
+        residual, relative and per unit of step.  The image must also have settled to about 0.3 √tol.
     niter : int
-        Bound on the iterations.
+        Bound on the iterations; a warning says where it ended the run.
     x0 : array, optional
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
@@ -137,7 +138,7 @@ def tv(
     >>> float(x.min()) >= 0
     True
     """
-    return variational(A, b, TV(image_dims(A, b), isotropic), lam, noise_level, solver=PDHG(), **options)
+    return variational(A, b, TV(image_dims(A, b), isotropic), lam, noise_level, **options)
 
 
 def variational(
@@ -152,7 +153,7 @@ def variational(
     box: tuple[float, float] | None = None,
     solver: Solver | None = None,
     tol: float = 1e-4,
-    niter: int = 1000,
+    niter: int = 10_000,
     x0: Array | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -174,15 +175,17 @@ def variational(
     fidelity : str or Fidelity
         ``"l2"``, ``"l1"``, ``"kl"``, or D itself, made of the same A and b.
     nonneg : bool
-        Constrain u >= 0.
+        Constrain u >= 0, exactly, as ``box`` does.
     box : (lo, hi), optional
         Constrain lo <= u <= hi.
     solver : Solver, optional
-        By default `CGLS` where all is quadratic, `FISTA` where D is smooth and R has a cheap prox, else `PDHG`.
+        By default `CGLS` where all is quadratic, `FISTA` where D is smooth (with a Lipschitz constant not far above
+        its curvature) and R has a cheap prox, `PDHG` for batches and where it is accelerated, else `AdaptivePDHG`.
     tol : float
-        Relative duality gap at which to stop where it is finite; elsewhere relative fixed-point residual.
+        Relative duality gap at which to stop where it is finite; elsewhere fixed-point residual, relative and per unit
+        of step.  The image must also have settled to about 0.3 √tol.
     niter : int
-        Bound on the iterations of each solve.
+        Bound on the iterations of each solve; a warning says where it ended the run.
     x0 : array, optional
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`; with a rule, callbacks see every inner solve, and the bar

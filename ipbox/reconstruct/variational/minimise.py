@@ -16,11 +16,15 @@ from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, TV, Box, DualTerm, Functional, L1Data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Identity
-from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.reconstruct.iterative.early_stopping import batch_of, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
-from ipbox.solvers import CGLS, FISTA, PDHG, Problem, Solution, Solver, solve, stopping
+from ipbox.solvers import CGLS, FISTA, PDHG, AdaptivePDHG, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.fingerprint import Made
+from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.settled import Settled
 
+ACCURACY = 0.3  # of the image, in units of √tol: errors of the objective are quadratic in those of the image
+FAR = 20.0  # how far L may be above the typical curvature for steps 1/L
 FIDELITIES = {"l2": L2, "l1": L1Data, "kl": KL}
 
 
@@ -100,6 +104,9 @@ class Variational:
         if D.A is not None and D.A.support is not None and _holds_zero(self.constraint):
             x = x * backend.to_device(D.A.support, backend.array_module(x))  # what R filled in beyond
             info.x = x
+        if isinstance(self.constraint, Box):
+            x = info.x = self.constraint.prox(x, 1.0)  # of iterates that fulfil it only in the limit
+        warn_of_niter(info, self.niter)
         return x, info
 
     @property
@@ -128,15 +135,36 @@ def seminorm(R: Functional) -> Any:
 
 
 def default_solver(problem: Problem) -> Solver:
-    """Conjugate gradients for a quadratic, FISTA where every term has a gradient or a cheap prox, else PDHG."""
+    """Conjugate gradients for a quadratic, FISTA where every term has a gradient or a cheap prox, else PDHG.
+
+    FISTA's steps are 1/L: not where L, the worst case, is far above the curvature at the data.  PDHG adapts its steps,
+    but for batches, which share them, and where it is accelerated.
+    """
     if all(isinstance(f, L2) and f.weight > 0 for f in problem.terms):
         return CGLS()
     cheap = not any(isinstance(f, DualTerm) for f in problem.terms)
-    return FISTA() if cheap and FISTA().is_provably_convergent(problem) else PDHG()
+    if cheap and (p := _parts(FISTA(), problem)) is not None and p.prox.explicit and p.smooth.is_convex:
+        if p.smooth.L <= FAR * p.smooth.curvature:
+            return FISTA()
+    p = _parts(PDHG(), problem)
+    return PDHG() if p is None or p.batch is not None or PDHG().accelerates(p) else AdaptivePDHG()
+
+
+def _parts(solver: Solver, problem: Problem) -> Parts | None:
+    """The problem in the solver's roles; None where it does not take it."""
+    try:
+        p = solver.prepare(problem)
+    except ValueError:  # which says why; solve says it again where there is no other solver
+        return None
+    return p if p.smooth.L < math.inf else None
 
 
 def stop_rule(problem: Problem, solver: Solver, tol: float) -> stopping.StopRule:
-    """Duality gap where it is finite, else fixed-point residual, else relative change."""
+    """Duality gap where it is finite, else fixed-point residual, else relative change, once the image has settled."""
+    return Settled(_tolerance(problem, solver, tol), ACCURACY * math.sqrt(tol))
+
+
+def _tolerance(problem: Problem, solver: Solver, tol: float) -> stopping.StopRule:
     if isinstance(solver, CGLS):
         return stopping.residual(tol, every=1)
     if type(solver).gap is not Solver.gap:
@@ -178,6 +206,8 @@ def _state_from(start: Solution, problem: Problem, solver: PDHG) -> Any:
     s = solver.init(solver.prepare(problem), problem.start(start.x))
     s.loop["solver"], s.made = type(solver).__name__, Made(problem, solver)
     old = start.state
+    if isinstance(solver, AdaptivePDHG) and isinstance(start.solver, AdaptivePDHG):
+        s.tau, s.sigma = old.tau, list(old.sigma)
     for new, y in zip([*s.y, *sum(s.aux, [])], [*old.y, *sum(old.aux, [])], strict=True):
         new[...] = y
     for aux, aux_bar in zip(s.aux, s.aux_bar, strict=True):

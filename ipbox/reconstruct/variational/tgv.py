@@ -7,7 +7,7 @@ from typing import Any
 from ipbox.backend import Array
 from ipbox.functionals import TGV
 from ipbox.reconstruct.variational.methods import image_dims, variational
-from ipbox.solvers import PDHG, Solution
+from ipbox.solvers import Solution
 
 
 def tgv(
@@ -17,7 +17,7 @@ def tgv(
     noise_level: float | None = None,
     *,
     beta: float = 2.0,
-    niter: int = 2000,
+    niter: int = 10_000,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Total generalised variation: min_u D(Au, b) + λ TGV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
@@ -42,14 +42,14 @@ def tgv(
         ``"l2"``, ``"l1"`` (impulse noise), ``"kl"`` (counts; with the operator's background), or D itself, made of the
         same A and b.
     nonneg : bool
-        Constrain u >= 0.
+        Constrain u >= 0, exactly, as ``box`` does.
     box : (lo, hi), optional
         Constrain lo <= u <= hi.
     tol : float
-        Relative duality gap at which to stop where it is finite (denoising, or a bounded box); elsewhere relative
-        fixed-point residual.
+        Relative duality gap at which to stop where it is finite (denoising, or a bounded box); elsewhere fixed-point
+        residual, relative and per unit of step.  The image must also have settled to about 0.3 √tol.
     niter : int
-        Bound on the iterations.
+        Bound on the iterations; a warning says where it ended the run.
     x0 : array, optional
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
@@ -81,4 +81,4 @@ def tgv(
     >>> bool(errors[0] < 0.6 * errors[1])
     True
     """
-    return variational(A, b, TGV(image_dims(A, b), beta), lam, noise_level, solver=PDHG(), niter=niter, **options)
+    return variational(A, b, TGV(image_dims(A, b), beta), lam, noise_level, niter=niter, **options)

@@ -97,6 +97,10 @@ class Solver:
         """Refuse `stop.gap` before the first step where the gap would be infinite."""
         self.gap(p, State())
 
+    def error_bound(self, p: Parts, s: State) -> Any:
+        """A bound on ‖x - x*‖ that costs nothing at the state, to stop by; None where there is none."""
+        return None
+
     def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
         """The step to come, before it is taken; ``memory`` keeps from step to step what the solver has no need of."""
         raise ValueError(f"{type(self).__name__} does not know its next step beforehand")
@@ -108,9 +112,21 @@ class Solver:
     def is_provably_convergent(self, problem: Problem) -> Verdict:
         """The theorem that applies to this solver on ``problem``, or the condition that is missing."""
         try:
-            return self._theorem(self.prepare(problem))
+            p = self.prepare(problem)
+            reason = unproved(p)
+            return self._theorem(p) if reason is None else Verdict(False, reason)
         except ValueError as err:  # no role for a term, or a step size beyond its bound
             return Verdict(False, str(err))
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(False, "no theorem is recorded for this solver")
+
+
+def unproved(p: Parts) -> str | None:
+    """Why nothing is proved of a solver on these terms, whatever it is, or None."""
+    foreign = next((f.name for f in p.problem.terms if f.foreign), None)
+    if foreign is not None:
+        return f"{foreign} is foreign: that its prox or gradient is exact, and it convex, is not proved"
+    if p.prox.inexact_prox:
+        return f"the prox of {p.prox.name} is found by iteration, to its accuracy; theorems ask for the prox itself"
+    return None

@@ -16,7 +16,7 @@ from ipbox.solvers.core.callbacks import Finishing, Progress
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.loop import check_kinds, check_state, iterate
 from ipbox.solvers.core.problem import Problem
-from ipbox.solvers.core.protocol import Solver
+from ipbox.solvers.core.protocol import Certificate, Solver, unproved
 from ipbox.solvers.core.run import Run, Solution
 from ipbox.solvers.core.state import State
 from ipbox.solvers.core.stop_rule import StopRule
@@ -154,7 +154,7 @@ def _solution(run: Run) -> Solution:
     """The `Solution` of a run that has ended; an image that is not finite is refused."""
     if not np.isfinite(backend.norm(run.x)):
         run.diverged()
-    s = run.state
+    s, reason = run.state, unproved(run.parts)
     return Solution(
         s.x.copy(),  # the state may go on
         s,
@@ -162,7 +162,7 @@ def _solution(run: Run) -> Solution:
         s.k,
         run.seconds,
         run.parts.describe(),
-        run.solver.certificate(run.parts, s),
+        run.solver.certificate(run.parts, s) if reason is None else Certificate(f"none: {reason}"),
         run.solver,
         run.history,
     )

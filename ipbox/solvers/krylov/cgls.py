@@ -72,6 +72,10 @@ class CGLS(LeastSquares):
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""
         return ratio(s.gradient, s.gradient0)
 
+    def error_bound(self, p: Parts, s: State) -> Any:
+        """‖∇f(u)‖/μ, with the gradient that is updated along."""
+        return np.sqrt(s.gamma) / p.smooth.mu if p.smooth.mu > 0 else None
+
     def data_residual(self, p: Parts, s: State) -> Any:
         i = p.problem.terms.index(p.problem.fidelity)
         return computed_where_ended(p, s, norms(s.r[i], p))

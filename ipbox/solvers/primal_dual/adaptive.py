@@ -11,6 +11,8 @@ from ipbox.checks import check_count
 from ipbox.solvers.core.protocol import Parts, Problem, State
 from ipbox.solvers.primal_dual.pdhg import PDHG
 
+FAR = 100.0  # of τ from where it began: terms as the L1 norm, whose duals stay at their bounds, would take it to 0
+
 
 @dataclass(frozen=True)
 class AdaptivePDHG(PDHG):
@@ -79,7 +81,7 @@ class AdaptivePDHG(PDHG):
                 old[...] = a
         super().step(p, s)
         if look:
-            self._adapt(s, *self._residuals(p, s))
+            self._adapt(s, self.step_sizes(p)[0], *self._residuals(p, s))
 
     def _residuals(self, p: Parts, s: State) -> tuple[float, float]:
         """p and d; ``s.scratch["old"]`` becomes old - new on the way."""
@@ -100,12 +102,14 @@ class AdaptivePDHG(PDHG):
             primal += s.tau * backend.sum_squares(u)
         return math.sqrt(primal), math.sqrt(dual)
 
-    def _adapt(self, s: State, primal: float, dual: float) -> None:
+    def _adapt(self, s: State, first: float, primal: float, dual: float) -> None:
         if not (primal > 2 * dual or dual > 2 * primal):
             return
         factor = 1 / (1 - s.alpha) if primal > 2 * dual else 1 - s.alpha
+        if not first / FAR <= factor * s.tau <= FAR * first:
+            return
         s.tau, s.sigma = factor * s.tau, [sigma / factor for sigma in s.sigma]
         s.alpha *= self.decay
 
-    def _accelerates(self, p: Parts) -> bool:
+    def accelerates(self, p: Parts) -> bool:
         return False

@@ -24,8 +24,8 @@ class PDHG(saddle.SaddlePoint):
     ----------
     tau : float, optional
         Primal step size.  By default 20/μ where accelerated, so that the start is forgotten at once; 8/(L_g ‖K‖²)
-        where there is a smooth data term g∘K, which measured best on CT over sizes, views and noise; else
-        1/√(n Σ‖K_i‖²).
+        where there is a smooth data term g∘K, which measured best on CT over sizes, views and noise; for L1
+        data ‖u‖ over (Σ ‖K_i‖²‖y_i‖²)^½ as b and the weights let expect them; else 1/√(n Σ‖K_i‖²).
     sigma : float or sequence, optional
         Dual step sizes, one per term (one number is used for all); by default 1/(n τ ‖K_i‖²), so that a term with a
         large norm does not slow the others.
@@ -70,10 +70,10 @@ class PDHG(saddle.SaddlePoint):
     def step(self, p: Parts, s: State) -> None:
         saddle.ascend(p, s, s.y, s.x_bar, s.aux_bar, s.sigma)
         saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])
-        if self._accelerates(p):
+        if self.accelerates(p):
             s.theta = 1 / math.sqrt(1 + p.prox.mu * s.tau)  # γ = μ/2
         saddle.descend(p, s, s.x_bar, s.aux_bar, s.theta)
-        if self._accelerates(p):
+        if self.accelerates(p):
             s.tau, s.sigma = s.theta * s.tau, [sigma / s.theta for sigma in s.sigma]
 
     def adjoint_at(self, p: Parts, s: State) -> tuple[Array, list[list[Array]]]:
@@ -85,7 +85,7 @@ class PDHG(saddle.SaddlePoint):
         """τ and the σ_i, checked against τ Σ σ_i ‖K_i‖² <= 1."""
         if not 0 <= self.theta <= 1 or not (self.balance > 0 and math.isfinite(self.balance)):
             raise ValueError(f"theta is {self.theta} and balance {self.balance}; expected 0 <= theta <= 1, balance > 0")
-        if self.accelerate and not self._accelerates(p):
+        if self.accelerate and not self.accelerates(p):
             raise ValueError("accelerate is True; expected a primal term that is strongly convex in all primal blocks")
         saddle.check_step_size(self.tau, "tau")
         if self.sigma is not None and not all(0 < s < math.inf for s in np.atleast_1d(self.sigma)):
@@ -106,13 +106,13 @@ class PDHG(saddle.SaddlePoint):
         return float(tau), [float(s) for s in sigma]
 
     def _default_tau(self, p: Parts, norms: list[float]) -> float:
-        if self._accelerates(p):
+        if self.accelerates(p):
             return 20 / p.prox.mu
         if (curvature := saddle.data_curvature(p, norms)) is not None:
             return 8 / curvature
         if len(p.dual) == 1 and p.prox.b is not None and (tau := p.dual[0].denoising_step(p.prox.b)) is not None:
             return tau
-        return 1 / math.sqrt(len(norms) * sum(k**2 for k in norms)) if norms else 1.0
+        return saddle.data_scale(p, norms) or 1 / math.sqrt(len(norms) * sum(k**2 for k in norms)) if norms else 1.0
 
     def _sigmas(self, n: int) -> list[float]:
         sigma = [float(self.sigma)] * n if np.ndim(self.sigma) == 0 else [float(s) for s in self.sigma]
@@ -120,7 +120,7 @@ class PDHG(saddle.SaddlePoint):
             raise ValueError(f"sigma has {len(sigma)} entries; expected {n}, one per dual term")
         return sigma
 
-    def _accelerates(self, p: Parts) -> bool:
+    def accelerates(self, p: Parts) -> bool:
         given = self.tau is not None or self.sigma is not None
         convex = p.prox.mu > 0 and not any(t.aux for t in p.dual)  # f does not depend on the terms' own blocks
         return convex and (not given if self.accelerate is None else self.accelerate)
@@ -176,6 +176,6 @@ class PDHG(saddle.SaddlePoint):
     def _theorem(self, p: Parts) -> Verdict:
         self.step_sizes(p)
         found = saddle.verdict(p, "f, g convex, τ Σ σ_i ‖K_i‖² <= 1, θ = 1 or accelerated (Chambolle and Pock 2011)")
-        if found and self.theta != 1 and not self._accelerates(p):
+        if found and self.theta != 1 and not self.accelerates(p):
             return Verdict(False, f"theta is {self.theta}; the theorem asks for 1")
         return found

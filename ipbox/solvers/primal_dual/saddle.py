@@ -16,7 +16,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_positive
 from ipbox.functionals import Zero
 from ipbox.solvers.core.protocol import Parts, Solver, State, Verdict
-from ipbox.solvers.per_sample import TINY, norms
+from ipbox.solvers.per_sample import TINY, norms, unit_of_step
 
 FREE = Zero()  # what acts on the terms' own primal blocks
 
@@ -49,12 +49,21 @@ class SaddlePoint(Solver):
         return value + sum(t.term_value([s.x, *own], batched) for t, own in zip(p.dual, s.aux, strict=True))
 
     def residual(self, p: Parts, s: State) -> Any:
-        """By how much one step of both resolvents moves u, the v_i and the y_i, each relative to its size."""
-        t = trial(p, s, *self.resolvents(p, s), *self.adjoint_at(p, s))
-        pairs = [(t.x, s.x), *zip(t.y, s.y, strict=True)]
-        for new, old in zip(t.aux, s.aux, strict=True):
-            pairs += zip(new, old, strict=True)
-        return _largest([norms(new - old, p) / _safe(norms(old, p)) for new, old in pairs])
+        """By how much one step of both resolvents moves u, the v_i and the y_i, per unit of their step sizes.
+
+        ‖u⁺ - u‖/τ is relative to Σ ‖K_i‖‖y_i‖ + c‖u‖, c the typical curvature of h, and ‖y_i⁺ - y_i‖/σ_i to ‖K_i‖‖u‖.
+        """
+        tau, sigma = self.resolvents(p, s)
+        t = trial(p, s, tau, sigma, *self.adjoint_at(p, s))
+        sizes = norms_of(p)
+        force = sum((k * norms(y, p) for k, y in zip(sizes, t.y, strict=True)), np.float64(0))
+        if p.labels["smooth"] or not p.dual:
+            force = force + norms(t.x, p) / (tau * unit_of_step(tau, p))
+        values = [norms(new - old, p) / (tau * _safe(force)) for new, old in [(t.x, s.x), *_pairs(t.aux, s.aux)]]
+        for k, step, new, old, own in zip(sizes, sigma, t.y, s.y, t.aux, strict=True):
+            moved = np.sqrt(sum(backend.sum_squares(a, p.batch is not None) for a in (t.x, *own)))
+            values.append(norms(new - old, p) / (step * k * _safe(moved)))
+        return _largest(values)
 
     def primal_dual_residual(self, p: Parts, s: State) -> Any:
         """Residuals of the two optimality conditions (`kkt_residual`)."""
@@ -111,6 +120,20 @@ def data_curvature(p: Parts, sizes: list[float]) -> float | None:
     """The largest L_g ‖K‖² of the smooth terms g∘K, or None."""
     data = [t.g_lipschitz * k**2 for t, k in zip(p.dual, sizes, strict=True) if t.g_lipschitz < math.inf]
     return max(data, default=None)
+
+
+def data_scale(p: Parts, sizes: list[float]) -> float | None:
+    """τ = ‖u‖/(Σ ‖K_i‖² ‖y_i‖²)^½ with ‖u‖ as the data have it and |y_i| of the terms' weights.
+
+    For data terms as the L1 distance, whose duals have no unit while u has that of b: so the iterates for b and cb are
+    the same but for the unit.  None for others, which are scaled by their curvature.
+    """
+    D = p.problem.fidelity
+    if D is None or D.b is None or D.curvature < math.inf:
+        return None
+    u = backend.norm(D.b - (D.b.mean() if D.A is None else 0)) / (1.0 if D.A is None else D.A.norm() or 1.0)
+    y = sum((k * t.size) ** 2 * math.prod(t.dual_dims) for t, k in zip(p.dual, sizes, strict=True))
+    return u / math.sqrt((p.batch or 1) * y) or None
 
 
 def balanced(sigma: float, sizes: list[float]) -> list[float]:
@@ -184,6 +207,11 @@ def kkt_residual(p: Parts, s: State, tau: float, sigma: list[float], d: Array, a
         moved = np.sqrt(sum(backend.sum_squares(a, p.batch is not None) for a in (t.x, *t.aux[i])))
         values.append(norms(r, p) / _safe((term.term_norm() or 1.0) * moved))
     return _largest([norms(primal, p) / _safe(sizes), *values])
+
+
+def _pairs(new: list[list[Array]], old: list[list[Array]]) -> list[tuple[Array, Array]]:
+    """The blocks of all terms, side by side."""
+    return [pair for lists in zip(new, old, strict=True) for pair in zip(*lists, strict=True)]
 
 
 def _safe(size: Any) -> Any:

@@ -127,7 +127,8 @@ def _search(p: Parts, s: State) -> None:
     if not np.all(short):
         raise FloatingPointError(f"the line search found no step size above {s.tau}; check the gradient of E")
     s.x[...], s.v[...], s.grad[...] = s.x_new, s.v_new, s.grad_new
-    s.tau = number(np.minimum(2 * s.tau, 0.8 * limit * s.inverse_curvature))
+    moving = squares(s.grad, p) > 0  # else this is the minimiser, and τ would grow without end
+    s.tau = number(np.where(moving, np.minimum(2 * s.tau, 0.8 * limit * s.inverse_curvature), s.tau))
 
 
 def _subgradient(p: Parts, x0: Array) -> Array:

@@ -14,7 +14,7 @@ from ipbox.checks import check_positive
 from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.gradient.line_search import shorten
-from ipbox.solvers.per_sample import norms, relative_change
+from ipbox.solvers.per_sample import norms, relative_change, unit_of_step
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class ForwardBackward(Solver):
             p.prox.prox(s.x, s.tau, out=s.x, work=s.scratch["prox"])
 
     def residual(self, p: Parts, s: State) -> Any:
-        """‖u⁺ - u‖ relative to the larger of ‖u‖ and ‖u⁺‖, u⁺ = prox_{τg}(u - τ∇f(u))."""
-        return relative_change(s.x, self._forward_backward(p, s), p)
+        """‖u⁺ - u‖/(τc) relative to the larger of ‖u‖ and ‖u⁺‖, u⁺ = prox_{τg}(u - τ∇f(u)); c: `unit_of_step`."""
+        return unit_of_step(s.tau, p) * relative_change(s.x, self._forward_backward(p, s), p)
 
     @staticmethod
     def _forward_backward(p: Parts, s: State) -> Array:

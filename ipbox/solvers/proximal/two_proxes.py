@@ -12,7 +12,7 @@ from ipbox.checks import check_between, check_positive
 from ipbox.functionals import Functional, Zero
 from ipbox.solvers.core.protocol import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
-from ipbox.solvers.per_sample import relative_change
+from ipbox.solvers.per_sample import relative_change, unit_of_step
 
 
 def two_proxes(problem: Problem, smooth: bool, who: str) -> Parts:
@@ -88,10 +88,10 @@ class TwoProxes(Solver):
         check_between(self.relax, "relax", 0, bound, what="a relaxation")
 
     def residual(self, p: Parts, s: State) -> Any:
-        """‖u - w‖ of the next step relative to the larger of ‖u‖ and ‖w‖: 0 where both proxes agree."""
+        """‖u - w‖/(τc) of the next step relative to the larger of ‖u‖ and ‖w‖: 0 where both proxes agree."""
         w, u, grad = (p.xp.empty_like(s.x) for _ in range(3))
         self._proxes(p, s, {}, w, u, grad)
-        return relative_change(w, u, p)
+        return unit_of_step(s.tau, p) * relative_change(w, u, p)
 
     def _theorem(self, p: Parts) -> Verdict:
         implicit = [f.name for f in (p.prox, p.dual[0]) if not f.explicit]

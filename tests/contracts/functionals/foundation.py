@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pyproximal
 
-from ipbox.functionals import L1, L2, L21, Box, Composition, Functional, L2Box, NonNegative, Sum, Zero
+from ipbox.functionals import L1, L2, L21, Box, Composition, Functional, L1Box, L2Box, NonNegative, Sum, Zero
 from ipbox.operators import Gradient, Identity, as_operator
 from tests.contracts.functionals.registry import DIMS, FunctionalCase, array, foreign, lacking, simple
 
@@ -55,6 +55,12 @@ CASES = [
         "L2 and box",
         L2Box,
         lambda dtype, xp: L2Box(1.5 * L2(b=array(dtype, xp)), Box(-0.25, 0.75)),
+        lacks=lacking("grad", "complex"),
+    ),
+    FunctionalCase(
+        "L1 and box",
+        L1Box,
+        lambda dtype, xp: L1Box(0.7 * L1(), Box(-0.25, 0.75)),
         lacks=lacking("grad", "complex"),
     ),
     FunctionalCase(
