@@ -26,6 +26,7 @@ def test_a_noise_level_is_checked_beside_a_number(call: Any, level: float) -> No
         ("progress", lambda: ip.solve(PROBLEM, ip.CGLS(), progress="no")),
         ("nonneg", lambda: ip.tv(A, B, 1.0, nonneg="no")),
         ("balance", lambda: ip.solve(PROBLEM, ip.ADMM(balance="no"))),
+        ("backtracking", lambda: ip.solve(PROBLEM, ip.FISTA(backtracking="no"))),
         ("line_search", lambda: ip.linearised_bregman(A, B, line_search="no")),
         ("gap", lambda: ip.callbacks.History(gap="no")),
     ],

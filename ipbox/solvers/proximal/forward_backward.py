@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_positive
+from ipbox.checks import check_flag, check_positive
 from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.gradient.line_search import shorten
@@ -51,7 +51,7 @@ class ForwardBackward(Solver):
 
     def prepare(self, problem: Problem) -> Parts:
         p = super().prepare(problem)
-        if self.backtracking and not (p.prox.explicit and p.smooth.explicit):
+        if check_flag(self.backtracking, "backtracking") and not (p.prox.explicit and p.smooth.explicit):
             raise ValueError("backtracking is True; a problem with an implicit term has no objective to decrease")
         if self.backtracking and p.batch is not None:
             raise ValueError(f"backtracking is True and batch is {p.batch}; expected a fixed step size for a batch")
