@@ -18,10 +18,10 @@ from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Identity
 from ipbox.reconstruct.iterative.early_stopping import batch_of, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
+from ipbox.reconstruct.variational.settled import Settled
 from ipbox.solvers import CGLS, FISTA, PDHG, AdaptivePDHG, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.core.settled import Settled
 
 ACCURACY = 0.3  # of the image, in units of √tol: errors of the objective are quadratic in those of the image
 FAR = 20.0  # how far L may be above the typical curvature for steps 1/L
