@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -40,6 +42,9 @@ _choose_layer()
 # No fastmath: IEEE arithmetic keeps NaN and inf, and makes parallel, serial, vector and remainder code agree
 # bit for bit.  Loops over a row vectorise without it, since none of them is a reduction.
 OPTIONS = {"error_model": "numpy", "nogil": True}
+
+# Numba's cache looks at a kernel's own file only: what kernels call elsewhere is told by the name they are kept under.
+HELPERS = hashlib.blake2b(Path(__file__).with_name("rows.py").read_bytes(), digest_size=4).hexdigest()
 
 POSIX = os.name == "posix"
 
@@ -75,7 +80,7 @@ def _compiled(function: types.FunctionType, parallel: bool) -> Callable[..., Any
     # Numba names the cache file after the function, not after its options: each twin needs its own name.
     name = function.__name__ if parallel else function.__name__ + "_serial"
     copy = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__)
-    copy.__qualname__, copy.__module__, copy.__doc__ = name, function.__module__, function.__doc__
+    copy.__qualname__, copy.__module__, copy.__doc__ = f"{name}_{HELPERS}", function.__module__, function.__doc__
     dispatcher = numba.njit(parallel=parallel, **OPTIONS)(copy)
     if not numba.config.DISABLE_JIT:
         _enable_cache(dispatcher)

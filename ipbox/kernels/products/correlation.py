@@ -1,6 +1,6 @@
 """Correlation of images with a few weights, on the CPU (Numba): any number of axes, zeros in the kernel cost nothing.
 
-Everything the kernel calls lives in this file, since only it is hashed for Numba's cache.
+What the kernel calls lives in this file or in `core/rows.py`, which alone are looked at by the cache.
 """
 
 from __future__ import annotations

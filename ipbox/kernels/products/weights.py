@@ -1,6 +1,6 @@
 """The products round the FFTs of MRI, on the CPU (Numba), one pass each: with weights, and summed over coils.
 
-Everything a kernel calls lives in this file, since only it is hashed for Numba's cache.
+What a kernel calls lives in this file or in `core/rows.py`, which alone are looked at by the cache.
 """
 
 from __future__ import annotations
