@@ -54,7 +54,8 @@ def public_functions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[s
             yield from public_functions(node.body, f"{node.name}.")
 
 
-COMPILED = ("twins", "cuda.jit", "inline", "contracted", "reduction")  # Numba infers the types of these; their callers are annotated
+# Numba infers the types of these; their callers are annotated
+COMPILED = ("twins", "cuda.jit", "inline", "contracted", "reduction")
 
 
 def is_compiled(function: ast.FunctionDef) -> bool:
