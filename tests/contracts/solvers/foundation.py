@@ -8,7 +8,7 @@ from tests.contracts.solvers.registry import LASSO, NONNEG, RIDGE, STEP, Case
 CASES = [
     Case(ip.GradientDescent(), RIDGE, 120, True, ip.GradientDescent(tau=10.0)),
     Case(ip.GradientDescent(tau=0.3), RIDGE, 200, True),
-    Case(ip.CGLS(), RIDGE, 12, True, numbers=4),  # gamma and the terms' delta
+    Case(ip.CGLS(), RIDGE, 12, True, numbers=8),  # γ, the terms' δ; ‖d‖, ‖x‖, residuals: rounding
     Case(ip.ForwardBackward(), RIDGE, 250, True, ip.ForwardBackward(tau=10.0)),
     Case(ip.ForwardBackward(), NONNEG, 250),
     Case(ip.ForwardBackward(tau=0.9), LASSO, 60),
