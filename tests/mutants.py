@@ -74,12 +74,12 @@ def _never_run(text: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def changed(mutant: Mutant) -> str:
-    """The source with the mutant in it; as it is where the mutant has no operator."""
+    """The source with the mutant in it."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
     text = (ROOT / mutant.path).read_text(encoding="utf-8")
-    return mutate_code(text, get_operator(mutant.operator)(), mutant.occurrence) if mutant.operator else text
+    return mutate_code(text, get_operator(mutant.operator)(), mutant.occurrence)
 
 
 # ---------------------------------------------------------------- which tests run a line
@@ -129,24 +129,38 @@ def tests_of(mutant: Mutant, known: dict[str, Any]) -> list[str]:
 
 
 def _forked(target: Any, *args: Any) -> str:
-    """What ``target`` returns in a child of this process, which has imported the libraries; "found" where it hangs."""
+    """What ``target`` answers in a child of this process, which has imported the libraries; else how it ended."""
     context = multiprocessing.get_context("fork")
     read, write = context.Pipe(duplex=False)
     process = context.Process(target=target, args=(write, *args))
     process.start()
     write.close()
     try:
-        answer = read.recv() if read.poll(LONGEST) else "found"
-    except EOFError:  # it crashed
-        answer = "found"
+        answer = read.recv() if read.poll(LONGEST) else "a test that never ends"
+    except EOFError:
+        answer = "a crash"
     if process.is_alive():
         os.killpg(process.pid, signal.SIGKILL) if os.getpgid(process.pid) == process.pid else process.kill()
     process.join()
     return answer
 
 
+class FirstFailure:
+    """A plugin that remembers the first test to fail, or the first file that cannot be collected."""
+
+    name = ""
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:
+            self.name = self.name or report.nodeid
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self.name = self.name or f"collection of {report.nodeid}"
+
+
 def _run(answer: Any, copy: Path, tests: list[str], marks: str) -> None:
-    """pytest in ``copy`` until a test fails; answers "found" or "alive"."""
+    """pytest in ``copy`` until a test fails; answers its name, or "" where none does."""
     os.setpgid(0, 0)
     os.chdir(copy)
     sys.path.insert(0, str(copy))
@@ -154,26 +168,34 @@ def _run(answer: Any, copy: Path, tests: list[str], marks: str) -> None:
     import pytest
 
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", marks, "-o", "addopts=--doctest-modules"]
-    code = pytest.main([*options, *tests])
-    answer.send("alive" if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) else "found")
+    first = FirstFailure()
+    code = pytest.main([*options, *tests], plugins=[first])
+    passed = code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    answer.send("" if passed else first.name or "pytest itself")
     answer.close()
     os._exit(0)
 
 
-def judge(mutant: Mutant, copy: Path, tests: list[str]) -> str:
-    """``"fast"`` or ``"exhaustive"``, the suite that finds it; ``"none"``; ``"unrun"`` where no test runs its line."""
-    if not tests:
-        return "unrun"
+def judge(mutant: Mutant, copy: Path, tests: list[str], useless: set[str]) -> str:
+    """``"fast"`` or ``"exhaustive"``, the suite that finds it; ``"none"``; ``"unrun"`` where no test runs its line.
+
+    A test that fails on the unchanged source, too, finds nothing: it joins ``useless``, and the others go on.
+    """
     file = copy / mutant.path
     original = file.read_bytes()
-    try:
-        file.write_text(changed(mutant), encoding="utf-8")
-        for suite, marks in (("fast", "not slow and not bench and not exhaustive"), ("exhaustive", "exhaustive")):
-            if _forked(_run, copy, tests, marks) == "found":
+    for suite, marks in (("fast", "not slow and not bench and not exhaustive"), ("exhaustive", "exhaustive")):
+        while left := [test for test in tests if test not in useless]:
+            try:
+                file.write_text(changed(mutant), encoding="utf-8")
+                failed = _forked(_run, copy, left, marks)
+            finally:
+                file.write_bytes(original)
+            if not failed:
+                break
+            if failed not in left or not _forked(_run, copy, [failed], marks):
                 return suite
-        return "none"
-    finally:
-        file.write_bytes(original)
+            useless.add(failed)
+    return "none" if tests else "unrun"
 
 
 def work(share: list[Mutant], known: dict[str, Any], results: Any) -> None:
@@ -193,12 +215,10 @@ def work(share: list[Mutant], known: dict[str, Any], results: Any) -> None:
                 shutil.copytree(source, copy / name)
             elif source.exists():
                 shutil.copy2(source, copy / name)
-        unchanged = Mutant(share[0].path, "", 0, share[0].line)
-        if judge(unchanged, copy, tests_of(unchanged, known)) not in ("none", "unrun"):
-            raise RuntimeError(f"tests of {unchanged.path} fail without a mutant in it: {tests_of(unchanged, known)}")
+        useless: set[str] = set()
         for mutant in share:
             start = time.perf_counter()
-            suite = judge(mutant, copy, tests_of(mutant, known))
+            suite = judge(mutant, copy, tests_of(mutant, known), useless)
             results.put(asdict(mutant) | {"found by": suite, "seconds": round(time.perf_counter() - start, 1)})
 
 
