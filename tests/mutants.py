@@ -164,6 +164,8 @@ def _run(answer: Any, copy: Path, tests: list[str], marks: str) -> None:
     os.setpgid(0, 0)
     os.chdir(copy)
     sys.path.insert(0, str(copy))
+    for name in [m for m in sys.modules if m.partition(".")[0] in ("ipbox", "tests")]:
+        del sys.modules[name]  # they are to come from the copy
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     import pytest
 
@@ -171,13 +173,15 @@ def _run(answer: Any, copy: Path, tests: list[str], marks: str) -> None:
     first = FirstFailure()
     code = pytest.main([*options, *tests], plugins=[first])
     passed = code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    answer.send("" if passed else first.name or "pytest itself")
+    if not passed and not first.name:
+        first.name = f"pytest itself, {code}"
+    answer.send(first.name)
     answer.close()
     os._exit(0)
 
 
-def judge(mutant: Mutant, copy: Path, tests: list[str], useless: set[str]) -> str:
-    """``"fast"`` or ``"exhaustive"``, the suite that finds it; ``"none"``; ``"unrun"`` where no test runs its line.
+def judge(mutant: Mutant, copy: Path, tests: list[str], useless: set[str]) -> tuple[str, str]:
+    """The suite that finds it, ``"fast"`` or ``"exhaustive"``, and its test; ``"none"``; ``"unrun"``: no test there.
 
     A test that fails on the unchanged source, too, finds nothing: it joins ``useless``, and the others go on.
     """
@@ -193,9 +197,9 @@ def judge(mutant: Mutant, copy: Path, tests: list[str], useless: set[str]) -> st
             if not failed:
                 break
             if failed not in left or not _forked(_run, copy, [failed], marks):
-                return suite
+                return suite, failed
             useless.add(failed)
-    return "none" if tests else "unrun"
+    return ("none" if tests else "unrun"), ""
 
 
 def work(share: list[Mutant], known: dict[str, Any], results: Any) -> None:
@@ -203,9 +207,6 @@ def work(share: list[Mutant], known: dict[str, Any], results: Any) -> None:
     for name in ("numpy", "scipy.sparse.linalg", "numba", "torch", "pylops", "pyproximal"):
         __import__(name)
     sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != ROOT]
-    for name in [m for m in sys.modules if m.partition(".")[0] in ("ipbox", "tests")]:
-        if name not in ("tests", "tests.mutants"):
-            del sys.modules[name]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"
         copy.mkdir()
@@ -218,8 +219,9 @@ def work(share: list[Mutant], known: dict[str, Any], results: Any) -> None:
         useless: set[str] = set()
         for mutant in share:
             start = time.perf_counter()
-            suite = judge(mutant, copy, tests_of(mutant, known), useless)
-            results.put(asdict(mutant) | {"found by": suite, "seconds": round(time.perf_counter() - start, 1)})
+            suite, test = judge(mutant, copy, tests_of(mutant, known), useless)
+            seconds = round(time.perf_counter() - start, 1)
+            results.put(asdict(mutant) | {"found by": suite, "test": test, "seconds": seconds})
 
 
 def main() -> None:
@@ -245,10 +247,8 @@ def main() -> None:
     while len(rows) < len(drawn):
         rows.append(results.get())
         row = rows[-1]
-        print(
-            f"{len(rows):4d} {row['found by']:10} {row['seconds']:6} s  {row['path']}:{row['line']} {row['operator']}",
-            flush=True,
-        )
+        where = f"{row['path']}:{row['line']} {row['operator']}"
+        print(f"{len(rows):4d} {row['found by']:10} {row['seconds']:6} s  {where}  {row['test']}", flush=True)
     for worker in workers:
         worker.join()
     (args.folder / "result.json").write_text(json.dumps(rows, indent=1))
