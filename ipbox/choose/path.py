@@ -217,7 +217,7 @@ class Path:
             lams = self.column("lam")
             warnings.warn(
                 f"{rule} has no extremum inside the range of λ from {lams[0]:.3g} to {lams[-1]:.3g} that was tried; "
-                f"λ = {lam:.3g} is where the range ends, not a choice",
+                f"λ = {lam:.3g} is an end of it or where the criterion is flattest, not a choice",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -166,11 +166,13 @@ def balancing(
     >>> import numpy as np
     >>> from ipbox.choose import balancing
     >>> rng = np.random.default_rng(0)
-    >>> u = np.repeat([0.0, 3.0], 50)
-    >>> b = u + 0.3 * rng.standard_normal(100)
-    >>> choice = balancing(lambda lam: (b / (1 + lam), None), None, b, lambda u: 0.5 * float(u @ u), lam0=0.1)
-    >>> bool(0.001 < choice.lam < 10)
-    True
+    >>> s = 0.8 ** np.arange(30)
+    >>> A = np.vstack([np.diag(s), np.zeros((70, 30))])
+    >>> b = A @ 0.8 ** np.arange(30) + 1e-2 * rng.standard_normal(100)
+    >>> tikhonov = lambda lam: (s * b[:30] / (s**2 + lam), None)
+    >>> choice = balancing(tikhonov, A, b, lambda u: 0.5 * float(u @ u), lam0=1e-3)
+    >>> bool(0.001 < choice.lam < 0.1), choice.at_end
+    (True, False)
     """
     if R is None:
         raise TypeError("R is None; the balancing principle expects the regulariser's value, R(u)")

@@ -98,8 +98,8 @@ class Judge:
     def dof(self, lam: float) -> float:
         return float(self.phi(lam).sum())
 
-    def exact(self, rule: str, delta: float, lams: np.ndarray) -> float | None:
-        """The rule's λ between the least and the greatest of ``lams``; None where it has none inside."""
+    def exact(self, rule: str, delta: float, lams: np.ndarray, rise: float = 1.002) -> float | None:
+        """The rule's λ between the least and the greatest of ``lams``; None where none is inside, or none with ``rise``."""
         lams = np.sort(lams)
         if rule == "discrepancy":
             ends = math.log(lams[0]) - 40, math.log(lams[-1]) + 40
@@ -122,7 +122,7 @@ class Judge:
             k = int(local[np.argmin(values[local])])
         else:
             k = int(np.argmin(values))
-            if rule != "sure" and min(np.max(values[: k + 1]), np.max(values[k:])) < 1.002 * values[k]:
+            if rule != "sure" and min(np.max(values[: k + 1]), np.max(values[k:])) < rise * values[k]:
                 return None  # flat
             if k in (0, len(fine) - 1):
                 return None

@@ -26,9 +26,11 @@ def test_every_rule_finds_the_exact_weight_or_warns(name: str) -> None:
             warnings.simplefilter("always")
             choice = ip.tikhonov(A, b, rule, delta)[1].extra["choice"]
         said = any("no extremum inside the range" in str(w.message) for w in caught)
-        exact = judge.exact(rule, delta, choice.curve["lam"])
-        if said != choice.at_end or (not said if exact is None else abs(choice.lam / exact - 1) > 0.05):
-            wrong[rule] = choice.lam, exact, said
+        # a criterion that rises by about 0.2 % on one side may be called flat or not
+        allowed = [judge.exact(rule, delta, choice.curve["lam"], rise) for rise in (1.001, 1.002, 1.004)]
+        right = any(said if exact is None else abs(choice.lam / exact - 1) <= 0.05 for exact in allowed)
+        if said != choice.at_end or not right:
+            wrong[rule] = choice.lam, allowed, said
     assert not wrong
 
 

@@ -180,7 +180,7 @@ def test_tikhonov_solves_the_normal_equations(gradient: bool, lam: float, xp: Mo
     penalty = D.T @ D if gradient else np.eye(12)
     exact = np.linalg.solve(m.T @ m + lam * penalty, m.T @ b).reshape(DIMS)
     x, info = ip.tikhonov(operator(m, xp, np.float64), xp.asarray(b), lam, gradient=gradient, tol=1e-12)
-    assert info.stop == "residual" and relative(x, exact) < 1e-10
+    assert info.stop in ("residual", "attainable_accuracy") and relative(x, exact) < 1e-10
     rough, info = ip.tikhonov(operator(m, xp, np.float64), xp.asarray(b), lam, gradient=gradient, tol=1e-2)
     if gradient:
         assert info.certificate.bound is None

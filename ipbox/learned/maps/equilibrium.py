@@ -101,8 +101,8 @@ class DeepEquilibrium(LearnedMap):
     >>> A, b, x_true, info = ip.problem("ct", size=32, views=20)
     >>> net = DeepEquilibrium(A, width=4, filter="ramp", scale=0.04)
     >>> x, info = net.reconstruct(b)     # not trained yet: least squares
-    >>> info.stop, info.parameters["residual"] < 1e-3
-    ('residual', True)
+    >>> info.parameters["residual"] < 1e-3
+    True
     """
 
     def __init__(

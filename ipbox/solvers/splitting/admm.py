@@ -280,9 +280,7 @@ class HQS(Splitting):
         return float(self.schedule[0])
 
     def residual(self, p: Parts, s: State) -> Any:
-        """As that of `ADMM`; for an implicit f, by how much its next copy of u differs from x, relative to x."""
-        if p.prox.explicit:
-            return super().residual(p, s)
+        """By how much the next copy of u differs from x, relative to x: a penalty method ends near no saddle point."""
         x_new = p.prox.prox(s.u, 1 / s.rho)
         return norms(x_new - s.x, p) / np.maximum(norms(s.x, p), TINY)
 

@@ -172,7 +172,7 @@ def test_learned_tgv_beats_learned_tv_on_affine_pieces() -> None:
     u, b = affine_image(24)
     tgv = BilevelProblem(u, tgv_denoising(b, nu=0.03, xi=0.01))
     tv = BilevelProblem(u, LowerLevel(None, b, SmoothedTVRegulariser((24, 24), learn=("alpha",), nu=0.03, xi=0.01)))
-    settings = {"accuracy": 0.1, "tol": 1e-3, "ftol": 1e-3}
+    settings = {"accuracy": 0.1 / abs(u).max(), "tol": 1e-3, "ftol": 1e-3}
     by_tgv = LBFGSB(**settings).minimise(tgv.evaluator(), [-1.0, 0.0], (-3.0, 1.0), iterations=8)
     by_tv = GridSearch(21, accuracy=1e-3).minimise(tv.evaluator(), bounds=(-2.0, 0.0))
     assert by_tgv.f + by_tgv.bound < 0.9 * (by_tv.f - by_tv.bound)
