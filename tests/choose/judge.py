@@ -99,7 +99,7 @@ class Judge:
         return float(self.phi(lam).sum())
 
     def exact(self, rule: str, delta: float, lams: np.ndarray, rise: float = 1.002) -> float | None:
-        """The rule's λ between the least and the greatest of ``lams``; None where none is inside, or none with ``rise``."""
+        """The rule's λ between the least and the greatest of ``lams``; None where none is inside."""
         lams = np.sort(lams)
         if rule == "discrepancy":
             ends = math.log(lams[0]) - 40, math.log(lams[-1]) + 40
