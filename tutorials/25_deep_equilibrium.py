@@ -98,7 +98,7 @@ with torch.no_grad():
 # and the equation for w is again one of fixed points.  ``backward="implicit"`` solves it by the same method,
 # ``backward="jacobian_free"`` takes w = ∂ℓ/∂u*.  A map of your own is trained as any other; here on images of 32 x 32,
 # at a tolerance that is small enough for u* to be meant, and not an early iterate.
-steps = 20 if FAST else 100
+steps = 8 if FAST else 100
 pairs = [ip.problem("ct", size=32, views=12, noise=0.01, slice=k, seed=k, patient="train") for k in range(0, 48, 6)]
 images, sinograms = (to_torch(np.stack([pair[i] for pair in pairs])) for i in (2, 1))
 torch.manual_seed(0)

@@ -33,7 +33,7 @@ delta = info.noise_level  # the norm of 1 % noise
 # attacked through smoothed TV, whose solution can be differentiated, and evaluated itself.
 LAM = 0.31
 R = LAM * ip.SmoothedTV(tuple(A.dims), eps=4e-4)
-smooth = Variational(A, R, tol=1e-3 if FAST else 1e-4, niter=200 if FAST else 1000, nonneg=True)
+smooth = Variational(A, R, tol=1e-2 if FAST else 1e-4, niter=60 if FAST else 1000, nonneg=True)
 networks = {
     "no noise in training": pretrained("post_processing_ct_noiseless", A),
     "noise in training": pretrained("post_processing_ct", A),
@@ -42,10 +42,10 @@ networks = {
 
 
 def tv(b: np.ndarray) -> np.ndarray:
-    return ip.tv(A, b, LAM, nonneg=True, tol=1e-3 if FAST else 1e-4, niter=3000)[0]
+    return ip.tv(A, b, LAM, nonneg=True, tol=1e-2 if FAST else 1e-4, niter=3000)[0]
 
 
-attack = dict(niter=4, restarts=1) if FAST else dict(niter=40, restarts=2)
+attack = dict(niter=2, restarts=1) if FAST else dict(niter=40, restarts=2)
 found = stability_table({"TV": smooth, **networks}, b, x, delta, evaluate={"TV": tv}, **attack)
 print(found.table())
 lost = {name: found.loss(name) for name in found.names}
