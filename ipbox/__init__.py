@@ -7,11 +7,24 @@
 Names are loaded when they are first used: ``import ipbox`` is instant.
 """
 
+import sys
+
 import lazy_loader
 
-from ipbox import moved
 
-moved.install()
+class _OldPaths:
+    """Asked last, for modules of ipbox that do not exist: `ipbox.moved` says where they are now."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> object:
+        if not name.startswith("ipbox."):
+            return None
+        from ipbox import moved
+
+        return moved.OldPaths().find_spec(name)
+
+
+sys.meta_path.append(_OldPaths)
 
 __version__ = "0.1.0"
 

@@ -5,8 +5,6 @@ Consulted by Python only for modules of ipbox that do not exist.
 
 from __future__ import annotations
 
-import sys
-
 TYPE_CHECKING = False  # the name that type checkers know; typing would double the time of `import ipbox`
 if TYPE_CHECKING:
     from types import ModuleType
@@ -102,9 +100,3 @@ def attributes(package: str) -> Any:
         return import_module(f"{package}.{name}")
 
     return old
-
-
-def install() -> None:
-    """Let Python ask here, last."""
-    if not any(isinstance(finder, OldPaths) for finder in sys.meta_path):
-        sys.meta_path.append(OldPaths())
