@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 import ipbox
@@ -82,4 +83,6 @@ def demo_measured(args: argparse.Namespace) -> None:
 
 def _warm_up(A: Any, b: Any, lam: float) -> None:
     """Compile, where this is the first run, before the clock starts."""
-    ipbox.tv(A, b, lam, nonneg=True, niter=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # that one iteration is not enough is known
+        ipbox.tv(A, b, lam, nonneg=True, niter=1)
