@@ -47,7 +47,7 @@ print(f"tv: held out {with_tv:.4f} ({tv.niter} iterations, {tv.stop})")
 
 # %% Look
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it says that a wedge is missing
+    warnings.filterwarnings("ignore", "fbp: the views leave out")  # the wedge that is missing
     x_fbp, _ = ip.fbp(A, b, filter="hann")
 titles = ["fbp", f"cgls, {best} iterations", "cgls, 50 iterations", "tv"]
 ip.show(

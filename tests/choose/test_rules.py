@@ -295,7 +295,8 @@ def test_every_rule_in_tv_and_its_picture(rule: str, tmp_path: Any) -> None:
     assert choice.rule == rule and x.dtype == b.dtype and run.extra["lam"] == choice.lam
     choice.plot(tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 5000
-    assert choice.at_end or ip.psnr(x, x_true) > 15  # quasi-optimality finds nothing here, and says so
+    lost = rule == "quasi_optimality" and choice.at_end  # it finds nothing here, and says so
+    assert lost or ip.psnr(x, x_true) > 15
 
 
 @pytest.mark.filterwarnings("ignore:.* has no extremum inside the range")

@@ -48,7 +48,7 @@ class Functional(pyproximal.ProxOperator):
     """
 
     __array_ufunc__ = None  # np.float64(2) * f must come to us
-    # What a class declares is what the contracts test and what the README's table says.
+    # What a class declares is what the contracts test and what the table of docs/what-runs-where.md says.
     backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
     has_grad = False

@@ -45,7 +45,7 @@ class Operator(pylops.LinearOperator):
     (2, 4, 5)
     """
 
-    # What a class declares is what the contracts test and what the README's table says.
+    # What a class declares is what the contracts test and what the table of docs/what-runs-where.md says.
     backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
 

@@ -48,7 +48,7 @@ class Solver:
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
-    # What a class declares is what the contracts test and what the README's table says.
+    # What a class declares is what the contracts test and what the table of docs/what-runs-where.md says.
     backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "complex64", "complex128")
     shared: ClassVar[frozenset[str]] = frozenset()  # fields of the state that belong to no sample of a batch
