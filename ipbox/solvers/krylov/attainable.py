@@ -7,27 +7,39 @@ gradient is computed anew, the best image is kept, and the run ends with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.solvers.core.protocol import Parts, State
-from ipbox.solvers.per_sample import norms, number, ratio
+from ipbox.solvers.per_sample import norms, number
 
 NEAR = 30.0  # times rounding: from there on the gradient is computed
 NOISE = 4.0  # times rounding: there it is nothing else; and the factor by which recurred and computed may differ
 PATIENCE = 10  # steps without a smaller computed gradient
 
 
-def start(p: Parts, s: State) -> None:
-    """What is watched: ``size``, the largest ‖Ad‖/‖d‖ so far, and the best of the gradients that were computed."""
+def start(p: Parts, s: State, direction: Any) -> None:
+    """What is watched: ``size``, the largest ‖Ad‖/‖d‖ so far, and the best of the gradients that were computed.
+
+    ``length`` bounds ‖u‖, and ``direction`` is ‖d‖, both moved along with the numbers of the method: a norm of an image
+    is read from the device only where the bound says that the end may be near.
+    """
     zero = 0.0 if p.batch is None else np.zeros(p.batch)
+    s.length, s.direction = norms(s.x, p), direction
     s.size, s.waited, s.best, s.least = zero + 0.0, zero + 0.0, None, zero + np.inf
     s.ended = False if p.batch is None else np.zeros(p.batch, dtype=bool)
 
 
-def watch(p: Parts, s: State, level: Any, noise: Any, exhausted: Any = False) -> None:
+def move(s: State, step: Any, turn: Any, gradient: Any) -> None:
+    """Of u + αd and d ← g + βd, where g is orthogonal to d: ‖u‖ + |α|‖d‖, and (‖g‖² + β²‖d‖²)^½."""
+    s.length = number(s.length + np.abs(step) * s.direction)
+    s.direction = number(np.hypot(gradient, turn * s.direction))
+
+
+def watch(p: Parts, s: State, level: Callable[[], Any], noise: Callable[[], Any], exhausted: Any = False) -> None:
     """End samples whose gradient, ``s.gradient``, cannot become smaller, with the best image.
 
     ``level`` is the size of what the gradient is a difference of, in which it is accurate to eps; ``noise`` the part of
@@ -35,7 +47,10 @@ def watch(p: Parts, s: State, level: Any, noise: Any, exhausted: Any = False) ->
     """
     eps = float(np.finfo(backend.real_dtype(s.x.dtype)).eps)
     running = ~np.asarray(s.ended) & (np.asarray(s.gradient0) > 0)  # at a start that is a minimiser nothing moves
-    near = running & ((s.gradient <= NEAR * eps * level) | exhausted)
+    if not np.any(running & ((s.gradient <= NEAR * eps * level()) | exhausted)):
+        return
+    s.length = norms(s.x, p)
+    near = running & ((s.gradient <= NEAR * eps * level()) | exhausted)
     if not near.any():
         return
     recurred, computed = s.gradient, norms(p.smooth.grad(s.x), p)
@@ -46,15 +61,15 @@ def watch(p: Parts, s: State, level: Any, noise: Any, exhausted: Any = False) ->
     s.least = number(np.where(better, computed, s.least))
     s.waited = number(np.where(better, 0.0, s.waited + near))
     apart = (computed > NOISE * recurred) | (s.waited >= PATIENCE)
-    ends = near & ((recurred <= NOISE * eps * noise) | apart | exhausted)
+    ends = near & ((recurred <= NOISE * eps * noise()) | apart | exhausted)
     _write(p, s.x, s.best, ends)
     s.gradient = number(np.where(ends, s.least, np.where(near, np.maximum(computed, recurred), recurred)))
     s.ended = np.asarray(s.ended) | ends if p.batch is not None else bool(s.ended or ends)
 
 
-def scale(p: Parts, s: State, image: Any, of_image: Any) -> None:
-    """Take ‖A d‖ = ``image`` and ‖d‖ = ``of_image`` into the estimate of ‖A‖ from below."""
-    s.size = number(np.maximum(s.size, ratio(image, of_image)))
+def scale(s: State, quotient: Any) -> None:
+    """Take ‖A d‖/‖d‖, or another bound from below, into the estimate of ‖A‖."""
+    s.size = number(np.maximum(s.size, quotient))
 
 
 def running(s: State, step: Any) -> Any:

@@ -58,21 +58,25 @@ class CG(Krylov):
         s.r *= -1
         s.d = s.r.copy()
         s.gamma, s.gradient, s.gradient0 = squares(s.r, p), norms(s.r, p), norms(s.r, p)
-        attainable.start(p, s)
-        s.largest = norms(s.r, p)
+        attainable.start(p, s, s.gradient)
+        s.largest = s.gradient
         return s
 
     def step(self, p: Parts, s: State) -> None:
         hessian(p.problem.terms, s.d, s.q, s.scratch["smooth"])
-        curvature, length = inner(s.d, s.q, p), norms(s.d, p)
-        attainable.scale(p, s, norms(s.q, p), length)
+        curvature = inner(s.d, s.q, p)
+        attainable.scale(s, ratio(curvature, s.direction**2))
         eps = float(np.finfo(backend.real_dtype(s.x.dtype)).eps)
-        flat = curvature <= 4 * eps * s.size * length**2  # as good as none along d: no step is known
-        running = ~(np.asarray(s.ended) | flat)
-        s.gamma = advance([s.x], [s.r], [s.d], [s.q], s.gamma, p.batch is not None, curvature, running)
+        flat = curvature <= 4 * eps * s.size * s.direction**2  # as good as none along d: no step is known
+        running, gamma = ~(np.asarray(s.ended) | flat), s.gamma
+        s.gamma = advance([s.x], [s.r], [s.d], [s.q], gamma, p.batch is not None, curvature, running)
+        attainable.move(s, np.where(running, ratio(gamma, curvature), 0.0), ratio(s.gamma, gamma), np.sqrt(s.gamma))
         s.gradient = number(np.where(s.ended, s.gradient, np.sqrt(s.gamma)))
         s.largest = number(np.maximum(s.largest, s.gradient))
-        size = s.largest + s.size * norms(s.x, p)
+
+        def size() -> Any:
+            return s.largest + s.size * s.length
+
         attainable.watch(p, s, size, size, flat)
 
     def residual(self, p: Parts, s: State) -> Any:

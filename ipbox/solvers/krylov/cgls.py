@@ -52,7 +52,7 @@ class CGLS(LeastSquares):
         adjoint(p, s.r, s.g)
         s.d = s.g.copy()
         s.gamma, s.gradient, s.gradient0 = squares(s.g, p), norms(s.g, p), norms(s.g, p)
-        attainable.start(p, s)
+        attainable.start(p, s, s.gradient)
         s.data_size = data_size(p)
         return s
 
@@ -60,13 +60,16 @@ class CGLS(LeastSquares):
         forward(p, s.d, s.q)
         # <g, d> is γ but for rounding; with it no step goes up, also where g is nothing but rounding
         curvature = stacked_squares(p, s.q)
-        attainable.scale(p, s, np.sqrt(curvature), norms(s.d, p))
-        descend(attainable.running(s, ratio(inner(s.g, s.d, p), curvature)), [s.x], [s.d], s.r, s.q)
+        attainable.scale(s, ratio(np.sqrt(curvature), s.direction))
+        alpha = attainable.running(s, ratio(inner(s.g, s.d, p), curvature))
+        descend(alpha, [s.x], [s.d], s.r, s.q)
         adjoint(p, s.r, s.g)
         gamma, s.gamma = s.gamma, squares(s.g, p)
-        turn(ratio(s.gamma, gamma), [s.d], [s.g])
+        beta = ratio(s.gamma, gamma)
+        turn(beta, [s.d], [s.g])
+        attainable.move(s, alpha, beta, np.sqrt(s.gamma))
         s.gradient = number(np.where(s.ended, s.gradient, np.sqrt(s.gamma)))
-        attainable.watch(p, s, level(p, s), s.size * np.sqrt(stacked_squares(p, s.r)))
+        attainable.watch(p, s, lambda: level(s), lambda: s.size * np.sqrt(stacked_squares(p, s.r)))
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""

@@ -91,7 +91,7 @@ class HybridLSQR(LeastSquares):
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, x0=x0.copy(), V=p.xp.zeros(p.lead + (self.basis, *p.problem.dims), dtype=x0.dtype))
         start_bidiagonalisation(p, s)
-        attainable.start(p, s)
+        attainable.start(p, s, 1.0)
         for name in ("alphas", "betas", "lams", "weights", "gcv"):  # of every step to come
             setattr(s, name, [0.0 * s.alpha for _ in range(self.basis + 1)])
         s.alphas[0], s.betas[0] = s.alpha, s.beta

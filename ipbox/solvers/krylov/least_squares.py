@@ -67,9 +67,9 @@ def _squares_of_data(f: L2, p: Parts) -> Any:
     return backend.sum_squares(f.b, p.batch is not None and f.b.ndim > len(one))
 
 
-def level(p: Parts, s: State) -> Any:
+def level(s: State) -> Any:
     """‖A‖ (‖b‖ + ‖A‖‖u‖): the size of what the gradient is a difference of."""
-    return s.size * (s.data_size + s.size * norms(s.x, p))
+    return s.size * (s.data_size + s.size * s.length)
 
 
 def computed_where_ended(p: Parts, s: State, recurred: Any) -> Any:

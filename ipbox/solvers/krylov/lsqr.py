@@ -51,7 +51,7 @@ class LSQR(LeastSquares):
         s.w = s.v.copy()
         s.phi_bar, s.rho_bar = s.beta, s.alpha
         s.gradient, s.gradient0 = s.alpha * s.beta, s.alpha * s.beta
-        attainable.start(p, s)
+        attainable.start(p, s, norms(s.w, p))
         s.data_size = data_size(p)
         return s
 
@@ -59,12 +59,14 @@ class LSQR(LeastSquares):
         bidiagonalise(p, s)
         rho = np.hypot(s.rho_bar, s.beta)
         c, sine = ratio(s.rho_bar, rho), ratio(s.beta, rho)
-        backend.axpy(attainable.running(s, ratio(c * s.phi_bar, rho)), s.w, s.x)
-        s.w *= backend.per_sample(-ratio(sine * s.alpha, rho), s.w)
+        step, turn = attainable.running(s, ratio(c * s.phi_bar, rho)), -ratio(sine * s.alpha, rho)
+        backend.axpy(step, s.w, s.x)
+        s.w *= backend.per_sample(turn, s.w)
         s.w += s.v
+        attainable.move(s, step, turn, 1.0)
         s.rho_bar, s.phi_bar = -c * s.alpha, sine * s.phi_bar
         s.gradient = number(np.where(s.ended, s.gradient, s.phi_bar * s.alpha * np.abs(c)))
-        attainable.watch(p, s, level(p, s), s.size * s.phi_bar)
+        attainable.watch(p, s, lambda: level(s), lambda: s.size * s.phi_bar)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""
@@ -98,7 +100,7 @@ def bidiagonalise(p: Parts, s: State, basis: Array | None = None) -> None:
         u *= backend.per_sample(-s.alpha, u)
         u += q
     s.beta = _normalise(s.u, _unless_rounding(s, np.sqrt(stacked_squares(p, s.u))))
-    attainable.scale(p, s, np.hypot(s.alpha, s.beta), 1.0)
+    attainable.scale(s, np.hypot(s.alpha, s.beta))
     adjoint(p, s.u, s.g)
     s.v *= backend.per_sample(-s.beta, s.v)
     s.v += s.g
