@@ -3,6 +3,10 @@
 A recurred gradient goes on to fall where the true one has stopped; where A is rank-deficient and b lies outside its
 range, what is left of it points into the null space, and the next step may be as long as 1/eps.  Near that point the
 gradient is computed anew, the best image is kept, and the run ends with it.
+
+Not so for least squares with a term that damps every direction, μ > 0: there the gradient that is recurred is that of
+data off by a rounding, which moves the image by at most eps ‖b‖/(2√μ), while the gradient that is computed has a
+rounding of its own, and steps that still help would be taken for noise.
 """
 
 from __future__ import annotations
@@ -39,11 +43,14 @@ def move(s: State, step: Any, turn: Any, gradient: Any) -> None:
     s.direction = number(np.hypot(gradient, turn * s.direction))
 
 
-def watch(p: Parts, s: State, level: Callable[[], Any], noise: Callable[[], Any], exhausted: Any = False) -> None:
+def watch(
+    p: Parts, s: State, level: Callable[[], Any], noise: Callable[[], Any], exhausted: Any = False, mu: float = 0.0
+) -> None:
     """End samples whose gradient, ``s.gradient``, cannot become smaller, with the best image.
 
     ``level`` is the size of what the gradient is a difference of, in which it is accurate to eps; ``noise`` the part of
-    it that no step takes away.  Samples that are ``exhausted`` have no direction left.
+    it that no step takes away.  Samples that are ``exhausted`` have no direction left.  ``mu`` is the least curvature,
+    of least squares.
     """
     eps = float(np.finfo(backend.real_dtype(s.x.dtype)).eps)
     running = ~np.asarray(s.ended) & (np.asarray(s.gradient0) > 0)  # at a start that is a minimiser nothing moves
@@ -52,6 +59,10 @@ def watch(p: Parts, s: State, level: Callable[[], Any], noise: Callable[[], Any]
     s.length = norms(s.x, p)
     near = running & ((s.gradient <= NEAR * eps * level()) | exhausted)
     if not near.any():
+        return
+    if mu > (eps * float(np.max(s.size))) ** 2:
+        ends = near & ((s.gradient <= NOISE * eps * noise()) | exhausted)
+        s.ended = np.asarray(s.ended) | ends if p.batch is not None else bool(s.ended or ends)
         return
     recurred, computed = s.gradient, norms(p.smooth.grad(s.x), p)
     better = near & (computed < s.least)

@@ -69,7 +69,8 @@ class CGLS(LeastSquares):
         turn(beta, [s.d], [s.g])
         attainable.move(s, alpha, beta, np.sqrt(s.gamma))
         s.gradient = number(np.where(s.ended, s.gradient, np.sqrt(s.gamma)))
-        attainable.watch(p, s, lambda: level(s), lambda: s.size * np.sqrt(stacked_squares(p, s.r)))
+        noise = lambda: s.size * np.sqrt(stacked_squares(p, s.r))  # noqa: E731
+        attainable.watch(p, s, lambda: level(s), noise, mu=p.smooth.mu)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""

@@ -37,7 +37,8 @@ class LeastSquares(Krylov):
     """Base of the methods for a sum of L2 terms.
 
     The gradient Σ λ_i A_i* r_i is accurate to eps ‖A‖ (‖b‖ + ‖A‖‖u‖).  Within 30 times that it is computed anew, beside
-    what is updated along; a run ends with the image of the smallest one where it is nothing but rounding.
+    what is updated along; a run ends with the image of the smallest one where it is nothing but rounding.  A term that
+    damps every direction, as Tikhonov's does, needs no such watch.
     """
 
     def prepare(self, problem: Problem) -> Parts:

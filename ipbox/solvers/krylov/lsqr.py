@@ -66,7 +66,7 @@ class LSQR(LeastSquares):
         attainable.move(s, step, turn, 1.0)
         s.rho_bar, s.phi_bar = -c * s.alpha, sine * s.phi_bar
         s.gradient = number(np.where(s.ended, s.gradient, s.phi_bar * s.alpha * np.abs(c)))
-        attainable.watch(p, s, lambda: level(s), lambda: s.size * s.phi_bar)
+        attainable.watch(p, s, lambda: level(s), lambda: s.size * s.phi_bar, mu=p.smooth.mu)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖Σ λ_i A_i* r_i‖ relative to its value at the start."""

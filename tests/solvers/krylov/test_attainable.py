@@ -102,3 +102,16 @@ def test_full_rank_is_solved_as_before(damp: float) -> None:
     run = ip.solve(ip.Problem(objective), ip.LSQR(), stop=ip.stop.niter(300))
     exact = np.linalg.solve(M.T @ M + damp * np.eye(30), M.T @ b) if damp else np.ones(30)
     assert np.linalg.norm(run.x - exact) <= 1e-4 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("solver", [ip.CGLS(), ip.LSQR()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("lam", [1e-4, 1e-6])
+def test_a_small_damping_is_solved_to_what_rounding_of_the_data_allows(solver: Any, lam: float) -> None:
+    """A gradient that is computed in single precision says nothing here: it ended the run at errors of 10 %."""
+    M, e, _ = deficient(80, 60, np.geomspace(1, 1e-4, 60), "float32")
+    b = M @ np.ones(60, "float32") + 1e-3 * e
+    exact = np.linalg.solve(M.T.astype("float64") @ M + lam * np.eye(60), M.T.astype("float64") @ b)
+    run = ip.solve(ip.Problem(ip.L2(ip.as_operator(M), b) + lam * ip.L2()), solver, stop=ip.stop.niter(2000))
+    noise = np.linalg.norm(b) / lam**0.5 + np.linalg.norm(M @ exact - b) / lam  # of data, and of A* on what is left
+    assert np.linalg.norm(run.x - exact) <= 4 * np.finfo("float32").eps * noise
+    assert run.stop == "attainable_accuracy"
