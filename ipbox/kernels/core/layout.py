@@ -62,6 +62,19 @@ def check_distinct(x: Array, x_bar: Array) -> None:
         raise ValueError("x_bar shares memory with x; expected two separate arrays")
 
 
+def unit_of(radius: float, real: Any) -> Any:
+    """The power of two next to 1/radius, in the dtype ``real``: times it, what is about the radius has squares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unit_of(3e20, np.float32) == 2.0**-69, unit_of(0.0, np.float64) == 1.0
+    (True, True)
+    """
+    exponent, most = math.frexp(radius)[1] if 0 < radius < math.inf else 0, np.finfo(real).maxexp - 2
+    return real(math.ldexp(1.0, min(max(-exponent, -most), most)))
+
+
 def images(x: Array, ndim: int) -> Array:
     """The view (batch, n0, n1, n) of images; n0 = 1 in two dimensions, n1 too in one."""
     batch, dims = x.shape[: x.ndim - ndim], x.shape[x.ndim - ndim :]

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from ipbox.backend import Array, array_module
+from ipbox.kernels.core.layout import unit_of
 
 
 def _component(y: Array, a: int, ndim: int) -> Array:
@@ -44,7 +45,8 @@ def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int,
     y += sigma * step
     if isotropic:
         tiny = float(xp.finfo(y.dtype).tiny)  # where the length is 0 it is within every radius
-        length = xp.sqrt(xp.sum(y * y, axis=y.ndim - ndim - 1, keepdims=True))
+        unit = unit_of(radius, y.dtype.type)
+        length, radius = xp.sqrt(xp.sum((unit * y) ** 2, axis=y.ndim - ndim - 1, keepdims=True)), unit * radius
         y *= xp.where(length <= radius, 1.0, radius / xp.maximum(length, tiny))
     else:
         y[...] = xp.minimum(xp.maximum(y, -radius), radius)

@@ -28,19 +28,23 @@ def _add_difference_less(y, a, b, k, v, sigma):
 
 
 @inline
-def _lengths(g, y):
-    """g = Σ_k y_k² over the components."""
+def _lengths(g, y, unit):
+    """g = Σ_k (unit y_k)² over the components."""
     fill(g, g.dtype.type(0))
     for k in range(y.shape[0]):
         row = y[k]
         for j in range(g.shape[0]):
-            g[j] += row[j] * row[j]
+            g[j] += (unit * row[j]) * (unit * row[j])
 
 
 @inline
-def _project(y, g, radius, one):
-    """Each pixel's vector y (components, n) onto the ball of ``radius``; NaN stays."""
-    _lengths(g, y)
+def _project(y, g, radius, unit, one):
+    """Each pixel's vector y (components, n) onto the ball of ``radius``; NaN stays.
+
+    Lengths in units of the radius (a power of two, ``unit`` its reciprocal): squares of float32 overflow beyond 2^64.
+    """
+    _lengths(g, y, unit)
+    radius = unit * radius
     for j in range(g.shape[0]):
         length = math.sqrt(g[j])
         g[j] = one if length <= radius else radius / length
@@ -197,7 +201,7 @@ def _relax(y, old, rho, rest):
 
 
 @twins
-def tgv_dual_step(y, u, v, sigma, radius_p, radius_q, rho, w0, w1, w2, h0, h1, h2, one):
+def tgv_dual_step(y, u, v, sigma, radius_p, radius_q, unit_p, unit_q, rho, w0, w1, w2, h0, h1, h2, one):
     """y = (1 - ρ) y + ρ P(y + σ K(u, v)), P onto |p| <= radius_p and |q| <= radius_q in every pixel."""
     batch, c, n0, n1, n = v.shape
     for k in prange(batch * n0 * n1):
@@ -207,9 +211,9 @@ def tgv_dual_step(y, u, v, sigma, radius_p, radius_q, rho, w0, w1, w2, h0, h1, h
         if rho != one:
             old[:] = y[s, :, i0, i1]
         _add_gradient_less(p, u[s], v[s], i0, i1, w0, w1, w2, sigma)
-        _project(p, g, radius_p, one)
+        _project(p, g, radius_p, unit_p, one)
         _add_symmetrised(q, v[s], i0, i1, w0, w1, w2, h0, h1, h2, sigma)
-        _project(q, g, radius_q, one)
+        _project(q, g, radius_q, unit_q, one)
         if rho != one:
             _relax(p, old[:c], rho, one - rho)
             _relax(q, old[c:], rho, one - rho)
@@ -279,11 +283,11 @@ def tgv_sizes(u, v, w0, w1, w2, h0, h1, h2):
             y[c:], v[s], i0, i1, np.float64(w0), np.float64(w1), np.float64(w2),
             np.float64(h0), np.float64(h1), np.float64(h2), 1.0,
         )  # fmt: skip
-        _lengths(g, y[:c])
+        _lengths(g, y[:c], 1.0)
         for j in range(n):
             g[j] = math.sqrt(g[j])
         rows[0, k] = _sum(g)
-        _lengths(g, y[c:])
+        _lengths(g, y[c:], 1.0)
         for j in range(n):
             g[j] = math.sqrt(g[j])
         rows[1, k] = _sum(g)

@@ -85,7 +85,7 @@ def _tgv_forward(u, v, y, w0, w1, w2, h0, h1, h2, one, zero):
 
 
 @cuda.jit
-def _tgv_dual_step(y, u, v, sigma, radius_p, radius_q, rho, w0, w1, w2, h0, h1, h2, one, zero):
+def _tgv_dual_step(y, u, v, sigma, radius_p, radius_q, unit_p, unit_q, rho, w0, w1, w2, h0, h1, h2, one, zero):
     batch, c, n0, n1, n = v.shape
     column, row = cuda.grid(2)
     columns, rows = cuda.gridsize(2)
@@ -96,15 +96,16 @@ def _tgv_dual_step(y, u, v, sigma, radius_p, radius_q, rho, w0, w1, w2, h0, h1, 
             for a in range(c):  # first the lengths: K is cheap to take twice, and y is not touched before
                 axis = a + 3 - c
                 d = _gradient_less(u[s], v[s, a], axis, i0, i1, j, _of_axis(axis, w0, w1, w2), zero)
-                z = y[s, a, i0, i1, j] + sigma * d
+                z = unit_p * (y[s, a, i0, i1, j] + sigma * d)
                 size_p += z * z
                 for b in range(a, c):
                     d = _symmetrised(v[s], a, b, i0, i1, j, w0, w1, w2, h0, h1, h2, zero)
-                    z = y[s, c + _component(a, b, c), i0, i1, j] + sigma * d
+                    z = unit_q * (y[s, c + _component(a, b, c), i0, i1, j] + sigma * d)
                     size_q += z * z
             length_p, length_q = math.sqrt(size_p), math.sqrt(size_q)
-            scale_p = one if length_p <= radius_p else radius_p / length_p
-            scale_q = one if length_q <= radius_q else radius_q / length_q
+            bound_p, bound_q = unit_p * radius_p, unit_q * radius_q
+            scale_p = one if length_p <= bound_p else bound_p / length_p
+            scale_q = one if length_q <= bound_q else bound_q / length_q
             for a in range(c):
                 axis = a + 3 - c
                 d = _gradient_less(u[s], v[s, a], axis, i0, i1, j, _of_axis(axis, w0, w1, w2), zero)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ipbox.backend import Array, array_module, is_device, to_host
 from ipbox.kernels.core.launch import Kernels
-from ipbox.kernels.core.layout import check_arrays, check_distinct, check_same_shape, fields, images
+from ipbox.kernels.core.layout import check_arrays, check_distinct, check_same_shape, fields, images, unit_of
 
 KERNELS = Kernels("tgv")
 
@@ -98,7 +98,8 @@ def tgv_dual_step(
         raise ValueError(f"radius_p is {radius_p} and radius_q {radius_q}; expected numbers that are not negative")
     u_, v_, y_ = _views(spacing, u_bar, v_bar, y)
     real = u_bar.dtype.type
-    steps = (real(sigma), real(radius_p), real(radius_q), real(rho))
+    units = unit_of(radius_p, real), unit_of(radius_q, real)
+    steps = (real(sigma), real(radius_p), real(radius_q), *units, real(rho))
     KERNELS.run("tgv_dual_step", u_bar, y_, u_, v_, *steps, *_weights(u_bar, spacing), real(1))
 
 

@@ -31,19 +31,25 @@ def _clip(y, radius):
         y[j] = -radius if v < -radius else v
 
 
+# Lengths are compared in units of the radius (a power of two, ``unit`` its reciprocal): squares of float32 overflow
+# beyond 2^64.
+
+
 @inline
-def _project2(y0, y1, radius, one):
+def _project2(y0, y1, radius, unit, one):
     for j in range(y0.shape[0]):
-        length = math.sqrt(y0[j] * y0[j] + y1[j] * y1[j])
+        a, b = unit * y0[j], unit * y1[j]
+        length = math.sqrt(a * a + b * b)
         scale = one if length <= radius else radius / length
         y0[j] *= scale
         y1[j] *= scale
 
 
 @inline
-def _project3(y0, y1, y2, radius, one):
+def _project3(y0, y1, y2, radius, unit, one):
     for j in range(y0.shape[0]):
-        length = math.sqrt(y0[j] * y0[j] + y1[j] * y1[j] + y2[j] * y2[j])
+        a, b, c = unit * y0[j], unit * y1[j], unit * y2[j]
+        length = math.sqrt(a * a + b * b + c * c)
         scale = one if length <= radius else radius / length
         y0[j] *= scale
         y1[j] *= scale
@@ -128,7 +134,7 @@ def gradient_adjoint(y, x, add):
 
 
 @twins
-def tv_dual_step(y, x, sigma, radius, isotropic):
+def tv_dual_step(y, x, sigma, radius, unit, isotropic):
     batch, n0, n1, _ = x.shape
     c = y.shape[1]
     one = x.dtype.type(1)
@@ -145,9 +151,9 @@ def tv_dual_step(y, x, sigma, radius, isotropic):
             for a in range(c):
                 _clip(y[s, a, i0, i1], radius)
         elif c == 3:
-            _project3(y[s, 0, i0, i1], y1, y2, radius, one)
+            _project3(y[s, 0, i0, i1], y1, y2, unit * radius, unit, one)
         else:
-            _project2(y1, y2, radius, one)
+            _project2(y1, y2, unit * radius, unit, one)
 
 
 @twins

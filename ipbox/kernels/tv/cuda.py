@@ -77,7 +77,7 @@ def _gradient_adjoint(y, x, add, zero):
 
 
 @cuda.jit
-def _tv_dual_step(y, x, sigma, radius, isotropic, zero, one):
+def _tv_dual_step(y, x, sigma, radius, unit, isotropic, zero, one):
     batch, n0, n1, n = x.shape
     c = y.shape[1]
     column, row = cuda.grid(2)
@@ -96,8 +96,9 @@ def _tv_dual_step(y, x, sigma, radius, isotropic, zero, one):
                 if i0 < n0 - 1:
                     y0 += sigma * (x[s, i0 + 1, i1, j] - here)
             if isotropic:
-                length = math.sqrt(y0 * y0 + y1 * y1 + y2 * y2)
-                scale = one if length <= radius else radius / length
+                a0, a1, a2, bound = unit * y0, unit * y1, unit * y2, unit * radius
+                length = math.sqrt(a0 * a0 + a1 * a1 + a2 * a2)
+                scale = one if length <= bound else bound / length
                 y0, y1, y2 = y0 * scale, y1 * scale, y2 * scale
             else:
                 y0, y1 = _clip(y0, -radius, radius), _clip(y1, -radius, radius)

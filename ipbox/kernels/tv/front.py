@@ -25,6 +25,7 @@ from ipbox.kernels.core.layout import (
     check_same_shape,
     fields,
     images,
+    unit_of,
 )
 
 __all__ = ["gradient", "gradient_adjoint", "primal_step", "tv_dual_step", "tv_primal_step", "tv_value"]
@@ -139,7 +140,7 @@ def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int,
     if not radius >= 0:
         raise ValueError(f"radius is {radius}; expected a number that is not negative")
     real = x_bar.dtype.type
-    args = (fields(y, ndim), images(x_bar, ndim), real(sigma), real(radius), bool(isotropic))
+    args = (fields(y, ndim), images(x_bar, ndim), real(sigma), real(radius), unit_of(radius, real), bool(isotropic))
     KERNELS.run("tv_dual_step", x_bar, *args)
 
 
