@@ -276,7 +276,10 @@ class L2(Fidelity):
 
     def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:
         value = backend.sum_squares(y, batch) / (2 * weight)
-        return value if self.b is None else value + backend.reduce_sum((y * self._data(y).conj()).real, batch)
+        if self.b is None:
+            return value
+        wide = y.astype(np.result_type(y, np.float64), copy=False)  # products of single precision overflow
+        return value + backend.reduce_sum((wide * self._data(y).conj()).real, batch)
 
     def merge(self, other: Functional) -> Functional | None:
         from ipbox.functionals.sets.boxes import Box, L2Box

@@ -65,10 +65,10 @@ class Box(Functional):
 
     def _conj(self, y: Array, weight: float, batch: bool) -> Any:
         xp = backend.array_module(y)
-        total = xp.zeros_like(y)
+        total = xp.zeros(y.shape, np.float64)  # products of single precision may overflow
         for bound, part in ((self.hi, xp.maximum(y, 0)), (self.lo, xp.minimum(y, 0))):
             if math.isfinite(bound):
-                total += bound * part
+                total += xp.multiply(bound, part, dtype=np.float64)
             else:
                 total[part != 0] = math.inf  # inf times 0 would be NaN
         return backend.reduce_sum(total, batch)

@@ -128,4 +128,7 @@ class GradientNorm(IteratedProx):
 
 def _real_sum(a: Array, b: Array) -> float:
     """Re<a, b> summed in float64."""
-    return backend.reduce_sum(a.real * b.real + a.imag * b.imag if a.dtype.kind == "c" else a * b)
+    def of(x: Array, y: Array) -> float:
+        return backend.reduce_sum(backend.array_module(x).multiply(x, y, dtype=np.float64))
+
+    return of(a.real, b.real) + of(a.imag, b.imag) if a.dtype.kind == "c" else of(a, b)

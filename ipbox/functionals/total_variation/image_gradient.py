@@ -117,8 +117,11 @@ class ImageGradient(FieldMap):
     def modulus(self, y: Array, isotropic: bool) -> Array:
         """|y_i|, with the axes of the field: over channels and, where isotropic, directions."""
         axes = self._components(isotropic)
-        squares = y.real**2 + y.imag**2 if y.dtype.kind == "c" else y * y
-        return backend.array_module(y).sqrt(squares.sum(axis=axes, keepdims=True) if axes else squares)
+        size = abs(y)
+        if not axes:
+            return size
+        squares = size.astype(np.float64) ** 2  # in single precision they overflow long before the moduli do
+        return backend.array_module(y).sqrt(squares.sum(axis=axes, keepdims=True)).astype(size.dtype)
 
     def _components(self, isotropic: bool) -> tuple[int, ...]:
         """The axes of a field over which its modulus is taken."""

@@ -127,6 +127,12 @@ def sum_of_squares(S: Array) -> Array:
     return (S.real**2 + S.imag**2).sum(axis=0)
 
 
+def root_of_squares(images: Array) -> Array:
+    """(Σ_c |u_c|²)^½ over the first axis; squares in double precision, since in single they overflow beyond 2^64."""
+    squares = (abs(images).astype(np.float64) ** 2).sum(axis=0)
+    return backend.array_module(images).sqrt(squares).astype(backend.real_dtype(images.dtype))
+
+
 def inverse_sum_of_squares(S: np.ndarray) -> np.ndarray:
     """1 / Σ_c |S_c|², and 0 where no coil sees anything but rounding."""
     squares = sum_of_squares(S)

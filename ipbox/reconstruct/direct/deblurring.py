@@ -169,7 +169,11 @@ def truncated_inverse(
         thresholds = _discrepancy_thresholds(T, c, DISCREPANCY * check_positive(noise_level, "noise_level"))
     kept = modulus > np.maximum(thresholds, modulus.max() * _rounding(T)).reshape((-1,) + (1,) * modulus.ndim)
     counts = xp.asarray(T.counts)
-    left = (xp.abs(c) ** 2 * counts * xp.asarray(~kept)).reshape(len(c), -1).sum(axis=1, dtype=np.float64)
+    left = (
+        (xp.abs(c).astype(np.float64) ** 2 * counts * xp.asarray(~kept))
+        .reshape(len(c), -1)
+        .sum(axis=1, dtype=np.float64)
+    )
     inverse = np.divide(1.0, T.values, out=np.zeros(kept.shape, T.values.dtype), where=kept)
     c *= xp.asarray(inverse.astype(c.dtype))
     x = T.inverse(c).reshape(b.shape).astype(b.dtype, copy=False)
@@ -258,7 +262,7 @@ def _discrepancy_thresholds(T: Diagonal, c: Array, target: float) -> np.ndarray:
     xp = backend.array_module(c)
     modulus = np.abs(T.values).reshape(-1)
     order = np.argsort(modulus, kind="stable")
-    energy = (xp.abs(c) ** 2 * xp.asarray(T.counts)).reshape(len(c), -1).astype(np.float64)
+    energy = (xp.abs(c).astype(np.float64) ** 2 * xp.asarray(T.counts)).reshape(len(c), -1)
     left = xp.cumsum(energy[:, xp.asarray(order)], axis=1)
     dropped = backend.to_host((left <= target**2).sum(axis=1))  # how many of the smallest can go
     ascending = modulus[order]

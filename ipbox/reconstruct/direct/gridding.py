@@ -12,7 +12,7 @@ from ipbox.backend import Array
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators.fourier.transform import FourierTransform
-from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
+from ipbox.operators.mri.coils import inverse_sum_of_squares, root_of_squares
 from ipbox.operators.mri.density import density_compensation
 from ipbox.operators.mri.non_cartesian import NonCartesianMRI
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
@@ -69,7 +69,7 @@ def gridding(A: NonCartesianMRI, b: Array, density: str | Array = "auto") -> tup
     if S is not None:
         x = A.apply_adjoint(weighted) * xp.asarray(inverse_sum_of_squares(S))
     elif b.ndim > len(A.dimsd):
-        x = xp.sqrt(sum_of_squares(A.coil_images(weighted)))
+        x = root_of_squares(A.coil_images(weighted))
     else:
         x = A.apply_adjoint(weighted)
     return reported(x, "gridding", start, parameters={"density": w})

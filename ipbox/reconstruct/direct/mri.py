@@ -14,7 +14,7 @@ from ipbox.functionals import L2
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import CartesianMRI, NonCartesianMRI, as_operator
-from ipbox.operators.mri.coils import inverse_sum_of_squares, sum_of_squares
+from ipbox.operators.mri.coils import inverse_sum_of_squares, root_of_squares
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.iterative.early_stopping import batch_of, stopped_early
 from ipbox.reconstruct.iterative.held_out import HeldOut, held_out_iterations
@@ -107,7 +107,7 @@ def root_sum_of_squares(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
     with_coils = A.sensitivities is not None or b.ndim > len(A.dimsd)
     axis = images.ndim - len(A.dims) - 1
     xp = backend.array_module(b)
-    x = xp.sqrt(sum_of_squares(xp.moveaxis(images, axis, 0))) if with_coils else xp.abs(images)
+    x = root_of_squares(xp.moveaxis(images, axis, 0)) if with_coils else xp.abs(images)
     return reported(x, "root_sum_of_squares", start)
 
 

@@ -57,7 +57,8 @@ class Settled(StopRule):
         if run.k >= RATIO * j and run.k > j:
             moved = np.sqrt(backend.sum_squares(run.x - memory["settled_x"], run.batch is not None))
             # after the first steps, j = 0, nothing is known, unless the image stays where it is
-            memory["settled"] = _relative(moved * (j / (run.k - j) if j else 1e300), size)
+            far = moved * (j / (run.k - j)) if j else np.where(moved > 0, np.inf, 0.0)
+            memory["settled"] = _relative(far, size)
             memory["settled_x"][...], memory["settled_k"] = run.x, run.k
         return memory["settled"]
 

@@ -174,7 +174,7 @@ class BarzilaiBorwein(Descent):
         s.recent[s.k % self.memory] = s.f
         short = self.rule == "short" or (self.rule == "alternating" and s.k % 2)
         guess = np.where(sy > 0, ratio(sy, yy) if short else ratio(ss, sy), 2 * alpha)
-        known = yy > (4 * np.finfo(p.problem.dtype).eps) ** 2 * s.gg0  # else y may be nothing but rounding
+        known = yy > (4 * float(np.finfo(p.problem.dtype).eps)) ** 2 * s.gg0  # else y may be nothing but rounding
         s.shortest = number(np.where(known & (sy > 0), np.minimum(s.shortest, guess), s.shortest))
         s.alpha = number(np.where(known, guess, np.minimum(guess, s.shortest)))
         self.steepest(p, s)

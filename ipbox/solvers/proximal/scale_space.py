@@ -99,7 +99,7 @@ class InverseScaleSpace(Solver):
         """argmin ‖Au - b‖ on the active entries; those that would change their sign leave, one boundary at a time."""
         for _ in range(s.x.size):
             u = self._conjugate_gradients(p, s)
-            wrong = (u * s.q <= 0) & (s.active > 0)
+            wrong = (p.xp.sign(u) * s.q <= 0) & (s.active > 0)
             if not bool(wrong.any()):
                 s.x[...] = u
                 break
