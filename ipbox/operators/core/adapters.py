@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,28 +10,37 @@ import pylops
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_dims
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import SparseMatrix
 from ipbox.operators.core.subsets import OrderedSubsets, check_subset
+from ipbox.operators.core.user import operator
+
+Shape = tuple[int, ...]
 
 
 class PyLopsOperator(Operator):
     """A foreign `LinearOperator` of PyLops or SciPy with N-D `apply`; results are brought back to its declared dtype.
 
-    SciPy's operators are flat: dims is (n,).  ``ends`` gives shapes and dtypes instead: see `matched`.
+    SciPy's operators are flat: dims is (n,).  ``ends`` gives shapes and dtypes instead: see `between`.
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
-    def __init__(self, op: Any, ends: Any = None) -> None:
+    def __init__(self, op: Any, ends: Any = None, is_flat: bool = False) -> None:
         self.op = op
         if op.dtype is None or np.dtype(op.dtype).char not in "fdFD":
             raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
         (m, n), name = op.shape, type(op).__name__
         if isinstance(op, pylops.LinearOperator):
             m, n, name = op.dimsd, op.dims, op.name or name
+        self.is_flat = np.size(n) == 1 if ends is None else is_flat
         (n, dtype_in), (m, dtype_out) = ends or ((n, op.dtype), (m, op.dtype))
         super().__init__(n, m, dtype_in, dtype_out, name=name)
+
+    def between(self, ends: Any, is_flat: bool = False) -> PyLopsOperator:
+        """It between arrays of other shapes and dtypes, ((shape, dtype), (shape, dtype)); ``is_flat`` as an operator."""
+        return PyLopsOperator(self.op, ends, is_flat)
 
     def _apply(self, x: Array, out: Array) -> None:
         for xi, oi in zip(x, out, strict=True):
@@ -46,13 +56,17 @@ class PyLopsOperator(Operator):
 
 
 class MatrixOperator(OrderedSubsets, PyLopsOperator):
-    """A matrix, dense or sparse (CSR or CSC), on flat images: dims (n,), dimsd (m,).
+    """A matrix, dense or sparse (CSR or CSC), on flat images, dims (n,) and dimsd (m,), or on such of given shapes.
 
-    `as_operator` makes it.  `subset` takes rows.
+    `as_operator` makes it.  `subset` takes rows: all of an entry of the data's first axis.
 
     Parameters
     ----------
     matrix : array or sparse matrix, (m, n)
+    ends : tuple, optional
+        (shape, dtype) of images, and of data.
+    is_flat : bool
+        Whether these shapes are those of vectors that may as well be images.
 
     Examples
     --------
@@ -62,9 +76,12 @@ class MatrixOperator(OrderedSubsets, PyLopsOperator):
     array([1., 6.])
     """
 
-    def __init__(self, matrix: Any) -> None:
+    def __init__(self, matrix: Any, ends: Any = None, is_flat: bool = False) -> None:
         self.matrix = matrix
-        super().__init__(pylops.MatrixMult(matrix, dtype=matrix.dtype))
+        super().__init__(pylops.MatrixMult(matrix, dtype=matrix.dtype), ends, is_flat)
+
+    def between(self, ends: Any, is_flat: bool = False) -> MatrixOperator:
+        return MatrixOperator(self.matrix, ends, is_flat)
 
     @property
     def nonnegative(self) -> bool:
@@ -73,7 +90,7 @@ class MatrixOperator(OrderedSubsets, PyLopsOperator):
         return self.dtype_in.kind == "f" and bool((stored >= 0).all())
 
     def subset(self, indices: Any) -> MatrixOperator:
-        """The rows ``indices``: for data ``b``, its data are ``b[indices]``.
+        """The rows of ``indices`` on the data's first axis: for data ``b``, its data are ``b[indices]``.
 
         Parameters
         ----------
@@ -85,36 +102,92 @@ class MatrixOperator(OrderedSubsets, PyLopsOperator):
             for no rows, an index out of range, or indices that are not integers.
         """
         chosen = check_subset(indices, self.dimsd[0])
+        (images, dtype), (data, dtype_out) = self.ends
+        ends = (images, dtype), ((len(chosen), *data[1:]), dtype_out)
+        if backend.is_array(self.matrix) and isinstance(indices, slice) and len(data) == 1:
+            return MatrixOperator(self.matrix[indices], ends, self.is_flat)  # a view
+        rows = np.arange(self.shape[0]).reshape(data)[chosen].reshape(-1)
         if backend.is_array(self.matrix):
-            xp = backend.array_module(self.matrix)
-            return MatrixOperator(self.matrix[indices if isinstance(indices, slice) else xp.asarray(chosen)])
-        return MatrixOperator(self.matrix.tocsr()[chosen])
+            return MatrixOperator(self.matrix[backend.array_module(self.matrix).asarray(rows)], ends, self.is_flat)
+        return MatrixOperator(self.matrix.tocsr()[rows], ends, self.is_flat)
 
     def entry_sums(self, power: int, rows: bool) -> Array:
-        """Σ |a_ij|^power over each row, or each column."""
+        """Σ |a_ij|^power over each row, in the shape of the data, or over each column, in that of the image."""
         sums = abs(self.matrix)
         sums = sums.power(power) if isinstance(self.matrix, SparseMatrix) else sums**power
         sums = sums.sum(axis=1 if rows else 0)
-        return np.asarray(sums).reshape(-1) if not backend.is_device(sums) else sums.reshape(-1)
+        sums = sums if backend.is_device(sums) else np.asarray(sums)
+        return sums.reshape(tuple(self.dimsd if rows else self.dims))
 
 
-def as_operator(op: Any) -> Operator:
-    """``op`` as an `Operator`: one of ours as it is; a PyLops or SciPy operator, or a 2-D matrix, wrapped.
+def as_operator(op: Any, shape: Shape | None = None, data_shape: Shape | None = None, dtype: Any = None) -> Operator:
+    """``op`` as an `Operator`: one of ours as it is; a PyLops or SciPy operator, a 2-D matrix or two functions, wrapped.
 
-    Matrices may be dense or sparse (SciPy's arrays and matrices, or CuPy's); they and SciPy's operators are flat,
-    with dims (n,) and dimsd (m,).
+    Matrices may be dense or sparse (SciPy's arrays and matrices, or CuPy's); they, SciPy's operators and many of PyLops'
+    are flat: they take n numbers, and do not tell of which image.  ``shape`` says it.  Without, dims is (n,), `is_flat`
+    is true, and a regulariser that needs an image (TV, wavelets, gradients, networks) refuses; ``shape=(n,)`` says that
+    it is a signal.
+
+    Parameters
+    ----------
+    op : Operator, pylops.LinearOperator, scipy.sparse.linalg.LinearOperator, array, sparse matrix or (forward, adjoint)
+        Two functions are as `operator` takes and tests them; their ``shape`` is needed, and what ``forward`` gives for
+        zeros tells that of the data.
+    shape, data_shape : tuple of int, optional
+        Of the image and of the data, (m,) by default, in the order of rows and columns that op has.
+    dtype : dtype, optional
+        Of the images of two functions; float64 by default.
 
     Raises
     ------
     TypeError
         for anything else, and for integers or other dtypes than float32, float64, complex64 and complex128.
+    ValueError
+        for a shape of another number of pixels, or of an operator that has another one.
 
     Examples
     --------
     >>> import numpy as np, ipbox as ip
     >>> ip.as_operator(np.eye(3)[:2]).apply(np.array([1.0, 2.0, 3.0]))
     array([1., 2.])
+    >>> A = ip.as_operator(np.eye(6), shape=(2, 3))
+    >>> tuple(A.dims), ip.tv(A, np.ones(6), 0.1)[0].shape
+    ((2, 3), (2, 3))
     """
+    if isinstance(op, tuple) and len(op) == 2 and all(map(callable, op)) and not any(map(is_foreign, op)):
+        return _of_functions(*op, shape, data_shape, "float64" if dtype is None else dtype)
+    if dtype is not None:
+        raise TypeError(f"dtype is given and A is {type(op).__name__}; expected it with a pair of functions only")
+    A = _wrapped(op)
+    if shape is None and data_shape is None:
+        return A
+    (dims, dtype_in), (dimsd, dtype_out) = A.ends
+    ends = (_told("shape", shape, dims, A), dtype_in), (_told("data_shape", data_shape, dimsd, A), dtype_out)
+    return A.between(ends, A.is_flat and shape is None) if isinstance(A, PyLopsOperator) else A
+
+
+def image_shape(A: Operator) -> Shape:
+    """Shape of A's images, for what needs one; refused where nobody has told it.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.operators.core.adapters import image_shape
+    >>> image_shape(ip.as_operator(np.eye(6)))
+    Traceback (most recent call last):
+        ...
+    ValueError: A is flat, of 6 numbers, and its image's shape is not known; expected shape=(rows, columns), or ...
+    """
+    if A.is_flat:
+        n = A.shape[1]
+        raise ValueError(
+            f"A is flat, of {n} numbers, and its image's shape is not known; expected shape=(rows, columns), or "
+            f"shape=({n},) for a signal, with A or in ipbox.as_operator"
+        )
+    return tuple(A.dims)
+
+
+def _wrapped(op: Any) -> Operator:
     if isinstance(op, Operator):
         return op
     sparse = isinstance(op, SparseMatrix)
@@ -124,7 +197,28 @@ def as_operator(op: Any) -> Operator:
         return MatrixOperator(op)
     if is_foreign(op) and not sparse:
         return PyLopsOperator(op)
-    raise TypeError(f"A is {type(op).__name__}; expected an ipbox, PyLops or SciPy operator, or a 2-D matrix")
+    raise TypeError(
+        f"A is {type(op).__name__}; expected an ipbox, PyLops or SciPy operator, a 2-D matrix, or (forward, adjoint)"
+    )
+
+
+def _told(name: str, shape: Shape | None, own: Shape, A: Operator) -> Shape:
+    """The ``shape`` given for that of A, which is kept where it is one already, and where none is given."""
+    shape = own if shape is None else check_dims(shape, name)
+    flat = isinstance(A, PyLopsOperator) and len(own) == 1
+    if shape != own and not (flat and math.prod(shape) == own[0]):
+        expected = f"a shape of {own[0]} entries" if flat else f"that of {A.name}, {own}"
+        raise ValueError(f"{name} is {shape}; expected {expected}")
+    return shape
+
+
+def _of_functions(forward: Any, adjoint: Any, shape: Any, data_shape: Any, dtype: Any) -> Operator:
+    if shape is None:
+        raise ValueError("shape is None and A is a pair of functions; expected the image's shape")
+    zero = forward(np.zeros(check_dims(shape, "shape"), dtype))
+    if not backend.is_array(zero):
+        raise TypeError(f"A's forward function gave {type(zero).__name__}; expected an array")
+    return operator(forward, adjoint, shape, zero.shape if data_shape is None else data_shape, dtype, zero.dtype)
 
 
 def matched(op: Any, A: Operator) -> Operator:
@@ -160,7 +254,7 @@ def _with_ends(op: Operator, ends: Any) -> Operator:
         return op
     flat = all(len(own) == 1 or own == shape for (own, _), (shape, _) in zip(op.ends, ends, strict=True))
     lost = op.dtype_out.kind == "c" and ends[1][1].kind != "c"
-    return PyLopsOperator(op.op, ends) if flat and not lost else op
+    return op.between(ends, op.is_flat and len(ends[0][0]) == 1) if flat and not lost else op
 
 
 def is_foreign(op: Any) -> bool:

@@ -41,6 +41,7 @@ class Adjoint(Operator):
 
     def __init__(self, op: Operator) -> None:
         self.op = op
+        self.is_flat = op.is_flat
         super().__init__(op.dimsd, op.dims, op.dtype_out, op.dtype_in, name=f"{op.name}*")
 
     def _apply(self, x: Array, out: Array) -> None:
@@ -62,7 +63,7 @@ class Scaled(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, op: Operator, c: float) -> None:
-        self.op, self.c = op, c
+        self.op, self.c, self.is_flat = op, c, op.is_flat
         super().__init__(op.dims, op.dimsd, op.dtype_in, op.dtype_out, name=f"{c:g} {op.name}")
 
     def _apply(self, x: Array, out: Array) -> None:
@@ -90,7 +91,7 @@ class Composition(Operator):
         flat = 1 in (len(a.dims), len(b.dimsd)) and a.shape[1] == b.shape[0]
         if not (tuple(a.dims) == tuple(b.dimsd) or flat) or a.dtype_in != b.dtype_out:
             raise ValueError(f"A B needs what B gives to be what A takes; A is {_ends(a)}, B is {_ends(b)}")
-        self.a, self.b = a, b
+        self.a, self.b, self.is_flat = a, b, b.is_flat
         super().__init__(b.dims, a.dimsd, b.dtype_in, a.dtype_out, name=f"{a.name} {b.name}")
 
     def _apply(self, x: Array, out: Array) -> None:
@@ -140,7 +141,7 @@ class Sum(Operator):
     def __init__(self, a: Operator, b: Operator) -> None:
         if a.ends != b.ends:
             raise ValueError(f"A + B needs equal shapes and dtypes; A is {_ends(a)}, B is {_ends(b)}")
-        self.a, self.b = a, b
+        self.a, self.b, self.is_flat = a, b, a.is_flat and b.is_flat
         super().__init__(a.dims, a.dimsd, a.dtype_in, a.dtype_out, name=f"({a.name} + {b.name})")
 
     def _apply(self, x: Array, out: Array) -> None:
@@ -171,12 +172,12 @@ class VStack(Operator):
         if not ops:
             raise ValueError("ops is empty; expected at least one operator")
         self.ops = [as_operator(op) for op in ops]
-        a = next((op for op in self.ops if not isinstance(op, PyLopsOperator)), self.ops[0])
+        a = min(self.ops, key=lambda op: (isinstance(op, PyLopsOperator), op.is_flat))
         self.ops = [matched_image(op, a) for op in self.ops]
         for op in self.ops:
             if op.ends[0] != a.ends[0] or op.dtype_out != a.dtype_out:
                 raise ValueError(f"ops take other arrays: {_ends(a)} and {_ends(op)}; expected one shape and dtype")
-        self._sizes = [op.shape[0] for op in self.ops]
+        self._sizes, self.is_flat = [op.shape[0] for op in self.ops], a.is_flat
         super().__init__(a.dims, (sum(self._sizes),), a.dtype_in, a.dtype_out, name="VStack")
 
     def split(self, y: Array) -> list[Array]:

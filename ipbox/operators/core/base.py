@@ -51,6 +51,7 @@ class Operator(pylops.LinearOperator):
 
     # What solvers and functionals ask of an operator, where it knows more than a linear map does.
     nonnegative = False  # no entry of its matrix is negative (or complex)
+    is_flat = False  # made of a flat foreign operator whose image's shape nobody has told: see `as_operator`
 
     @property
     def support(self) -> np.ndarray | None:

@@ -27,8 +27,8 @@ def has_estimates(blocks: list[Operator]) -> bool:
 
 def of_blocks(blocks: list[Operator], p: Parts) -> tuple[list[Any], Any]:
     """R_i and C with ‖C^½ A_i* R_i A_i C^½‖ <= 1: SART's for non-negative blocks, else 1/‖A_i‖² and 1."""
-    if all(isinstance(A, MatrixOperator) and A.dimsd[0] == 1 for A in blocks):
-        return [_inverse(float(A.entry_sums(2, rows=True)[0])) for A in blocks], 1.0
+    if all(isinstance(A, MatrixOperator) and A.shape[0] == 1 for A in blocks):
+        return [_inverse(float(A.entry_sums(2, rows=True).max())) for A in blocks], 1.0
     if not _nonnegative(blocks):
         return [_inverse(A.norm() ** 2) for A in blocks], 1.0
     R, largest = [], None
@@ -54,7 +54,7 @@ def of_sums(A: Operator, p: Parts) -> tuple[Array, Array]:
 def of_equations(A: Operator, p: Parts) -> Any:
     """R of Cimmino's method: 1/(m ‖a_i‖²) for the m rows or blocks."""
     if isinstance(A, MatrixOperator):
-        return _with_batch(_inverse(A.entry_sums(2, rows=True)) / A.dimsd[0], p)
+        return _with_batch(_inverse(A.entry_sums(2, rows=True)) / A.shape[0], p)
     n = A.dimsd[0] if is_known(A) else min(20, A.dimsd[0])
     R = p.xp.empty(tuple(A.dimsd), dtype=backend.real_dtype(A.dtype_out))
     for k, B in enumerate(A.subsets(n)):
