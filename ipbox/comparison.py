@@ -14,7 +14,7 @@ import numpy as np
 
 from ipbox import backend, metrics, plot
 from ipbox.backend import Array
-from ipbox.operators import Operator, counting
+from ipbox.operators import Operator, as_operator, counting
 from ipbox.progress import bar
 
 Method = Callable[[Any, Array], tuple[Array, Any]]
@@ -140,6 +140,8 @@ def compare(
     progress: bool = False,
     held_out: tuple[Any, Array] | None = None,
     noisier: tuple[tuple[Any, ...], Mapping[str, Method]] | None = None,
+    *,
+    shape: tuple[int, ...] | None = None,
 ) -> Comparison:
     """Run several methods on one problem.
 
@@ -152,6 +154,8 @@ def compare(
         ``niter`` and ``stop`` are shown where it has them.
     path : str or path, optional
         Where to save a figure; `Comparison.show` makes others.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     progress : bool
         Show a progress bar over the methods.
     held_out : (A, b), optional
@@ -180,13 +184,14 @@ def compare(
     (True, 'discrepancy')
     """
     A, b, x_true = _unpack(problem)
+    A = A if shape is None else as_operator(A, shape)
     _check(methods)
     _check_options(path, held_out, noisier)
     lost = {}
     if noisier is not None:
         if x_true is None or _unpack(noisier[0])[2] is None or set(noisier[1]) != set(methods):
             raise ValueError("noisier is given without x_true, or with other methods; expected the same methods there")
-        lost = {row.method: row.psnr for row in compare(*noisier, progress=progress).rows}
+        lost = {row.method: row.psnr for row in compare(*noisier, progress=progress, shape=shape).rows}
     rows, images, infos = [], {}, {}
     with bar("compare", "method", len(methods), shown=progress) as shown:
         for name in methods:

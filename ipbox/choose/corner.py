@@ -55,7 +55,7 @@ def l_curve(
         Value of the regulariser at an image; for a quadratic one its root, as ‖u‖.
     corner : str
         ``"distance"`` or ``"curvature"``.
-    lams, lam0, x_true, inner_tol, tol, progress
+    lams, lam0, x_true, inner_tol, tol, progress, shape
         As in `weighted_gcv`.
     D : Fidelity, optional
         √(2D) then stands for the residual.

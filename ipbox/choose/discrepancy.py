@@ -65,6 +65,8 @@ def discrepancy(
         until the residual is known well enough.
     progress : bool
         Show a bar over the solves.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
 
     Returns
     -------

@@ -19,7 +19,15 @@ from ipbox.solvers import CGLS, Problem, solve, stopping
 TV_FACTOR = 0.66
 
 
-def tv_weight(A: Any, b: Array, noise_level: float, factor: float = TV_FACTOR, seed: int = 0) -> float:
+def tv_weight(
+    A: Any,
+    b: Array,
+    noise_level: float,
+    factor: float = TV_FACTOR,
+    seed: int = 0,
+    *,
+    shape: tuple[int, ...] | None = None,
+) -> float:
     r"""A first guess of λ in ½‖Au - b‖² + λ TV(u), from the noise alone.
 
     .. math:: λ = c \, \|A^* n\| / \sqrt{N}, \quad n_i \sim N(0, σ^2), \quad σ = δ/\sqrt{m}
@@ -31,6 +39,8 @@ def tv_weight(A: Any, b: Array, noise_level: float, factor: float = TV_FACTOR, s
     Parameters
     ----------
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd; only its number of entries and its device are used.
     noise_level : float
@@ -59,7 +69,7 @@ def tv_weight(A: Any, b: Array, noise_level: float, factor: float = TV_FACTOR, s
     >>> ip.psnr(x, x_true) > ip.psnr(ip.fbp(A, b, "hann")[0], x_true) + 3
     True
     """
-    A = as_operator(A)
+    A = as_operator(A, shape)
     check_fits(A, check_data(b))
     factor, noise_level = check_positive(factor, "factor"), check_positive(noise_level, "noise_level")
     noise = backend.generator(seed, like=b).standard_normal(A.dimsd, dtype=backend.real_dtype(A.dtype_out))

@@ -139,7 +139,7 @@ def weighted_gcv(reconstruct: Map, A: Any, b: Array, *, omega: float = OMEGA, **
         Middle of the default grid.
     seed : int
         Of the perturbation.
-    x_true, inner_tol, tol, progress
+    x_true, inner_tol, tol, progress, shape
         As in `discrepancy`.
 
     Returns
@@ -199,7 +199,7 @@ def sure(reconstruct: Map, A: Any, b: Array, noise_level: float | None = None, *
         Data with white Gaussian noise, real or complex, without a batch axis.
     noise_level : float
         δ, the expected norm of the noise.
-    linear, dof, probes, excess, lams, lam0, seed, x_true, inner_tol, tol, progress
+    linear, dof, probes, excess, lams, lam0, seed, x_true, inner_tol, tol, progress, shape
         As in `weighted_gcv`.
 
     Returns

@@ -16,7 +16,7 @@ from ipbox.choose.result import Choice
 from ipbox.functionals import KL
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
-from ipbox.operators import as_operator
+from ipbox.operators.core.adapters import operator_or_none
 from ipbox.progress import bar
 from ipbox.solvers import Solution
 
@@ -33,6 +33,7 @@ FINEST = 1e-8  # accuracy of solves, in single precision 10 roundings
 class Options(TypedDict, total=False):
     """What every rule takes; `Path` says more."""
 
+    shape: tuple[int, ...] | None
     D: Any
     x_true: Array | None
     inner_tol: float | None
@@ -52,6 +53,8 @@ class Path:
         None stands for the identity.
     b : array
         Data, without a batch axis.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     D : Fidelity, optional
         Data fidelity; ½‖Au - b‖² by default.
     R : callable, optional
@@ -70,6 +73,7 @@ class Path:
         A: Any,
         b: Array,
         *,
+        shape: tuple[int, ...] | None = None,
         D: Any = None,
         R: Callable[[Array], float] | None = None,
         x_true: Array | None = None,
@@ -84,7 +88,7 @@ class Path:
         self.reconstruct, self.D, self.R, self.x_true = reconstruct, D, R, x_true
         self.inner_tol, self.tol = inner_tol, tol
         self.takes = {"start", "x0", "b", "tol"} & set(inspect.signature(reconstruct).parameters)
-        self.A, self.b = None if A is None else as_operator(A), check_data(b)
+        self.A, self.b = operator_or_none(A, shape), check_data(b)
         if self.A is not None:
             check_fits(self.A, b)
             if b.ndim > len(self.A.dimsd):

@@ -42,7 +42,7 @@ def quasi_optimality(
     A : Operator or None
     b : array
         Data, without a batch axis.
-    lams, lam0, x_true, inner_tol, tol, progress
+    lams, lam0, x_true, inner_tol, tol, progress, shape
         As in `weighted_gcv`; the differences need more accurate solves than other rules.
     noise_level
         Not used.
@@ -145,7 +145,7 @@ def balancing(
         Value of the regulariser at an image.
     gamma : float
         γ; larger values choose larger λ.
-    lams, lam0, x_true, inner_tol, tol, progress
+    lams, lam0, x_true, inner_tol, tol, progress, shape
         As in `weighted_gcv`.
     noise_level
         Not used.

@@ -118,6 +118,8 @@ class Variational:
         Most iterations of either.
     nonneg : bool
         Constrain u >= 0.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
 
     Examples
     --------
@@ -134,8 +136,10 @@ class Variational:
     tol: float = 1e-5
     niter: int = 2000
     nonneg: bool = False
+    shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "A", as_operator(self.A, self.shape))
         if not self.R.has_grad or not self.R.has_hessian or not self.R.is_convex:
             raise ValueError(f"R is {self.R.name}; expected a convex functional with a Hessian, such as SmoothedTV")
         check_positive(self.tol, "tol")

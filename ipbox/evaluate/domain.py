@@ -82,7 +82,13 @@ def domain_statistics(phi: Callable[[Array], Array], problems: Iterable[tuple]) 
 
 
 def check_domain(
-    phi: Callable[[Array], Array], A: Any, b: Array, training: DomainStatistics, limit: float = 5.0
+    phi: Callable[[Array], Array],
+    A: Any,
+    b: Array,
+    training: DomainStatistics,
+    limit: float = 5.0,
+    *,
+    shape: tuple[int, ...] | None = None,
 ) -> DomainCheck:
     r"""Whether Φ is on its ground at b: features of b, of A†b and of AΦ(b) - b against those of held-out samples.
 
@@ -97,6 +103,8 @@ def check_domain(
         b ↦ image; of a `LearnedMap`, ``lambda b: net.reconstruct(b)[0]``.
     A : Operator
         One with an analytical reconstruction A†.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of one sample.
     training : DomainStatistics
@@ -118,7 +126,7 @@ def check_domain(
     What is inside can still be wrong: a score tells of distance from the training data, not of the error.
     """
     check_positive(limit, "limit")
-    found, consistency = _features(phi, as_operator(A), b)
+    found, consistency = _features(phi, as_operator(A, shape), b)
     deviations = {name: abs(value - training.mean[name]) / training.std[name] for name, value in found.items()}
     worst = max(deviations, key=deviations.get)
     score, ratio = deviations[worst], math.exp(found[worst] - training.mean[worst])

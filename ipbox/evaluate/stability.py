@@ -177,6 +177,7 @@ def worst_image_perturbation(
     start: float = 1e-3,
     niter: int = 100,
     seed: int = 0,
+    shape: tuple[int, ...] | None = None,
 ) -> Perturbation:
     r"""The stability test in the image: r maximises Q(r) = ½‖Φ(A(x + r)) - Φ(Ax)‖² - λ/2 ‖r‖².
 
@@ -186,6 +187,8 @@ def worst_image_perturbation(
     ----------
     phi : LearnedMap, Operator from data to images, or Differentiable
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     x : array
         A true image.
     lam, eta, gamma, start : float
@@ -216,7 +219,7 @@ def worst_image_perturbation(
     >>> found.change > 1.9 * ip.backend.norm(found.r)
     True
     """
-    phi, A = as_differentiable(phi), as_operator(A)
+    phi, A = as_differentiable(phi), as_operator(A, shape)
     for name, value in (("lam", lam), ("eta", eta), ("start", start)):
         check_positive(value, name)
     check_between(gamma, "gamma", 0, 1, "[)")
@@ -344,7 +347,9 @@ def stability_table(
 # ---------------------------------------------------------------- details and samples
 
 
-def recovered_contrast(phi: Callable[[Array], Array], A: Any, x: Array, detail: Array) -> float:
+def recovered_contrast(
+    phi: Callable[[Array], Array], A: Any, x: Array, detail: Array, *, shape: tuple[int, ...] | None = None
+) -> float:
     """The share of a small detail d that is seen: <Φ(A(x + d)) - Φ(Ax), d>/‖d‖²; 1 where it is recovered in full.
 
     Parameters
@@ -352,6 +357,8 @@ def recovered_contrast(phi: Callable[[Array], Array], A: Any, x: Array, detail: 
     phi : callable
         b ↦ x.
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     x, detail : array
         A true image, and what is inserted, such as a symbol of a few pixels.
 
@@ -367,7 +374,7 @@ def recovered_contrast(phi: Callable[[Array], Array], A: Any, x: Array, detail: 
     >>> recovered_contrast(lambda b: b / 2, 2 * np.eye(3), np.zeros(3), np.array([0.0, 1.0, 0.0]))
     1.0
     """
-    A, detail = as_operator(A), _like(detail, x, "detail")
+    A, detail = as_operator(A, shape), _like(detail, x, "detail")
     size = backend.sum_squares(detail)
     if size == 0:
         raise ValueError("detail is zero everywhere; expected something to recover")

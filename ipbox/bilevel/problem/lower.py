@@ -63,6 +63,8 @@ class LowerLevel(LowerProblem):
     ----------
     A : Operator or None
         Anything `as_operator` takes; None for denoising.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array, shape (n,) + data dims
         Data of all samples; kept, not copied.
     *terms : ParametricTerm or Functional
@@ -103,12 +105,13 @@ class LowerLevel(LowerProblem):
         *terms: ParametricTerm | Functional,
         fidelity: ParametricTerm | None = None,
         observe: Any = None,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         backend.check_array(b, "b", "an array of shape (n,) + data dims")
         if b.ndim < 2 or b.shape[0] == 0:
             raise ValueError(f"b has shape {b.shape}; expected (n,) + data dims with at least one sample")
         check_type(fidelity, "fidelity", ParametricTerm | None, "a ParametricTerm, or None for L2")
-        data = L2(A, b)
+        data = L2(A, b, shape=shape)
         if A is not None and b.ndim != len(data.A.dimsd) + 1:
             raise ValueError(f"b has shape {b.shape}; expected (n,) + {tuple(data.A.dimsd)}")
         self.A, self.b = data.A, b

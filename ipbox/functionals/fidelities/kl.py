@@ -25,6 +25,8 @@ class KL(PointwiseFidelity):
     ----------
     A : Operator or None
         Anything `as_operator` takes; without it m = u + r.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Counts b >= 0 of shape A.dimsd, or with one leading batch axis.
     background : float or array, optional
@@ -70,8 +72,16 @@ class KL(PointwiseFidelity):
         "expected background > 0 there, or a solver that takes it as a prox or dual term"
     )
 
-    def __init__(self, A: Any, b: Array, background: float | Array | None = None, mask: Array | None = None) -> None:
-        super().__init__(A, b)
+    def __init__(
+        self,
+        A: Any,
+        b: Array,
+        background: float | Array | None = None,
+        mask: Array | None = None,
+        *,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__(A, b, shape=shape)
         self._check_real()
         if mask is not None:
             if not backend.is_array(mask) or mask.dtype != bool:

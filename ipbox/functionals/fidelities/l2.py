@@ -11,7 +11,7 @@ from ipbox import backend, kernels
 from ipbox.backend import Array
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.composition import Composition, check_data
-from ipbox.operators import as_operator
+from ipbox.operators.core.adapters import operator_or_none
 
 
 class Fidelity(Functional):
@@ -24,6 +24,8 @@ class Fidelity(Functional):
     Attributes
     ----------
     A : Operator or None
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array or None
         Data, kept, not copied.
     """
@@ -34,8 +36,8 @@ class Fidelity(Functional):
     _data_L = np.inf
     _data_mu = 0.0
 
-    def __init__(self, A: Any = None, b: Array | None = None) -> None:
-        self.A = None if A is None else as_operator(A)
+    def __init__(self, A: Any = None, b: Array | None = None, *, shape: tuple[int, ...] | None = None) -> None:
+        self.A = operator_or_none(A, shape)
         self.b = None if b is None else check_data(b)
         self.has_prox = self.A is None and self.data_has_prox
         if self.A is not None and b is not None:
@@ -211,6 +213,8 @@ class L2(Fidelity):
     ----------
     A : Operator, optional
         Anything `as_operator` takes.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array, optional
         Data of shape A.dimsd, or with one leading batch axis; kept, not copied.
 
@@ -236,8 +240,8 @@ class L2(Fidelity):
     _data_L = 1.0
     _data_mu = 1.0
 
-    def __init__(self, A: Any = None, b: Array | None = None) -> None:
-        super().__init__(A, b)
+    def __init__(self, A: Any = None, b: Array | None = None, *, shape: tuple[int, ...] | None = None) -> None:
+        super().__init__(A, b, shape=shape)
         self.finite_conj = self.A is None
 
     def _with_data(self, A: Any, part: Any) -> Fidelity:

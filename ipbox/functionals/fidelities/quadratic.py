@@ -21,6 +21,8 @@ class Quadratic(Fidelity):
     ----------
     A : Operator
         Anything `as_operator` takes; on one pair of random images it is tested to be self-adjoint.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Of shape A.dims, or with one leading batch axis; kept, not copied.
 
@@ -46,8 +48,8 @@ class Quadratic(Fidelity):
     data_has_prox = False
     hessian_needs_x = False
 
-    def __init__(self, A: Any, b: Array) -> None:
-        super().__init__(as_operator(A), check_data(b))
+    def __init__(self, A: Any, b: Array, *, shape: tuple[int, ...] | None = None) -> None:
+        super().__init__(as_operator(A, shape), check_data(b))
         if tuple(self.A.dims) != tuple(self.A.dimsd) or self.A.dtype_in != self.A.dtype_out:
             raise ValueError(f"A maps {tuple(self.A.dims)} to {tuple(self.A.dimsd)}; expected a self-adjoint operator")
         self._check_definite()

@@ -60,6 +60,8 @@ class L1Data(_Robust):
     ----------
     A : Operator or None
         Anything `as_operator` takes.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or with one leading batch axis; real or complex; kept, not copied.
 
@@ -83,8 +85,8 @@ class L1Data(_Robust):
     array([1. , 0.5])
     """
 
-    def __init__(self, A: Any, b: Array) -> None:
-        super().__init__(A, check_data(b))
+    def __init__(self, A: Any, b: Array, *, shape: tuple[int, ...] | None = None) -> None:
+        super().__init__(A, check_data(b), shape=shape)
 
     def merge(self, other: Functional) -> Functional | None:
         from ipbox.functionals.sets.boxes import Box, L1Box
@@ -101,6 +103,8 @@ class Huber(_Robust):
     ----------
     A : Operator, optional
         Anything `as_operator` takes.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array, optional
         Data of shape A.dimsd, or with one leading batch axis; real or complex; kept, not copied.
     delta : float
@@ -131,9 +135,11 @@ class Huber(_Robust):
 
     has_grad = True
 
-    def __init__(self, A: Any = None, b: Array | None = None, *, delta: float) -> None:
+    def __init__(
+        self, A: Any = None, b: Array | None = None, *, delta: float, shape: tuple[int, ...] | None = None
+    ) -> None:
         self.delta = check_positive(delta, "delta")
-        super().__init__(A, b)
+        super().__init__(A, b, shape=shape)
 
     @property
     def _data_L(self) -> float:

@@ -22,6 +22,8 @@ class PoissonTransmission(PointwiseFidelity):
     ----------
     A : Operator or None
         Anything `as_operator` takes: line integrals, without unit.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Counts b >= 0 of shape A.dimsd, or with one leading batch axis.
     I0 : float or array
@@ -65,8 +67,16 @@ class PoissonTransmission(PointwiseFidelity):
     data_arrays = ("I0", "background")
     L_holds_on = "Au >= 0"
 
-    def __init__(self, A: Any, b: Array, I0: float | Array, background: float | Array | None = None) -> None:
-        super().__init__(A, b)
+    def __init__(
+        self,
+        A: Any,
+        b: Array,
+        I0: float | Array,
+        background: float | Array | None = None,
+        *,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__(A, b, shape=shape)
         self._check_real()
         self._check_counts()
         self.I0 = self._check_entries(I0, "I0", positive=True)

@@ -32,8 +32,8 @@ class PointwiseFidelity(Fidelity):
             return self.L
         return abs(self.weight) * self._data_curvature * (1.0 if self.A is None else self.A.norm() ** 2)
 
-    def __init__(self, A: Any, b: Array) -> None:
-        super().__init__(A, check_data(b))
+    def __init__(self, A: Any, b: Array, *, shape: tuple[int, ...] | None = None) -> None:
+        super().__init__(A, check_data(b), shape=shape)
 
     def _settle(self) -> None:
         """Derive constants from the data; called again for a part of them."""
@@ -101,6 +101,8 @@ class WeightedL2(PointwiseFidelity):
     ----------
     A : Operator or None
         Anything `as_operator` takes.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or with one leading batch axis; real or complex.
     weights : array
@@ -127,8 +129,8 @@ class WeightedL2(PointwiseFidelity):
     hessian_needs_x = False
     data_arrays = ("weights",)
 
-    def __init__(self, A: Any, b: Array, weights: Array) -> None:
-        super().__init__(A, b)
+    def __init__(self, A: Any, b: Array, weights: Array, *, shape: tuple[int, ...] | None = None) -> None:
+        super().__init__(A, b, shape=shape)
         self.weights = self._check_entries(weights, "weights", number=False)
         self._settle()
 

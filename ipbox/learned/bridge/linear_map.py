@@ -82,6 +82,8 @@ class LinearMap(torch.nn.Module):
     ----------
     A : Operator
         Of ipbox, PyLops or SciPy, or a matrix.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     xp : str or module, optional
         The array library A is applied in; by default that of the tensor's device.
 
@@ -113,9 +115,9 @@ class LinearMap(torch.nn.Module):
     (torch.Size([2, 2, 4, 4]), 0.0)
     """
 
-    def __init__(self, A: Any, xp: Any = None) -> None:
+    def __init__(self, A: Any, xp: Any = None, *, shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
-        self.A = as_operator(A)
+        self.A = as_operator(A, shape)
         self.xp = xp
         self.dims, self.dimsd = tuple(self.A.dims), tuple(self.A.dimsd)
         self.dtype_in, self.dtype_out = DTYPES[self.A.dtype_in.char], DTYPES[self.A.dtype_out.char]

@@ -34,6 +34,8 @@ class LearnedMap(torch.nn.Module):
     ----------
     A : Operator
         Of ipbox, PyLops or SciPy, or a matrix.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     scale : float
         Size of the images' values, by which a subclass divides what its networks see: a fixed number.
 
@@ -66,11 +68,11 @@ class LearnedMap(torch.nn.Module):
     config: dict[str, Any]
     filter: str | Operator | None = None  # of maps that filter the data
 
-    def __init__(self, A: Any, scale: float = 1.0) -> None:
+    def __init__(self, A: Any, scale: float = 1.0, *, shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
         self.scale = check_positive(scale, "scale")
         self.config = {}
-        self._set_operator(as_operator(A))
+        self._set_operator(as_operator(A, shape))
 
     def _set_operator(self, A: Operator) -> None:
         """Hold A, and what is computed from it."""

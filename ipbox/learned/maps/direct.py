@@ -13,7 +13,8 @@ from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
 from ipbox.learned.networks.denoisers import UNet
-from ipbox.operators import Operator, as_operator
+from ipbox.operators import Operator
+from ipbox.operators.core.adapters import image_operator
 
 __all__ = ["AUTOMAP", "PostProcessing"]
 
@@ -25,6 +26,8 @@ class PostProcessing(LearnedMap):
     ----------
     A : Operator
         With two-dimensional images; complex images are two channels (Re, Im).
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     width, depth : int
         Of the `UNet`, which adds to A†b what it is missing.
     filter : None, str, or Operator
@@ -53,9 +56,16 @@ class PostProcessing(LearnedMap):
     """
 
     def __init__(
-        self, A: Any, width: int = 24, depth: int = 4, filter: str | Operator | None = "ramp", scale: float = 1.0
+        self,
+        A: Any,
+        width: int = 24,
+        depth: int = 4,
+        filter: str | Operator | None = "ramp",
+        scale: float = 1.0,
+        *,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
-        A = as_operator(A)
+        A = image_operator(A, shape)
         self.filter = filter
         super().__init__(A, scale)
         self.config = dict(width=width, depth=depth, filter=filter, scale=scale)
@@ -85,6 +95,8 @@ class AUTOMAP(LearnedMap):
     ----------
     A : Operator
         Its shapes only; real images (ny, nx); complex data are taken as real and imaginary parts.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     width : int
         Channels of the convolutions.
     scale, scale_data : float
@@ -113,8 +125,16 @@ class AUTOMAP(LearnedMap):
     ((16, 16), True)
     """
 
-    def __init__(self, A: Any, width: int = 64, scale: float = 1.0, scale_data: float = 1.0) -> None:
-        A = as_operator(A)
+    def __init__(
+        self,
+        A: Any,
+        width: int = 64,
+        scale: float = 1.0,
+        scale_data: float = 1.0,
+        *,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
+        A = image_operator(A, shape)
         if len(A.dims) != 2 or A.dtype_in.kind == "c":
             raise ValueError(f"A has images of shape {tuple(A.dims)} and dtype {A.dtype_in}; expected real (ny, nx)")
         check_count(width, "width")

@@ -18,7 +18,8 @@ from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
 from ipbox.learned.methods.anderson import Anderson, FixedPointResult, norms
 from ipbox.learned.networks.blocks import Factory, make_networks
-from ipbox.operators import Operator, as_operator
+from ipbox.operators import Operator
+from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.direct.info import AnalyticInfo
 from ipbox.solvers.core.divergence import Diverged
 
@@ -52,6 +53,8 @@ class DeepEquilibrium(LearnedMap):
     ----------
     A : Operator
         With two-dimensional images for the networks given by name; complex images are two channels (Re, Im).
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     method : {"prox", "gradient"}
     network : {"residual", "unet"} or callable
         N, as for `LearnedProximalGradient`; it is the identity at first where it is given by name.
@@ -118,12 +121,14 @@ class DeepEquilibrium(LearnedMap):
         memory: int = 5,
         backward: str = "implicit",
         scale: float = 1.0,
+        *,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         check_choice(method, "method", ("prox", "gradient"))
         check_choice(backward, "backward", BACKWARD)
         if eta is not None:
             check_positive(eta, "eta", "a positive number, or None")
-        A = as_operator(A)
+        A = image_operator(A, shape)
         self.filter, self.method, self.backward = filter, method, backward
         self.solver = Anderson(memory=memory, tol=tol, niter=niter)
         self.found: FixedPointResult | None = None

@@ -25,6 +25,8 @@ class LISTA(LearnedMap):
     ----------
     A : Operator or matrix
         Real, and small: W₁ and W₂ are held as matrices.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     niter : int
         K, the number of layers.
     lam : float
@@ -51,8 +53,10 @@ class LISTA(LearnedMap):
     [1.5, 0.0]
     """
 
-    def __init__(self, A: Any, niter: int = 8, lam: float = 0.1, shared: bool = True) -> None:
-        super().__init__(A)
+    def __init__(
+        self, A: Any, niter: int = 8, lam: float = 0.1, shared: bool = True, *, shape: tuple[int, ...] | None = None
+    ) -> None:
+        super().__init__(A, shape=shape)
         self.config = dict(niter=niter, lam=lam, shared=shared)
         self.niter = check_count(niter, "niter")
         check_not_negative(lam, "lam", "a number >= 0")

@@ -12,6 +12,7 @@ from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, norm_of, to_channels
 from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator
+from ipbox.operators.core.adapters import image_operator
 
 __all__ = ["LearnedPrimalDual"]
 
@@ -29,6 +30,8 @@ class LearnedPrimalDual(LearnedMap):
     ----------
     A : Operator
         With two-dimensional images and data for the networks given by name; complex ones are two channels (Re, Im).
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     niter : int
         K.
     network : {"residual", "unet"} or callable
@@ -71,8 +74,10 @@ class LearnedPrimalDual(LearnedMap):
         memory: int = 5,
         shared: bool = False,
         scale: float = 1.0,
+        *,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
-        super().__init__(A, scale)
+        super().__init__(image_operator(A, shape), scale)
         self.config = dict(niter=niter, network=network, width=width, memory=memory, shared=shared, scale=scale)
         self.memory = check_count(memory, "memory", 2)
         c, d = channels_of(self.A.A.dtype_in), channels_of(self.A.A.dtype_out)

@@ -13,7 +13,8 @@ from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import DataGradient
 from ipbox.learned.networks.blocks import Factory, make_networks
-from ipbox.operators import Operator, as_operator
+from ipbox.operators import Operator
+from ipbox.operators.core.adapters import image_operator
 
 __all__ = ["LearnedProximalGradient"]
 
@@ -27,6 +28,8 @@ class LearnedProximalGradient(LearnedMap):
     ----------
     A : Operator
         With two-dimensional images for the networks given by name; complex images are two channels (Re, Im).
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     niter : int
         K.
     network : {"residual", "unet"} or callable
@@ -86,11 +89,13 @@ class LearnedProximalGradient(LearnedMap):
         shared: bool = False,
         tau: float | None = None,
         scale: float = 1.0,
+        *,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         check_choice(inputs, "inputs", ("step", "gradient"))
         if tau is not None:
             check_positive(tau, "tau", "a positive number, or None")
-        A = as_operator(A)
+        A = image_operator(A, shape)
         self.memory, self.inputs, self.filter = check_count(memory, "memory", 0), inputs, filter
         super().__init__(A, scale)
         self.config = dict(niter=niter, network=network, width=width, memory=memory, inputs=inputs, filter=filter)

@@ -15,6 +15,7 @@ from ipbox.checks import check_count
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, norm_of, to_channels
 from ipbox.operators import Operator
+from ipbox.operators.core.adapters import image_operator
 
 __all__ = ["RadialBasis", "VariationalNetwork", "magnitude_loss", "project_filters"]
 
@@ -31,6 +32,8 @@ class VariationalNetwork(LearnedMap):
     A : Operator
         With two-dimensional images; complex ones are two channels (Re, Im), whose filter responses are added.
         It is divided by its norm.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     stages : int
         T.
     filters : int
@@ -69,9 +72,17 @@ class VariationalNetwork(LearnedMap):
     """
 
     def __init__(
-        self, A: Any, stages: int = 10, filters: int = 24, size: int = 11, nodes: int = 31, scale: float = 1.0
+        self,
+        A: Any,
+        stages: int = 10,
+        filters: int = 24,
+        size: int = 11,
+        nodes: int = 31,
+        scale: float = 1.0,
+        *,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
-        super().__init__(A, scale)
+        super().__init__(image_operator(A, shape), scale)
         self.config = dict(stages=stages, filters=filters, size=size, nodes=nodes, scale=scale)
         check_count(stages, "stages"), check_count(filters, "filters")
         if check_count(size, "size") % 2 == 0:

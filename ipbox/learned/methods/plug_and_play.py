@@ -17,6 +17,7 @@ from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
 from ipbox.learned.priors.network import noise_argument
 from ipbox.operators import Operator, as_operator
+from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of
 from ipbox.reconstruct.variational.minimise import make_constraint
 from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solution, Solver, solve, stopping
@@ -49,6 +50,7 @@ def pnp(
     channels: str | None = None,
     strength: float = 1.0,
     dtype: str | None = None,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Plug-and-play: a method for min ½‖Au - b‖² + R(u) with a denoiser D_σ in the place of R's proximal operator.
@@ -67,6 +69,8 @@ def pnp(
     ----------
     A : Operator
         Or a PyLops or SciPy operator, or a matrix.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or a batch of them.
     denoiser : torch.nn.Module, callable, Denoiser or Functional
@@ -139,7 +143,8 @@ def pnp(
     >>> ip.psnr(x, x_true) > ip.psnr(b, x_true) + 1
     True
     """
-    A = as_operator(A)
+    is_image = not isinstance(denoiser, Functional) or isinstance(denoiser, Denoiser)
+    A = image_operator(A, shape) if is_image else as_operator(A, shape)
     data, batch = L2(A, check_data(b)), batch_of(A, b)
     noise = None if noise_level is None else standard_deviation(noise_level, b, batch)
     given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, box=limits_of(nonneg, box))

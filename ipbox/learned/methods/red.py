@@ -17,7 +17,7 @@ from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import LipschitzMonitor
 from ipbox.learned.priors.red import RED
-from ipbox.operators import as_operator
+from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of
 from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping
 from ipbox.solvers.core.stop_rule import StopRule
@@ -46,6 +46,7 @@ def red(
     scale: float = 1.0,
     channels: str | None = None,
     dtype: str | None = None,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """RED: solve A*(Au - b) + λ (u - D_σ(u)) = 0, as if from min ½‖Au - b‖² + λ/2 <u, u - D_σ(u)>.
@@ -62,6 +63,8 @@ def red(
     ----------
     A : Operator
         Or a PyLops or SciPy operator, or a matrix.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or a batch of them.
     denoiser : torch.nn.Module, callable or Denoiser
@@ -121,7 +124,7 @@ def red(
     >>> ip.psnr(x, x_true) > ip.psnr(b, x_true) + 1
     True
     """
-    A = as_operator(A)
+    A = image_operator(A, shape)
     data, batch, lam = L2(A, check_data(b)), batch_of(A, b), check_positive(lam, "lam")
     limits = limits_of(nonneg, box)
     _check(method, gradient, limits, tau, rho)

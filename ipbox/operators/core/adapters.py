@@ -39,7 +39,7 @@ class PyLopsOperator(Operator):
         super().__init__(n, m, dtype_in, dtype_out, name=name)
 
     def between(self, ends: Any, is_flat: bool = False) -> PyLopsOperator:
-        """It between arrays of other shapes and dtypes, ((shape, dtype), (shape, dtype)); ``is_flat`` as an operator."""
+        """It between other arrays, ((shape, dtype), (shape, dtype)); ``is_flat`` says whether it stays so."""
         return PyLopsOperator(self.op, ends, is_flat)
 
     def _apply(self, x: Array, out: Array) -> None:
@@ -121,11 +121,11 @@ class MatrixOperator(OrderedSubsets, PyLopsOperator):
 
 
 def as_operator(op: Any, shape: Shape | None = None, data_shape: Shape | None = None, dtype: Any = None) -> Operator:
-    """``op`` as an `Operator`: one of ours as it is; a PyLops or SciPy operator, a 2-D matrix or two functions, wrapped.
+    """``op`` as an `Operator`: one of ours as it is; a PyLops or SciPy operator, a 2-D matrix or two functions wrapped.
 
-    Matrices may be dense or sparse (SciPy's arrays and matrices, or CuPy's); they, SciPy's operators and many of PyLops'
-    are flat: they take n numbers, and do not tell of which image.  ``shape`` says it.  Without, dims is (n,), `is_flat`
-    is true, and a regulariser that needs an image (TV, wavelets, gradients, networks) refuses; ``shape=(n,)`` says that
+    Matrices may be dense or sparse (SciPy's arrays and matrices, or CuPy's); they, SciPy's operators and many of
+    PyLops' are flat: they take n numbers, and do not tell of which image.  ``shape`` says it.  Without, dims is (n,),
+    ``is_flat`` is true, and what needs an image (TV, wavelets, gradients, networks) refuses; ``shape=(n,)`` says that
     it is a signal.
 
     Parameters
@@ -166,25 +166,33 @@ def as_operator(op: Any, shape: Shape | None = None, data_shape: Shape | None = 
     return A.between(ends, A.is_flat and shape is None) if isinstance(A, PyLopsOperator) else A
 
 
-def image_shape(A: Operator) -> Shape:
-    """Shape of A's images, for what needs one; refused where nobody has told it.
+def operator_or_none(op: Any, shape: Shape | None = None) -> Operator | None:
+    """`as_operator`, where ``op`` may be None for data that are the image itself."""
+    if op is None and shape is not None:
+        raise ValueError(f"shape is {shape} and A is None; expected it with an operator, since b has the image's shape")
+    return None if op is None else as_operator(op, shape)
+
+
+def image_operator(op: Any, shape: Shape | None = None) -> Operator:
+    """``op`` as an `Operator` for what needs an image; refused where nobody has told its shape.
 
     Examples
     --------
-    >>> import numpy as np, ipbox as ip
-    >>> from ipbox.operators.core.adapters import image_shape
-    >>> image_shape(ip.as_operator(np.eye(6)))
+    >>> import numpy as np
+    >>> from ipbox.operators.core.adapters import image_operator
+    >>> image_operator(np.eye(6))
     Traceback (most recent call last):
         ...
     ValueError: A is flat, of 6 numbers, and its image's shape is not known; expected shape=(rows, columns), or ...
     """
+    A = as_operator(op, shape)
     if A.is_flat:
         n = A.shape[1]
         raise ValueError(
             f"A is flat, of {n} numbers, and its image's shape is not known; expected shape=(rows, columns), or "
             f"shape=({n},) for a signal, with A or in ipbox.as_operator"
         )
-    return tuple(A.dims)
+    return A
 
 
 def _wrapped(op: Any) -> Operator:

@@ -33,7 +33,7 @@ class Count:
 
 
 @contextmanager
-def counting(A: Any) -> Iterator[Count]:
+def counting(A: Any, *, shape: tuple[int, ...] | None = None) -> Iterator[Count]:
     """Count the applications of A, A* and those of A's subsets (by their share of the data) in this thread.
 
     A batch counts by its samples.  Operators made of A, such as 2 A, count where they are what is given.
@@ -47,7 +47,7 @@ def counting(A: Any) -> Iterator[Count]:
     >>> count.forward, count.adjoint
     (4.0, 4.0)
     """
-    count = Count(as_operator(A))
+    count = Count(as_operator(A, shape))
     token = counts.set((*counts.get(), count))
     try:
         yield count

@@ -37,7 +37,9 @@ BY_ADJOINT = (Identity, Mask, Sampling, FourierTransform, Wavelet)
 THRESHOLD = 0.1  # of the truncated inverse where no noise level is given
 
 
-def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array, AnalyticInfo]:
+def analytic(
+    A: Any, b: Array, noise_level: float | None = None, *, shape: tuple[int, ...] | None = None
+) -> tuple[Array, AnalyticInfo]:
     """The analytical reconstruction that the field would try first for an operator.
 
     ==========================================  ==============================================================
@@ -56,6 +58,8 @@ def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array,
     ----------
     A : Operator
         Or a PyLops or SciPy operator, or a matrix.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or a batch of them.
     noise_level : float, optional
@@ -80,7 +84,7 @@ def analytic(A: Any, b: Array, noise_level: float | None = None) -> tuple[Array,
     >>> info.method, info.filter
     ('fbp', 'hann')
     """
-    A = as_operator(A)
+    A = as_operator(A, shape)
     check_fits(A, check_data(b))
     if noise_level is not None:
         check_not_negative(noise_level, "noise_level")

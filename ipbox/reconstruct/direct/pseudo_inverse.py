@@ -24,7 +24,13 @@ SMALL = 2**20  # entries of the matrix up to which "auto" takes its SVD, a secon
 
 
 def pseudo_inverse(
-    A: Any, b: Array, method: str = "auto", *, tol: float | None = None, niter: int = 1000
+    A: Any,
+    b: Array,
+    method: str = "auto",
+    *,
+    tol: float | None = None,
+    niter: int = 1000,
+    shape: tuple[int, ...] | None = None,
 ) -> tuple[Array, AnalyticInfo]:
     r"""A† b: among the minimisers of ‖Au - b‖ the one of minimal ‖u‖.
 
@@ -34,6 +40,8 @@ def pseudo_inverse(
     ----------
     A : Operator
         Anything `as_operator` takes.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or a batch of them.
     method : str
@@ -80,7 +88,7 @@ def pseudo_inverse(
     if tol is not None:
         check_between(tol, "tol", 0, 1)
     stopping.niter(niter)  # refuses what is no number of iterations, whichever the method
-    A = as_operator(A)
+    A = as_operator(A, shape)
     check_fits(A, check_data(b))
     if method == "auto":
         method = "svd" if math.prod(A.shape) <= SMALL else "cgls"

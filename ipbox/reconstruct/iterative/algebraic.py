@@ -20,6 +20,7 @@ def sirt(
     niter: int = 200,
     relaxation: float = 1.0,
     nonneg: bool = False,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Simultaneous iterative reconstruction u ← u - λ C A* R (A u - b), stopped by the discrepancy principle.
@@ -27,6 +28,8 @@ def sirt(
     Parameters
     ----------
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd.
     noise_level : float, optional
@@ -67,7 +70,7 @@ def sirt(
     >>> info.stop
     'discrepancy'
     """
-    return _iterate(A, b, SIRT(relaxation), noise_level, niter, nonneg, options)
+    return _iterate(as_operator(A, shape), b, SIRT(relaxation), noise_level, niter, nonneg, options)
 
 
 def kaczmarz(
@@ -81,6 +84,7 @@ def kaczmarz(
     blocks: int | None = None,
     order: str = "interleaved",
     seed: int = 0,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Kaczmarz's method (ART, SART): one row, or one block of views, after another; stopped by the discrepancy.
@@ -107,7 +111,9 @@ def kaczmarz(
     >>> info.niter < 10
     True
     """
-    return _iterate(A, b, Kaczmarz(relaxation, blocks, order, seed), noise_level, niter, nonneg, options)
+    return _iterate(
+        as_operator(A, shape), b, Kaczmarz(relaxation, blocks, order, seed), noise_level, niter, nonneg, options
+    )
 
 
 def cimmino(
@@ -118,6 +124,7 @@ def cimmino(
     niter: int = 500,
     relaxation: float = 1.0,
     nonneg: bool = False,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Cimmino's method: the mean of the projections onto all equations, stopped by the discrepancy principle.
@@ -134,11 +141,11 @@ def cimmino(
     >>> ip.cimmino(np.diag([1.0, 2.0]), np.array([3.0, -4.0]), niter=100, nonneg=True)[0].round(6) + 0
     array([3., 0.])
     """
-    return _iterate(A, b, Cimmino(relaxation), noise_level, niter, nonneg, options)
+    return _iterate(as_operator(A, shape), b, Cimmino(relaxation), noise_level, niter, nonneg, options)
 
 
 def _iterate(
     A: Any, b: Array, solver: Solver, noise_level: float | None, niter: int, nonneg: bool, options: dict[str, Any]
 ) -> tuple[Array, Solution]:
     constraint = NonNegative() if check_flag(nonneg, "nonneg") else None
-    return stopped_early(L2(as_operator(A), b), solver, noise_level, niter, R=constraint, **options)
+    return stopped_early(L2(A, b), solver, noise_level, niter, R=constraint, **options)

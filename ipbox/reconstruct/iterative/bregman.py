@@ -9,6 +9,7 @@ from ipbox.checks import check_flag, check_positive
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import L1, L2, TV, Functional, WaveletL1
 from ipbox.operators import Operator, as_operator
+from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.iterative.early_stopping import stopped_early
 from ipbox.solvers import Bregman, LinearisedBregman, Solution, Solver
 
@@ -27,6 +28,7 @@ def bregman(
     solver: Solver | None = None,
     tol: float = 1e-4,
     niter: int = 20,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Bregman iteration u_k = argmin ½‖Au - b_k‖² + λR(u), b_k = b_{k-1} + b - Au_{k-1}, stopped by the discrepancy.
@@ -37,6 +39,8 @@ def bregman(
     Parameters
     ----------
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or with one leading batch axis.
     noise_level : float, optional
@@ -83,7 +87,7 @@ def bregman(
     >>> info.stop
     'discrepancy'
     """
-    data = L2(as_operator(A), b)
+    data = L2(as_operator(A, shape), b)
     R = make_regulariser(regulariser, data.A)
     lam = 10 * first_weight(data, R, noise_level) if lam is None else check_positive(lam, "lam")
     outer = Bregman(tol=tol) if solver is None else Bregman(solver, tol=tol)
@@ -101,6 +105,7 @@ def linearised_bregman(
     lam: float | None = None,
     line_search: bool = True,
     niter: int = 500,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Linearised Bregman iteration v ← v - τA*(Au - b), u = prox_{λR}(v), stopped by the discrepancy principle.
@@ -112,6 +117,8 @@ def linearised_bregman(
     Parameters
     ----------
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or with one leading batch axis.
     noise_level : float, optional
@@ -157,7 +164,7 @@ def linearised_bregman(
     >>> info.stop
     'discrepancy'
     """
-    data = L2(as_operator(A), b)
+    data = L2(as_operator(A, shape), b)
     R = make_regulariser(regulariser, data.A)
     lam = default_weight(data, regulariser) if lam is None else check_positive(lam, "lam")
     solver = LinearisedBregman(line_search=check_flag(line_search, "line_search"))
@@ -170,8 +177,11 @@ def make_regulariser(regulariser: str | Functional, A: Operator) -> Functional:
     """R by name; the prox of TV to an accuracy below the noise of what is reconstructed."""
     if isinstance(regulariser, Functional):
         return regulariser
-    dims = tuple(A.dims)
-    known = {"tv": lambda: TV(dims, accuracy=1e-3), "l1": L1, "wavelet": lambda: WaveletL1(dims)}
+
+    def dims() -> tuple[int, ...]:
+        return tuple(image_operator(A).dims)
+
+    known = {"tv": lambda: TV(dims(), accuracy=1e-3), "l1": L1, "wavelet": lambda: WaveletL1(dims())}
     if regulariser not in known:
         raise ValueError(f"regulariser is {regulariser!r}; expected 'tv', 'l1', 'wavelet' or a functional")
     return known[regulariser]()

@@ -14,13 +14,22 @@ from ipbox.solvers import CGLS, GradientDescent, Problem, Solution, Solver, call
 
 
 def landweber(
-    A: Any, b: Array, noise_level: float | None = None, *, niter: int = 1000, tau: float | None = None, **options: Any
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    niter: int = 1000,
+    tau: float | None = None,
+    shape: tuple[int, ...] | None = None,
+    **options: Any,
 ) -> tuple[Array, Solution]:
     """Landweber's iteration u ← u - τ A*(Au - b), stopped by the discrepancy principle.
 
     Parameters
     ----------
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd.
     noise_level : float, optional
@@ -62,11 +71,17 @@ def landweber(
     >>> info.stop
     'discrepancy'
     """
-    return stopped_early(L2(as_operator(A), b), GradientDescent(tau), noise_level, niter, **options)
+    return stopped_early(L2(as_operator(A, shape), b), GradientDescent(tau), noise_level, niter, **options)
 
 
 def cgls(
-    A: Any, b: Array, noise_level: float | None = None, *, niter: int = 100, **options: Any
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    niter: int = 100,
+    shape: tuple[int, ...] | None = None,
+    **options: Any,
 ) -> tuple[Array, Solution]:
     """Conjugate gradients for min ‖Au - b‖², stopped by the discrepancy principle.
 
@@ -84,7 +99,7 @@ def cgls(
     >>> info.niter < 20
     True
     """
-    return stopped_early(L2(as_operator(A), b), CGLS(), noise_level, niter, **options)
+    return stopped_early(L2(as_operator(A, shape), b), CGLS(), noise_level, niter, **options)
 
 
 def stopped_early(

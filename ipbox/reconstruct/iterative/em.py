@@ -19,6 +19,7 @@ def mlem(
     noise_level: float | str | None = None,
     background: float | Array | None = None,
     mask: Array | None = None,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Maximum-likelihood expectation maximisation u ← u/(A* 1) · A*(b/(Au + r)) for counts b, stopped early.
@@ -27,6 +28,8 @@ def mlem(
     ----------
     A : Operator
         Non-negative, as `PET`.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Counts of shape A.dimsd.
     niter : int
@@ -67,7 +70,7 @@ def mlem(
     >>> info.stop, bool(x.min() >= 0)
     ('poisson_discrepancy', True)
     """
-    return stopped_early(KL(as_operator(A), b, background, mask), MLEM(), noise_level, niter, **options)
+    return stopped_early(KL(as_operator(A, shape), b, background, mask), MLEM(), noise_level, niter, **options)
 
 
 def osem(
@@ -79,6 +82,7 @@ def osem(
     noise_level: float | str | None = None,
     background: float | Array | None = None,
     mask: Array | None = None,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Ordered-subsets expectation maximisation: `mlem` with a step for each subset of the views.
@@ -96,4 +100,4 @@ def osem(
     >>> ip.osem(A, b, subsets=6, noise_level="poisson")[1].niter < ip.mlem(A, b, noise_level="poisson")[1].niter / 3
     True
     """
-    return stopped_early(KL(as_operator(A), b, background, mask), OSEM(subsets), noise_level, niter, **options)
+    return stopped_early(KL(as_operator(A, shape), b, background, mask), OSEM(subsets), noise_level, niter, **options)

@@ -14,13 +14,22 @@ from ipbox.solvers.krylov.hybrid import FlatGCV
 
 
 def lsqr(
-    A: Any, b: Array, noise_level: float | None = None, *, damp: float = 0.0, niter: int = 100, **options: Any
+    A: Any,
+    b: Array,
+    noise_level: float | None = None,
+    *,
+    damp: float = 0.0,
+    niter: int = 100,
+    shape: tuple[int, ...] | None = None,
+    **options: Any,
 ) -> tuple[Array, Solution]:
     """LSQR for min ½‖Au - b‖² + damp/2 ‖u‖², stopped by the discrepancy principle.
 
     Parameters
     ----------
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or with one leading batch axis.
     noise_level : float, optional
@@ -60,7 +69,7 @@ def lsqr(
     ('discrepancy', True)
     """
     R = damp * L2() if check_not_negative(damp, "damp") else None
-    return stopped_early(L2(as_operator(A), b), LSQR(), noise_level, niter, R=R, **options)
+    return stopped_early(L2(as_operator(A, shape), b), LSQR(), noise_level, niter, R=R, **options)
 
 
 def hybrid_lsqr(
@@ -74,6 +83,7 @@ def hybrid_lsqr(
     safety: float = 1.01,
     reorthogonalise: bool = True,
     tol: float = 1e-6,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Hybrid LSQR: Tikhonov regularisation within the Krylov spaces of LSQR, λ chosen in every step.
@@ -81,6 +91,8 @@ def hybrid_lsqr(
     Parameters
     ----------
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd, or with one leading batch axis.
     lam : str or float
@@ -125,7 +137,7 @@ def hybrid_lsqr(
     >>> info.stop, len(info.extra["lam"]) == info.niter
     ('flat_gcv', True)
     """
-    A, stop = as_operator(A), stopping.niter(niter)
+    A, stop = as_operator(A, shape), stopping.niter(niter)
     if tol:
         stop = stop | (FlatGCV(tol) if isinstance(lam, str) else stopping.residual(tol, every=1))
     solver = HybridLSQR(lam, noise_level, safety, max(niter, 1), reorthogonalise)

@@ -10,6 +10,7 @@ from ipbox.functionals import L2, TV, Functional, Sum, WaveletL1
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Gradient, as_operator
+from ipbox.operators.core.adapters import image_operator, operator_or_none
 from ipbox.reconstruct.variational.minimise import Variational, make_constraint, make_fidelity
 from ipbox.solvers import CGLS, Solution, Solver
 
@@ -24,6 +25,7 @@ def tikhonov(
     tol: float = 1e-4,
     niter: int = 10_000,
     x0: Array | None = None,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Tikhonov regularisation min_u ½‖Au - b‖² + λ/2 ‖u‖², or λ/2 ‖∇u‖² with ``gradient``.
@@ -31,6 +33,8 @@ def tikhonov(
     Parameters
     ----------
     A : Operator
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd.
     lam : float or str
@@ -71,13 +75,20 @@ def tikhonov(
     >>> ip.tikhonov(np.eye(2), np.array([1.0, 2.0]), 1.0)[0]
     array([0.5, 1. ])
     """
-    A = as_operator(A)
-    R = L2(Gradient(tuple(A.dims), A.dtype_in)) if gradient else L2()
+    A = as_operator(A, shape)
+    R = L2(Gradient(tuple(image_operator(A).dims), A.dtype_in)) if gradient else L2()
     return Variational(L2(A, b), R, None, CGLS(), tol, niter, x0, options).choose(lam, noise_level)
 
 
 def tv(
-    A: Any, b: Array, lam: float | str, noise_level: float | None = None, *, isotropic: bool = True, **options: Any
+    A: Any,
+    b: Array,
+    lam: float | str,
+    noise_level: float | None = None,
+    *,
+    isotropic: bool = True,
+    shape: tuple[int, ...] | None = None,
+    **options: Any,
 ) -> tuple[Array, Solution]:
     """Total variation: min_u D(Au, b) + λ TV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
 
@@ -85,6 +96,8 @@ def tv(
     ----------
     A : Operator or None
         None denoises.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd.
     lam : float or str
@@ -138,6 +151,7 @@ def tv(
     >>> float(x.min()) >= 0
     True
     """
+    A = operator_or_none(A, shape)
     return variational(A, b, TV(image_dims(A, b), isotropic), lam, noise_level, **options)
 
 
@@ -155,6 +169,7 @@ def variational(
     tol: float = 1e-4,
     niter: int = 10_000,
     x0: Array | None = None,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Variational reconstruction with any regulariser: min_u D(Au, b) + λ R(u), optionally constrained.
@@ -163,6 +178,8 @@ def variational(
     ----------
     A : Operator or None
         None denoises.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd.
     R : Functional
@@ -222,7 +239,7 @@ def variational(
         raise TypeError(f"R is {type(R).__name__}; expected one functional, such as ip.TV(A.dims)")
     check_type(solver, "solver", Solver | None, "a configured solver, such as ip.PDHG()")
     constraint = make_constraint(nonneg, box)
-    A = None if A is None else as_operator(A)
+    A = operator_or_none(A, shape)
     D = make_fidelity(fidelity, A, b)
     return Variational(D, R, constraint, solver, tol, niter, x0, options).choose(lam, noise_level)
 
@@ -235,6 +252,7 @@ def wavelet(
     *,
     wavelet: str = "db4",
     levels: int | None = None,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Sparse wavelet coefficients: min_u ½‖Au - b‖² + λ ‖Wu‖₁, W orthogonal, without the coarsest approximation.
@@ -246,6 +264,8 @@ def wavelet(
     ----------
     A : Operator or None
         None denoises.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd.
     lam : float or str
@@ -283,9 +303,10 @@ def wavelet(
     >>> ip.psnr(x, x_true) > ip.psnr(b, x_true) + 2
     True
     """
+    A = operator_or_none(A, shape)
     return variational(A, b, WaveletL1(image_dims(A, b), wavelet, levels), lam, noise_level, **options)
 
 
 def image_dims(A: Any, b: Array) -> tuple[int, ...]:
     """Shape of the image; without an operator that of the data."""
-    return check_data(b).shape if A is None else tuple(as_operator(A).dims)
+    return check_data(b).shape if A is None else tuple(image_operator(A).dims)

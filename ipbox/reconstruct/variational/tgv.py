@@ -6,6 +6,7 @@ from typing import Any
 
 from ipbox.backend import Array
 from ipbox.functionals import TGV
+from ipbox.operators.core.adapters import operator_or_none
 from ipbox.reconstruct.variational.methods import image_dims, variational
 from ipbox.solvers import Solution
 
@@ -18,6 +19,7 @@ def tgv(
     *,
     beta: float = 2.0,
     niter: int = 10_000,
+    shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
     """Total generalised variation: min_u D(Au, b) + λ TGV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
@@ -28,6 +30,8 @@ def tgv(
     ----------
     A : Operator or None
         None denoises.
+    shape : tuple of int, optional
+        Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Data of shape A.dimsd.
     lam : float or str
@@ -81,4 +85,5 @@ def tgv(
     >>> bool(errors[0] < 0.6 * errors[1])
     True
     """
+    A = operator_or_none(A, shape)
     return variational(A, b, TGV(image_dims(A, b), beta), lam, noise_level, niter=niter, **options)
