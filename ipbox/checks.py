@@ -115,6 +115,18 @@ def check_dims(dims: Any, name: str) -> tuple[int, ...]:
     return tuple(int(n) for n in dims)
 
 
+def check_axes(axes: Any, nd: int, name: str = "axes") -> tuple[int, ...]:
+    """Different axes of an image of nd axes, ascending and from 0 on; all of them for None."""
+    given = tuple(range(nd)) if axes is None else tuple(axes) if np.iterable(axes) else (axes,)
+    if (
+        not given
+        or not all(is_integer(a) and -nd <= a < nd for a in given)
+        or len({a % nd for a in given}) < len(given)
+    ):
+        raise ValueError(f"{name} is {axes!r}; expected different axes of an image of {nd}, such as (-2, -1)")
+    return tuple(sorted(int(a) % nd for a in given))
+
+
 def check_noise_level(noise_level: Any) -> Any:
     """A float that is not negative, or an array of one for each sample of a batch."""
     level = np.asarray(noise_level)

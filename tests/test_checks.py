@@ -37,6 +37,9 @@ GOOD: list[tuple[Callable[..., Any], Any, Any]] = [
     (c.check_dims, 3, (3,)),
     (c.check_dims, [np.int64(2), 3], (2, 3)),
     (c.check_dims, np.array([4, 5]), (4, 5)),
+    (partial(c.check_axes, nd=3), (-1, np.int64(1)), (1, 2)),
+    (partial(c.check_axes, nd=2), None, (0, 1)),
+    (partial(c.check_axes, nd=2), -2, (0,)),
 ]
 
 
@@ -85,6 +88,12 @@ BAD: list[tuple[Callable[..., Any], Any, type[Exception], str]] = [
     (c.check_dims, (3, 0), ValueError, "a is (3, 0); expected positive integers"),
     (c.check_dims, (3.0,), ValueError, "a is (3.0,); expected positive integers"),
     (c.check_dims, None, ValueError, "a is (None,); expected positive integers"),
+    (
+        partial(c.check_axes, nd=2),
+        (0, -2),
+        ValueError,
+        "a is (0, -2); expected different axes of an image of 2, such as (-2, -1)",
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_axes
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.images import ImageFunctional
 from ipbox.operators.core.held import HeldArray
@@ -25,9 +26,11 @@ class Tikhonov(ImageFunctional):
     order : {0, 1, 2}
         How often u is differentiated.
     spacing : float or tuple of float
-        Voxel size, or one for each axis.
+        Voxel size, or one for each of ``axes``.
     boundary : {"neumann", "periodic"}
         As in `Gradient`.
+    axes : tuple of int, optional
+        Those that are coupled, all by default; along the others the image is a stack, such as of slices or channels.
 
     Notes
     -----
@@ -56,18 +59,24 @@ class Tikhonov(ImageFunctional):
     _hessian_lipschitz = 0.0
 
     def __init__(
-        self, dims: tuple[int, ...], order: int = 1, spacing: float | tuple[float, ...] = 1.0, boundary: str = "neumann"
+        self,
+        dims: tuple[int, ...],
+        order: int = 1,
+        spacing: float | tuple[float, ...] = 1.0,
+        boundary: str = "neumann",
+        axes: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__(dims)
+        self.axes = check_axes(axes, len(self.dims))
         if isinstance(order, bool) or order not in (0, 1, 2):
             raise ValueError(f"order is {order!r}; expected 0, 1 or 2")
-        self.order, self.spacing = int(order), check_spacing(spacing, len(self.dims))
+        self.order, self.spacing = int(order), check_spacing(spacing, len(self.axes))
         self.boundary = check_scheme("forward", boundary)[1]
         self.finite_conj = order == 0
-        periods = [(n if boundary == "periodic" else 2 * n) for n in self.dims]
-        waves = [np.arange(n) * (np.pi / p) for n, p in zip(self.dims, periods, strict=True)]
+        lengths = [self.dims[a] for a in self.axes]
+        waves = [np.arange(n) * (np.pi / (n if boundary == "periodic" else 2 * n)) for n in lengths]
         eigenvalues = [4 * np.sin(w) ** 2 / h**2 for w, h in zip(waves, self.spacing, strict=True)]
-        self._axes = [HeldArray(v) for v in eigenvalues]
+        self._eigenvalues = [HeldArray(v) for v in eigenvalues]
         self._L = 1.0 if order == 0 else float(sum(v.max() for v in eigenvalues)) ** self.order
         self._mu = 1.0 if order == 0 else 0.0
 
@@ -77,7 +86,7 @@ class Tikhonov(ImageFunctional):
         """u, ∇u or ∇*∇u."""
         if self.order == 0:
             return z
-        D = Gradient(self.dims, z.dtype, self.spacing, boundary=self.boundary)
+        D = Gradient(self.dims, z.dtype, self.spacing, boundary=self.boundary, axes=self.axes)
         v = D.apply(z)
         return v if self.order == 1 else D.apply_adjoint(v)
 
@@ -88,7 +97,7 @@ class Tikhonov(ImageFunctional):
         z = self._samples(x)
         v = self._derivative(z)
         if self.order > 0:
-            D = Gradient(self.dims, z.dtype, self.spacing, boundary=self.boundary)
+            D = Gradient(self.dims, z.dtype, self.spacing, boundary=self.boundary, axes=self.axes)
             v = D.apply_adjoint(v if self.order == 1 else D.apply(v))
         out.reshape(z.shape)[...] = v
 
@@ -101,7 +110,7 @@ class Tikhonov(ImageFunctional):
         """Λ^p, of order 0 the number 1 in an array."""
         xp = backend.array_module(z)
         total = xp.zeros(self.dims, dtype=backend.real_dtype(z.dtype))
-        for a, held in enumerate(self._axes):
+        for a, held in zip(self.axes, self._eigenvalues, strict=True):
             total += held.like(z).reshape((-1,) + (1,) * (len(self.dims) - 1 - a)).astype(total.dtype)
         return total**self.order
 
@@ -109,7 +118,7 @@ class Tikhonov(ImageFunctional):
         """T⁻¹(h T z), T the cosine or Fourier transform."""
         if self.order == 0:
             return h * z
-        fft, axes = backend.fft_module(z), tuple(range(1, z.ndim))
+        fft, axes = backend.fft_module(z), tuple(1 + a for a in self.axes)
         if self.boundary == "periodic":
             v = fft.ifftn(h * fft.fftn(z, axes=axes), axes=axes)
             return v if z.dtype.kind == "c" else v.real
@@ -131,8 +140,8 @@ class Tikhonov(ImageFunctional):
         xp, spectrum = backend.array_module(z), self._spectrum(z)
         rounding = 0.0
         if self.order > 0:
-            axes = tuple(range(1, z.ndim))
-            mean = backend.to_host(abs(z.sum(axis=axes))) / np.sqrt(z[0].size)
+            sums = abs(z.sum(axis=tuple(1 + a for a in self.axes))).reshape((len(z), -1))
+            mean = backend.to_host(sums.max(axis=1)) / np.sqrt(z[0].size / sums[0].size)
             rounding = np.where(mean <= 64 * np.finfo(z.dtype).eps * np.sqrt(backend.sum_squares(z, True)), 0.0, np.inf)
         inverse = xp.where(spectrum > 0, 1 / xp.where(spectrum > 0, spectrum, 1), 0)
         v = self._filter(z, inverse)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_axes
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.images import ImageFunctional, room
 from ipbox.operators.images.wavelets import Wavelet
@@ -26,6 +27,8 @@ class WaveletL1(ImageFunctional):
         As in `Wavelet`.
     coarse : bool
         Whether the coarsest approximation counts too.
+    axes : tuple of int, optional
+        Those that are coupled, all by default; along the others the image is a stack, such as of slices or channels.
 
     Notes
     -----
@@ -50,16 +53,22 @@ class WaveletL1(ImageFunctional):
     """
 
     def __init__(
-        self, dims: tuple[int, ...], wavelet: str = "db4", levels: int | None = None, coarse: bool = False
+        self,
+        dims: tuple[int, ...],
+        wavelet: str = "db4",
+        levels: int | None = None,
+        coarse: bool = False,
+        axes: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__(dims)
+        self.axes = check_axes(axes, len(self.dims))
         self.wavelet, self.coarse = wavelet, bool(coarse)
         if not isinstance(wavelet, str):  # the next line hashes it
             raise ValueError(f"wavelet is {wavelet!r}; expected a name, such as 'db4'")
-        self.levels = transform(self.dims, wavelet, levels, "float32").levels
+        self.levels = transform(self.dims, wavelet, levels, "float32", self.axes).levels
 
     def _transform(self, z: Array) -> Wavelet:
-        return transform(self.dims, self.wavelet, self.levels, z.dtype.name)
+        return transform(self.dims, self.wavelet, self.levels, z.dtype.name, self.axes)
 
     def _coefficients(self, z: Array) -> tuple[Array, Array]:
         """Wz, and a view of those that do not count."""
@@ -102,6 +111,6 @@ class WaveletL1(ImageFunctional):
 
 
 @functools.lru_cache(maxsize=32)
-def transform(dims: tuple[int, ...], wavelet: str, levels: int | None, dtype: str) -> Wavelet:
+def transform(dims: tuple[int, ...], wavelet: str, levels: int | None, dtype: str, axes: tuple[int, ...]) -> Wavelet:
     """The transform of images of a dtype; it holds no image."""
-    return Wavelet(dims, wavelet, levels, dtype)
+    return Wavelet(dims, wavelet, levels, dtype, axes)

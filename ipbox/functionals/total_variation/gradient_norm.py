@@ -120,8 +120,7 @@ class GradientNorm(IteratedProx):
         energy = _real_sum(centred, centred)  # in float64, to tell small changes
         # d is a sum of 2 ndim numbers up to t c/h, each rounded: independent errors in <p - mean, d>
         eps = float(np.finfo(p.dtype).eps)
-        widths = self.gradient.widths
-        largest = math.prod(widths) * sum(1 / h for h in widths)
+        largest = self.gradient.volume * sum(1 / h for h in self.gradient.widths)
         rounding = 2 * eps * t * largest * math.sqrt(energy)
         return math.sqrt(2 * (max(gap, 0.0) + rounding)) + eps * backend.norm(p), energy
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from ipbox import backend, kernels
 from ipbox.backend import Array
-from ipbox.checks import check_dims, check_flag
+from ipbox.checks import check_axes, check_dims, check_flag
 from ipbox.functionals.core.base import Work, buffer, shared
 from ipbox.functionals.total_variation.smoothed_norm import FieldMap
 from ipbox.kernels.differences.front import spaced_gradient, spaced_gradient_adjoint
-from ipbox.operators.images.differences import check_spacing, difference_norm
+from ipbox.operators.images.differences import check_spacing, difference_norm, spread
 
 
 class ImageGradient(FieldMap):
@@ -25,35 +25,48 @@ class ImageGradient(FieldMap):
     differences of a reflected image are backward differences of the image, so that every pixel sees its gradient in
     all m quadrants.
 
-    Fields have the shape batch + [m] + [channels] + (directions,) + pixel axes.
+    Fields have the shape batch + [m] + [channels or slices] + (directions,) + pixel axes.  Slices are along axes that
+    are not coupled: those before all that are; among the latter, voxels of infinite size, so that ∂u = 0 there.
 
     Attributes
     ----------
     dims, pixels : tuple of int
-        Shape of the image with and without its channels.
+        Shape of the image, and without its channels or slices.
     spacing : tuple of float or None
         Voxel sizes; None for pixel units.
+    volume : float
+        Of a voxel, in the directions that are coupled.
     field_dims : tuple of int
     factor : float
         c, the voxel's volume over √m.
     """
 
-    def __init__(self, dims: Any, spacing: Any = None, channels: bool = False, symmetric: bool = False) -> None:
+    def __init__(
+        self, dims: Any, spacing: Any = None, channels: bool = False, symmetric: bool = False, axes: Any = None
+    ) -> None:
         self.dims, self.channels = check_dims(dims, "dims"), check_flag(channels, "channels")
         self.pixels = self.dims[1:] if channels else self.dims
+        coupled = check_axes(axes, len(self.pixels)) if self.pixels else ()
+        if axes is not None and not channels:
+            self.pixels, coupled = self.pixels[coupled[0] :], tuple(a - coupled[0] for a in coupled)
         nd = len(self.pixels)
         if nd not in (1, 2, 3):
             after = ", after that of the channels" if channels else ""
             raise ValueError(f"dims is {self.dims}; expected one to three image axes{after}")
-        self.spacing = None if spacing is None else check_spacing(spacing, nd)
-        self.reflections = _subsets(nd) if check_flag(symmetric, "symmetric") else [()]
+        sizes = check_spacing(1.0 if spacing is None else spacing, len(coupled))
+        alone = len(coupled) < nd
+        self.spacing, self.volume = (
+            None if spacing is None and not alone else spread(sizes, coupled, nd),
+            math.prod(sizes),
+        )
+        self.reflections = _subsets([a - nd for a in coupled]) if check_flag(symmetric, "symmetric") else [()]
         m = len(self.reflections)
         self.field_dims = ((m,) if symmetric else ()) + self.dims[: len(self.dims) - nd] + (nd,) + self.pixels
-        self.factor = math.prod(self.spacing or ()) / math.sqrt(m)
+        self.factor = self.volume / math.sqrt(m)
         self.axes = self._components(True)
         inverse = [h**-2 for h in self.widths]
         self.bounds = [(self.norm**2, math.sqrt(sum(inverse) + max(inverse)))]
-        if spacing is None and nd < 3 and not channels and m == 1:
+        if self.spacing is None and nd == len(self.dims) < 3 and m == 1:
             # forward differences are the backward ones of the reflected image
             self.boundary, self.flips = "neumann", ((-2, -1) if nd == 2 else ())
 
@@ -133,7 +146,7 @@ class ImageGradient(FieldMap):
         if self._fused(x):
             flipped = (_flip(x, axes) for axes in self.reflections)
             values = [kernels.tv_value(f, ndim=self.ndim, isotropic=isotropic) for f in flipped]
-            return sum(backend.to_host(v) for v in values) / len(values)
+            return sum(backend.to_host(v).reshape(len(x), -1).sum(axis=1) for v in values) / len(values)
         xp = backend.array_module(x)
         x = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
         field = self.forward(x, xp.empty((len(x), *self.field_dims), dtype=x.dtype))
@@ -167,9 +180,9 @@ class ImageGradient(FieldMap):
                 yield _flip(image, axes), field
 
 
-def _subsets(nd: int) -> list[tuple[int, ...]]:
-    """All sets of the last nd axes."""
-    return [axes for k in range(nd + 1) for axes in itertools.combinations(range(-nd, 0), k)]
+def _subsets(axes: list[int]) -> list[tuple[int, ...]]:
+    """All sets of these axes."""
+    return [some for k in range(len(axes) + 1) for some in itertools.combinations(axes, k)]
 
 
 def _flip(x: Array, axes: tuple[int, ...]) -> Array:

@@ -23,9 +23,11 @@ class SmoothedTV(SmoothedNorm):
     eps : float
         ν > 0, in units of ∇u: differences well below are squared, well above as in total variation.
     spacing : float or tuple of float, optional
-        Voxel size of every axis; pixel units where not given.
+        Voxel size of every axis that is coupled; pixel units where not given.
     channels : bool
         The first axis of ``dims`` counts channels, which share their edges.
+    axes : tuple of int, optional
+        Those that are coupled, all by default; along the others the image is a stack, such as of slices or channels.
 
     Notes
     -----
@@ -49,6 +51,13 @@ class SmoothedTV(SmoothedNorm):
     (4.0, [[-0.8, 0.8], [-0.8, 0.8]])
     """
 
-    def __init__(self, dims: tuple[int, ...], eps: float, spacing: Any = None, channels: bool = False) -> None:
-        gradient = ImageGradient(dims, spacing, channels)
+    def __init__(
+        self,
+        dims: tuple[int, ...],
+        eps: float,
+        spacing: Any = None,
+        channels: bool = False,
+        axes: tuple[int, ...] | None = None,
+    ) -> None:
+        gradient = ImageGradient(dims, spacing, channels, axes=axes)
         super().__init__(gradient, check_positive(eps, "eps"), (gradient.factor,))

@@ -33,7 +33,7 @@ class TGV(IteratedProx):
     beta : float
         β > 0, a length in the units of ``spacing``: α1 = λ and α0 = λβ in the usual notation.
     spacing : float or tuple of float, optional
-        Voxel sizes; 1 by default (β and λ are then in pixel units).
+        Voxel sizes of the axes that are coupled; 1 by default (β and λ are then in pixel units).
     accuracy : float, optional
         `prox` ends when its duality gap certifies ‖p - prox(x)‖ <= accuracy ‖x‖; 2e-3 for float32 images and 1e-3 for
         float64 by default.
@@ -41,6 +41,8 @@ class TGV(IteratedProx):
         `value`, which is a minimum over v, is at most this share too large.
     niter : int
         Bound on the iterations of `prox` and `value`, which warn where it was not enough.
+    axes : tuple of int, optional
+        Those that are coupled, all by default; along the others the image is a stack, such as of slices or channels.
 
     Notes
     -----
@@ -73,6 +75,7 @@ class TGV(IteratedProx):
         accuracy: float | None = None,
         niter: int = 20000,
         value_accuracy: float = 1e-4,
+        axes: tuple[int, ...] | None = None,
     ) -> None:
         dims = check_dims(dims, "dims")
         if len(dims) not in (2, 3):
@@ -80,7 +83,7 @@ class TGV(IteratedProx):
         self.beta, self.value_accuracy = check_positive(beta, "beta"), check_positive(value_accuracy, "value_accuracy")
         self.accuracy = None if accuracy is None else check_positive(accuracy, "accuracy")
         self.niter = check_count(niter, "niter")
-        self.geometry = Geometry.of(len(dims), self.beta, spacing)
+        self.geometry = Geometry.of(len(dims), self.beta, spacing, axes)
         super().__init__(dims)
         self.aux = ((len(dims),) + dims,)
         self.has_feasible_dual = True

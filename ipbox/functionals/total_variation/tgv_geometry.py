@@ -10,8 +10,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_axes
 from ipbox.kernels.tgv import front as kernels
-from ipbox.operators.images.differences import check_spacing
+from ipbox.operators.images.differences import check_spacing, spread
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,16 @@ class Geometry:
     which the step sizes rely on.
     """
 
-    spacing: tuple[float, ...]  # h'
+    spacing: tuple[float, ...]  # h', inf along axes that are not coupled
     factor: float  # κ
     beta: float  # β κ
 
     @classmethod
-    def of(cls, c: int, beta: float, spacing: Any) -> Geometry:
-        h = np.array(check_spacing(1.0 if spacing is None else spacing, c))
+    def of(cls, c: int, beta: float, spacing: Any, axes: Any = None) -> Geometry:
+        coupled = check_axes(axes, c)
+        h = np.array(check_spacing(1.0 if spacing is None else spacing, len(coupled)))
         kappa = float(np.exp(-np.log(h).mean()))
-        return cls(tuple(float(k) for k in h * kappa), kappa, beta * kappa)
+        return cls(spread(tuple(float(k) for k in h * kappa), coupled, c), kappa, beta * kappa)
 
     def radii(self, weight: float) -> tuple[float, float]:
         """Bounds on |p| and |q|."""

@@ -20,7 +20,7 @@ class TV(GradientNorm):
     Parameters
     ----------
     dims : tuple of int
-        Image shape, one to three axes, after that of the channels where there are some.
+        Image shape, one to three axes, after that of the channels where there are some, or those of a stack.
     isotropic : bool
     accuracy : float, optional
         `prox` ends when its duality gap certifies ‖p - prox(x)‖ <= accuracy ‖x‖; 1e-4 for single precision and 1e-6
@@ -28,12 +28,14 @@ class TV(GradientNorm):
     niter : int
         Bound on the iterations of `prox`, which warns where it was not enough.
     spacing : float or tuple of float, optional
-        Voxel size of every axis, in any unit; pixel units where not given.
+        Voxel size of every axis that is coupled, in any unit; pixel units where not given.
     channels : bool
         The first axis of ``dims`` counts channels, which share their edges (vectorial TV).
     symmetric : bool
         The mean of R over the reflections of the image: it commutes with reflections and rotations by 90 degrees,
         which the isotropic one does not.  2ᵈ times the work.
+    axes : tuple of int, optional
+        Those that are coupled, all by default; along the others the image is a stack, such as of slices or channels.
 
     Notes
     -----
@@ -62,6 +64,11 @@ class TV(GradientNorm):
     [1.414, 2.0, 2.0, 2.0]
     >>> [round(ip.TV((2, 2), symmetric=True).value(np.rot90(corner, k)), 3) for k in range(4)]
     [1.854, 1.854, 1.854, 1.854]
+
+    Of a stack of slices their sum:
+
+    >>> ip.TV((3, 2, 2), axes=(-2, -1)).value(np.stack([u, 2 * u, u])), ip.TV((3, 2, 2)).value(np.stack([u, u, u]))
+    (8.0, 6.0)
     """
 
     def __init__(
@@ -73,7 +80,8 @@ class TV(GradientNorm):
         spacing: Any = None,
         channels: bool = False,
         symmetric: bool = False,
+        axes: tuple[int, ...] | None = None,
     ) -> None:
         if symmetric and not isotropic:
             raise ValueError("symmetric is True and isotropic is False; anisotropic TV is symmetric already")
-        super().__init__(ImageGradient(dims, spacing, channels, symmetric), isotropic, accuracy, niter)
+        super().__init__(ImageGradient(dims, spacing, channels, symmetric, axes), isotropic, accuracy, niter)

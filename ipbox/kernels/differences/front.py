@@ -164,7 +164,7 @@ def symmetrised_gradient_adjoint(q: Array, out: Array, spacing: tuple[float, ...
 
 
 def _check_spacing(spacing: tuple[float, ...], name: str, x: Array, axes: int | None = None) -> None:
-    if len(spacing) not in (1, 2, 3) or not all(0 < h < math.inf for h in spacing):
+    if len(spacing) not in (1, 2, 3) or not all(h > 0 for h in spacing):
         raise ValueError(f"spacing is {spacing}; expected one to three positive numbers")
     if x.ndim < (axes or len(spacing)):
         raise ValueError(f"{name} has shape {x.shape}; expected at least {axes or len(spacing)} axes")

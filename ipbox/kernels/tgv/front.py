@@ -160,7 +160,7 @@ def _check(written: tuple[str, ...], spacing: tuple[float, ...], u: Array, v: Ar
     arrays = {"u": u, "v": v} | ({} if y is None else {"out" if "out" in written else "y": y})
     check_arrays(written, **arrays)
     c = len(spacing)
-    if c not in (2, 3) or not all(0 < h < math.inf for h in spacing):
+    if c not in (2, 3) or not all(h > 0 for h in spacing):
         raise ValueError(f"spacing is {spacing}; expected two or three positive numbers")
     if u.ndim < c:
         raise ValueError(f"u has shape {u.shape}; expected at least {c} axes")

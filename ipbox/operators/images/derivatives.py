@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import kernels
 from ipbox.backend import Array
-from ipbox.checks import check_dims, check_integer
+from ipbox.checks import check_axes, check_dims, check_integer
 from ipbox.kernels.differences import front as fused
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.images.differences import (
@@ -118,7 +118,7 @@ class FiniteDifference(Differences):
 
 
 class Gradient(Differences):
-    """Gradient ∇ by finite differences, the same along every axis.
+    """Gradient ∇ by finite differences, the same along every axis that is coupled.
 
     By default forward differences with Neumann boundary, in pixel units: (∇u)_a[i] = u[i + e_a] - u[i], and 0 at the
     last index of axis a; the adjoint is -div.  In up to three dimensions these run as fused kernels.
@@ -130,14 +130,16 @@ class Gradient(Differences):
     dtype : dtype
         float32, float64, complex64 or complex128.
     spacing : float or tuple of float
-        Voxel size, or one for each axis.
+        Voxel size, or one for each of ``axes``.
     scheme : {"forward", "backward", "central"}
     boundary : {"neumann", "periodic"}
         As in `FiniteDifference`.
+    axes : tuple of int, optional
+        Those that are coupled, all by default; along the others the image is a stack, such as of slices or channels.
 
     Notes
     -----
-    Data shape: (len(dims),) + dims.  The norm is exact: ∇*∇ is a Kronecker sum, so ||∇||² = Σ_a ||∂_a||², by default
+    Data shape: (len(axes),) + dims.  The norm is exact: ∇*∇ is a Kronecker sum, so ||∇||² = Σ_a ||∂_a||², by default
     Σ_a 4 cos²(π / (2 n_a)) / h_a².
 
     Raises
@@ -161,22 +163,28 @@ class Gradient(Differences):
         spacing: float | tuple[float, ...] = 1.0,
         scheme: str = "forward",
         boundary: str = "neumann",
+        axes: tuple[int, ...] | None = None,
     ) -> None:
         dims = check_dims(dims, "dims")
-        self.spacing = check_spacing(spacing, len(dims))
+        self.coupled = check_axes(axes, len(dims))
+        self.spacing = check_spacing(spacing, len(self.coupled))
         self.scheme, self.boundary = check_scheme(scheme, boundary)
-        super().__init__(dims, (len(dims),) + dims, dtype, name="∇")
-        self._terms = [((), a, 1 / h, (a,)) for a, h in enumerate(self.spacing)]
+        super().__init__(dims, (len(self.coupled),) + dims, dtype, name="∇")
+        pairs = zip(self.coupled, self.spacing, strict=True)
+        self._terms = [((), a, 1 / h, (i,)) for i, (a, h) in enumerate(pairs)]
 
     def _kernels(self) -> Kernels | None:
-        if (self.scheme, self.boundary) != ("forward", "neumann") or len(self.dims) > 3:
+        every = len(self.coupled) == len(self.dims) <= 3
+        if (self.scheme, self.boundary) != ("forward", "neumann") or not every:
             return None
         if self.dtype_in.kind == "f" and len(self.dims) > 1 and set(self.spacing) == {1.0}:
             return tuple(partial(f, ndim=len(self.dims)) for f in (kernels.gradient, kernels.gradient_adjoint))
         return tuple(partial(f, spacing=self.spacing) for f in (fused.spaced_gradient, fused.spaced_gradient_adjoint))
 
     def _compute_norm(self) -> tuple[float, str]:
-        return gradient_norm(tuple(self.dims), self.spacing, self.scheme, self.boundary), "exact"
+        return gradient_norm(
+            tuple(self.dims[a] for a in self.coupled), self.spacing, self.scheme, self.boundary
+        ), "exact"
 
 
 class SymmetrisedGradient(Differences):

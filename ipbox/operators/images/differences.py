@@ -67,6 +67,12 @@ def check_scheme(scheme: Any, boundary: Any) -> tuple[str, str]:
     return check_choice(scheme, "scheme", SHARES), check_choice(boundary, "boundary", BOUNDARIES)
 
 
+def spread(sizes: tuple[float, ...], axes: tuple[int, ...], nd: int) -> tuple[float, ...]:
+    """The voxel sizes of these of nd axes; inf along the others, where differences are then 0."""
+    of = dict(zip(axes, sizes, strict=True))
+    return tuple(of.get(a, math.inf) for a in range(nd))
+
+
 def check_spacing(spacing: Any, nd: int) -> tuple[float, ...]:
     """``spacing`` as ``nd`` positive floats; one number stands for all axes."""
     sizes = (spacing,) * nd if isinstance(spacing, numbers.Real) else tuple(np.atleast_1d(spacing).tolist())

@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_dims, check_integer
+from ipbox.checks import check_axes, check_dims, check_integer
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.images.daubechies import scaling_filter
@@ -42,6 +42,8 @@ class Wavelet(Operator):
         ``dwt_max_level`` does, at least one.
     dtype : dtype
         float32, float64, complex64 or complex128.
+    axes : tuple of int, optional
+        Those that are coupled, all by default; along the others the image is a stack, such as of slices or channels.
 
     Notes
     -----
@@ -74,10 +76,17 @@ class Wavelet(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(
-        self, dims: tuple[int, ...], wavelet: str = "db4", levels: int | None = None, dtype: Any = "float32"
+        self,
+        dims: tuple[int, ...],
+        wavelet: str = "db4",
+        levels: int | None = None,
+        dtype: Any = "float32",
+        axes: tuple[int, ...] | None = None,
     ) -> None:
         dims = check_dims(dims, "dims")
-        self.wavelet, self.levels = wavelet, _check_levels(dims, levels, len(scaling_filter(wavelet)))
+        self.coupled = check_axes(axes, len(dims))
+        lengths = tuple(dims[a] for a in self.coupled)
+        self.wavelet, self.levels = wavelet, _check_levels(lengths, levels, len(scaling_filter(wavelet)))
         super().__init__(dims, dims, dtype, name=f"Wavelet({wavelet})")
 
     def coefficients(self, c: Array) -> list[Any]:
@@ -87,7 +96,8 @@ class Wavelet(Operator):
         -------
         list
             The coarsest approximation, then for each level, coarse to fine, a dictionary of the details: the key has a
-            letter for each axis, ``"a"`` for approximation and ``"d"`` for detail, as in PyWavelets' ``wavedecn``.
+            letter for each axis that is coupled, ``"a"`` for approximation and ``"d"`` for detail, as in PyWavelets'
+            ``wavedecn``.
 
         Raises
         ------
@@ -106,14 +116,21 @@ class Wavelet(Operator):
         dims = tuple(self.dims)
         if c.shape[max(c.ndim - len(dims), 0) :] != dims:
             raise ValueError(f"c has shape {c.shape}; expected {dims}, with any leading batch axes")
-        bands = [c[(..., *(slice(halved(n, self.levels)) for n in dims))]]
+        coupled = self.coupled
+        bands = [c[(..., *self._block(self.levels))]]
         for level in range(self.levels, 0, -1):
-            ends = [(halved(n, level), halved(n, level - 1)) for n in dims]
+            ends = [(halved(dims[a], level), halved(dims[a], level - 1)) for a in coupled]
             sides = {"a": [slice(middle) for middle, _ in ends], "d": [slice(*middle_end) for middle_end in ends]}
-            keys = itertools.product("ad", repeat=len(dims))
-            next(keys)  # all approximation
-            bands.append({"".join(k): c[(..., *(sides[s][a] for a, s in enumerate(k)))] for k in keys})
+            details = {}
+            for key in itertools.islice(itertools.product("ad", repeat=len(coupled)), 1, None):  # not all approximation
+                part = dict(zip(coupled, (sides[s][i] for i, s in enumerate(key)), strict=True))
+                details["".join(key)] = c[(..., *(part.get(a, slice(None)) for a in range(len(dims))))]
+            bands.append(details)
         return bands
+
+    def _block(self, level: int) -> tuple[slice, ...]:
+        """Where the approximations after so many levels are."""
+        return tuple(slice(halved(n, level) if a in self.coupled else n) for a, n in enumerate(self.dims))
 
     def _apply(self, x: Array, out: Array) -> None:
         self._transform(x, out, range(self.levels), _Step.analyse)
@@ -129,8 +146,8 @@ class Wavelet(Operator):
             out[...] = x
             parts = out
         for level in levels:
-            block = parts[(slice(None), *(slice(halved(n, level)) for n in self.dims))]
-            for axis in range(1, block.ndim):
+            block = parts[(slice(None), *self._block(level))]
+            for axis in (1 + a for a in self.coupled):
                 for piece in _pieces(block, axis) if block.shape[axis] > 1 else ():
                     piece[...] = self._along(piece, axis, direction)
         if x.dtype.kind == "c":

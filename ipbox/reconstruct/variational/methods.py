@@ -14,6 +14,8 @@ from ipbox.operators.core.adapters import image_operator, operator_or_none
 from ipbox.reconstruct.variational.minimise import Variational, make_constraint, make_fidelity
 from ipbox.solvers import CGLS, Solution, Solver
 
+COLOURS = (3, 4)  # channels that an image's last axis may have
+
 
 def tikhonov(
     A: Any,
@@ -22,6 +24,7 @@ def tikhonov(
     noise_level: float | None = None,
     *,
     gradient: bool = False,
+    axes: tuple[int, ...] | None = None,
     tol: float = 1e-4,
     niter: int = 10_000,
     x0: Array | None = None,
@@ -44,6 +47,8 @@ def tikhonov(
         Expected norm of the noise, for the rules; with a number for λ it is not used.
     gradient : bool
         Penalise the gradient instead of the image.
+    axes : tuple of int, optional
+        With ``gradient``, those of the image along which it is taken, as in `tv`.
     tol : float
         Relative norm of the normal equations' residual at which conjugate gradients stop; the error of the image,
         which is bounded where the image itself is penalised, must be below 0.3 √tol too.
@@ -76,7 +81,9 @@ def tikhonov(
     array([0.5, 1. ])
     """
     A = as_operator(A, shape)
-    R = L2(Gradient(tuple(image_operator(A).dims), A.dtype_in)) if gradient else L2()
+    if axes is not None and not gradient:
+        raise ValueError(f"axes is {axes} and gradient is False; expected it with gradient=True, which couples pixels")
+    R = L2(Gradient(tuple(image_operator(A).dims), A.dtype_in, axes=axes)) if gradient else L2()
     return Variational(L2(A, b), R, None, CGLS(), tol, niter, x0, options).choose(lam, noise_level)
 
 
@@ -87,6 +94,7 @@ def tv(
     noise_level: float | None = None,
     *,
     isotropic: bool = True,
+    axes: tuple[int, ...] | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -113,6 +121,10 @@ def tv(
     box : (lo, hi), optional
         Constrain lo <= u <= hi.
     isotropic : bool
+    axes : tuple of int, optional
+        Those of the image that R couples, e.g. (-2, -1) for a stack of slices, slice by slice, or (0, 1) for an image
+        whose channels come last; all of them by default, so that a volume is one in 3-D.  With an operator, a leading
+        batch axis of ``b`` is none of the image's, and its samples are never coupled.
     tol : float
         Relative duality gap at which to stop where it is finite (denoising, or a bounded box); elsewhere fixed-point
         residual, relative and per unit of step.  The image must also have settled to about 0.3 √tol.
@@ -152,7 +164,7 @@ def tv(
     True
     """
     A = operator_or_none(A, shape)
-    return variational(A, b, TV(image_dims(A, b), isotropic), lam, noise_level, **options)
+    return variational(A, b, TV(image_dims(A, b, axes), isotropic, axes=axes), lam, noise_level, **options)
 
 
 def variational(
@@ -252,6 +264,7 @@ def wavelet(
     *,
     wavelet: str = "db4",
     levels: int | None = None,
+    axes: tuple[int, ...] | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -277,6 +290,8 @@ def wavelet(
         As in `Wavelet`.
     levels : int, optional
         As `Wavelet` by default.
+    axes : tuple of int, optional
+        Those along which the image is transformed, as in `tv`.
     nonneg, box, tol, niter, x0, **options
         As in `variational`.
 
@@ -304,9 +319,17 @@ def wavelet(
     True
     """
     A = operator_or_none(A, shape)
-    return variational(A, b, WaveletL1(image_dims(A, b), wavelet, levels), lam, noise_level, **options)
+    return variational(A, b, WaveletL1(image_dims(A, b, axes), wavelet, levels, axes=axes), lam, noise_level, **options)
 
 
-def image_dims(A: Any, b: Array) -> tuple[int, ...]:
-    """Shape of the image; without an operator that of the data."""
-    return check_data(b).shape if A is None else tuple(image_operator(A).dims)
+def image_dims(A: Any, b: Array, axes: Any = None) -> tuple[int, ...]:
+    """Shape of the image, without an operator that of the data; refused where it may be one of colours."""
+    if A is not None:
+        return tuple(image_operator(A).dims)
+    shape = check_data(b).shape
+    if axes is None and len(shape) == 3 and shape[-1] in COLOURS:
+        raise ValueError(
+            f"b has shape {shape}, which may be an image of {shape[-1]} channels; expected axes=(0, 1) for each "
+            "channel alone, or axes=(0, 1, 2) for a volume"
+        )
+    return shape

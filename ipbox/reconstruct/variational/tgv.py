@@ -18,6 +18,7 @@ def tgv(
     noise_level: float | None = None,
     *,
     beta: float = 2.0,
+    axes: tuple[int, ...] | None = None,
     niter: int = 10_000,
     shape: tuple[int, ...] | None = None,
     **options: Any,
@@ -42,6 +43,8 @@ def tgv(
     beta : float
         β > 0 of `TGV`, in pixels: α1 = λ, α0 = λβ.  For large β it is TV up to affine images, for small β the second
         differences alone count.
+    axes : tuple of int, optional
+        Those of the image that TGV couples, as in `tv`.
     fidelity : str or Fidelity
         ``"l2"``, ``"l1"`` (impulse noise), ``"kl"`` (counts; with the operator's background), or D itself, made of the
         same A and b.
@@ -86,4 +89,4 @@ def tgv(
     True
     """
     A = operator_or_none(A, shape)
-    return variational(A, b, TGV(image_dims(A, b), beta), lam, noise_level, niter=niter, **options)
+    return variational(A, b, TGV(image_dims(A, b, axes), beta, axes=axes), lam, noise_level, niter=niter, **options)
