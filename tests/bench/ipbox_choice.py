@@ -11,7 +11,7 @@ from scipy.interpolate import CubicSpline
 
 import ipbox as ip
 from ipbox.choose import gcv, l_curve, sure, tv_weight
-from ipbox.reconstruct.variational.minimise import Variational
+from ipbox.reconstruct.variational.minimise import VariationalFamily
 
 # Every named problem with Gaussian noise and a known truth, once; CT twice.
 PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -62,7 +62,7 @@ def rules(name: str) -> dict[str, float]:
 
 
 def _tv(A: Any, lam: float, b: np.ndarray, start: Any, tol: float | None) -> tuple[np.ndarray, Any]:
-    return Variational(ip.L2(A, b), ip.TV(A.dims))(lam, start=start, tol=tol)
+    return VariationalFamily(ip.L2(A, b), ip.TV(A.dims))(lam, start=start, tol=tol)
 
 
 def _kept(solve: Callable[..., Any], data: np.ndarray) -> Callable[..., Any]:

@@ -17,8 +17,8 @@ from ipbox.bilevel.dfo.model import Point
 from ipbox.bilevel.dfo.residuals import Residuals
 from ipbox.bilevel.dfo.settings import Settings
 from ipbox.bilevel.methods.bounds import Bounds
-from ipbox.bilevel.methods.minimiser import Minimiser
-from ipbox.bilevel.methods.session import Budget, Session
+from ipbox.bilevel.methods.minimiser import Minimiser, also_called
+from ipbox.bilevel.methods.session import Budget, Session, check_work
 
 
 @dataclass
@@ -61,6 +61,7 @@ class DFOResult:
         )
 
 
+@also_called("work_budget", "work")
 @dataclass(frozen=True)
 class DFO(Settings, Minimiser):
     r"""Dynamic-accuracy derivative-free optimisation: Algorithm 1 of Ehrhardt and Roberts.
@@ -76,8 +77,8 @@ class DFO(Settings, Minimiser):
         levels solved by a fixed number of iterations): then None is passed on, and (32) is not tested.
     evaluations : int, optional
         At most so many; 100 (p + 1) by default.
-    work_budget : float, optional
-        The ``work`` of `minimise`, as it was called.
+    work : float
+        At most so much, as that of `minimise`: the smaller one counts; ``work_budget`` is its old name.
     radius, radius_final, radius_max : float
         Δ of the start, below which it ends, and at most; in scaled variables.
     eta1, eta2, eta1_prime : float
@@ -160,7 +161,7 @@ class DFO(Settings, Minimiser):
 
         algorithm = Algorithm(self, (theta0 - shift) / scale, (lo - shift) / scale, (hi - shift) / scale, source.unit)
         most = 100 * (len(theta0) + 1) if self.evaluations is None else self.evaluations
-        budget = Budget(most, work if self.work_budget is None else min(work, self.work_budget), "evaluations")
+        budget = Budget(most, min(check_work(work), self.work), "evaluations")
         run = Session(source, "DFO", theta0, box, budget, checkpoint, callback)
         stop = run.complete(functools.partial(_evaluations, algorithm, unscaled), progress)
         best = algorithm.best()
@@ -195,7 +196,6 @@ def dfo(
     bounds: Any = None,
     *,
     work_done: Callable[[], float] | None = None,
-    work: float = math.inf,
     checkpoint: str | Path | None = None,
     callback: Callable[[dict[str, Any]], Any] | None = None,
     progress: bool = False,
@@ -215,8 +215,6 @@ def dfo(
         Lower and upper bounds, numbers or shape (p,), infinite where there is none.
     work_done : function, optional
         Gives the work done so far, for the history; ``residuals.work`` by default, or else evaluations are counted.
-    work : float
-        Ends the run once so much work is done.
     checkpoint : path, optional
         File (.npz) to which every evaluation is saved, atomically; where it is there already, the run goes on from it,
         bit for bit, and what it holds is not evaluated again.  The budgets may be other ones.
@@ -225,7 +223,7 @@ def dfo(
     progress : bool
         Show a progress bar.
     **settings
-        Those of `DFO`: ``accuracy``, ``evaluations``, ``radius`` ...
+        Those of `DFO`: ``accuracy``, ``evaluations``, ``work``, ``radius`` ...
 
     Returns
     -------
@@ -260,5 +258,5 @@ def dfo(
     >>> bool(abs(found.theta[0] - math.log(2)) < 1e-4), found.bound < 1e-6
     (True, True)
     """
-    options = {"work_done": work_done, "work": work, "callback": callback, "progress": progress}
+    options = {"work_done": work_done, "callback": callback, "progress": progress}
     return DFO(**settings).minimise(residuals, theta0, bounds, checkpoint=checkpoint, **options)

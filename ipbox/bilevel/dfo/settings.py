@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ipbox.bilevel.methods.session import check_work
 from ipbox.checks import (
     check_between,
     check_count,
@@ -22,7 +23,7 @@ class Settings:
 
     accuracy: str | float | None = "dynamic"
     evaluations: int | None = None
-    work_budget: float | None = None
+    work: float = math.inf
     radius: float = 0.1
     radius_final: float = 1e-6
     radius_max: float = 1e10
@@ -45,7 +46,8 @@ class Settings:
         check_fields(self, check_count, optional=("evaluations",))
         check_flag(self.curvature, "curvature")
         positive = ("radius", "radius_final", "radius_max", "c", "reach", "poisedness", "accuracy_floor")
-        check_fields(self, check_positive, *positive, optional=("work_budget",))
+        check_fields(self, check_positive, *positive)
+        check_work(self.work)
         for name in ("eta1", "eta2", "gamma_dec"):
             check_between(getattr(self, name), name, 0.0, 1.0)
         check_between(self.gamma_inc, "gamma_inc", 1.0, math.inf)

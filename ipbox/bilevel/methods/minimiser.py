@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -134,3 +136,20 @@ class Minimiser:
         stop = run.complete(self._loop, progress)
         best = self._best(run.history)
         return BilevelResult(best["theta"].copy(), best["f"], best["f_bound"], stop, run.history, evaluator.cost)
+
+
+def also_called(old: str, new: str) -> Callable[[type], type]:
+    """Let a class take the argument ``new`` by its ``old`` name, and tell its value by it."""
+
+    def also(cls: type) -> type:
+        init = cls.__init__
+
+        @functools.wraps(init)
+        def by_either(self: Any, *args: Any, **kwargs: Any) -> None:
+            init(self, *args, **{new if key == old else key: value for key, value in kwargs.items()})
+
+        cls.__init__ = by_either
+        setattr(cls, old, property(operator.attrgetter(new)))
+        return cls
+
+    return also

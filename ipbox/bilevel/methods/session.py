@@ -22,6 +22,11 @@ class Spent(Exception):
     """Raised where something would begin after the budget is spent; its text says what was."""
 
 
+def check_work(work: Any) -> float:
+    """A budget of work: a positive number, maybe infinite."""
+    return check_between(work, "work", 0, math.inf, "(]", "a positive number")
+
+
 @dataclass(frozen=True)
 class Budget:
     """So many ``steps``, each with a row of the history, and so much ``work``; ``unit`` is what the steps are."""
@@ -31,7 +36,7 @@ class Budget:
     unit: str = "iterations"
 
     def __post_init__(self) -> None:
-        check_between(self.work, "work", 0, math.inf, "(]", "a positive number")
+        check_work(self.work)
 
     def check(self, steps: int, work: float) -> None:
         """Refuse to begin after so many steps and so much work.

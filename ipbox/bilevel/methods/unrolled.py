@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 
 from ipbox.backend import Array, norm
 from ipbox.bilevel.methods.lbfgsb import scipy_lbfgsb
-from ipbox.bilevel.methods.minimiser import Minimiser
+from ipbox.bilevel.methods.minimiser import Minimiser, also_called
 from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import inner, norms, objective_bound
@@ -157,24 +155,7 @@ def unrolled_gradient(
     return UnrolledGradient(f, z, u, certificate, cost)
 
 
-def _also_called(old: str, new: str) -> Callable[[type], type]:
-    """Let a class take the argument ``new`` by its ``old`` name, and tell its value by it."""
-
-    def also(cls: type) -> type:
-        init = cls.__init__
-
-        @functools.wraps(init)
-        def by_either(self: Any, *args: Any, **kwargs: Any) -> None:
-            init(self, *args, **{new if key == old else key: value for key, value in kwargs.items()})
-
-        cls.__init__ = by_either
-        setattr(cls, old, property(operator.attrgetter(new)))
-        return cls
-
-    return also
-
-
-@_also_called("iterations", "lower_iterations")
+@also_called("iterations", "lower_iterations")
 @dataclass(frozen=True)
 class Unrolled(Minimiser):
     """L-BFGS-B on f_N, whose gradient is exact: see `unrolled_gradient`.

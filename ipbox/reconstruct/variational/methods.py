@@ -11,7 +11,7 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Gradient, as_operator
 from ipbox.operators.core.adapters import image_operator, operator_or_none
-from ipbox.reconstruct.variational.minimise import Variational, make_constraint, make_fidelity
+from ipbox.reconstruct.variational.minimise import VariationalFamily, make_constraint, make_fidelity
 from ipbox.solvers import CGLS, Solution, Solver
 
 COLOURS = (3, 4)  # channels that an image's last axis may have
@@ -84,7 +84,7 @@ def tikhonov(
     if axes is not None and not gradient:
         raise ValueError(f"axes is {axes} and gradient is False; expected it with gradient=True, which couples pixels")
     R = L2(Gradient(tuple(image_operator(A).dims), A.dtype_in, axes=axes)) if gradient else L2()
-    return Variational(L2(A, b), R, None, CGLS(), tol, niter, x0, options).choose(lam, noise_level)
+    return VariationalFamily(L2(A, b), R, None, CGLS(), tol, niter, x0, options).choose(lam, noise_level)
 
 
 def tv(
@@ -253,7 +253,7 @@ def variational(
     constraint = make_constraint(nonneg, box)
     A = operator_or_none(A, shape)
     D = make_fidelity(fidelity, A, b)
-    return Variational(D, R, constraint, solver, tol, niter, x0, options).choose(lam, noise_level)
+    return VariationalFamily(D, R, constraint, solver, tol, niter, x0, options).choose(lam, noise_level)
 
 
 def wavelet(

@@ -29,7 +29,7 @@ FIDELITIES = {"l2": L2, "l1": L1Data, "kl": KL}
 
 
 @dataclass(frozen=True)
-class Variational:
+class VariationalFamily:
     """The map λ -> argmin_u D(Au, b) + λ R(u) + constraint, with solver and stop rule."""
 
     fidelity: Fidelity
@@ -122,6 +122,9 @@ class Variational:
         if isinstance(self.R, TV) and (A is None or isinstance(A, Identity)):
             return {"excess": plateau_excess}
         return {}
+
+
+Variational = VariationalFamily  # its old name
 
 
 def _holds_zero(constraint: Functional | None) -> bool:

@@ -196,7 +196,7 @@ def test_budgets_and_history():
     assert [row["kind"] for row in found.history[:3]] == ["start"] * 3
     assert [row["work"] for row in found.history] == [10.0 * k for k in range(1, 13)]
     np.testing.assert_array_equal(found.history[-1]["theta"], found.theta)
-    spent = dfo(Inexact(curved), [-0.7, 0.9], ([-2, -2], [2, 2]), work_budget=65)
+    spent = dfo(Inexact(curved), [-0.7, 0.9], ([-2, -2], [2, 2]), work=65)
     assert spent.stop == "work" and spent.evaluations == 7
     assert "evaluations=7" in repr(spent)
 
@@ -204,7 +204,7 @@ def test_budgets_and_history():
 def test_work_counts_from_the_start_of_the_run():
     residuals = Inexact(curved)
     residuals.calls = 100
-    found = dfo(residuals, [-0.7, 0.9], evaluations=5, work_budget=1000)
+    found = dfo(residuals, [-0.7, 0.9], evaluations=5, work=1000)
     assert found.history[-1]["work"] == 50
     counted = dfo(exact_only(curved), [-0.7, 0.9], evaluations=5, work_done=lambda: 7.0)
     assert counted.history[-1]["work"] == 0
@@ -307,7 +307,7 @@ def test_checkpoints_of_something_else(tmp_path):
         ({"accuracy": True}, "accuracy is True"),
         ({"evaluations": 0}, "evaluations is 0"),
         ({"evaluations": 2.5}, "evaluations is 2.5"),
-        ({"work_budget": -1}, "work_budget is -1"),
+        ({"work": -1}, "work is -1"),
         ({"radius": 0}, "radius is 0"),
         ({"radius": 1e-7}, "radius is 1e-07"),
         ({"radius": 1, "radius_max": 0.5}, "radius is 1"),
@@ -334,6 +334,8 @@ def test_settings_of_another_kind():
         DFO(curvature=1)
     with pytest.raises(TypeError, match="tolerance"):
         dfo(exact_only(curved), [0.0, 0.0], tolerance=1)
+    with pytest.raises(ValueError, match="work is '10'"):
+        DFO().minimise(exact_only(curved), [0.0, 0.0], work="10")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_every_method_ends_with_its_work(method: Minimiser) -> None:
 def test_the_work_of_dfo_by_its_old_name() -> None:
     old = DFO(work_budget=90.0).minimise(problem().evaluator(), [-2.0], BOX)
     new = DFO().minimise(problem().evaluator(), [-2.0], BOX, work=90.0)
+    assert DFO(work_budget=90.0) == DFO(work=90.0) and DFO(work=90.0).work_budget == 90.0
     assert old.stop == new.stop == "work"
     assert [row["work"] for row in old.history] == [row["work"] for row in new.history]
 
