@@ -90,11 +90,11 @@ def check_fields(of: Any, check: Callable[..., Any], *names: str, optional: tupl
             check(getattr(of, name), name)
 
 
-def check_choice(value: Any, name: str, options: Iterable[str]) -> str:
-    """One of the names ``options``."""
+def check_choice(value: Any, name: str, options: Iterable[str], other: str = "") -> str:
+    """One of the names ``options``; ``other`` says what else the caller takes."""
     options = tuple(options)
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}")
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}{other}")
     return value
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_choice
 from ipbox.choose.grid import EXTENSIONS, Ends, weights
 from ipbox.choose.path import Map, Options, Path
 from ipbox.choose.result import Choice
@@ -83,8 +84,7 @@ def l_curve(
     """
     if R is None:
         raise TypeError("R is None; the L-curve expects the regulariser's value, R(u)")
-    if not isinstance(corner, str) or corner not in CORNERS:
-        raise ValueError(f"corner is {corner!r}; expected 'distance' or 'curvature'")
+    check_choice(corner, "corner", CORNERS)
     grid = weights(lams, lam0)
     path = Path(reconstruct, A, b, R=R, **options)
     ends = Ends(path, grid, path.solve)

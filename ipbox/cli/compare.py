@@ -8,72 +8,49 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, UsageError, bar, checked_input, chosen, noise_of, picture, writable
+from ipbox.cli.shared import PICTURES, Shown, UsageError, bar, checked_input, chosen, noise_of, picture, writable
 
 Method = Callable[[Any, Any], tuple[Any, Any]]
-KINDS = ("analytical", "variational", "iterative")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is compared on ``problem(name, **options)``: names in `_method`, by kind; ``noise`` is what is doubled."""
-
-    help: str
-    options: dict[str, Any]
-    analytical: tuple[str, ...]
-    variational: tuple[str, ...]
-    iterative: tuple[str, ...]
-    data: bool = False
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        return self.analytical + self.variational + self.iterative
-
-
 _IMAGE = {"size": 256, "noise": 0.01, "seed": 0}
 _PENALTIES = ("tikhonov", "wavelet", "tv", "tgv")
 _ITERATIONS = ("landweber", "cgls", "hybrid lsqr", "linearised bregman (tv)")
+_ON_WAVELETS = ("landweber", "cgls", "linearised bregman (wavelet)")
 
-SETTINGS: dict[str, Setting] = {
-    "ct": Setting(
+KINDS: dict[str, tuple[str, ...]] = {
+    "analytical": ("fbp (ramp)", "fbp (hann)", "zero-filled", "truncated inverse", "wiener", "pseudo-inverse"),
+    "variational": (*_PENALTIES, "tikhonov (gradient)", "tv, Kullback-Leibler", "tgv, Kullback-Leibler"),
+    "iterative": (*_ITERATIONS, "linearised bregman (wavelet)", "sirt", "mlem", "osem"),
+}
+# methods are names in `_method`; ``noise`` or ``counts`` is what is doubled
+SETTINGS: dict[str, Shown] = {
+    "ct": Shown(
         "parallel-beam CT of a chest slice",
         {**_IMAGE, "views": 60, "slice": 2},
-        ("fbp (ramp)", "fbp (hann)"),
-        _PENALTIES,
-        ("sirt", *_ITERATIONS),
+        ("fbp (ramp)", "fbp (hann)", *_PENALTIES, "sirt", *_ITERATIONS),
     ),
-    "pet": Setting(
+    "pet": Shown(
         "PET of a brain: Poisson counts, attenuation, randoms and scatter",
         {"size": 128, "counts": 1e6, "seed": 0, "slice": 7},
-        ("fbp (hann)",),
-        ("tv, Kullback-Leibler", "tgv, Kullback-Leibler"),
-        ("mlem", "osem"),
+        ("fbp (hann)", "tv, Kullback-Leibler", "tgv, Kullback-Leibler", "mlem", "osem"),
     ),
-    "mri": Setting(
+    "mri": Shown(
         "multi-coil Cartesian MRI of a head",
         {**_IMAGE, "noise": 0.02, "slice": 11, "coils": 8, "acceleration": 4.0, "mask": "variable-density"},
-        ("zero-filled",),
-        ("tikhonov", "wavelet", "tv"),
-        ("landweber", "cgls", "linearised bregman (wavelet)"),
+        ("zero-filled", "tikhonov", "wavelet", "tv", *_ON_WAVELETS),
     ),
-    "blur": Setting(
+    "blur": Shown(
         "deblurring a photograph",
         {**_IMAGE, "image": "camera", "kernel": "motion"},
-        ("truncated inverse", "wiener"),
-        _PENALTIES,
-        _ITERATIONS,
+        ("truncated inverse", "wiener", *_PENALTIES, *_ITERATIONS),
         data=True,
     ),
-    "inpaint": Setting(
+    "inpaint": Shown(
         "a photograph with missing pixels",
         {**_IMAGE, "noise": 0.05, "image": "camera", "mask": "random"},
-        ("pseudo-inverse",),
-        ("tikhonov (gradient)", "wavelet", "tv", "tgv"),
-        ("landweber", "cgls", "linearised bregman (wavelet)"),
+        ("pseudo-inverse", "tikhonov (gradient)", "wavelet", "tv", "tgv", *_ON_WAVELETS),
         data=True,
     ),
 }
@@ -92,17 +69,15 @@ def compare(args: argparse.Namespace) -> None:
         noisier = ipbox.problem(args.problem, xp=args.xp, **_noisier(options))
         if not (problem[1].any() and (args.once or noisier[1].any())):
             raise UsageError("the data are zero everywhere; expected more --counts")
-    told = ", ".join(f"{name} {value}" for name, value in options.items())
-    print(f"{args.problem}: {setting.help} ({told}); {problem[0].shape[1]} unknowns, {problem[1].size} data")
-    for kind in KINDS:
-        print(f"{kind}: {', '.join(name for name in getattr(setting, kind) if name in names) or '-'}")
+    print(setting.headline(args, problem))
+    for kind, methods in KINDS.items():
+        print(f"{kind}: {', '.join(name for name in names if name in methods) or '-'}")
     methods = {name: _served(name, args, problem) for name in names}
     second = None if args.once else (noisier, {name: _served(name, args, noisier) for name in names})
     result = ipbox.compare(problem, methods, noisier=second)
     print(result.table())
     print(_summary(result))
     picture(args.out, result, problem[1] if setting.data else None)
-    print(f"picture: {args.out}")
 
 
 def _noisier(options: dict[str, Any]) -> dict[str, Any]:

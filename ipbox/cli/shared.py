@@ -11,6 +11,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,31 @@ def tv(args: argparse.Namespace, lam: float | None) -> Callable[[Any, Any], tupl
     return lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **bar(args, "tv"))
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of ``problem(name, **options)``.
+
+    ``options`` are those of the problem that the command line offers, with the command's defaults; ``methods`` are
+    names that the command knows; ``data`` says that the data are an image and are shown too.
+    """
+
+    help: str
+    options: dict[str, Any]
+    methods: tuple[str, ...]
+    data: bool = False
+
+    def headline(self, args: argparse.Namespace, problem: tuple[Any, ...]) -> str:
+        """The problem, its options and its size."""
+        told = ", ".join(f"{name} {getattr(args, name)}" for name in self.options)
+        return f"{args.problem}: {self.help} ({told}); {problem[0].shape[1]} unknowns, {problem[1].size} data"
+
+
 def picture(path: str, result: Any, data: Any = None) -> None:
     """The truth, the data where they are an image, and the reconstructions; of complex images the magnitude."""
     images = [result.x_true, *([] if data is None else [data]), *result.images.values()]
     titles = ["truth", *([] if data is None else ["data"]), *(f"{r.method}: {r.psnr:.1f} dB" for r in result.rows)]
     ipbox.show(*(abs(u) if u.dtype.kind == "c" else u for u in images), titles=titles, path=path)
+    print(f"picture: {path}")
 
 
 def writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:

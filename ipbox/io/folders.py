@@ -11,6 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from ipbox.checks import check_choice
 from ipbox.io.checks import folder
 from ipbox.io.formats.dicom import Volume, dicom_files, read_dicom_series
 from ipbox.io.formats.dicom_slices import read_header
@@ -99,8 +100,7 @@ class LidcIdri:
         self, patients: Iterable[str] | None = None, unit: str = "attenuation"
     ) -> Iterator[tuple[str, np.ndarray, float]]:
         """(patient, image, pixel width in mm) from the feet up, in 1/mm (``"attenuation"``) or ``"hu"``; float32."""
-        if unit not in ("attenuation", "hu"):
-            raise ValueError(f"unit is {unit!r}; expected 'attenuation' or 'hu'")
+        check_choice(unit, "unit", ("attenuation", "hu"))
         return self._slices(patients, unit)
 
     def _slices(self, patients: Iterable[str] | None, unit: str) -> Iterator[tuple[str, np.ndarray, float]]:
@@ -159,8 +159,7 @@ class FastMRI:
     challenge: str = "singlecoil"
 
     def __post_init__(self) -> None:
-        if self.challenge not in ("singlecoil", "multicoil"):
-            raise ValueError(f"challenge is {self.challenge!r}; expected 'singlecoil' or 'multicoil'")
+        check_choice(self.challenge, "challenge", ("singlecoil", "multicoil"))
         if not self.parts:
             raise ValueError(
                 f"root is {self.root}, which has no folder {self.challenge}_train with .h5 files; expected one, "

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ipbox.cli import main
-from ipbox.cli.compare import SETTINGS
+from ipbox.cli.compare import KINDS, SETTINGS
 
 SMALL = {"ct": 48, "pet": 40, "mri": 40, "blur": 48, "inpaint": 40}
 
@@ -26,9 +26,9 @@ def test_every_method_runs(name: str, tmp_path: Path, capsys: pytest.CaptureFixt
     for method in SETTINGS[name].methods:
         row = dict(zip(head, table[method], strict=True))
         assert 5 < float(row["PSNR"]) < 60 and float(row["seconds"]) < 200
-        if method in SETTINGS[name].variational:
+        if method in KINDS["variational"]:
             assert row["chosen by"] == "discrepancy" and float(row["weight"]) > 0
-        if method in SETTINGS[name].iterative:
+        if method in KINDS["iterative"]:
             assert row["stopped by"] != "niter", method  # a rule stopped it
     assert "best: " in text and "loses least at twice the noise: " in text
     assert out.stat().st_size > 10_000

@@ -72,7 +72,7 @@ def test_lidc_refuses(lidc: Path, tmp_path: Path) -> None:
         data.volume(NAMES[3])
     with pytest.raises(ValueError, match="series is 2; LIDC-IDRI-0012 has series 0 to 1"):
         data.volume(NAMES[3], 2)
-    with pytest.raises(ValueError, match="unit is 'mm'; expected 'attenuation' or 'hu'"):
+    with pytest.raises(ValueError, match="unit is 'mm'; expected one of 'attenuation', 'hu'"):
         data.slices(unit="mm")
     files = sorted((lidc / "LIDC-IDRI" / NAMES[2]).rglob("*.dcm"))
     write_dicom(files[2], HU[2], (-60, -50, 17.5))
@@ -165,7 +165,7 @@ def test_fastmri_multicoil_and_second_versions(tmp_path: Path) -> None:
 
 
 def test_fastmri_refuses(single: Path) -> None:
-    with pytest.raises(ValueError, match="challenge is 'both'; expected 'singlecoil' or 'multicoil'"):
+    with pytest.raises(ValueError, match="challenge is 'both'; expected one of 'singlecoil', 'multicoil'"):
         ip.FastMRI(single, "both")
     with pytest.raises(ValueError, match="has no folder multicoil_train with .h5 files"):
         ip.FastMRI(single, "multicoil")

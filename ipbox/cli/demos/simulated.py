@@ -8,62 +8,49 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, UsageError, bar, checked_input, noise_of, picture, tv, tv_weight, writable
+from ipbox.cli.shared import PICTURES, Shown, UsageError, bar, checked_input, noise_of, picture, tv, tv_weight, writable
 
 Method = Callable[[Any, Any], tuple[Any, Any]]
 
 
-@dataclass(frozen=True)
-class Demo:
-    """A demonstration of ``problem(name, **options)``.
-
-    ``options`` are those of the problem that the command line offers, with the demonstration's defaults; ``methods``
-    are names in `_method`; ``data`` says that the data are an image and are shown too.
-    """
-
-    help: str
-    options: dict[str, Any]
-    methods: tuple[str, ...]
-    data: bool = False
-
-
 _IMAGE = {"size": 256, "noise": 0.01, "seed": 0}
 
-DEMOS: dict[str, Demo] = {
-    "fan": Demo("fan-beam CT of a chest slice", {**_IMAGE, "views": 180, "slice": 2}, ("fbp", "cgls", "tv")),
-    "pet": Demo(
+DEMOS: dict[str, Shown] = {
+    "fan": Shown("fan-beam CT of a chest slice", {**_IMAGE, "views": 180, "slice": 2}, ("fbp", "cgls", "tv")),
+    "pet": Shown(
         "PET of a brain: counts, attenuation, randoms and scatter",
         {"size": 128, "counts": 1e6, "seed": 0, "slice": 7},
         ("fbp, attenuation ignored", "fbp", "cgls"),
     ),
-    "mri": Demo(
+    "mri": Shown(
         "multi-coil Cartesian MRI of a head",
         {**_IMAGE, "slice": 11, "coils": 8, "acceleration": 4.0, "mask": "variable-density"},
         ("zero-filled", "rss", "sense"),
     ),
-    "mri-radial": Demo(
+    "mri-radial": Shown(
         "multi-coil radial or spiral MRI of a head",
         {**_IMAGE, "slice": 11, "coils": 8, "undersampling": 2.0, "trajectory": "radial"},
         ("gridding", "sense"),
     ),
-    "blur": Demo(
+    "blur": Shown(
         "deblurring a photograph",
         {**_IMAGE, "image": "camera", "kernel": "motion"},
         ("truncated inverse", "wiener", "cgls", "tv"),
         data=True,
     ),
-    "inpaint": Demo(
+    "inpaint": Shown(
         "a photograph with missing pixels", {**_IMAGE, "image": "camera", "mask": "random"}, ("adjoint", "tv"), True
     ),
-    "denoise": Demo("a noisy photograph", {**_IMAGE, "noise": 0.1, "image": "camera"}, ("data themselves", "tv"), True),
-    "super-resolution": Demo(
+    "denoise": Shown(
+        "a noisy photograph", {**_IMAGE, "noise": 0.1, "image": "camera"}, ("data themselves", "tv"), True
+    ),
+    "super-resolution": Shown(
         "a photograph from fewer pixels", {**_IMAGE, "image": "camera", "factor": 4}, ("pseudo-inverse", "tv"), True
     ),
-    "compressed-sensing": Demo(
+    "compressed-sensing": Shown(
         "a small photograph from random measurements",
         {**_IMAGE, "size": 64, "image": "camera"},
         ("pseudo-inverse", "tv"),
@@ -87,8 +74,7 @@ def demo(args: argparse.Namespace) -> None:
             raise UsageError("the data are zero everywhere; expected ones with a signal, such as more --counts")
         delta = noise_of(info)
         lam = tv_weight(args, A, b, delta) if "tv" in shown.methods else None
-    told = ", ".join(f"{name} {value}" for name, value in options.items())
-    print(f"{args.problem}: {shown.help} ({told}); {A.shape[1]} unknowns, {b.size} data")
+    print(shown.headline(args, problem))
     print(
         f"the truth's own residual is {delta / ipbox.backend.norm(b):.4f}" + (f"; TV weight {lam:.3g}" if lam else "")
     )
@@ -99,7 +85,6 @@ def demo(args: argparse.Namespace) -> None:
     result = ipbox.compare(problem, methods)
     print(result.table())
     picture(args.out, result, b if shown.data else None)
-    print(f"picture: {args.out}")
 
 
 def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None) -> Method:

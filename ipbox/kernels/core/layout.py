@@ -49,6 +49,13 @@ def check_field(ndim: int, name: str, y: Array, of: str, x: Array) -> None:
         raise ValueError(f"{name} has shape {y.shape}; expected {shape}, a vector field over {of} of shape {x.shape}")
 
 
+def check_field_over(image: str, field: str, ndim: int, written: tuple[str, ...], **arrays: Any) -> None:
+    """`check_arrays`, of which that named ``field`` is a vector field over the images named ``image``."""
+    check_arrays(written, **arrays)
+    check_ndim(ndim, image, arrays[image])
+    check_field(ndim, field, arrays[field], image, arrays[image])
+
+
 def check_same_shape(of: str, x: Array, **arrays: Array) -> None:
     """All ``arrays`` have the shape of ``x``."""
     for name, a in arrays.items():

@@ -23,19 +23,11 @@ def _along(x: Array, a: int, ndim: int) -> Array:
 
 
 def gradient(x: Array, out: Array, ndim: int) -> None:
-    for a in range(ndim):
-        xa, da = _along(x, a, ndim), _along(_component(out, a, ndim), a, ndim)
-        da[..., :-1] = xa[..., 1:] - xa[..., :-1]
-        da[..., -1:] = 0
+    spaced_gradient(x, out, (1.0,) * ndim)
 
 
 def gradient_adjoint(y: Array, out: Array, ndim: int, add: bool = False) -> None:
-    if not add:
-        out[...] = 0
-    for a in range(ndim):
-        ya, da = _along(_component(y, a, ndim), a, ndim), _along(out, a, ndim)
-        da[..., 1:] += ya[..., :-1]
-        da[..., :-1] -= ya[..., :-1]
+    spaced_gradient_adjoint(y, out, (1.0,) * ndim, add)
 
 
 def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True) -> None:
@@ -73,20 +65,11 @@ def primal_step(
 
 
 def tv_primal_step(
-    x: Array,
-    y: Array,
-    tau: float,
-    theta: float,
-    x_bar: Array,
-    ndim: int,
-    lo: float = -math.inf,
-    hi: float = math.inf,
-    b: Array | None = None,
-    w: float = 0.0,
+    x: Array, y: Array, tau: float, theta: float, x_bar: Array, ndim: int, *bounds: float, **data: Any
 ) -> None:
     d = array_module(x, y).empty_like(x)
     gradient_adjoint(y, d, ndim)
-    primal_step(x, d, tau, theta, x_bar, lo, hi, b, w)
+    primal_step(x, d, tau, theta, x_bar, *bounds, **data)
 
 
 def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Any:

@@ -46,3 +46,24 @@ def add_axis_adjoint(x, before, here, i, size, w):
         add_row(x, before, w)
     elif size > 1:
         add_row(x, here, -w)
+
+
+@inline
+def sum_in_order(g):
+    """The sum in a fixed order, over four strands so that additions need not wait for one another."""
+    n = g.shape[0] // 4 * 4
+    s0 = s1 = s2 = s3 = 0.0
+    for j in range(0, n, 4):
+        s0 += g[j]
+        s1 += g[j + 1]
+        s2 += g[j + 2]
+        s3 += g[j + 3]
+    for j in range(n, g.shape[0]):
+        s0 += g[j]
+    return (s0 + s1) + (s2 + s3)
+
+
+@inline
+def component(a, b, c):
+    """Where a symmetric tensor of c <= 3 axes holds the pair (a, b), in either order."""
+    return a if a == b else c + a + b - 1

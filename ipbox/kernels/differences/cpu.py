@@ -14,7 +14,7 @@ from __future__ import annotations
 from numba import prange
 
 from ipbox.kernels.core.compile import twins
-from ipbox.kernels.core.rows import add_axis_adjoint, add_difference, add_row, difference, fill, inline
+from ipbox.kernels.core.rows import add_axis_adjoint, add_difference, add_row, component, difference, fill, inline
 
 # ---------------------------------------------------------------- rows
 
@@ -96,15 +96,6 @@ def _backward_adjoint(x, y, i0, i1, axis, w, step):
         add_axis_adjoint(x, row, y[min(i0 + 1, n0 - 1), i1], i0, n0, w)
 
 
-@inline
-def _pair(a, b, c):
-    """Where the component q_ab of a symmetric tensor is."""
-    if a == b:
-        return a
-    lo, hi = min(a, b), max(a, b)
-    return c + lo * (2 * c - lo - 1) // 2 + hi - lo - 1
-
-
 # ---------------------------------------------------------------- kernels
 
 
@@ -140,7 +131,7 @@ def symmetrised_gradient(v, q, w, half, step):
         for a in range(c):
             _backward(q[s, a, i0, i1], v[s, a], i0, i1, 3 - c + a, w[3 - c + a], step)
             for b in range(a + 1, c):
-                row = q[s, _pair(a, b, c), i0, i1]
+                row = q[s, component(a, b, c), i0, i1]
                 _backward(row, v[s, a], i0, i1, 3 - c + b, half[3 - c + b], step)
                 _add_backward(row, v[s, b], i0, i1, 3 - c + a, half[3 - c + a], step)
 
@@ -156,4 +147,4 @@ def symmetrised_gradient_adjoint(q, v, w, half, step, add):
                 fill(row, row.dtype.type(0))
             for b in range(c):
                 weight = w[3 - c + b] if a == b else half[3 - c + b]
-                _backward_adjoint(row, q[s, _pair(a, b, c)], i0, i1, 3 - c + b, weight, step)
+                _backward_adjoint(row, q[s, component(a, b, c)], i0, i1, 3 - c + b, weight, step)

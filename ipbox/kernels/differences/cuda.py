@@ -8,93 +8,45 @@ from __future__ import annotations
 from numba import cuda
 
 from ipbox.kernels.core.launch import gpu_twin
+from ipbox.kernels.core.pixels import at, component, of_axis
 
 
 @cuda.jit(device=True)
 def _forward(x, i0, i1, j, axis, w, step, zero):
     """∂⁺x at one pixel: w (x[i+1] - x[i]), and 0 at the last index of the axis."""
-    n0, n1, n = x.shape
-    if axis == 0 and i0 < n0 - 1:
-        return w * (x[i0 + 1, i1, j] - x[i0, i1, j])
-    if axis == 1 and i1 < n1 - 1:
-        return w * (x[i0, i1 + 1, j] - x[i0, i1, j])
-    if axis == 2 and j < n - step:
-        return w * (x[i0, i1, j + step] - x[i0, i1, j])
-    return zero
+    one = of_axis(axis, 1, 1, step)
+    inside = of_axis(axis, i0, i1, j) < x.shape[axis] - one
+    return w * (at(x, i0, i1, j, axis, one) - x[i0, i1, j]) if inside else zero
 
 
 @cuda.jit(device=True)
 def _forward_adjoint(y, i0, i1, j, axis, w, step, zero):
     """w (y[i-1] - y[i]), without what lies outside or at the last index of the axis."""
-    n0, n1, n = y.shape
-    d = zero
-    if axis == 0:
-        if i0 > 0:
-            d += y[i0 - 1, i1, j]
-        if i0 < n0 - 1:
-            d -= y[i0, i1, j]
-    elif axis == 1:
-        if i1 > 0:
-            d += y[i0, i1 - 1, j]
-        if i1 < n1 - 1:
-            d -= y[i0, i1, j]
-    else:
-        if j >= step:
-            d += y[i0, i1, j - step]
-        if j < n - step:
-            d -= y[i0, i1, j]
+    one, i, d = of_axis(axis, 1, 1, step), of_axis(axis, i0, i1, j), zero
+    if i >= one:
+        d += at(y, i0, i1, j, axis, -one)
+    if i < y.shape[axis] - one:
+        d -= y[i0, i1, j]
     return w * d
 
 
 @cuda.jit(device=True)
 def _backward(x, i0, i1, j, axis, w, step, zero):
     """∂⁻x at one pixel: w (x[i] - x[i-1]), and 0 at the first index of the axis."""
-    if axis == 0 and i0 > 0:
-        return w * (x[i0, i1, j] - x[i0 - 1, i1, j])
-    if axis == 1 and i1 > 0:
-        return w * (x[i0, i1, j] - x[i0, i1 - 1, j])
-    if axis == 2 and j >= step:
-        return w * (x[i0, i1, j] - x[i0, i1, j - step])
-    return zero
+    one = of_axis(axis, 1, 1, step)
+    inside = of_axis(axis, i0, i1, j) >= one
+    return w * (x[i0, i1, j] - at(x, i0, i1, j, axis, -one)) if inside else zero
 
 
 @cuda.jit(device=True)
 def _backward_adjoint(y, i0, i1, j, axis, w, step, zero):
     """w (y[i] - y[i+1]), without what lies outside or at the first index of the axis."""
-    n0, n1, n = y.shape
-    d = zero
-    if axis == 0:
-        if i0 > 0:
-            d += y[i0, i1, j]
-        if i0 < n0 - 1:
-            d -= y[i0 + 1, i1, j]
-    elif axis == 1:
-        if i1 > 0:
-            d += y[i0, i1, j]
-        if i1 < n1 - 1:
-            d -= y[i0, i1 + 1, j]
-    else:
-        if j >= step:
-            d += y[i0, i1, j]
-        if j < n - step:
-            d -= y[i0, i1, j + step]
+    one, i, d = of_axis(axis, 1, 1, step), of_axis(axis, i0, i1, j), zero
+    if i >= one:
+        d += y[i0, i1, j]
+    if i < y.shape[axis] - one:
+        d -= at(y, i0, i1, j, axis, one)
     return w * d
-
-
-@cuda.jit(device=True)
-def _of_axis(axis, w0, w1, w2):
-    if axis == 0:
-        return w0
-    return w1 if axis == 1 else w2
-
-
-@cuda.jit(device=True)
-def _pair(a, b, c):
-    """Where the component q_ab of a symmetric tensor is."""
-    if a == b:
-        return a
-    lo, hi = min(a, b), max(a, b)
-    return c + lo * (2 * c - lo - 1) // 2 + hi - lo - 1
 
 
 # ---------------------------------------------------------------- kernels
@@ -112,7 +64,7 @@ def _spaced_gradient(x, y, w, step, zero):
         for j in range(column, n, columns):
             for a in range(c):
                 axis = 3 - c + a
-                y[s, a, i0, i1, j] = _forward(x[s], i0, i1, j, axis, _of_axis(axis, w0, w1, w2), step, zero)
+                y[s, a, i0, i1, j] = _forward(x[s], i0, i1, j, axis, of_axis(axis, w0, w1, w2), step, zero)
 
 
 @cuda.jit
@@ -128,7 +80,7 @@ def _spaced_gradient_adjoint(y, x, w, step, add, zero):
             d = x[s, i0, i1, j] if add else zero
             for a in range(c):
                 axis = 3 - c + a
-                d += _forward_adjoint(y[s, a], i0, i1, j, axis, _of_axis(axis, w0, w1, w2), step, zero)
+                d += _forward_adjoint(y[s, a], i0, i1, j, axis, of_axis(axis, w0, w1, w2), step, zero)
             x[s, i0, i1, j] = d
 
 
@@ -143,13 +95,13 @@ def _symmetrised_gradient(v, q, w, half, step, zero):
         for j in range(column, n, columns):
             for a in range(c):
                 axis = 3 - c + a
-                weight = _of_axis(axis, w0, w1, w2)
+                weight = of_axis(axis, w0, w1, w2)
                 q[s, a, i0, i1, j] = _backward(v[s, a], i0, i1, j, axis, weight, step, zero)
                 for b in range(a + 1, c):
                     other = 3 - c + b
-                    d = _backward(v[s, a], i0, i1, j, other, _of_axis(other, h0, h1, h2), step, zero)
-                    d += _backward(v[s, b], i0, i1, j, axis, _of_axis(axis, h0, h1, h2), step, zero)
-                    q[s, _pair(a, b, c), i0, i1, j] = d
+                    d = _backward(v[s, a], i0, i1, j, other, of_axis(other, h0, h1, h2), step, zero)
+                    d += _backward(v[s, b], i0, i1, j, axis, of_axis(axis, h0, h1, h2), step, zero)
+                    q[s, component(a, b, c), i0, i1, j] = d
 
 
 @cuda.jit
@@ -165,8 +117,8 @@ def _symmetrised_gradient_adjoint(q, v, w, half, step, add, zero):
                 d = v[s, a, i0, i1, j] if add else zero
                 for b in range(c):
                     axis = 3 - c + b
-                    weight = _of_axis(axis, w0, w1, w2) if a == b else _of_axis(axis, h0, h1, h2)
-                    d += _backward_adjoint(q[s, _pair(a, b, c)], i0, i1, j, axis, weight, step, zero)
+                    weight = of_axis(axis, w0, w1, w2) if a == b else of_axis(axis, h0, h1, h2)
+                    d += _backward_adjoint(q[s, component(a, b, c)], i0, i1, j, axis, weight, step, zero)
                 v[s, a, i0, i1, j] = d
 
 

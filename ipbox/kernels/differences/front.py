@@ -46,9 +46,7 @@ def spaced_gradient(x: Array, out: Array, spacing: tuple[float, ...]) -> None:
     >>> y.tolist()
     [[2.0, 4.0, 0.0]]
     """
-    check_arrays(("out",), allow_complex=True, x=x, out=out)
-    _check_spacing(spacing, "x", x)
-    check_field(len(spacing), "out", out, "x", x)
+    _check(spacing, "x", "out", x=x, out=out)
     KERNELS.run("spaced_gradient", x, _images(x, spacing), _fields(out, spacing), _weights(x, spacing), _step(x))
 
 
@@ -79,9 +77,7 @@ def spaced_gradient_adjoint(y: Array, out: Array, spacing: tuple[float, ...], ad
     >>> x.tolist()
     [-2.0, 0.0, 2.0]
     """
-    check_arrays(("out",), allow_complex=True, y=y, out=out)
-    _check_spacing(spacing, "out", out)
-    check_field(len(spacing), "y", y, "out", out)
+    _check(spacing, "out", "y", y=y, out=out)
     args = (_fields(y, spacing), _images(out, spacing), _weights(out, spacing), _step(out), bool(add))
     KERNELS.run("spaced_gradient_adjoint", out, *args)
 
@@ -116,9 +112,7 @@ def symmetrised_gradient(v: Array, out: Array, spacing: tuple[float, ...]) -> No
     >>> q[:, 1, 1].round(3).tolist()
     [1.0, 0.0, 0.707]
     """
-    check_arrays(("out",), allow_complex=True, v=v, out=out)
-    _check_spacing(spacing, "v", v, axes=len(spacing) + 1)
-    _check_tensors(spacing, "v", v, "out", out)
+    _check(spacing, "v", "out", of_fields=True, v=v, out=out)
     weights = _weights(v, spacing), _weights(v, spacing, math.sqrt(0.5))
     KERNELS.run("symmetrised_gradient", v, _fields(v, spacing), _fields(out, spacing), *weights, _step(v))
 
@@ -151,9 +145,7 @@ def symmetrised_gradient_adjoint(q: Array, out: Array, spacing: tuple[float, ...
     >>> v[0].tolist()
     [[0.0, -1.0], [0.0, 1.0]]
     """
-    check_arrays(("out",), allow_complex=True, q=q, out=out)
-    _check_spacing(spacing, "out", out, axes=len(spacing) + 1)
-    _check_tensors(spacing, "out", out, "q", q)
+    _check(spacing, "out", "q", of_fields=True, q=q, out=out)
     weights = _weights(out, spacing), _weights(out, spacing, math.sqrt(0.5))
     KERNELS.run(
         "symmetrised_gradient_adjoint", out, _fields(q, spacing), _fields(out, spacing), *weights, _step(out), bool(add)
@@ -163,11 +155,18 @@ def symmetrised_gradient_adjoint(q: Array, out: Array, spacing: tuple[float, ...
 # ---------------------------------------------------------------- checks and views
 
 
-def _check_spacing(spacing: tuple[float, ...], name: str, x: Array, axes: int | None = None) -> None:
+def _check(spacing: tuple[float, ...], of: str, field: str, of_fields: bool = False, **arrays: Array) -> None:
+    """Whether ``field`` is a vector field over the images ``of``, or a tensor field over the vector fields ``of``."""
+    check_arrays(("out",), allow_complex=True, **arrays)
     if len(spacing) not in (1, 2, 3) or not all(h > 0 for h in spacing):
         raise ValueError(f"spacing is {spacing}; expected one to three positive numbers")
-    if x.ndim < (axes or len(spacing)):
-        raise ValueError(f"{name} has shape {x.shape}; expected at least {axes or len(spacing)} axes")
+    x, axes = arrays[of], len(spacing) + of_fields
+    if x.ndim < axes:
+        raise ValueError(f"{of} has shape {x.shape}; expected at least {axes} axes")
+    if of_fields:
+        _check_tensors(spacing, of, x, field, arrays[field])
+    else:
+        check_field(len(spacing), field, arrays[field], of, x)
 
 
 def _check_tensors(spacing: tuple[float, ...], of: str, v: Array, name: str, q: Array) -> None:

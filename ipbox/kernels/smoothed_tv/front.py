@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import is_device
+from ipbox.checks import check_choice, check_count
 from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import check_accuracy, check_arrays, check_distinct, check_same_shape
 
@@ -201,10 +202,8 @@ def denoise_loop(
     """
     edge = _check(boundary, ("u",), b=b, u=u)
     check_distinct(b, u)
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; expected 'fista' or 'gradient'")
-    if not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
-        raise ValueError(f"max_iterations is {max_iterations!r}; expected a positive integer")
+    check_choice(method, "method", METHODS)
+    check_count(max_iterations, "max_iterations")
     accuracy = check_accuracy(accuracy, len(b))
     mu, L = constants(alpha, nu, xi, b.ndim - 1)
     count, certificate = np.zeros(len(b), dtype=np.int64), np.zeros(len(b))

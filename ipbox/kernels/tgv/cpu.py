@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from ipbox.kernels.core.compile import twins
-from ipbox.kernels.core.rows import add_difference, add_row, fill, inline
+from ipbox.kernels.core.rows import add_difference, add_row, fill, inline, sum_in_order
 
 # ---------------------------------------------------------------- rows
 
@@ -254,21 +254,6 @@ def tgv_adjoint(y, u, v, w0, w1, w2, h0, h1, h2, add):
                 add_row(out, p[a, i0, i1], u.dtype.type(-1))
 
 
-@inline
-def _sum(g):
-    """The sum in a fixed order, over four strands so that additions need not wait for one another."""
-    n = g.shape[0] // 4 * 4
-    s0 = s1 = s2 = s3 = 0.0
-    for j in range(0, n, 4):
-        s0 += g[j]
-        s1 += g[j + 1]
-        s2 += g[j + 2]
-        s3 += g[j + 3]
-    for j in range(n, g.shape[0]):
-        s0 += g[j]
-    return (s0 + s1) + (s2 + s3)
-
-
 @twins
 def tgv_sizes(u, v, w0, w1, w2, h0, h1, h2):
     """‖∇u - v‖_{2,1} and ‖E v‖_{2,1} of every sample, in float64."""
@@ -283,16 +268,13 @@ def tgv_sizes(u, v, w0, w1, w2, h0, h1, h2):
             y[c:], v[s], i0, i1, np.float64(w0), np.float64(w1), np.float64(w2),
             np.float64(h0), np.float64(h1), np.float64(h2), 1.0,
         )  # fmt: skip
-        _lengths(g, y[:c], 1.0)
-        for j in range(n):
-            g[j] = math.sqrt(g[j])
-        rows[0, k] = _sum(g)
-        _lengths(g, y[c:], 1.0)
-        for j in range(n):
-            g[j] = math.sqrt(g[j])
-        rows[1, k] = _sum(g)
+        for part in range(2):
+            _lengths(g, y[:c] if part == 0 else y[c:], 1.0)
+            for j in range(n):
+                g[j] = math.sqrt(g[j])
+            rows[part, k] = sum_in_order(g)
     values = np.empty((2, batch))
     for s in range(batch):
-        values[0, s] = _sum(rows[0, s * n0 * n1 : (s + 1) * n0 * n1])
-        values[1, s] = _sum(rows[1, s * n0 * n1 : (s + 1) * n0 * n1])
+        values[0, s] = sum_in_order(rows[0, s * n0 * n1 : (s + 1) * n0 * n1])
+        values[1, s] = sum_in_order(rows[1, s * n0 * n1 : (s + 1) * n0 * n1])
     return values

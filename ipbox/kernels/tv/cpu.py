@@ -18,7 +18,7 @@ import numpy as np
 from numba import prange
 
 from ipbox.kernels.core.compile import twins
-from ipbox.kernels.core.rows import add_axis_adjoint, add_difference, difference, fill, inline
+from ipbox.kernels.core.rows import add_axis_adjoint, add_difference, difference, fill, inline, sum_in_order
 
 # ---------------------------------------------------------------- rows
 
@@ -197,21 +197,6 @@ def _add_size(g, a, b, isotropic):
             g[j] += abs(np.float64(a[j]) - np.float64(b[j]))
 
 
-@inline
-def _sum(g):
-    """The sum in a fixed order, over four strands so that additions need not wait for one another."""
-    n = g.shape[0] // 4 * 4
-    s0 = s1 = s2 = s3 = 0.0
-    for j in range(0, n, 4):
-        s0 += g[j]
-        s1 += g[j + 1]
-        s2 += g[j + 2]
-        s3 += g[j + 3]
-    for j in range(n, g.shape[0]):
-        s0 += g[j]
-    return (s0 + s1) + (s2 + s3)
-
-
 @twins
 def tv_value(x, c, isotropic):
     batch, n0, n1, n = x.shape
@@ -228,8 +213,8 @@ def tv_value(x, c, isotropic):
         if isotropic:
             for j in range(n):
                 g[j] = math.sqrt(g[j])
-        rows[k] = _sum(g)
+        rows[k] = sum_in_order(g)
     values = np.empty(batch)
     for s in range(batch):
-        values[s] = _sum(rows[s * n0 * n1 : (s + 1) * n0 * n1])
+        values[s] = sum_in_order(rows[s * n0 * n1 : (s + 1) * n0 * n1])
     return values

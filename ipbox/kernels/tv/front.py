@@ -20,7 +20,7 @@ from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import (
     check_arrays,
     check_distinct,
-    check_field,
+    check_field_over,
     check_ndim,
     check_same_shape,
     fields,
@@ -58,9 +58,7 @@ def gradient(x: Array, out: Array, ndim: int) -> None:
     >>> y.tolist()
     [[[2.0, 4.0], [0.0, 0.0]], [[1.0, 0.0], [3.0, 0.0]]]
     """
-    check_arrays(("out",), x=x, out=out)
-    check_ndim(ndim, "x", x)
-    check_field(ndim, "out", out, "x", x)
+    check_field_over("x", "out", ndim, ("out",), x=x, out=out)
     KERNELS.run("gradient", x, images(x, ndim), fields(out, ndim))
 
 
@@ -91,9 +89,7 @@ def gradient_adjoint(y: Array, out: Array, ndim: int, add: bool = False) -> None
     >>> x.tolist()
     [[-2.0, 0.0], [0.0, 2.0]]
     """
-    check_arrays(("out",), y=y, out=out)
-    check_ndim(ndim, "out", out)
-    check_field(ndim, "y", y, "out", out)
+    check_field_over("out", "y", ndim, ("out",), y=y, out=out)
     KERNELS.run("gradient_adjoint", out, fields(y, ndim), images(out, ndim), bool(add))
 
 
@@ -134,9 +130,7 @@ def tv_dual_step(y: Array, x_bar: Array, sigma: float, radius: float, ndim: int,
     >>> y[:, 0, 0].round(3).tolist()
     [0.8, 0.6]
     """
-    check_arrays(("y",), y=y, x_bar=x_bar)
-    check_ndim(ndim, "x_bar", x_bar)
-    check_field(ndim, "y", y, "x_bar", x_bar)
+    check_field_over("x_bar", "y", ndim, ("y",), y=y, x_bar=x_bar)
     if not radius >= 0:
         raise ValueError(f"radius is {radius}; expected a number that is not negative")
     real = x_bar.dtype.type
@@ -240,9 +234,7 @@ def tv_primal_step(
     [[0.5, 0.0], [0.0, -0.5]]
     """
     data = {} if b is None else {"b": b}
-    check_arrays(("x", "x_bar"), x=x, y=y, x_bar=x_bar, **data)
-    check_ndim(ndim, "x", x)
-    check_field(ndim, "y", y, "x", x)
+    check_field_over("x", "y", ndim, ("x", "x_bar"), x=x, y=y, x_bar=x_bar, **data)
     check_same_shape("x", x, x_bar=x_bar, **data)
     check_distinct(x, x_bar)
     view = images(x, ndim)

@@ -11,7 +11,7 @@ from torch import nn
 from ipbox.checks import check_count, check_positive
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
-from ipbox.learned.maps.gradient import DataGradient
+from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.networks.denoisers import UNet
 from ipbox.operators import Operator
 from ipbox.operators.core.adapters import image_operator
@@ -19,7 +19,7 @@ from ipbox.operators.core.adapters import image_operator
 __all__ = ["AUTOMAP", "PostProcessing"]
 
 
-class PostProcessing(LearnedMap):
+class PostProcessing(GradientMap):
     r"""Learned post-processing: :math:`Φ(b) = N(A^†b)`, a U-Net that corrects an analytical reconstruction.
 
     Parameters
@@ -70,10 +70,6 @@ class PostProcessing(LearnedMap):
         super().__init__(A, scale)
         self.config = dict(width=width, depth=depth, filter=filter, scale=scale)
         self.network = UNet(channels_of(A.dtype_in), width, depth)
-
-    def _set_operator(self, A: Operator) -> None:
-        super()._set_operator(A)
-        self.E = DataGradient(A, self.filter)
 
     def start(self, b: torch.Tensor) -> torch.Tensor:
         """A†b."""

@@ -13,9 +13,8 @@ from torch import nn
 
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive
-from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
-from ipbox.learned.maps.gradient import DataGradient
+from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.methods.anderson import Anderson, FixedPointResult, norms
 from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator
@@ -43,7 +42,7 @@ class _FirstOrder(torch.autograd.Function):
         )
 
 
-class DeepEquilibrium(LearnedMap):
+class DeepEquilibrium(GradientMap):
     r"""Deep equilibrium: u = f(u), with one network N in every iteration.
 
     .. math:: f(u) = N(u - η ∇E(u)) \;\text{(prox)} \quad\text{or}\quad f(u) = N(u) - η ∇E(u) \;\text{(gradient)},
@@ -140,10 +139,6 @@ class DeepEquilibrium(LearnedMap):
         (self.network,) = make_networks(network, c, c, width, 1, True, zero=True)
         eta = 1.0 / self.E.lipschitz() if eta is None else float(eta)
         self.eta = nn.Parameter(torch.tensor(eta, dtype=self.dtype.to_real()))
-
-    def _set_operator(self, A: Operator) -> None:
-        super()._set_operator(A)
-        self.E = DataGradient(A, self.filter)
 
     # ------------------------------------------------------------ the iteration
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 
 from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import norm_of
 from ipbox.operators import Operator, as_operator
 from ipbox.operators.tomography.ramp import RampFilter
 
-__all__ = ["DataGradient"]
+__all__ = ["DataGradient", "GradientMap"]
 
 
 class DataGradient:
@@ -61,3 +62,13 @@ class DataGradient:
     def lipschitz(self) -> float:
         """‖A*FA‖."""
         return 1.0 if self.F is None else norm_of(self.A.A.H @ self.F.A @ self.A.A)
+
+
+class GradientMap(LearnedMap):
+    """Base of the maps that take ∇E, as ``self.E``, with the filter ``self.filter``."""
+
+    filter: str | Operator | None
+
+    def _set_operator(self, A: Operator) -> None:
+        super()._set_operator(A)
+        self.E = DataGradient(A, self.filter)

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from ipbox.checks import check_choice, check_count, check_positive
-from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
-from ipbox.learned.maps.gradient import DataGradient
+from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator
 from ipbox.operators.core.adapters import image_operator
@@ -19,7 +18,7 @@ from ipbox.operators.core.adapters import image_operator
 __all__ = ["LearnedProximalGradient"]
 
 
-class LearnedProximalGradient(LearnedMap):
+class LearnedProximalGradient(GradientMap):
     r"""Learned proximal gradient.
 
     .. math:: u^{k+1} = N^k(u^k - τ_k ∇E(u^k)), \qquad ∇E(u) = A^*F(Au - b), \qquad k = 0, ..., K - 1
@@ -106,10 +105,6 @@ class LearnedProximalGradient(LearnedMap):
         if inputs == "step":
             tau = 1.0 / self.E.lipschitz() if tau is None else float(tau)
             self.tau = nn.Parameter(torch.full((1 if shared else niter,), tau, dtype=self.dtype.to_real()))
-
-    def _set_operator(self, A: Operator) -> None:
-        super()._set_operator(A)
-        self.E = DataGradient(A, self.filter)
 
     def iterates(self, b: torch.Tensor) -> Iterator[torch.Tensor]:
         """u⁰, ..., u^K."""

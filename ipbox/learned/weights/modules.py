@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from ipbox.checks import check_type
+from ipbox.checks import check_choice, check_type
 from ipbox.learned.weights import tensor_files
 from ipbox.problems.truths import datasets
 
@@ -226,8 +226,7 @@ def pretrained(name: str, A: Any = None) -> torch.nn.Module:
     ...     net(torch.zeros(1, 1, 16, 16), 0.1).shape
     torch.Size([1, 1, 16, 16])
     """
-    if name not in SHIPPED:
-        raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, SHIPPED))}")
+    check_choice(name, "name", SHIPPED)
     return load_weights(datasets.find(SHIPPED[name].file), sha256=SHIPPED[name].sha256, A=A)
 
 

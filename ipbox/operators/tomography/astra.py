@@ -65,9 +65,7 @@ class AstraTransform(Operator):
         fan = isinstance(geometry, FanBeamTransform)
         check_choice(engine, "engine", ENGINES)
         projector = ("line" if fan else "linear") if projector is None else projector
-        known = FAN if fan else PARALLEL
-        if projector not in known:
-            raise ValueError(f"projector is {projector!r}; expected one of {', '.join(known)}")
+        check_choice(projector, "projector", FAN if fan else PARALLEL)
         if geometry.dtype_in != np.float32:
             raise TypeError(f"geometry has dtype {geometry.dtype_in}; expected float32, the only one ASTRA computes in")
         self._astra = astra = _import_astra()

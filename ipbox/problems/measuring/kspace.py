@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.checks import check_dims, check_integer, is_integer, is_number
+from ipbox.checks import check_between, check_dims, check_integer, is_integer
 
 
 def check_plane(shape: Any) -> tuple[int, int]:
@@ -32,9 +32,7 @@ def radii(dims: tuple[int, ...]) -> np.ndarray:
 
 def check_acceleration(acceleration: Any) -> float:
     """A finite number, at least 1."""
-    if not (is_number(acceleration) and 1 <= acceleration < math.inf):
-        raise ValueError(f"acceleration is {acceleration!r}; expected a number of at least 1")
-    return float(acceleration)
+    return check_between(acceleration, "acceleration", 1, math.inf, "[)")
 
 
 def calibrated(grid: tuple[int, ...], acceleration: float, calibration: int) -> tuple[np.ndarray, int]:

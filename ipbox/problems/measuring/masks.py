@@ -7,6 +7,8 @@ import numbers
 
 import numpy as np
 
+from ipbox.checks import check_choice
+
 MASKS = ("random", "block", "text")
 _TEXT = "Inverse problems: what you measure is seldom what you want to know. "
 
@@ -50,8 +52,7 @@ def inpainting_mask(
            [1, 1, 1, 1, 1, 1],
            [1, 1, 1, 1, 1, 1]])
     """
-    if kind not in MASKS:
-        raise ValueError(f"mask is {kind!r}; expected one of {', '.join(map(repr, MASKS))}, or a mask of your own")
+    check_choice(kind, "mask", MASKS, ", or a mask of your own")
     if kind == "text" and missing is not None:
         raise ValueError(f"missing is {missing}; expected none with mask='text', whose letters decide")
     share = {"random": 0.5, "block": 0.05, "text": 0.0}[kind] if missing is None else missing

@@ -189,8 +189,7 @@ def _kernel(kernel: str | Array, sigma: float, length: float, angle: float, radi
         if kernel.ndim != 2:
             raise ValueError(f"kernel has shape {kernel.shape}; expected two axes")
         return backend.to_host(kernel)
-    if kernel not in KERNELS:
-        raise ValueError(f"kernel is {kernel!r}; expected one of {', '.join(map(repr, KERNELS))}, or an array")
+    check_choice(kernel, "kernel", KERNELS, ", or an array")
     made = {
         "gaussian": lambda: gaussian_psf(sigma),
         "motion": lambda: motion_psf(length, angle),

@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_integer, is_integer, is_number
+from ipbox.checks import check_between, check_count, check_integer, is_integer
 from ipbox.operators import RayTransform
 from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
@@ -116,8 +116,7 @@ def check_scan(views: int, arc: float, noise: float | None, photons: float | Non
     level = 0.01 if noise is None else noise
     check_common(xp, seed, level)
     check_count(views, "views")
-    if not (is_number(arc) and 0 < arc <= 2 * math.pi):
-        raise ValueError(f"arc is {arc!r}; expected radians in (0, 2π]")
+    check_between(arc, "arc", 0, 2 * math.pi, "(]", "radians")
     if noise is not None and photons is not None:
         raise ValueError(f"noise is {noise} and photons is {photons}; expected at most one of them")
     return level

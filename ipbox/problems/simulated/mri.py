@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
+from ipbox.checks import check_choice, check_count
 from ipbox.operators import CartesianMRI
 from ipbox.operators.fourier.transform import check_complex
 from ipbox.problems import ProblemInfo
@@ -135,8 +135,7 @@ def _mask(
             if value is not None:
                 raise ValueError(f"{name} is {value}; expected none with a mask of your own")
         return mask, None
-    if mask not in MASKS:
-        raise ValueError(f"mask is {mask!r}; expected one of {', '.join(map(repr, MASKS))}, or an array")
+    check_choice(mask, "mask", MASKS, ", or an array")
     R = check_acceleration(4.0 if acceleration is None else acceleration)
     lines = mask in ("uniform", "variable-density")
     if calibration is None:

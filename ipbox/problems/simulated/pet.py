@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_not_negative, is_number
+from ipbox.checks import check_between, check_count, check_not_negative
 from ipbox.operators import PET, JosephTransform
 from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
@@ -91,11 +91,9 @@ def pet(
     """
     check_common(xp, seed)
     check_count(views, "views")
-    if not (is_number(counts) and 0 < counts <= 1e18):
-        raise ValueError(f"counts is {counts!r}; expected a positive number up to 1e18")
+    check_between(counts, "counts", 0, 1e18, "(]", "a positive number")
     for name, share in (("randoms", randoms), ("scatter", scatter)):
-        if not (is_number(share) and 0 <= share < 1):
-            raise ValueError(f"{name} is {share!r}; expected a share of the counts in [0, 1)")
+        check_between(share, name, 0, 1, "[)", "a share of the counts")
     if randoms + scatter >= 1:
         raise ValueError(f"randoms is {randoms} and scatter is {scatter}; expected shares that leave some counts")
     check_not_negative(blur_fwhm, "blur_fwhm")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_count, check_not_negative, check_positive
+from ipbox.checks import check_between, check_choice, check_count, check_not_negative, check_positive
 from ipbox.operators import Downsampling, GaussianBlur, GaussianMeasurements, Identity, Mask, Operator
 from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
@@ -79,8 +79,7 @@ def denoise(
     ((64, 64), 'poisson')
     """
     kind, level = (noise, 0.1) if isinstance(noise, str) else ("gaussian", noise)
-    if kind not in KINDS:
-        raise ValueError(f"noise is {noise!r}; expected a level, or one of {', '.join(map(repr, KINDS))}")
+    check_choice(kind, "noise", KINDS, ", or a level")
     x, about = _truth(image, size, slice, patient, dtype, xp)
     if kind == "gaussian":
         b, noise_level = noises.gaussian(x, level, seed)

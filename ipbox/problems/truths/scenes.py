@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array
+from ipbox.checks import check_choice
 from ipbox.problems.truths import datasets, photographs
 from ipbox.problems.truths.own import GIVEN, own_image
 
@@ -69,8 +70,7 @@ def scene(
 def _photograph(name: str) -> np.ndarray:
     """The middle square of a photograph, float64 in [0, 1]."""
     known = sorted([*photographs.PHOTOGRAPHS, *_MORE])
-    if name not in known:
-        raise ValueError(f"image is {name!r}; expected one of {', '.join(map(repr, known))}, or an image of your own")
+    check_choice(name, "image", known, ", or an image of your own")
     return photographs.middle(name)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_flag
+from ipbox.checks import check_choice, check_flag
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
@@ -107,8 +107,7 @@ def fbp(
     if not isinstance(A, RayTransform | JosephTransform | FanBeamTransform | PET):
         expected = "a RayTransform, JosephTransform, FanBeamTransform or PET"
         raise TypeError(f"A is {type(A).__name__}; fbp expects {expected}")
-    if not isinstance(filter, str) or filter not in FILTERS:
-        raise ValueError(f"filter is {filter!r}; expected one of {', '.join(FILTERS)}")
+    check_choice(filter, "filter", FILTERS)
     check_flag(extend, "extend")
     check_flag(mask, "mask")
     check_fits(A, check_data(b))

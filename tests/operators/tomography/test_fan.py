@@ -362,7 +362,7 @@ def test_astra_adapter_refuses(astra, monkeypatch) -> None:
         AstraTransform(FAN, engine="cuda")
     with pytest.raises(ValueError, match="engine is 'gpu'; expected one of 'cpu', 'cuda'"):
         AstraTransform(FAN, engine="gpu")
-    with pytest.raises(ValueError, match="projector is 'linear'; expected one of line"):
+    with pytest.raises(ValueError, match="projector is 'linear'; expected one of 'line'"):
         AstraTransform(FAN, projector="linear")
     with pytest.raises(TypeError, match="geometry is Identity"):
         AstraTransform(ip.Identity((4, 4)))
