@@ -75,8 +75,8 @@ def unit_of(radius: float, real: Any) -> Any:
     Examples
     --------
     >>> import numpy as np
-    >>> unit_of(3e20, np.float32) == 2.0**-69, unit_of(0.0, np.float64) == 1.0
-    (True, True)
+    >>> float(unit_of(3e20, np.float32)) == 2.0**-69, float(unit_of(0.0, np.float64))
+    (True, 1.0)
     """
     exponent, most = math.frexp(radius)[1] if 0 < radius < math.inf else 0, np.finfo(real).maxexp - 2
     return real(math.ldexp(1.0, min(max(-exponent, -most), most)))
