@@ -27,6 +27,7 @@ from ipbox.bilevel import (
     hypergradient,
     learn,
 )
+from ipbox.bilevel.methods.minimiser import Minimiser
 
 X = np.array([[0.0, 0.0, 0.0, 1.0, 1.0, 1.0], [0.0, 0.5, 0.5, 0.5, 1.0, 1.0]])
 B = X + 0.1 * np.random.default_rng(0).standard_normal(X.shape)
@@ -58,6 +59,12 @@ def theta_of(method: object, c: float, dtype: str = "float64") -> float:
     most = {} if isinstance(method, DFO) else {"iterations": 30}
     found = method.minimise(scaled(c, dtype).evaluator(), [shift - 2], (shift - 4, shift), **most)
     return float(found.theta[0]) - shift
+
+
+def test_every_method_is_listed() -> None:
+    public = [getattr(ip.bilevel, name) for name in ip.bilevel.__all__]
+    methods = {c for c in public if isinstance(c, type) and issubclass(c, Minimiser)}
+    assert methods == {type(method) for method, _ in METHODS.values()} | {SemismoothNewton}
 
 
 @pytest.mark.parametrize("name", METHODS)

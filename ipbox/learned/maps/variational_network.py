@@ -173,7 +173,7 @@ def project_filters(K: torch.Tensor) -> torch.Tensor:
 
 
 def magnitude_loss(u: torch.Tensor, u_true: torch.Tensor, eps: float = 1e-12) -> torch.Tensor:
-    """½‖|u|_ε - |u_true|_ε‖², |z|_ε = √(Re² + Im² + ε), the mean over the batch.
+    """½‖|u|_ε - |u_true|_ε‖², |z|_ε = √(Re² + Im² + ε m), the mean over the batch; m is the mean of |u_true|².
 
     Examples
     --------
@@ -182,7 +182,9 @@ def magnitude_loss(u: torch.Tensor, u_true: torch.Tensor, eps: float = 1e-12) ->
     >>> float(magnitude_loss(torch.tensor([[[3 + 4j]]]), torch.tensor([[[4j]]])))
     0.5
     """
-    smooth = [(to_channels(v).square().sum(dim=1) + eps).sqrt() for v in (u, u_true)]
+    squares = [to_channels(v).square().sum(dim=1) for v in (u, u_true)]
+    m = squares[1].detach().mean()
+    smooth = [(v + eps * torch.where(m > 0, m, 1.0)).sqrt() for v in squares]
     return 0.5 * (smooth[0] - smooth[1]).square().sum() / len(u)
 
 
