@@ -54,18 +54,18 @@ def _gram(K: Any, dims: tuple[int, ...], dtype: Any, like: Array) -> np.ndarray:
     return rows @ rows.T
 
 
-def plateau_excess(noise: Array, x: Array, tol: float) -> tuple[float, float]:
-    """<n, Πn> - tr Π and tr Π, for the projection Π on the images that are constant where ``x`` is, to ``tol``.
+def plateau_excess(noise: Array, x: Array, tol: float, axes: tuple[int, ...]) -> tuple[float, float]:
+    """<n, Πn> - tr Π and tr Π, for the projection Π on the images that are constant along ``axes`` where ``x`` is so.
 
-    TV moves plateaus as a whole: its derivative by the data is near cΠ, and what one probe n makes <n, Πn> too large by
-    is known.
+    ``tol`` is what changes within a plateau. TV moves plateaus as a whole: its derivative by the data is near cΠ,
+    and what one probe n makes <n, Πn> too large by is known.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     u, n = backend.to_host(x), backend.to_host(noise)
     index, pairs = np.arange(u.size).reshape(u.shape), []
-    for axis in range(u.ndim):
+    for axis in axes:
         near = np.abs(np.diff(u, axis=axis)) <= tol
         first, second = (np.take(index, range(*r), axis) for r in ((u.shape[axis] - 1,), (1, u.shape[axis])))
         pairs.append(np.stack([first[near], second[near]]))

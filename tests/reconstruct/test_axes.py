@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
+from ipbox.choose.freedom import plateau_excess
 
 RNG = np.random.default_rng(0)
 STACK = np.zeros((4, 12, 10))
@@ -74,3 +75,17 @@ def test_a_rule_takes_the_whole_stack():
     x, info = ip.tv(None, B, "discrepancy", delta, axes=(-2, -1))
     assert np.linalg.norm(x - B) == pytest.approx(delta, rel=0.02)
     assert ip.psnr(x, STACK) > ip.psnr(B, STACK) + 3
+
+
+def test_plateaus_do_not_reach_from_slice_to_slice():
+    x = np.zeros((3, 4, 4))
+    x[:, 2:] = 1.0
+    noise = RNG.standard_normal(x.shape)
+    each = [plateau_excess(n, u, 1e-6, axes=(0, 1)) for n, u in zip(noise, x, strict=True)]
+    np.testing.assert_allclose(plateau_excess(noise, x, 1e-6, axes=(1, 2)), np.sum(each, axis=0))
+    assert plateau_excess(noise, x, 1e-6, axes=(0, 1, 2))[1] == 2.0
+    assert [ip.TV((3, 4, 4), axes=axes).gradient.coupled for axes in ((-1, -2), (0, 2), None)] == [
+        (1, 2),
+        (0, 2),
+        (0, 1, 2),
+    ]

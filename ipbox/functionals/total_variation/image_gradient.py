@@ -32,6 +32,8 @@ class ImageGradient(FieldMap):
     ----------
     dims, pixels : tuple of int
         Shape of the image, and without its channels or slices.
+    coupled : tuple of int
+        The axes of dims along which the gradient is taken.
     spacing : tuple of float or None
         Voxel sizes; None for pixel units.
     volume : float
@@ -47,6 +49,7 @@ class ImageGradient(FieldMap):
         self.dims, self.channels = check_dims(dims, "dims"), check_flag(channels, "channels")
         self.pixels = self.dims[1:] if channels else self.dims
         coupled = check_axes(axes, len(self.pixels)) if self.pixels else ()
+        self.coupled = tuple(a + len(self.dims) - len(self.pixels) for a in coupled)
         if axes is not None and not channels:
             self.pixels, coupled = self.pixels[coupled[0] :], tuple(a - coupled[0] for a in coupled)
         nd = len(self.pixels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ipbox import backend
@@ -120,7 +121,7 @@ class VariationalFamily:
         if self.linear:
             return {"dof": exact_dof(A, self.R, b.shape if A is None else tuple(A.dims), b)}
         if isinstance(self.R, TV) and (A is None or isinstance(A, Identity)):
-            return {"excess": plateau_excess}
+            return {"excess": partial(plateau_excess, axes=self.R.gradient.coupled)}
         return {}
 
 
