@@ -76,6 +76,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if device == "standin" and _is_minimisation(item):
             item.add_marker(pytest.mark.slow)  # thousands of kernels, each in simulated threads
+        if _is_repetition(item, device):
+            item.add_marker(pytest.mark.exhaustive)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -94,6 +96,21 @@ def _is_minimisation(item: pytest.Item) -> bool:
     case = getattr(item, "callspec", None) and item.callspec.params.get("case")
     light = item.originalname in ("test_declarations", "test_value_is_a_float")
     return bool(getattr(case, "costly", False)) and not light
+
+
+def _is_repetition(item: pytest.Item, device: str) -> bool:
+    """Whether ``item`` does again, for seconds, what it does in the other precision.
+
+    A costly prox is proved to minimise in double precision, and in single precision compared with that; kernels run
+    in the simulator in single precision, in which a literal of double precision shows.
+    """
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    if "dtype" not in params:
+        return False
+    double = np.dtype(params["dtype"]).name in ("float64", "complex128")
+    if item.originalname == "test_prox_minimises":
+        return params["case"].costly and not double
+    return double and device == "standin" and "tests/kernels" in item.path.as_posix()
 
 
 def _belongs(item: pytest.Item, device: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from ipbox.kernels.tgv import front as tgv
 from tests.contracts.support import draw, host
+from tests.kernels.twins import forced, once, twins
 
 # (batch, dims): odd sizes, batches, axes of length 1 and 2, rows longer than a vector register
 SHAPES = [
@@ -161,11 +162,6 @@ CALLS = {
 }
 
 
-def forced(monkeypatch: pytest.MonkeyPatch, twin: str) -> None:
-    """Make the dispatch take one of the twins whatever the size."""
-    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
-
-
 def compare(call: str, dtype: str, shapes: list[Any], xp: ModuleType = np) -> None:
     for batch, dims in shapes:
         fused, plain = Data(batch, dims, dtype, xp), Data(batch, dims, dtype)
@@ -183,15 +179,14 @@ def test_kernel_equals_reference(call: str, dtype: str, xp: ModuleType) -> None:
     compare(call, dtype, SHAPES, xp)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@twins(*DTYPES)
 @pytest.mark.parametrize("call", CALLS)
-def test_both_twins_equal_the_reference(call: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for twin in ("parallel", "serial"):
-        forced(monkeypatch, twin)
-        compare(call, dtype, SHAPES + LONG)
+def test_both_twins_equal_the_reference(call: str, twin: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced(monkeypatch, twin)
+    compare(call, dtype, SHAPES + LONG)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", once(*DTYPES))
 @pytest.mark.parametrize("call", CALLS)
 def test_parallel_and_serial_agree_bit_for_bit(call: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for batch, dims in BIG:

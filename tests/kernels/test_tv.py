@@ -11,6 +11,7 @@ import pytest
 import ipbox.kernels as kernels
 from ipbox.kernels.core import reference
 from ipbox.kernels.core.layout import fields, images
+from tests.kernels.twins import forced, once, twins
 
 # (batch, dims): odd sizes, batches, axes of size 1, rows longer than a vector register and than its remainder
 SHAPES = [
@@ -69,14 +70,8 @@ def assert_close(actual: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0, atol=64 * np.finfo(actual.dtype).eps)
 
 
-def forced(monkeypatch, twin: str) -> None:
-    """Make the dispatch take one of the twins whatever the size."""
-    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
+@twins(*DTYPES)
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("twin", ["parallel", "serial"])
 def test_kernel_equals_reference(call, dtype, twin, monkeypatch):
     forced(monkeypatch, twin)
     for batch, dims in SHAPES:
@@ -87,7 +82,7 @@ def test_kernel_equals_reference(call, dtype, twin, monkeypatch):
             assert_close(a, b)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", once(*DTYPES))
 @pytest.mark.parametrize("call", CALLS)
 def test_parallel_and_serial_agree_bit_for_bit(call, dtype, monkeypatch):
     for batch, dims in BIG:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ipbox import functionals
-from tests.contracts.functionals.registry import FLOAT64, FunctionalCase, domain, make, with_
+from tests.contracts.functionals.registry import FLOAT64, FunctionalCase, cases, domain, make, with_
 from tests.contracts.support import assert_close, draw, host, real_dot
 
 STEPS = (0.3, 2.0)
@@ -56,6 +56,15 @@ def test_prox_minimises(
                 # an error of p changes f(p) by at most its Lipschitz constant there, and the slope by 1/τ
                 allowed = error * (8 + np.linalg.norm(g) + (1 / tau + f.mu) * distance)
                 assert above >= 0.5 * f.mu * distance**2 - allowed
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if case.costly], ids=repr)
+def test_a_costly_prox_in_single_precision_is_that_in_double(case: FunctionalCase, rng: np.random.Generator) -> None:
+    single, double = make(case, np.dtype("float32"), np), make(case, FLOAT64, np)
+    x = draw(rng, case.dims, "float32", np)
+    for tau in STEPS:
+        p, exact = single.prox(x, tau), double.prox(x.astype(np.float64), tau)
+        assert np.linalg.norm(p - exact) <= slack(case, x, np) + slack(case, x.astype(np.float64), np)
 
 
 @with_("prox", "prox_conj")
