@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -118,3 +120,22 @@ def test_every_task_is_run_and_the_first_error_comes_back(monkeypatch: pytest.Mo
     threads = set()
     parallel.run_all([lambda: threads.add(threading.get_ident()) for _ in range(8)])
     assert len(threads) == cores
+
+
+@pytest.mark.slow
+def test_torch_is_loaded_with_short_spins() -> None:
+    """PyLops loads torch, and Numba's threads then wait as torch's GNU OpenMP does: a step took six times as long."""
+    pytest.importorskip("torch")
+    watch = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("GOMP_SPINCOUNT"))
+sys.meta_path.insert(0, Watch())
+import ipbox as ip
+ip.Identity((2,))
+assert "torch" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"10000"}

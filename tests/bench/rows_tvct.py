@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .registry import Figure, row
-from .session import Session, median_of
+from .session import ROOT, Session, median_of
 
 SIZE, VIEWS, LAM = 512, 180, 0.5
 ACCURACY = 1e-3
 BALANCED = (0.0003, 0.0002, 0.0005, 0.001, 0.002)  # γ = √(0.99 τ/μ); the best ones first, the search is cut off by them
 PLAIN = (0.0003, 0.001, 0.003)
+OLD_BUILD = "IPBOX_OLD_BUILD"  # names the folder of a build to compare the default path with
 PEERS_OPTIMUM = {"balanced": True, "gamma": 0.0005, "niter": 800}
 
 
@@ -86,3 +93,45 @@ def time_to_accuracy(session: Session) -> Figure:
     raw = {side: [r["seconds"] for r in rs] for side, rs in results.items()}
     pairs = [{"balanced": b, "gamma": g, **f} for (b, g), f in peers["pairs"].items()]
     return Figure(theirs / ours, note, {**raw, "pairs": pairs})
+
+
+def _default_path(folder: str | Path, *args: Any) -> dict[str, Any]:
+    """What ``tvct_default.py`` prints, run with the build in ``folder``."""
+    script = str(Path(__file__).with_name("tvct_default.py"))
+    done = subprocess.run(
+        [sys.executable, script, *map(str, args)], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"tvct_default.py failed in {folder}:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@row("tvct-default-path-to-1e-3", required=1.5, unit="x")
+def default_path(session: Session) -> Figure:
+    """`ip.tv` with its defaults against an older build's, to within 1e-3 of the optimum, the objective's true one.
+
+    The older build's path was PDHG from zero with the default steps; where the variable names no folder, it is run by
+    this one's solvers.  An operator's norm, which is found once, is not timed.
+    """
+    data, old = _data(session), os.environ.get(OLD_BUILD)
+    settings = {"data": _hash(data), "lam": LAM, "niter": 1000}
+    optimum = session.cached(
+        "tvct-own-optimum", settings, lambda: session.call("ipbox", "tvct.optimum", data=data, lam=LAM, niter=1000)
+    )["value"]
+    sides = {"now": (ROOT, "None"), "before": (old, "None") if old else (ROOT, "PDHG")}
+    niter: dict[str, Any] = dict.fromkeys(sides, f"bound={optimum * (1 + ACCURACY)}")
+    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    for _ in range(session.repeats + 1):
+        for side, (folder, solver) in sides.items():
+            found = _default_path(folder, data, LAM, niter[side], solver)
+            niter[side] = found["niter"]
+            runs[side].append(found)
+    runs = {side: found[1:] for side, found in runs.items()}
+    if max(r["objective"] for found in runs.values() for r in found) > optimum * (1 + ACCURACY) * (1 + 1e-6):
+        raise RuntimeError("an image that was timed does not reach the target")
+    seconds = {side: statistics.median(r["seconds"] for r in found) for side, found in runs.items()}
+    note = "; ".join(
+        f"{side} {seconds[side]:.2f} s, {niter[side]} iterations ({found[0]['solver']})" for side, found in runs.items()
+    )
+    note += f"; optimum {optimum:.4f}, {'the build that ' + OLD_BUILD + ' names' if old else 'PDHG from zero'}"
+    return Figure(seconds["before"] / seconds["now"], note, runs)

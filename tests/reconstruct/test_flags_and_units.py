@@ -28,6 +28,7 @@ def test_a_noise_level_is_checked_beside_a_number(call: Any, level: float) -> No
         ("balance", lambda: ip.solve(PROBLEM, ip.ADMM(balance="no"))),
         ("backtracking", lambda: ip.solve(PROBLEM, ip.FISTA(backtracking="no"))),
         ("line_search", lambda: ip.linearised_bregman(A, B, line_search="no")),
+        ("total", lambda: ip.stop.niter(3, total="no")),
         ("gap", lambda: ip.callbacks.History(gap="no")),
     ],
 )

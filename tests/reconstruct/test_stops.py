@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 
 import numpy as np
 import pyproximal
@@ -68,6 +69,20 @@ def test_constraints_hold_exactly_however_early_the_end(solver: ip.Solver | None
     for niter in (1, 7):
         x, info = ip.variational(A, b, ip.WaveletL1(DIMS, "db2"), 0.5, solver=solver, niter=niter, **limits)
         assert lo <= x.min() and x.max() <= hi and np.array_equal(info.x, x)
+
+
+def test_tomography_starts_at_filtered_back_projection_without_its_warnings() -> None:
+    """Where it is nearer to the data than zero; a start that is given is taken."""
+    A, b = small()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        seen: list[np.ndarray] = []
+        ip.tv(A, b, 0.5, nonneg=True, callbacks=[lambda run: seen.append(run.x.copy())])
+        assert np.array_equal(seen[0], np.maximum(ip.fbp(A, b, "hann")[0], 0))
+        gaps = ip.JosephTransform(DIMS, np.array([0.0, 0.1, 0.2]), dtype="float64")
+        ip.tv(gaps, gaps.apply(disc(6)), 0.5)
+    ip.tv(A, b, 0.5, x0=np.ones(DIMS), callbacks=[lambda run: seen.append(run.x.copy())])
+    assert any(np.array_equal(x, np.ones(DIMS)) for x in seen)
 
 
 def test_end_by_niter_is_said_once() -> None:

@@ -6,12 +6,12 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-import pylops
 
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_dims
 from ipbox.operators.core.base import ALL_DTYPES, Operator
+from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.held import SparseMatrix
 from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 from ipbox.operators.core.user import operator

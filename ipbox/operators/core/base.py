@@ -8,11 +8,11 @@ from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
-import pylops
 
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_dims
+from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.norms import golub_kahan, norm_of_vector
 
 counts: ContextVar[tuple[Any, ...]] = ContextVar("counts", default=())  # who counts applications, see `counting`

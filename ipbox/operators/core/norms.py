@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-import pylops
 
 from ipbox import backend
+from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.held import SparseMatrix
 
 

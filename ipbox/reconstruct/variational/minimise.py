@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,15 +18,19 @@ from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, TV, Box, DualTerm, Functional, L1Data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Identity
+from ipbox.operators.tomography.geometry import Projector
+from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.iterative.early_stopping import batch_of, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
 from ipbox.reconstruct.variational.settled import Settled
 from ipbox.solvers import CGLS, FISTA, PDHG, AdaptivePDHG, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.primal_dual import saddle
 
 ACCURACY = 0.3  # of the image, in units of √tol: errors of the objective are quadratic in those of the image
 FAR = 20.0  # how far L may be above the typical curvature for steps 1/L
+RELAX = 1.8  # of PDHG: on CT it saves a third of the iterations to 1e-3
 FIDELITIES = {"l2": L2, "l1": L1Data, "kl": KL}
 
 
@@ -67,12 +72,27 @@ class VariationalFamily:
             stop = stop_rule(problem, solver, self.tol if tol is None else tol)
         stop = stop | stopping.niter(self.niter)
         if start is None:
-            info = solve(problem, solver, x0=self.x0 if x0 is None else x0, stop=stop, **self.options)
+            x0 = self.x0 if x0 is None else x0
+            if x0 is None and self.solver is None and self.options.get("state") is None:
+                x0 = self._first_image(problem, solver)
+            info = solve(problem, solver, x0=x0, stop=stop, **self.options)
         elif isinstance(solver, PDHG):
             info = solve(problem, solver, state=_state_from(start, problem, solver), stop=stop, **self.options)
         else:
             info = solve(problem, solver, x0=start.x, stop=stop, **self.options)
         return info.x, info
+
+    def _first_image(self, problem: Problem, solver: Solver) -> Array | None:
+        """Where PDHG starts on tomography: at filtered back-projection, where that is nearer to the data than zero."""
+        D = problem.fidelity
+        if not (isinstance(solver, PDHG) and isinstance(D, L2) and isinstance(D.A, Projector)):
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of angles that leave gaps: it is a start
+            x = fbp(D.A, D.b, "hann")[0]
+        if self.constraint is not None:
+            x = self.constraint.prox(x, 1.0)
+        return x if backend.norm(D.residual(x)) < backend.norm(D.b) else None
 
     def choose(self, lam: Any, noise_level: float | None) -> tuple[Array, Solution]:
         """Solve for a number λ, or for the λ of the rule of that name."""
@@ -151,7 +171,9 @@ def default_solver(problem: Problem) -> Solver:
         if p.smooth.L <= FAR * p.smooth.curvature:
             return FISTA()
     p = _parts(PDHG(), problem)
-    return PDHG() if p is None or p.batch is not None or PDHG().accelerates(p) else AdaptivePDHG()
+    if p is None or PDHG().accelerates(p):
+        return PDHG()
+    return PDHG(relax=RELAX) if p.batch is not None else AdaptivePDHG(relax=RELAX, every=10)
 
 
 def _parts(solver: Solver, problem: Problem) -> Parts | None:
@@ -217,6 +239,8 @@ def _state_from(start: Solution, problem: Problem, solver: PDHG) -> Any:
     for aux, aux_bar in zip(s.aux, s.aux_bar, strict=True):
         for v, v_bar in zip(aux, aux_bar, strict=True):
             v_bar[...] = v
+    for u, v in zip(s.relaxed, saddle.blocks_of(s.x, s.aux), strict=bool(s.relaxed)):
+        u[...] = v
     return s
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipbox import backend
-from ipbox.checks import check_count, check_noise_level, check_positive
+from ipbox.checks import check_count, check_flag, check_noise_level, check_positive
 from ipbox.solvers.core.noise_rules import monotone_error, ncp, poisson_discrepancy
 from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.core.protocol import Solver
@@ -142,7 +142,7 @@ def niter(n: int, total: bool = False) -> StopRule:
     >>> import ipbox as ip
     >>> rule = ip.stop.gap(1e-4) | ip.stop.niter(2000)
     """
-    return Niter(check_count(n, "niter", least=0), total)
+    return Niter(check_count(n, "niter", least=0), check_flag(total, "total"))
 
 
 def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopRule:

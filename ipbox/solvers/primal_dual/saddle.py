@@ -88,6 +88,11 @@ def new_state(p: Parts, x0: Array, **fields: Any) -> State:
     return s
 
 
+def blocks_of(u: Array, aux: list[list[Array]]) -> list[Array]:
+    """The image and the terms' own blocks, side by side."""
+    return [u, *(v for own in aux for v in own)]
+
+
 def ascend(p: Parts, s: State, y: list[Array], x: Array, aux: list[list[Array]], sigma: list[float]) -> None:
     """y_i ← prox_{σ_i g_i*}(y_i + σ_i K_i(x, v_i))."""
     for i, term in enumerate(p.dual):

@@ -49,7 +49,7 @@ class Splitting(saddle.SaddlePoint):
         s = saddle.new_state(p, x0, u=x0.copy(), rho=self._first_rho(p))
         s.y_bar = [y.copy() for y in s.y]
         s.y_prox, s.y_bar_prox = p.xp.zeros_like(x0), p.xp.zeros_like(x0)
-        blocks = normal_equations.blocks_of(s.u, s.aux)
+        blocks = saddle.blocks_of(s.u, s.aux)
         s.r, s.step = ([p.xp.zeros_like(b) for b in blocks] for _ in range(2))
         s.scratch["cg"] = [[p.xp.zeros_like(b) for b in blocks] for _ in range(2)]
         return s
@@ -69,7 +69,7 @@ class Splitting(saddle.SaddlePoint):
         if s.k == 0:
             s.first = size
         normal_equations.solve_normal(p, s, s.rho, np.maximum(self._tolerance(s, size), self._rounding(p, s)))
-        for block, step in zip(normal_equations.blocks_of(s.u, s.aux), s.step, strict=True):
+        for block, step in zip(saddle.blocks_of(s.u, s.aux), s.step, strict=True):
             backend.axpy(relax, step, block)
         if not p.labels["prox"]:
             s.x[...] = s.u
@@ -81,7 +81,7 @@ class Splitting(saddle.SaddlePoint):
     def _rounding(self, p: Parts, s: State) -> Any:
         """What of the right-hand side may be nothing but rounding; where M is singular no step takes it away."""
         batched, sizes = p.batch is not None, saddle.norms_of(p)
-        blocks = normal_equations.blocks_of(s.u, s.aux)
+        blocks = saddle.blocks_of(s.u, s.aux)
         image = np.sqrt(inner_blocks(blocks, blocks, batched))
         level = s.first + (p.smooth.L + s.rho * (1 + sum(k**2 for k in sizes))) * image
         level = level + sum(k * norms(y, p) for k, y in zip(sizes, s.y, strict=True)) + norms(s.y_prox, p)

@@ -20,10 +20,6 @@ from ipbox.solvers.krylov.conjugate_directions import Blocks, solve_definite
 MOST = 1000  # iterations in one update; only rounding needs more
 
 
-def blocks_of(u: Array, aux: list[list[Array]]) -> Blocks:
-    return [u, *(v for own in aux for v in own)]
-
-
 def quadratics(p: Parts) -> list[L2]:
     """The terms λ/2 ‖Au - b‖²."""
     return [f for f in terms_of(p.smooth) if not isinstance(f, Zero)]

@@ -44,6 +44,8 @@ CASES = [
     Case(ip.LinearisedADMM(), STEP, 400),
     Case(ip.AdaptivePDHG(), STEP, 400, True, ip.AdaptivePDHG(tau=10.0, sigma=10.0), numbers=4, batches=False),
     Case(ip.AdaptivePDHG(), NONNEG, 300, numbers=4, batches=False),
+    Case(ip.PDHG(relax=1.8), NONNEG, 300),
+    Case(ip.AdaptivePDHG(relax=1.6), STEP, 300, True, numbers=4, batches=False),
     Case(ip.PreconditionedPDHG(), ROWS, 300),
     Case(ip.ADMM(), RIDGE, 60, numbers=100),
     Case(ip.ADMM(), NONNEG, 300, numbers=100),

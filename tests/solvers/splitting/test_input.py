@@ -73,6 +73,8 @@ def test_restarts_are_per_sample(restart: str, rng: np.random.Generator) -> None
         (ip.ProximalPoint(gamma=0.0), "gamma is 0.0"),
         (ip.ADMM(rho=-1.0), "rho is -1.0"),
         (ip.ADMM(relax=2.0), "relax is 2.0"),
+        (ip.PDHG(relax=2.0), "relax is 2.0"),
+        (ip.PDHG(relax=1.5, theta=0.5), "relax is 1.5; expected 1"),
         (ip.HQS(growth=0.5), "growth is 0.5"),
         (ip.HQS(rho=2.0, rho_max=1.0), "rho_max is 1.0"),
         (ip.CondatVu(sigma=-1.0), "sigma is -1.0"),
