@@ -37,6 +37,7 @@ def test_powers_of_two(case: Case) -> None:
         assert error(other.x, one.x, c) <= 8 * np.finfo(dtype).eps, c
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.id)
 def test_powers_of_ten(case: Case) -> None:
     """Data are rounded: the iterates agree to rounding, as far as a method decides nothing by its last bits."""
