@@ -17,6 +17,7 @@ from ipbox.kernels.lines import reference as lines_reference
 from ipbox.operators.tomography.astra import AstraTransform
 from ipbox.operators.tomography.views import Arcs, Scan
 from ipbox.problems.truths.phantoms import Ellipse, ellipses_image, ellipses_line_integrals, ellipses_sinogram
+from tests.kernels.twins import forced, twins
 
 BETA = np.random.default_rng(3).uniform(-6, 6, 17)
 PHANTOM = [
@@ -104,10 +105,9 @@ def test_the_default_detector_covers_the_image() -> None:
 # ---------------------------------------------------------------- filtered back-projection
 
 
-@pytest.mark.parametrize("twin", ["parallel", "serial"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@twins("float32", "float64")
 def test_weighted_back_projection_equals_its_reference(twin, dtype, monkeypatch, rng) -> None:
-    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
+    forced(monkeypatch, twin)
     A = ip.FanBeamTransform((7, 10), BETA, n_det=9, source_distance=9.0, detector_distance=4.0, det_shift=0.4)
     q = rng.standard_normal((2, *A.dimsd)).astype(dtype)
     x, expected = np.empty((2, 7, 10), dtype), np.empty((2, 7, 10))

@@ -16,13 +16,9 @@ from ipbox.kernels.lines import reference as lines_reference
 from ipbox.operators.core.positive import collatz_wielandt
 from ipbox.problems.simulated.joseph import joseph
 from ipbox.problems.truths.phantoms import Ellipse, ellipses_image, ellipses_sinogram
+from tests.kernels.twins import forced, twins
 
 ANGLES = np.concatenate([np.random.default_rng(1).uniform(-7, 7, 12), np.arange(-4, 5) * math.pi / 4])
-
-
-def forced(monkeypatch, twin: str) -> None:
-    """Make the dispatch take one of the twins whatever the size."""
-    monkeypatch.setattr("ipbox.kernels.core.compile.PARALLEL_SIZE", 0 if twin == "parallel" else math.inf)
 
 
 def geometries(dtype) -> list:
@@ -42,8 +38,7 @@ def matrix(A) -> np.ndarray:
     return lines_reference.matrix(tuple(A.dims), A._views.host, A.n_det, A.pixel_size)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("twin", ["parallel", "serial"])
+@twins(np.float32, np.float64)
 def test_kernels_equal_the_matrix_and_its_transpose(twin, dtype, monkeypatch, rng) -> None:
     forced(monkeypatch, twin)
     tolerance = 5e-5 if dtype == np.float32 else 1e-12  # positions are known to an ulp of the image's width
