@@ -29,6 +29,13 @@ def test_a_noise_level_is_checked_beside_a_number(call: Any, level: float) -> No
         ("backtracking", lambda: ip.solve(PROBLEM, ip.FISTA(backtracking="no"))),
         ("line_search", lambda: ip.linearised_bregman(A, B, line_search="no")),
         ("total", lambda: ip.stop.niter(3, total="no")),
+        ("gradient", lambda: ip.tikhonov(A, B, 1.0, gradient="no")),
+        ("coarse", lambda: ip.WaveletL1((8, 8), "haar", coarse="no")),
+        ("real_image", lambda: ip.FourierTransform((4, 4), real_image="no")),
+        ("real_image", lambda: ip.CartesianMRI(B > 0, real_image="no")),
+        ("real_image", lambda: ip.CoilSensitivities(np.ones((2, 4, 4), "complex64"), real_image="no")),
+        ("real_image", lambda: ip.NonCartesianMRI((4, 4), np.zeros((5, 2)), real_image="no")),
+        ("isotropic", lambda: ip.bilevel.gradient_filters("no")),
         ("gap", lambda: ip.callbacks.History(gap="no")),
     ],
 )

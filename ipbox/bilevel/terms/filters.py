@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_flag
 
 
 def dct_filters(size: int = 3) -> np.ndarray:
@@ -63,7 +63,7 @@ def gradient_filters(isotropic: bool = False) -> list[np.ndarray]:
     ([(2, 2), (2, 2)], (2, 2, 2))
     """
     pair = np.array([[[-1.0, 0.0], [1.0, 0.0]], [[-1.0, 1.0], [0.0, 0.0]]])
-    return [pair] if isotropic else list(pair)
+    return [pair] if check_flag(isotropic, "isotropic") else list(pair)
 
 
 def filter_matrix(h: np.ndarray, dims: tuple[int, int]) -> Any:

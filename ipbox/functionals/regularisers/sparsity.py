@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_axes
+from ipbox.checks import check_axes, check_flag
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.images import ImageFunctional, room
 from ipbox.operators.images.wavelets import Wavelet
@@ -62,7 +62,7 @@ class WaveletL1(ImageFunctional):
     ) -> None:
         super().__init__(dims)
         self.axes = check_axes(axes, len(self.dims))
-        self.wavelet, self.coarse = wavelet, bool(coarse)
+        self.wavelet, self.coarse = wavelet, check_flag(coarse, "coarse")
         if not isinstance(wavelet, str):  # the next line hashes it
             raise ValueError(f"wavelet is {wavelet!r}; expected a name, such as 'db4'")
         self.levels = transform(self.dims, wavelet, levels, "float32", self.axes).levels

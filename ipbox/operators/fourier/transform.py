@@ -12,6 +12,7 @@ import numpy as np
 
 from ipbox import backend, parallel
 from ipbox.backend import Array
+from ipbox.checks import check_flag
 from ipbox.operators.core.base import Operator, check_dims
 from ipbox.operators.core.held import HeldArray
 
@@ -58,7 +59,8 @@ class FourierTransform(Operator):
 
     def __init__(self, dims: tuple[int, ...], dtype: Any = "complex64", real_image: bool = False) -> None:
         dims, dtype = check_dims(dims, "dims"), check_complex(dtype)
-        super().__init__(dims, dims, backend.real_dtype(dtype) if real_image else dtype, dtype, name="F")
+        image_dtype = backend.real_dtype(dtype) if check_flag(real_image, "real_image") else dtype
+        super().__init__(dims, dims, image_dtype, dtype, name="F")
         self._transform = WeightedFourier(np.ones(dims), dtype)
 
     def _apply(self, x: Array, out: Array) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend, parallel
 from ipbox.backend import Array
-from ipbox.checks import check_dims, check_no_picture
+from ipbox.checks import check_dims, check_flag, check_no_picture
 from ipbox.operators.core.base import ALL_DTYPES, Operator, check_array
 from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.norms import golub_kahan
@@ -82,7 +82,8 @@ class CartesianMRI(Operator):
         if sensitivities is not None:  # with the phase that F has on the image's side
             maps = check_sensitivities(sensitivities, dims, dtype) * phases(dims)[0].astype(dtype)
             self._maps, dimsd = HeldArray(maps), maps.shape
-        super().__init__(dims, dimsd, backend.real_dtype(dtype) if real_image else dtype, dtype, name="CartesianMRI")
+        image_dtype = backend.real_dtype(dtype) if check_flag(real_image, "real_image") else dtype
+        super().__init__(dims, dimsd, image_dtype, dtype, name="CartesianMRI")
         self._mask = W
 
     @property

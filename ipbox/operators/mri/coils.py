@@ -10,6 +10,7 @@ import numpy as np
 
 from ipbox import backend, parallel
 from ipbox.backend import Array
+from ipbox.checks import check_flag
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray, host_array
 
@@ -50,7 +51,7 @@ class CoilSensitivities(Operator):
     def __init__(self, sensitivities: Array, real_image: bool = False) -> None:
         S = check_sensitivities(sensitivities)
         self._maps = HeldArray(S)
-        dtype = backend.real_dtype(S.dtype) if real_image else S.dtype
+        dtype = backend.real_dtype(S.dtype) if check_flag(real_image, "real_image") else S.dtype
         super().__init__(S.shape[1:], S.shape, dtype, S.dtype, name="S")
 
     @property

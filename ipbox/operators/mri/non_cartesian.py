@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_dims
+from ipbox.checks import check_between, check_dims, check_flag
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.subsets import check_subset
@@ -97,7 +97,7 @@ class NonCartesianMRI(Operator):
         eps = EPS[dtype] if eps is None else check_between(eps, "eps", 1e-14, 1, "[)", "a relative tolerance")
         nufft = NonuniformFFT(dims, radians(k, dims), dtype, eps)
         S = None if sensitivities is None else HeldArray(check_sensitivities(sensitivities, dims, dtype))
-        self._set_up(k, nufft, S, dtype, backend.real_dtype(dtype) if real_image else dtype)
+        self._set_up(k, nufft, S, dtype, backend.real_dtype(dtype) if check_flag(real_image, "real_image") else dtype)
 
     def _set_up(
         self, k: np.ndarray, nufft: NonuniformFFT, S: HeldArray | None, dtype: np.dtype, dtype_in: np.dtype

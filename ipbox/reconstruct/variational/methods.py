@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ipbox.backend import Array
-from ipbox.checks import check_type
+from ipbox.checks import check_flag, check_type
 from ipbox.functionals import L2, TV, Functional, Sum, WaveletL1
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
@@ -81,7 +81,7 @@ def tikhonov(
     array([0.5, 1. ])
     """
     A = as_operator(A, shape)
-    if axes is not None and not gradient:
+    if not check_flag(gradient, "gradient") and axes is not None:
         raise ValueError(f"axes is {axes} and gradient is False; expected it with gradient=True, which couples pixels")
     R = L2(Gradient(tuple(image_operator(A).dims), A.dtype_in, axes=axes)) if gradient else L2()
     return VariationalFamily(L2(A, b), R, None, CGLS(), tol, niter, x0, options).choose(lam, noise_level)
