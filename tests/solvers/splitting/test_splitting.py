@@ -326,12 +326,12 @@ def test_relaxation_finds_the_same_image_with_primal_blocks_and_in_fewer_steps(r
     b = rng.standard_normal(DIMS)
     problem = ip.Problem(ip.L2(b=b) + 0.3 * ip.TGV(DIMS) + ip.Box(-1.0, 1.0))
     plain, relaxed = (
-        ip.solve(problem, ip.PDHG(tau=0.3, relax=rho), stop=ip.stop.residual(1e-9) | ip.stop.niter(20_000))
+        ip.solve(problem, ip.PDHG(tau=0.3, relax=rho), stop=ip.stop.residual(1e-6) | ip.stop.niter(3000))
         for rho in (1.0, 1.8)
     )
-    assert relaxed.niter < 0.75 * plain.niter and np.allclose(relaxed.x, plain.x, atol=1e-7)
+    assert relaxed.niter < 0.75 * plain.niter and np.allclose(relaxed.x, plain.x, atol=1e-4)
     problem = ip.Problem(ip.L2(matrix(rng), rng.standard_normal(30)) + 0.3 * ip.TV(DIMS) + ip.Box(-1.0, 1.0))
-    best = problem.objective(ip.solve(problem, ip.PDHG(), stop=ip.stop.gap(1e-12) | ip.stop.niter(20_000)).x)
-    for run in ip.iterate(problem, ip.PDHG(relax=1.8), stop=ip.stop.gap(1e-9)):
-        assert run.k == 0 or run.objective() - best <= run.gap() * run.objective() + 1e-12
+    best = problem.objective(ip.solve(problem, ip.PDHG(), stop=ip.stop.gap(1e-10) | ip.stop.niter(3000)).x)
+    for run in ip.iterate(problem, ip.PDHG(relax=1.8), stop=ip.stop.gap(1e-7) | ip.stop.niter(3000)):
+        assert run.k == 0 or run.objective() - best <= run.gap() * run.objective() + 1e-9
     assert run.stop == "gap"
