@@ -55,7 +55,7 @@ from .io.splits import split_by_patient
 from .learned.methods.plug_and_play import pnp
 from .learned.methods.red import red
 from .learned.priors.denoiser import Denoiser
-from .metrics import nrmse, psnr, relative_residual, ssim
+from .metrics import contrast_recovery, nrmse, psnr, relative_residual, ssim
 from .operators import (
     PET,
     Blur,

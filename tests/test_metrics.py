@@ -138,3 +138,37 @@ def test_relative_residual_of_a_matrix() -> None:
 def test_refusals(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call(np.ones((9, 8)))
+
+
+# ---------------------------------------------------------------- contrast
+
+
+def test_contrast_recovery_of_hot_and_cold_regions_is_that_of_the_standard() -> None:
+    """NEMA: (C_H/C_B - 1)/(a_H/a_B - 1) of a hot sphere, 1 - C_C/C_B of a cold one."""
+    u = np.array([8.0, 8.0, 2.0, 2.0, 2.0, 0.0])
+    x = np.array([5.0, 6.0, 2.0, 2.5, 1.5, 0.5])
+    hot, cold, around = u == 8, u == 0, u == 2
+    assert ip.contrast_recovery(x, u, hot, around) == pytest.approx((5.5 / 2 - 1) / 3)
+    assert ip.contrast_recovery(x, u, cold, around) == pytest.approx(1 - 0.5 / 2)
+    assert ip.contrast_recovery(3 * x, u, hot, around) == pytest.approx(ip.contrast_recovery(x, u, hot, around))
+    assert ip.contrast_recovery(u, u, hot, around) == 1.0
+    assert ip.contrast_recovery(np.ones(6), u, hot, around) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "change"),
+    [
+        (TypeError, "roi has dtype int64; expected bool", {"roi": np.array([1, 0, 0])}),
+        (ValueError, r"background has shape \(2,\)", {"background": np.array([True, False])}),
+        (ValueError, "roi is empty", {"roi": np.zeros(3, bool)}),
+        (ValueError, "roi and background overlap", {"background": np.ones(3, bool)}),
+        (ValueError, "x has mean 0 in the background", {"x": np.array([1.0, 0.0, 0.0])}),
+        (ValueError, "x_true has the same mean", {"x_true": np.ones(3)}),
+        (TypeError, "x has dtype complex128", {"x": np.ones(3, complex)}),
+    ],
+)
+def test_bad_regions(error: type, message: str, change: dict) -> None:
+    given = dict(x=np.array([3.0, 1.0, 1.0]), x_true=np.array([4.0, 1.0, 1.0]))
+    given |= dict(roi=np.array([True, False, False]), background=np.array([False, True, True]))
+    with pytest.raises(error, match=message):
+        ip.contrast_recovery(**(given | change))

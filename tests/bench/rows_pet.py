@@ -21,3 +21,17 @@ def conserved(session: Session) -> Figure:
     single = max(e for name, e in result["errors"].items() if name.startswith("float32"))
     double = max(e for name, e in result["errors"].items() if name.startswith("float64"))
     return Figure(result["error"], f"float32 {single:.1e}, float64 {double:.1e}; whole and 6 subsets", result)
+
+
+@row("pet-white-matter", required=0.5, compare="max")
+def bias(session: Session) -> Figure:
+    """Bias of white matter by MLEM at convergence, filtered, over that of MLEM stopped by the counts."""
+    fwhm, niter = 4.0, 300
+    result = session.call("ipbox", "pet.white_matter", size=128, fwhm=fwhm, niter=niter)
+    parts = [
+        f"{name} {100 * found['bias']:+.0f} %, contrast recovery {found['contrast']:.2f}, {found['psnr']:.1f} dB"
+        for name, found in result.items()
+        if name != "niter"
+    ]
+    note = f"{parts[0]} (after {result['niter']} iterations); {parts[1]} ({niter}, {fwhm:g} mm)"
+    return Figure(abs(result["filtered"]["bias"]) / result["stopped"]["bias"], note, result)

@@ -126,6 +126,25 @@ def test_poisson_discrepancy() -> None:
     assert ip.psnr(x, u) > ip.psnr(b, u) + 4
 
 
+@pytest.mark.parametrize("contrast", [2.0, pytest.param(10.0, marks=pytest.mark.slow)])
+def test_discrepancy_of_counts_finds_the_weight_to_5_percent(contrast: float) -> None:
+    """Where the deviance hardly changes with λ a tolerance of 1 % would take the first guess, several times too large.
+
+    Solves of their own, to 1e-5, have the root of D(u_λ)/E D(u_λ) = 1 between λ/1.05 and 1.05 λ.
+    """
+    rng = np.random.default_rng(0)
+    b = rng.poisson(np.kron(50 + contrast * rng.uniform(-1, 1, (4, 4)), np.ones((6, 6)))).astype(float)
+    D = ip.KL(None, b)
+
+    def excess(lam: float) -> float:
+        x, _ = ip.tv(None, b, lam, fidelity="kl", nonneg=True, tol=1e-5, niter=20000)
+        return D.value(x) / D.expected_value(x) - 1
+
+    _, info = ip.tv(None, b, "discrepancy", fidelity="kl", nonneg=True)
+    lam = info.extra["lam"]
+    assert excess(lam / 1.05) < 0 < excess(1.05 * lam)
+
+
 def test_the_search_never_leaves_its_bracket() -> None:
     search, t = _Search(), 0.0
     for _ in range(40):
