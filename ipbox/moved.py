@@ -41,6 +41,7 @@ MOVED = {
     "bilevel.foe": "bilevel.terms.experts",
     "bilevel.problem.cost": "bilevel.problem.result",
     "capabilities": "cli.capabilities",
+    "evaluate.domain": "reconstruct.domain",
     "functionals.deviance": "functionals.fidelities.deviance",
     "learned.fixed_point": "learned.methods.anderson",
     "learned.losses": "learned.training.losses",

@@ -7,13 +7,16 @@ Run it as a script, or cell by cell.  ``IPBOX_FAST=1`` trains for fewer steps.
 # The maps below were trained on another patient, whose pixels are narrower.  This does not matter: a map takes its A
 # from the problem at hand, and only the networks inside are learned.
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import ipbox as ip
+from ipbox.evaluate import OutsideDomain
 from ipbox.learned import LearnedProximalGradient, fit, pretrained, to_torch
+from ipbox.problems.truths import datasets
 
 FAST = os.environ.get("IPBOX_FAST") == "1"
 OUT = Path(os.environ.get("IPBOX_OUT", "build"))
@@ -57,6 +60,34 @@ quality = [ip.psnr(u, x_true) for u in iterates]
 print("PSNR of u⁰, u¹, ...:", " ".join(f"{q:.1f}" for q in quality))
 titles = [f"u{k}: {q:.1f} dB" for k, q in enumerate(quality)]
 ip.show(*iterates, titles=titles, path=OUT / "tutorial_24_iterates.png", vmin=0, vmax=0.8 * float(x_true.max()))
+
+# %% Off their ground
+# Maps that were trained on chests have learned what chests look like.  A zoomed field of view around the spine is
+# something else: more bone than they have ever seen, no lung, narrow pixels.  They draw it all the same, and it looks
+# like anatomy.  A shipped map states its domain, the statistics of slices held out from training, and compares: of the
+# geometry, of the noise, of A†b, and of how well Φ(b) fits b.  It warns once of each that is off.  What is off need not
+# be wrong, nor what is on it right: the check knows of the distance from training, not of the error.
+print(unrolled.domain.words)
+fine, width = datasets.lung_slice(2)  # 512 x 512
+zoomed = datasets.area_average(fine[256:512, 128:384], (128, 128)).astype("float32") * datasets.field_of_view((128, 128))
+Z = ip.RayTransform((128, 128), A.angles, pixel_size=2 * width, dtype="float32")
+z = Z.apply(zoomed)
+z += 0.01 * np.sqrt((z**2).mean()) * np.random.default_rng(0).standard_normal(z.shape).astype("float32")
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always", OutsideDomain)
+    on_ground = unrolled.reconstruct(b)[1].parameters["domain"][0]
+    assert not told
+    x_zoomed, run = unrolled.with_operator(Z).reconstruct(z)
+off_ground = run.parameters["domain"][0]
+print(told[-1].message)
+scores = [f"{found.score:.1f} standard deviations, off: {', '.join(found.off) or 'nothing'}"
+          for found in (on_ground, off_ground)]  # fmt: skip
+x_tv = ip.tv(Z, z, 0.08, nonneg=True)[0]
+titles = [f"chest: {scores[0]}", f"unrolled: {ip.psnr(x_zoomed, zoomed):.1f} dB", f"TV: {ip.psnr(x_tv, zoomed):.1f} dB"]
+print("zoomed:", scores[1], "|", *titles[1:])
+ip.show(unrolled.reconstruct(b)[0], x_zoomed, x_tv, zoomed, titles=[*titles, "zoomed: truth"],
+        path=OUT / "tutorial_24_domain.png")  # fmt: skip
+assert on_ground.inside and not off_ground.inside and "pixel size" in off_ground.off
 
 # %% One of your own
 # A map is a torch module: tensors of shape (N,) + A.dimsd go in, (N,) + A.dims come out, and derivatives pass through

@@ -6,7 +6,6 @@ True
 """
 
 from ipbox.evaluate.differentiable import Differentiable, Variational, as_differentiable
-from ipbox.evaluate.domain import DomainCheck, DomainStatistics, check_domain, domain_statistics
 from ipbox.evaluate.stability import (
     Perturbation,
     StabilityTable,
@@ -16,7 +15,15 @@ from ipbox.evaluate.stability import (
     worst_image_perturbation,
     worst_perturbation,
 )
+from ipbox.reconstruct.domain import (
+    Domain,
+    DomainCheck,
+    DomainStatistics,
+    OutsideDomain,
+    check_domain,
+    domain_statistics,
+)
 
 __all__ = ["Differentiable", "Perturbation", "StabilityTable", "Variational", "as_differentiable", "more_samples"]
 __all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation", "worst_perturbation"]
-__all__ += ["DomainCheck", "DomainStatistics", "check_domain", "domain_statistics"]
+__all__ += ["Domain", "DomainCheck", "DomainStatistics", "OutsideDomain", "check_domain", "domain_statistics"]

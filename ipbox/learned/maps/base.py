@@ -19,6 +19,7 @@ from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.priors.network import evaluation
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.direct.info import AnalyticInfo
+from ipbox.reconstruct.domain import Domain
 from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["LearnedMap"]
@@ -49,6 +50,9 @@ class LearnedMap(torch.nn.Module):
         Of the image.
     config : dict
         The constructor's arguments but A, which JSON can hold; set by each subclass.
+    domain : Domain or None
+        Where the parameters are at home, of maps that `pretrained` gives: `reconstruct` compares what it is given and
+        warns of what is off.  None leaves it unchecked.
 
     Examples
     --------
@@ -67,6 +71,7 @@ class LearnedMap(torch.nn.Module):
 
     config: dict[str, Any]
     filter: str | Operator | None = None  # of maps that filter the data
+    domain: Domain | None = None
 
     def __init__(self, A: Any, scale: float = 1.0, *, shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
@@ -138,7 +143,8 @@ class LearnedMap(torch.nn.Module):
         x : array
             Image of shape A.dims, or a batch, of dtype A.dtype_in, on the device of ``b``.
         info : AnalyticInfo
-            ``method`` is the class's name, ``seconds`` the time of the call.
+            ``method`` is the class's name, ``seconds`` the time of the call; ``parameters["domain"]`` are the findings
+            of `domain`, a `DomainCheck` for each sample, where there is one.
 
         Raises
         ------
@@ -147,6 +153,11 @@ class LearnedMap(torch.nn.Module):
             parameters.
         Diverged
             where the network gives values that are not finite; its ``x`` is the last finite iterate, if there is one.
+
+        Warns
+        -----
+        OutsideDomain
+            once of each way in which data or A are not like those of training, where `domain` tells of them.
         """
         start = time.perf_counter()
         check_fits(self.A.A, check_data(b))
@@ -158,7 +169,13 @@ class LearnedMap(torch.nn.Module):
             if not bool(torch.isfinite(u.abs()).all()):
                 raise self._diverged(t, single, xp)
         x = from_torch(u, xp=xp)
-        return x[0] if single else x, AnalyticInfo(type(self).__name__, time.perf_counter() - start)
+        told = {}
+        if self.domain is not None:
+            told["domain"] = [
+                self.domain.warn(self.A.A, *pair) for pair in zip(b[None] if single else b, x, strict=True)
+            ]
+        info = AnalyticInfo(type(self).__name__, time.perf_counter() - start, parameters=told)
+        return x[0] if single else x, info
 
     def as_method(self) -> Callable[[Any, Array], tuple[Array, AnalyticInfo]]:
         """Φ as a method of `ipbox.compare`: a callable (A, b) -> (x, info), for every A of the same shape."""
@@ -167,6 +184,9 @@ class LearnedMap(torch.nn.Module):
             return (self if A is self.A.A else self.with_operator(A)).reconstruct(b)
 
         return method
+
+    def extra_repr(self) -> str:
+        return "" if self.domain is None else f"at home: {self.domain.words}"
 
     def _check_parameters(self, b: torch.Tensor) -> None:
         for name, p in self.named_parameters():

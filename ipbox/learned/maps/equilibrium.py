@@ -207,7 +207,7 @@ class DeepEquilibrium(GradientMap):
             raise Diverged(f"DeepEquilibrium gives values that are not finite, first from iterate {k}", x, k)
         stop = "residual" if self.found.converged else "niter"
         sizes = {"residual": float(self.found.residual.max()), "error": float(self.found.error.max())}
-        return x, replace(info, niter=self.found.niter, stop=stop, parameters=sizes)
+        return x, replace(info, niter=self.found.niter, stop=stop, parameters=info.parameters | sizes)
 
     def contraction(self, b: torch.Tensor, niter: int = 20, seed: int = 0) -> torch.Tensor:
         """‖J_f‖ at the fixed point of each sample, from below, by ``niter`` power iterations on J_f*J_f.

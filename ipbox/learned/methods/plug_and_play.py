@@ -18,6 +18,7 @@ from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
 from ipbox.learned.priors.network import noise_argument
 from ipbox.operators import Operator, as_operator
 from ipbox.operators.core.adapters import image_operator
+from ipbox.reconstruct.domain import ImageDomain, Stated
 from ipbox.reconstruct.iterative.early_stopping import batch_of
 from ipbox.reconstruct.variational.minimise import make_constraint
 from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solution, Solver, solve, stopping
@@ -115,6 +116,11 @@ def pnp(
         ``info.extra["sigma"]``: the noise level, or the list of them; ``info.extra["monitor"]``: a `Convergence`, with
         local Lipschitz constants of the denoiser and what they mean, in words.  There is no objective.
 
+    Warns
+    -----
+    OutsideDomain
+        where a denoiser of `pretrained` was given values or noise levels that it was not trained on.
+
     Raises
     ------
     ValueError, TypeError
@@ -163,6 +169,7 @@ def pnp(
     info = solve(Problem(data + R, batch=batch), solver, x0=x0, stop=rule, **options)
     info.extra["sigma"] = levels if changing else levels[-1] if levels else None
     info.extra["monitor"] = convergence(method, info, data, R)
+    tell_ground(R, info.x, levels)
     return info.x, info
 
 
@@ -272,7 +279,13 @@ def limits_of(nonneg: bool, box: tuple[float, float] | None) -> tuple[float, flo
     return None if constraint is None else (0.0, math.inf) if nonneg else tuple(float(v) for v in box)
 
 
-# ---------------------------------------------------------------- convergence
+# ---------------------------------------------------------------- what the monitors have seen
+
+
+def tell_ground(R: Functional, x: Array, levels: list[float]) -> None:
+    """Warn where a shipped denoiser was given noise levels, or an image of values, that it was not trained on."""
+    if isinstance(R, Denoiser) and isinstance(R.net.net, Stated) and isinstance(R.net.net.domain, ImageDomain):
+        R.net.net.domain.warn(x / R.net.scale, max(levels) / R.net.scale if levels else None)
 
 
 def convergence(method: str, info: Solution, E: L2, R: Functional) -> Convergence:

@@ -12,7 +12,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Box
 from ipbox.functionals.core.composition import check_data
-from ipbox.learned.methods.plug_and_play import convergence, limits_of
+from ipbox.learned.methods.plug_and_play import convergence, limits_of, tell_ground
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import LipschitzMonitor
@@ -101,7 +101,7 @@ def red(
     -------
     x : array
     info : Solution
-        ``info.extra["monitor"]`` as for `pnp`.
+        ``info.extra["monitor"]`` as for `pnp`, and so are warnings.
 
     Raises
     ------
@@ -150,6 +150,7 @@ def red(
     info = solve(Problem(objective, batch=batch), solver, x0=x0, stop=rule, **options)
     info.extra["sigma"] = D.sigma
     info.extra["monitor"] = convergence("red", info, data, D)
+    tell_ground(D, info.x, [] if D.sigma is None else [D.sigma])
     return info.x, info
 
 

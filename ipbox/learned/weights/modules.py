@@ -12,6 +12,7 @@ import torch
 
 from ipbox.checks import check_choice, check_type
 from ipbox.learned.weights import tensor_files
+from ipbox.learned.weights.domains import domain_of
 from ipbox.problems.truths import datasets
 
 __all__ = ["CLASSES", "SHIPPED", "load_weights", "pretrained", "save_weights"]
@@ -200,15 +201,19 @@ def pretrained(name: str, A: Any = None) -> torch.nn.Module:
     Returns
     -------
     torch.nn.Module
-        On the CPU, in evaluation mode.
+        On the CPU, in evaluation mode.  Its attribute ``domain`` states where it is at home (see Notes).
 
     Notes
     -----
     Each is at home where it was trained.  The denoisers: images in [0, 1], σ up to 0.25, photographs and slices of CT
     and MRI.  The maps ``..._ct``: chests that fill the field as in ``ip.problem("ct", size=128, views=40)``, 1 % noise
     (none for ``_noiseless``), attenuation near 0.02/mm.  On a zoomed field of view, on other anatomy, noise or units
-    they may be worse than total variation, and paint texture that looks like tissue: `ipbox.evaluate.check_domain`
-    compares data with samples that were held out from training.
+    they may be worse than total variation, and paint texture that looks like tissue.  So ``domain`` has the statistics
+    of samples that were held out from training (`ipbox.evaluate.Domain`), and `reconstruct` compares: the image's
+    shape, its pixels' width and the views; noise of a reading, scale, fill, edge and roughness of A†b, and how well
+    the image fits the data.  What is off is warned of once (`ipbox.evaluate.OutsideDomain`), and every finding is in
+    ``info.parameters["domain"]``.  `pnp` and `red` compare scale and noise level of denoisers.  ``net.domain = None``
+    leaves all unchecked.
 
     Raises
     ------
@@ -225,9 +230,13 @@ def pretrained(name: str, A: Any = None) -> torch.nn.Module:
     >>> with torch.no_grad():
     ...     net(torch.zeros(1, 1, 16, 16), 0.1).shape
     torch.Size([1, 1, 16, 16])
+    >>> net.domain.words
+    'images in [0, 1] with noise up to 0.25: photographs and slices of CT and MR'
     """
     check_choice(name, "name", SHIPPED)
-    return load_weights(datasets.find(SHIPPED[name].file), sha256=SHIPPED[name].sha256, A=A)
+    net = load_weights(datasets.find(SHIPPED[name].file), sha256=SHIPPED[name].sha256, A=A)
+    net.domain = domain_of(name)
+    return net
 
 
 def _build(metadata: dict[str, str], A: Any, path: str | Path) -> torch.nn.Module:

@@ -20,6 +20,7 @@ BUILD = Path(__file__).resolve().parents[3] / "build"
 VALIDATION = (5, 17, 29, 41)  # slices of the training patient that are never trained on
 TEST = tuple(range(3, 61, 5))  # slices of the test patient; the seed of the noise is the slice
 NOISE = 0.01  # expected norm of the noise, relative
+ZOOMS = (0.8, 1.15)  # of training slices
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,16 @@ def training_pairs(
     ``exact`` data are those of the operator itself, without the error of the model.
     """
     slices = [k for k in range(48) if k not in VALIDATION]
+    A = training_operator(size, views)
     path = BUILD / f"ct_pairs_{size}_{views}_{copies}_{seed}.npz"
     if not path.is_file():
         rng = np.random.default_rng(seed)
-        fine = [_varied(datasets.lung_slice(k, patient="train")[0], rng, c) for c in range(copies) for k in slices]
-        truths, clean = zip(*(_simulate(u, size, views) for u in fine), strict=True)
+        fine = [varied(datasets.lung_slice(k, patient="train")[0], rng, c) for c in range(copies) for k in slices]
+        truths, clean = zip(*(simulated(u, A) for u in fine), strict=True)
         BUILD.mkdir(exist_ok=True)
         temporary = path.with_suffix(".tmp.npz")
         np.savez(temporary, truths=np.stack(truths), clean=np.stack(clean))
         temporary.replace(path)
-    A = _operator(size, views)
     with np.load(path) as f:
         truths = f["truths"]
         return Pairs(A, truths, A.apply(truths) if exact else f["clean"], noise)
@@ -75,17 +76,18 @@ def test_problems(size: int = 128, views: int = 40, noise: float = NOISE) -> lis
     return [ip.problem("ct", size=size, views=views, noise=noise, slice=k, seed=k) for k in TEST]
 
 
-def _operator(size: int, views: int) -> ip.RayTransform:
+def training_operator(size: int = 128, views: int = 40) -> ip.RayTransform:
+    """That of the training patient."""
     width = datasets.lung_slice(0, size, patient="train")[1]
     return ip.RayTransform((size, size), np.arange(views) * (np.pi / views), pixel_size=width, dtype="float32")
 
 
-def _varied(fine: np.ndarray, rng: np.random.Generator, copy: int) -> np.ndarray:
+def varied(fine: np.ndarray, rng: np.random.Generator, copy: int) -> np.ndarray:
     """One of the eight flips and quarter turns; from the ninth copy on also a small turn and a zoom."""
     from scipy.ndimage import affine_transform
 
     if copy >= 8:
-        turn, zoom = rng.uniform(-0.3, 0.3), rng.uniform(0.8, 1.15)
+        turn, zoom = rng.uniform(-0.3, 0.3), rng.uniform(*ZOOMS)
         M = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) / zoom
         centre = (np.array(fine.shape) - 1) / 2
         fine = affine_transform(fine, M, centre - M @ centre, order=1)
@@ -93,8 +95,9 @@ def _varied(fine: np.ndarray, rng: np.random.Generator, copy: int) -> np.ndarray
     return np.ascontiguousarray(fine[:, ::-1] if copy % 8 >= 4 else fine)
 
 
-def _simulate(fine: np.ndarray, size: int, views: int) -> tuple[np.ndarray, np.ndarray]:
-    A, k = _operator(size, views), fine.shape[0] // size
+def simulated(fine: np.ndarray, A: ip.RayTransform) -> tuple[np.ndarray, np.ndarray]:
+    """The truth, 0 outside the field of view, and its clean sinogram."""
+    size, k = A.dims[0], fine.shape[0] // A.dims[0]
     mask = datasets.field_of_view((size, size))
     fine = fine * np.repeat(np.repeat(mask, k, axis=0), k, axis=1)
     truth = datasets.area_average(fine, (size, size)) * mask

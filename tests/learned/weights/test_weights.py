@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ipbox.learned.networks.denoisers import DnCNN
 from ipbox.learned.weights import modules as weights
 from ipbox.learned.weights import tensor_files
 from ipbox.learned.weights.modules import load_weights, pretrained, save_weights
+from ipbox.problems.truths import datasets
 
 ABOUT = {"script": "tests/test_weights.py", "data": "none"}
 
@@ -244,6 +246,7 @@ def test_save_refuses(net: DnCNN, path: Path) -> None:
 
 def test_pretrained_checks_the_hash(net: DnCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sha256 = save_weights(tmp_path / "mine.safetensors", net, ABOUT)
+    shutil.copy(datasets.find("domains.json"), tmp_path)
     monkeypatch.setenv("IPBOX_DATA", str(tmp_path))
     monkeypatch.setitem(weights.SHIPPED, "mine", weights.Shipped("mine.safetensors", sha256, "none"))
     assert same(pretrained("mine"), net)
