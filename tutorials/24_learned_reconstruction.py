@@ -69,7 +69,8 @@ ip.show(*iterates, titles=titles, path=OUT / "tutorial_24_iterates.png", vmin=0,
 # be wrong, nor what is on it right: the check knows of the distance from training, not of the error.
 print(unrolled.domain.words)
 fine, width = datasets.lung_slice(2)  # 512 x 512
-zoomed = datasets.area_average(fine[256:512, 128:384], (128, 128)).astype("float32") * datasets.field_of_view((128, 128))
+zoomed = datasets.area_average(fine[256:512, 128:384], (128, 128)).astype("float32")
+zoomed *= datasets.field_of_view(zoomed.shape)
 Z = ip.RayTransform((128, 128), A.angles, pixel_size=2 * width, dtype="float32")
 z = Z.apply(zoomed)
 z += 0.01 * np.sqrt((z**2).mean()) * np.random.default_rng(0).standard_normal(z.shape).astype("float32")
