@@ -93,8 +93,8 @@ def mlem(
     >>> bool(y.max() < info.x.max()), bool(abs(y.sum() / info.x.sum() - 1) < 1e-5)
     (True, True)
     """
-    smooth = _smoothing(A, post_filter)
-    x, info = stopped_early(KL(as_operator(A, shape), b, background, mask), MLEM(), noise_level, niter, **options)
+    smooth, data = _smoothing(A, post_filter), KL(as_operator(A, shape), b, background, mask)
+    x, info = stopped_early(data, MLEM(), noise_level, niter, **options)
     return smooth(x), info
 
 
@@ -130,8 +130,8 @@ def osem(
     >>> ip.osem(A, b, subsets=6, noise_level="poisson")[1].niter < ip.mlem(A, b, noise_level="poisson")[1].niter / 3
     True
     """
-    smooth = _smoothing(A, post_filter)
-    x, info = stopped_early(KL(as_operator(A, shape), b, background, mask), OSEM(subsets), noise_level, niter, **options)
+    smooth, data = _smoothing(A, post_filter), KL(as_operator(A, shape), b, background, mask)
+    x, info = stopped_early(data, OSEM(subsets), noise_level, niter, **options)
     return smooth(x), info
 
 

@@ -114,6 +114,7 @@ def table(result: dict[str, Any]) -> str:
         label = f"{name} (mean of {row['images']})" if row["images"] > 1 else name
         values = [f"{row['psnr'][m]:.1f}" for m in methods]
         off = ", ".join(row["off"]) or "nothing"
+        off += f" ({row['warned']} of {row['images']} slices)" if row["images"] > 1 else ""
         lines.append(f"| {label} | {row['pixel']:.2f} | {' | '.join(values)} | {row['score']:.1f} | {off} |")
     a = result["alarms"]
     chest = [bool(off) for off, lung in zip(a["off"], a["lung"], strict=True) if lung >= a["least lung in training"]]
