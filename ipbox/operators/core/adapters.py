@@ -30,7 +30,8 @@ class PyLopsOperator(Operator):
     def __init__(self, op: Any, ends: Any = None, is_flat: bool = False) -> None:
         self.op = op
         if op.dtype is None or np.dtype(op.dtype).char not in "fdFD":
-            raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128")
+            as_type = ", named in its parts as a type (numpy.float32), not as text" if "<U" in str(op.dtype) else ""
+            raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128{as_type}")
         (m, n), name = op.shape, type(op).__name__
         if isinstance(op, pylops.LinearOperator):
             m, n, name = op.dimsd, op.dims, op.name or name

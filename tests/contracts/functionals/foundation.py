@@ -90,6 +90,6 @@ CASES = [
     ),
     foreign("L1", lambda dtype, xp: pyproximal.L1(sigma=0.7), "grad"),
     foreign("L2", lambda dtype, xp: pyproximal.L2(b=array(dtype, xp).reshape(-1), sigma=1.5)),
-    foreign("box", lambda dtype, xp: pyproximal.Box(-0.25, 0.75), "grad"),
+    foreign("box", lambda dtype, xp: pyproximal.Box(-0.25, 0.75), "grad", "complex"),
     foreign("L21", lambda dtype, xp: pyproximal.L21(ndim=2, sigma=0.7), "grad"),
 ]

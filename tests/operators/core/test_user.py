@@ -182,12 +182,21 @@ def test_float32_matrices_stay_so() -> None:
     assert x.dtype == np.float32
 
 
+def of_text() -> spla.LinearOperator:
+    A = spla.aslinearoperator(np.eye(3))
+    A.dtype = np.dtype("<U7")
+    return A
+
+
 REFUSED = {
     "integers": (lambda: ip.cgls(np.eye(3, dtype=int), np.ones(3)), TypeError, "^A has dtype int64; expected float32"),
     "sparse integers": (lambda: ip.as_operator(sp.eye_array(3, dtype=int)), TypeError, "^A has dtype int64"),
     "bool": (lambda: ip.as_operator(np.eye(3) > 0), TypeError, "^A has dtype bool"),
     "integer operator": (
         lambda: ip.as_operator(spla.aslinearoperator(np.eye(3, dtype=int))), TypeError, "^A has dtype int64"
+    ),
+    "a stack whose parts name their dtype by text, on SciPy 1.18": (
+        lambda: ip.as_operator(of_text()), TypeError, r"^A has dtype <U7; .*, named in its parts as a type \(numpy.fl"
     ),
     "list": (lambda: ip.L2([[1.0]], np.ones(1)), TypeError, "^A is list; expected an ipbox, PyLops or SciPy operator"),
     "vector": (lambda: ip.as_operator(sp.coo_array(np.ones(3))), TypeError, "^A is coo_array"),
