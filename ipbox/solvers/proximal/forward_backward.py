@@ -14,7 +14,7 @@ from ipbox.checks import check_flag, check_positive
 from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.gradient.line_search import shorten
-from ipbox.solvers.per_sample import norms, relative_change, unit_of_step
+from ipbox.solvers.per_sample import TINY, norms, relative_change, unit_of_step
 
 
 @dataclass(frozen=True)
@@ -174,14 +174,23 @@ class ProximalPoint(Solver):
 
     def init(self, p: Parts, x0: Array) -> State:
         check_positive(self.gamma, "gamma")
-        return State(x=x0, z=p.xp.empty_like(x0))
+        return State(x=x0, z=p.xp.empty_like(x0), first=0.0 * norms(x0, p))
 
     def step(self, p: Parts, s: State) -> None:
-        s.x[...] = p.prox.prox(s.x, self.gamma, out=s.z, work=s.scratch["prox"])
+        new = p.prox.prox(s.x, self.gamma, out=s.z, work=s.scratch["prox"])
+        if s.k == 0:
+            s.first = norms(new - s.x, p)
+        s.x[...] = new
 
     def residual(self, p: Parts, s: State) -> Any:
-        """‖u - prox_{γf}(u)‖ relative to the larger of their norms."""
-        return relative_change(s.x, p.prox.prox(s.x, self.gamma), p)
+        """‖u - u⁺‖, u⁺ = prox_{γf}(u), relative to their norms and to the first step or, for a smooth f, γc‖u‖.
+
+        ‖u - u⁺‖/γ is a subgradient of f at u⁺; c is the typical curvature of f.
+        """
+        new = p.prox.prox(s.x, self.gamma)
+        size, c = np.maximum(norms(s.x, p), norms(new, p)), p.prox.curvature
+        force = np.maximum(s.first, self.gamma * c * size if c < math.inf else 0.0)
+        return norms(new - s.x, p) / np.maximum(np.minimum(size, force), TINY)
 
     def certificate(self, p: Parts, s: State) -> Certificate:
         if p.prox.mu <= 0:

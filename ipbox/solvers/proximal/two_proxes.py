@@ -6,13 +6,15 @@ import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_positive
 from ipbox.functionals import Functional, Zero
 from ipbox.solvers.core.protocol import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
-from ipbox.solvers.per_sample import relative_change, unit_of_step
+from ipbox.solvers.per_sample import TINY, norms, relative_change, unit_of_step
 
 
 def two_proxes(problem: Problem, smooth: bool, who: str) -> Parts:
@@ -62,11 +64,13 @@ class TwoProxes(Solver):
 
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, z=x0.copy(), w=x0.copy(), grad=p.xp.zeros_like(x0), tau=self._step_size(p))
-        s.scratch["dual"] = {}
+        s.scratch["dual"], s.first = {}, 0.0 * norms(x0, p)
         return s
 
     def step(self, p: Parts, s: State) -> None:
         self._proxes(p, s, s.scratch, s.w, s.x, s.grad)
+        if s.k == 0:
+            s.first = self._force(p, s.z, s.w, s.x)
         backend.axpy(self.relax, s.x, s.z)
         backend.axpy(-self.relax, s.w, s.z)
 
@@ -87,11 +91,24 @@ class TwoProxes(Solver):
     def _check_relaxation(self, bound: float) -> None:
         check_between(self.relax, "relax", 0, bound, what="a relaxation")
 
+    @staticmethod
+    def _force(p: Parts, z: Array, w: Array, u: Array) -> Any:
+        """τ times the larger of the subgradients of f at w and, without h, of g at u."""
+        return np.maximum(norms(z - w, p), norms(2 * w - z - u, p))
+
     def residual(self, p: Parts, s: State) -> Any:
-        """‖u - w‖/(τc) of the next step relative to the larger of ‖u‖ and ‖w‖: 0 where both proxes agree."""
+        """‖u - w‖ of the next step, 0 where both proxes agree, relative to ‖u‖ or ‖w‖ and to how far τ lets u move.
+
+        With h, ‖u - w‖/(τc) relative to the larger of ‖u‖ and ‖w‖; without, ‖u - w‖/τ is the sum of the subgradients of
+        f and g: relative to the larger of them, now or in the first step.
+        """
         w, u, grad = (p.xp.empty_like(s.x) for _ in range(3))
         self._proxes(p, s, {}, w, u, grad)
-        return unit_of_step(s.tau, p) * relative_change(w, u, p)
+        if p.labels["smooth"]:
+            return unit_of_step(s.tau, p) * relative_change(w, u, p)
+        force = np.maximum(self._force(p, s.z, w, u), s.first)
+        size = np.minimum(np.maximum(norms(u, p), norms(w, p)), force)
+        return norms(u - w, p) / np.maximum(size, TINY)
 
     def _theorem(self, p: Parts) -> Verdict:
         implicit = [f.name for f in (p.prox, p.dual[0]) if not f.explicit]

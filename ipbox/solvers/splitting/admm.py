@@ -280,9 +280,27 @@ class HQS(Splitting):
         return float(self.schedule[0])
 
     def residual(self, p: Parts, s: State) -> Any:
-        """By how much the next copy of u differs from x, relative to x: a penalty method ends near no saddle point."""
-        x_new = p.prox.prox(s.u, 1 / s.rho)
-        return norms(x_new - s.x, p) / np.maximum(norms(s.x, p), TINY)
+        """How far u is from the minimiser with the last ρ: a penalty method ends near no saddle point.
+
+        ‖∇q(u) + ρ Σ K_i*(K_i u - z_i)‖ relative to ρ Σ ‖K_i‖‖K_i u - z_i‖ + c‖u‖, c the typical curvature of q, f one
+        of the g_i; with a denoiser for f, by how much the next copy of u differs from x, relative to x.
+        """
+        if p.labels["prox"] and not p.prox.explicit:
+            x_new = p.prox.prox(s.u, 1 / s.rho)
+            return norms(x_new - s.x, p) / np.maximum(norms(s.x, p), TINY)
+        rho = s.rho_max if self.schedule is None else float(self.schedule[-1])
+        y = [p.xp.zeros_like(a) for a in s.y]
+        for i, term in enumerate(p.dual):
+            term.ascend(y[i], [s.u, *s.aux[i]], rho, {})
+        d, aux_d = p.xp.zeros_like(s.x), [[p.xp.empty_like(v) for v in own] for own in s.aux]
+        saddle.apply_adjoint(p, y, d, aux_d, [{} for _ in p.dual])
+        force = norms(s.u, p) * (p.smooth.curvature if p.smooth.curvature < math.inf else 0.0)
+        force = force + sum(k * norms(a, p) for k, a in zip(saddle.norms_of(p), y, strict=True))
+        if p.labels["prox"]:
+            copy_of = rho * (s.u - p.prox.prox(s.u, 1 / rho))
+            d, force = d + copy_of, force + norms(copy_of, p)
+        gradients = [d + p.smooth.grad(s.u) if p.labels["smooth"] else d, *(v for own in aux_d for v in own)]
+        return np.sqrt(sum(norms(g, p) ** 2 for g in gradients)) / np.maximum(force, TINY)
 
     def _default_rho(self, p: Parts) -> float:
         return super()._default_rho(p) / 100

@@ -23,9 +23,7 @@ def solved(case: Case, scales: Scales) -> ip.solvers.Solution:
     quadratic = not any(isinstance(f, ip.KL) for f in problem.terms)
     first, *rest = (scales.weight(1.0) * f if quadratic and isinstance(f, ip.L1 | ip.TV) else f for f in problem.terms)
     tol = 1e-6 if scales.dtype == "float64" else 1e-3
-    stop = ip.stop.niter(25)
-    if not isinstance(case.solver, ip.HQS):  # whose residual is of the ρ that it has: 0 at the first one
-        stop = ip.stop.residual(tol, every=1) | stop
+    stop = ip.stop.residual(tol, every=1) | ip.stop.niter(25)
     return ip.solve(ip.Problem(sum(rest, first)), case.solver, stop=stop)
 
 
