@@ -13,6 +13,7 @@ from ipbox.checks import check_dims
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.held import SparseMatrix
+from ipbox.operators.core.norms import library
 from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 from ipbox.operators.core.user import operator
 
@@ -22,7 +23,8 @@ Shape = tuple[int, ...]
 class PyLopsOperator(Operator):
     """A foreign `LinearOperator` of PyLops or SciPy with N-D `apply`; results are brought back to its declared dtype.
 
-    SciPy's operators are flat: dims is (n,).  ``ends`` gives shapes and dtypes instead: see `between`.
+    SciPy's operators are flat: dims is (n,).  ``ends`` gives shapes and dtypes instead: see `between`.  Of those that
+    PyLops says are linear over the reals only (real FFTs, `Real`, `Imag`), a side that comes out real is real.
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
@@ -36,7 +38,7 @@ class PyLopsOperator(Operator):
         if isinstance(op, pylops.LinearOperator):
             m, n, name = op.dimsd, op.dims, op.name or name
         self.is_flat = np.size(n) == 1 if ends is None else is_flat
-        (n, dtype_in), (m, dtype_out) = ends or ((n, op.dtype), (m, op.dtype))
+        (n, dtype_in), (m, dtype_out) = ends or zip((n, m), _dtypes(op), strict=True)
         super().__init__(n, m, dtype_in, dtype_out, name=name)
 
     def between(self, ends: Any, is_flat: bool = False) -> PyLopsOperator:
@@ -54,6 +56,14 @@ class PyLopsOperator(Operator):
         for yi, oi in zip(y, out, strict=True):
             value = self.op.rmatvec(yi.reshape(-1)).reshape(oi.shape)
             oi[...] = value if oi.dtype.kind == "c" else value.real
+
+
+def _dtypes(op: Any) -> tuple[Any, Any]:
+    """Of images and data: the dtype that ``op`` declares, but for sides that are real where that is complex."""
+    if not isinstance(op, pylops.LinearOperator) or op.clinear or np.dtype(op.dtype).kind != "c":
+        return op.dtype, op.dtype
+    zero = [backend.to_device(np.zeros(n, op.dtype), library(op)) for n in op.shape]
+    return op.rmatvec(zero[0]).dtype, op.matvec(zero[1]).dtype
 
 
 class MatrixOperator(OrderedSubsets, PyLopsOperator):
@@ -253,7 +263,7 @@ def matched_image(op: Operator, A: Operator) -> Operator:
 def of_precision(op: Any, dtype: np.dtype) -> Operator:
     """``op`` as an `Operator`, a foreign one in the precision of ``dtype``."""
     op = as_operator(op)
-    same = op.dtype_out.kind == dtype.kind
+    same = op.dtype_in.kind == op.dtype_out.kind == dtype.kind
     return _with_ends(op, (op.ends[0][:1] + (dtype,), op.ends[1][:1] + (dtype,))) if same else op
 
 
