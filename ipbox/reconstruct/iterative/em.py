@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,12 @@ def osem(
 
     Parameters and returns are those of `mlem`; one iteration goes through all ``subsets``, each with every n-th view.
 
+    Warns
+    -----
+    RuntimeWarning
+        where the image is 0 although there are counts: a pixel that is 0 for one subset stays so, and at few counts
+        each pixel has such a subset.
+
     Notes
     -----
     What `mlem` says of stopping early and of ``post_filter`` holds here too, with a tenth of the iterations.
@@ -132,6 +139,13 @@ def osem(
     """
     smooth, data = _smoothing(A, post_filter), KL(as_operator(A, shape), b, background, mask)
     x, info = stopped_early(data, OSEM(subsets), noise_level, niter, **options)
+    if _lost(data, x):
+        warnings.warn(
+            f"osem: subsets={subsets} leave nothing of the image though b has counts, since every pixel is 0 for one "
+            f"of them; expected fewer subsets, or ip.mlem",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return smooth(x), info
 
 
@@ -148,3 +162,14 @@ def _smoothing(A: Any, fwhm: float | None) -> Callable[[Array], Array]:
     sigma = fwhm / math.sqrt(8 * math.log(2)) / P.pixel_size
     H = GaussianBlur(tuple(P.dims), sigma, "reflective", dtype=P.dtype_in)
     return lambda x: backend.array_module(x).maximum(H.apply(x), 0)  # FFTs, on a GPU, leave rounding below 0
+
+
+def _lost(D: KL, x: Array) -> bool:
+    """Whether an image of ``x`` is 0 although there are counts in readings that see one."""
+    images = x.reshape((-1, *D.A.dims))
+    empty = ~images.any(axis=tuple(range(1, images.ndim)))
+    if not bool(empty.any()):
+        return False
+    seen = D.A.apply(backend.array_module(x).ones_like(images[0])) > 0
+    counts = (D.b if D.mask is None else D.b * D.mask).reshape((-1, *D.A.dimsd)) * seen
+    return bool((empty & counts.any(axis=tuple(range(1, counts.ndim)))).any())
