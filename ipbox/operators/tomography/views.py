@@ -26,10 +26,13 @@ class Arcs:
         Half the distance of each angle to its two neighbours; angles that are nearly the same share theirs.
     gaps : array, (n, 2)
         Start and length of what is not measured: wider than all other distances by far.
+    alone : bool
+        Whether they are all nearly one angle, which has no neighbours to tell distances by.
     """
 
     cells: np.ndarray
     gaps: np.ndarray
+    alone: bool
 
     @staticmethod
     def of(angles: np.ndarray, period: float, rim: float = 1.0) -> Arcs:
@@ -44,12 +47,12 @@ class Arcs:
         centre = np.bincount(group, a) / size
         width = np.diff(centre, append=centre[0] + period)
         out = _left_out(width)
-        usual = float(np.median(width[~out])) if not out.all() else float(period)
+        usual = float(np.median(width[~out]))
         worth = np.where(out, np.minimum(width, rim * usual), width)
         cells = np.empty(a.size)
         cells[order] = (0.5 * (worth + np.roll(worth, 1)) / size)[group]
         gaps = np.stack([centre[out] + 0.5 * usual, width[out] - usual], axis=1)
-        return Arcs(cells, gaps)
+        return Arcs(cells, gaps, alone=size.size == 1)
 
     def depth(self, angles: np.ndarray) -> np.ndarray:
         """How far inside the measured arcs ``angles`` modulo 2π are; 0 where nothing is measured, 1 on a full turn."""
@@ -168,7 +171,9 @@ class Scan:
         return depth(beta, a), depth(beta + np.pi - 2 * self.gamma(a), -a)
 
     def left_out(self, radius: float, ends: tuple[float, float]) -> float:
-        """The share of the lines through a disc about the centre that no view sees."""
+        """The share of the lines through a disc about the centre that no view sees: all but none for a single view."""
+        if self.turn.alone:
+            return 1.0
         if self.parallel and not np.isfinite(ends[0]):
             return float(self.half_turn.gaps[:, 1].sum() / np.pi)
         if not len(self.turn.gaps) and not np.isfinite(ends[0]):

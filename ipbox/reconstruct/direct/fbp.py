@@ -67,8 +67,8 @@ def fbp(
     Warns
     -----
     RuntimeWarning
-        where the views leave out more than 3 % of the lines through the image (limited angles, or a detector set to
-        one side without a full turn, then more than 10 %): its values are off.
+        where the views leave out more than 3 % of the lines through the image (limited angles, a single one, or a
+        detector set to one side without a full turn, then more than 10 %): its values are off.
 
     Notes
     -----
