@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ipbox.checks import check_flag
+
 
 class NoBar:
     """A bar that shows nothing."""
@@ -31,7 +33,7 @@ def bar(name: str, unit: str = "it", total: int | None = None, initial: int = 0,
 
     To be closed, or used in ``with``.
     """
-    if not shown:
+    if not check_flag(shown, "progress"):
         return NoBar()
     from tqdm.auto import tqdm
 

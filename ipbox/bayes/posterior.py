@@ -15,7 +15,7 @@ from ipbox import backend, plot
 from ipbox.backend import Array
 from ipbox.bayes.diagnostics import effective_sample_size, split_r_hat
 from ipbox.bayes.samplers import Sampler
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_flag
 from ipbox.solvers import Parts, Problem, Run, Solution, State, solve, stopping
 from ipbox.solvers.core.callbacks import Progress
 from ipbox.solvers.core.loop import check_kinds
@@ -188,7 +188,7 @@ def sample(
         made, given = ("{}, burn_in={}, thin={}".format(*v) for v in (state.settings, given))
         raise ValueError(f"state was made by {made}; it does not go on with {given}")
     stop = stopping.niter(burn_in + n * thin, total=True)
-    shown = [Progress(f"samples of {type(sampler).__name__}")] if progress else []
+    shown = [Progress(f"samples of {type(sampler).__name__}")] if check_flag(progress, "progress") else []
     run = solve(problem, recorded, x0=x0, state=state, stop=stop, callbacks=[*callbacks, *shown])
     return _posterior(problem, run)
 

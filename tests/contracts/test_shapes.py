@@ -30,7 +30,7 @@ WITHOUT = {
 }
 
 
-def _public() -> dict[str, object]:
+def public() -> dict[str, object]:
     found = {}
     for package in (ipbox, *(importlib.import_module(f"ipbox.{room}") for room in ROOMS)):
         for name in getattr(package, "__all__", dir(package)):
@@ -47,7 +47,7 @@ def _parameters(thing: object) -> dict[str, inspect.Parameter]:
         return {}
 
 
-TAKERS = {name: thing for name, thing in _public().items() if "A" in _parameters(thing)}
+TAKERS = {name: thing for name, thing in public().items() if "A" in _parameters(thing)}
 
 
 def _takes_shape(thing: object) -> bool:

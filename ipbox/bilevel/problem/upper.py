@@ -16,7 +16,7 @@ from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import by_processes, norms, objective_bound
-from ipbox.checks import check_choice, check_count, check_fields, check_type, is_number
+from ipbox.checks import check_choice, check_count, check_fields, check_flag, check_type, is_number
 from ipbox.solvers.core.protocol import Solver
 
 
@@ -202,6 +202,7 @@ class Evaluator(ProblemEvaluator):
 
     def __post_init__(self) -> None:
         check_fields(self, check_count, "max_iterations", "memory", "n_jobs", optional=("iterations",))
+        check_flag(self.warm, "warm")
 
     # ------------------------------------------------------------ evaluation
 

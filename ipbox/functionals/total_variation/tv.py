@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ipbox.checks import check_flag
 from ipbox.functionals.total_variation.gradient_norm import GradientNorm
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
 
@@ -82,6 +83,6 @@ class TV(GradientNorm):
         symmetric: bool = False,
         axes: tuple[int, ...] | None = None,
     ) -> None:
-        if symmetric and not isotropic:
+        if check_flag(symmetric, "symmetric") and not isotropic:
             raise ValueError("symmetric is True and isotropic is False; anisotropic TV is symmetric already")
         super().__init__(ImageGradient(dims, spacing, channels, symmetric, axes), isotropic, accuracy, niter)

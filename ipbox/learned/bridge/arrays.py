@@ -15,7 +15,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_type
+from ipbox.checks import check_flag, check_type
 
 __all__ = ["from_torch", "to_torch"]
 
@@ -56,6 +56,8 @@ def to_torch(x: Array, copy: bool | None = False) -> torch.Tensor:
     ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
     """
     backend.check_array(x, "x")
+    if copy is not None:
+        check_flag(copy, "copy")
     if x.dtype.char not in DTYPES:
         raise TypeError(f"x has dtype {x.dtype}; {_EXPECTED}")
     why = _not_shareable(x)
@@ -127,6 +129,8 @@ def from_torch(t: torch.Tensor, copy: bool | None = False, xp: Any = None) -> Ar
     array([0., 1., 2.], dtype=float32)
     """
     check_type(t, "t", torch.Tensor, "a torch tensor")
+    if copy is not None:
+        check_flag(copy, "copy")
     if type(t).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise TypeError(f"t is a {type(t).__name__}, whose memory does not hold its values; expected a plain tensor")
     if t.is_nested or t.layout != torch.strided or t.device.type not in ("cpu", "cuda"):

@@ -11,7 +11,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_type
+from ipbox.checks import check_flag, check_type
 from ipbox.learned.bridge.arrays import from_torch, name_of, to_torch
 from ipbox.operators.core.base import ALL_DTYPES, check_dims
 from ipbox.operators.core.user import FunctionOperator
@@ -86,8 +86,6 @@ class TorchOperator(FunctionOperator):
     ) -> None:
         check_type(module, "module", Callable, "a torch module, or a function of one tensor")
         check_type(adjoint, "adjoint", Callable | None, "a function of one tensor")
-        if not isinstance(check, bool):
-            raise TypeError(f"check is {check!r}; expected True or False")
         dims, dimsd = check_dims(dims, "dims"), check_dims(dimsd, "dimsd")
 
         name = name or name_of(module)
@@ -96,7 +94,7 @@ class TorchOperator(FunctionOperator):
         if adjoint is not None:
             back = partial(_applied, adjoint, "adjoint")
         super().__init__(forward, back, dims, dimsd, dtype, dtype_out, norm, True, xp, name)
-        if check:
+        if check_flag(check, "check"):
             self.check()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ipbox.checks import check_count, check_not_negative
+from ipbox.checks import check_count, check_flag, check_not_negative
 from ipbox.learned.maps.base import LearnedMap
 
 __all__ = ["LISTA", "soft_threshold"]
@@ -57,7 +57,7 @@ class LISTA(LearnedMap):
         self, A: Any, niter: int = 8, lam: float = 0.1, shared: bool = True, *, shape: tuple[int, ...] | None = None
     ) -> None:
         super().__init__(A, shape=shape)
-        self.config = dict(niter=niter, lam=lam, shared=shared)
+        self.config = dict(niter=niter, lam=lam, shared=check_flag(shared, "shared"))
         self.niter = check_count(niter, "niter")
         check_not_negative(lam, "lam", "a number >= 0")
         if self.A.A.dtype_in.kind == "c" or self.A.A.dtype_out.kind == "c":

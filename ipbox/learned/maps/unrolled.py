@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ipbox.checks import check_choice, check_count, check_positive
+from ipbox.checks import check_choice, check_count, check_flag, check_positive
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.networks.blocks import Factory, make_networks
@@ -98,7 +98,7 @@ class LearnedProximalGradient(GradientMap):
         self.memory, self.inputs, self.filter = check_count(memory, "memory", 0), inputs, filter
         super().__init__(A, scale)
         self.config = dict(niter=niter, network=network, width=width, memory=memory, inputs=inputs, filter=filter)
-        self.config |= dict(shared=shared, tau=tau, scale=scale)
+        self.config |= dict(shared=check_flag(shared, "shared"), tau=tau, scale=scale)
         c = channels_of(A.dtype_in)
         c_in = c + memory + (c if inputs == "gradient" else 0)
         self.networks = make_networks(network, c_in, c + memory, width, niter, shared, zero=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_flag
 
 __all__ = ["BLOCKS", "ResidualBlock", "UNetBlock", "make_networks"]
 
@@ -136,4 +136,4 @@ def make_networks(
             raise TypeError(f"network made {type(made).__name__}; expected a torch module")
         return made
 
-    return nn.ModuleList([make()] * niter if shared else [make() for _ in range(niter)])
+    return nn.ModuleList([make()] * niter if check_flag(shared, "shared") else [make() for _ in range(niter)])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ipbox.checks import check_flag
 from ipbox.learned.networks.layers import (
     ConvBlock,
     ResidualConvBlock,
@@ -66,8 +67,9 @@ class DnCNN(nn.Module):
         check_width(channels=channels, width=width, depth=depth)
         if depth < 2:
             raise ValueError(f"depth is {depth}; expected at least 2 convolutions")
+        check_flag(noise_map, "noise_map"), check_flag(bias, "bias")
         self.config = dict(channels=channels, width=width, depth=depth, noise_map=noise_map, bias=bias, act=act)
-        widths = [channels + bool(noise_map), *[width] * (depth - 1), channels]
+        widths = [channels + noise_map, *[width] * (depth - 1), channels]
         convs = [nn.Conv2d(m, n, 3, padding=1, bias=bias) for m, n in zip(widths[:-1], widths[1:], strict=True)]
         layers: list[nn.Module] = [layer for conv in convs[:-1] for layer in (conv, activation(act))]
         self.body = nn.Sequential(*layers, convs[-1])
@@ -121,7 +123,7 @@ class DRUNet(nn.Module):
     ) -> None:
         super().__init__()
         widths = _check_widths(widths)
-        check_width(channels=channels, blocks=blocks)
+        check_width(channels=channels, blocks=blocks), check_flag(bias, "bias")
         self.config = dict(channels=channels, widths=widths, blocks=blocks, bias=bias, act=act)
 
         def chain(width: int) -> nn.Sequential:
@@ -191,7 +193,7 @@ class UNet(nn.Module):
         self, channels: int = 1, width: int = 24, depth: int = 4, residual: bool = True, act: str = "relu"
     ) -> None:
         super().__init__()
-        check_width(channels=channels, width=width, depth=depth)
+        check_width(channels=channels, width=width, depth=depth), check_flag(residual, "residual")
         self.config = dict(channels=channels, width=width, depth=depth, residual=residual, act=act)
         widths = [width * 2**k for k in range(depth)]
         steps = list(zip(widths[:-1], widths[1:], strict=True))

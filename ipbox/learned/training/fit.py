@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ipbox.checks import check_flag
 from ipbox.learned.training import checkpoints
 from ipbox.learned.training.options import Options
 from ipbox.learned.training.run import TrainingRun
@@ -145,6 +146,7 @@ def fit(
     >>> result.stop, round(model.weight.item(), 1)
     ('steps', 3.0)
     """
+    check_flag(resume, "resume"), check_flag(progress, "progress")
     for callback in callbacks:
         if not callable(callback):
             raise TypeError(f"callbacks has {callback!r}; expected functions of step and model")

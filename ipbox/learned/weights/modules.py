@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from ipbox.checks import check_choice, check_type
+from ipbox.checks import check_choice, check_flag, check_type
 from ipbox.learned.weights import tensor_files
 from ipbox.learned.weights.domains import domain_of
 from ipbox.problems.truths import datasets
@@ -120,7 +120,7 @@ def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any
     >>> bool(torch.equal(net.weight, other.weight))
     True
     """
-    check_type(module, "module", torch.nn.Module, "a torch.nn.Module")
+    check_type(module, "module", torch.nn.Module, "a torch.nn.Module"), check_flag(half, "half")
     tensors = dict(module.state_dict())
     _check_finite({k: t.half() if half and t.dtype == torch.float32 else t for k, t in tensors.items()}, "module")
     metadata = {

@@ -119,7 +119,7 @@ class VariationalFamily:
             linear=self.linear,
             trace=self.trace,
             tol=self.tol,
-            progress=bool(options.get("progress")),
+            progress=options.get("progress", False),
             **rule,
         )
         if D.A is not None and D.A.support is not None and _holds_zero(self.constraint):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_flag
 from ipbox.solvers.core.protocol import Parts, Problem, State
 from ipbox.solvers.primal_dual.pdhg import PDHG
 
@@ -57,7 +57,7 @@ class AdaptivePDHG(PDHG):
     def prepare(self, problem: Problem) -> Parts:
         if problem.batch is not None:
             raise ValueError(f"batch is {problem.batch}; {type(self).__name__} expects one image, use PDHG for a batch")
-        if self.accelerate:
+        if self.accelerate is not None and check_flag(self.accelerate, "accelerate"):
             raise ValueError("accelerate is True; AdaptivePDHG expects False, use PDHG")
         check_count(self.every, "every")
         if not (0 < self.first < 1 and 0 < self.decay < 1):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.checks import check_between
+from ipbox.checks import check_between, check_flag
 from ipbox.solvers.core.protocol import Certificate, Parts, State, Verdict
 from ipbox.solvers.primal_dual import saddle
 
@@ -111,6 +111,8 @@ class PDHG(saddle.SaddlePoint):
         """τ and the σ_i, checked against τ Σ σ_i ‖K_i‖² <= 1."""
         if not 0 <= self.theta <= 1 or not (self.balance > 0 and math.isfinite(self.balance)):
             raise ValueError(f"theta is {self.theta} and balance {self.balance}; expected 0 <= theta <= 1, balance > 0")
+        if self.accelerate is not None:
+            check_flag(self.accelerate, "accelerate")
         if self.accelerate and not self.accelerates(p):
             raise ValueError("accelerate is True; expected a primal term that is strongly convex in all primal blocks")
         check_between(self.relax, "relax", 0, 2, what="a relaxation")

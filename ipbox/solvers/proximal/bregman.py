@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_positive
+from ipbox.checks import check_count, check_flag, check_positive
 from ipbox.functionals import L2, Sum, terms_of
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.solvers.core.fingerprint import Made
@@ -69,7 +69,7 @@ class LinearisedBregman(Solver):
 
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, v=_subgradient(p, x0), grad=p.xp.empty_like(x0), tau=self._first_step_size(p))
-        if self.line_search:
+        if check_flag(self.line_search, "line_search"):
             s.x_new, s.v_new, s.grad_new, s.d = (p.xp.empty_like(x0) for _ in range(4))
             s.tau = s.tau if p.batch is None else np.full(p.batch, s.tau)
         p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
