@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from ipbox.cli.capabilities import markdown
 from tests import docs
+from tests.bench import report
 
 
 def test_what_runs_where_is_what_the_classes_declare() -> None:
@@ -20,6 +24,20 @@ def test_blocks_are_filled_with_what_was_printed(tmp_path: Path) -> None:
     assert docs.blocks(tmp_path) == {"one": "```\npsnr  30\n```\n", "two": "kept\n"}
     docs.fill("one", "| x |\n|---|\n", tmp_path)
     assert docs.blocks(tmp_path)["one"] == "| x |\n|---|\n" and page.read_text().startswith("a\n")
+
+
+def test_a_part_of_a_benchmark_renews_its_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    filled = {"make bench": report.table([_row("one", 1.0), _row("two", 2.0)])}
+    monkeypatch.setattr(docs, "blocks", lambda: filled)
+    monkeypatch.setattr(docs, "fill", filled.__setitem__)
+    report.publish("make bench", [_row("three", 3.0), _row("two", 4.0)], whole=False)
+    assert filled["make bench"] == report.table([_row("one", 1.0), _row("two", 4.0), _row("three", 3.0)])
+    report.publish("make bench", [_row("two", 5.0)], whole=True)
+    assert filled["make bench"] == report.table([_row("two", 5.0)])
+
+
+def _row(name: str, value: float) -> dict[str, Any]:
+    return {"name": name, "asked": "", "ok": True, "value": value, "note": ""}
 
 
 def test_every_page_is_closed_and_the_readme_is_short() -> None:

@@ -20,6 +20,14 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def publish(command: str, rows: list[dict[str, Any]], whole: bool) -> None:
-    """Write the table into the documentation after a ``whole`` run, at full size; a part of one is only printed."""
-    if whole:
-        docs.fill(command, table(rows))
+    """Write the table into the documentation: all of it after a ``whole`` run, else the rows that were measured."""
+    new = table(rows).splitlines()
+    if not whole and (old := docs.blocks().get(command, "").strip().splitlines()):
+        measured = {_name(line): line for line in new[2:]}
+        kept = [measured.pop(_name(line), line) for line in old[2:]]
+        new = [*new[:2], *kept, *measured.values()]
+    docs.fill(command, "\n".join(new))
+
+
+def _name(line: str) -> str:
+    return line.split("|")[1].strip()
