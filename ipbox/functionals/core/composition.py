@@ -12,6 +12,7 @@ from ipbox.backend import Array
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.sum import Sum
 from ipbox.operators import Operator
+from ipbox.operators.core.norms import norm_in_range
 
 
 class DualTerm:
@@ -72,7 +73,7 @@ class DualTerm:
 
     def term_norm(self) -> float:
         """||K||."""
-        return self.K.norm()
+        return norm_in_range(self.K)
 
     def term_value(self, x: list[Array], batch: bool) -> Any:
         """g(Kx) at all blocks."""

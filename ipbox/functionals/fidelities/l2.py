@@ -12,6 +12,7 @@ from ipbox.backend import Array
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.composition import Composition, check_data
 from ipbox.operators.core.adapters import operator_or_none
+from ipbox.operators.core.norms import norm_in_range
 
 
 class Fidelity(Functional):
@@ -82,7 +83,7 @@ class Fidelity(Functional):
 
     @property
     def _L(self) -> float:
-        return self._data_L if self.A is None else self._data_L * self.A.norm() ** 2
+        return self._data_L if self.A is None else self._data_L * norm_in_range(self.A) ** 2
 
     @property
     def _mu(self) -> float:

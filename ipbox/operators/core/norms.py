@@ -86,3 +86,28 @@ def _bidiagonal_norm(alphas: list[float], betas: list[float]) -> float:
     matrix = np.zeros((k, k + 1))
     matrix[np.arange(k), np.arange(k)], matrix[np.arange(k), np.arange(1, k + 1)] = alphas, betas
     return float(np.linalg.norm(matrix, 2))
+
+
+def norm_in_range(A: Any) -> float:
+    """‖A‖, where A*A does not leave the range of A's precision.
+
+    Raises
+    ------
+    ValueError
+        where it does: gradients, step sizes and images are then infinite, or nothing.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.landweber(1e21 * np.eye(2, dtype="float32"), np.ones(2, "float32"), niter=1)
+    Traceback (most recent call last):
+        ...
+    ValueError: A has norm 1.02e+21, whose square is beyond the range of float32; expected A in other units, or in float64
+    """
+    norm, limits = float(A.norm()), np.finfo(A.dtype_in)
+    if norm and not 16 * float(limits.tiny) <= norm**2 <= float(limits.max) / 16:
+        wider = {"float32": ", or in float64", "complex64": ", or in complex128"}.get(str(A.dtype_in), "")
+        raise ValueError(
+            f"A has norm {norm:.3g}, whose square is beyond the range of {A.dtype_in}; expected A in other units{wider}"
+        )
+    return norm

@@ -10,6 +10,7 @@ from ipbox.choose.guess import first_weight
 from ipbox.functionals import L1, L2, TV, Functional, WaveletL1
 from ipbox.operators import Operator, as_operator
 from ipbox.operators.core.adapters import image_operator
+from ipbox.operators.core.norms import norm_in_range
 from ipbox.reconstruct.iterative.early_stopping import stopped_early
 from ipbox.solvers import Bregman, LinearisedBregman, Solution, Solver
 
@@ -190,5 +191,5 @@ def make_regulariser(regulariser: str | Functional, A: Operator) -> Functional:
 def default_weight(data: L2, regulariser: str | Functional) -> float:
     """A share of max |A*b|/‖A‖²; 1 where that is zero, since then u = 0 for every λ."""
     A, b = data.A, data.b
-    scale = float(abs(A.apply_adjoint(b)).max()) / (A.norm() ** 2 or 1.0)
+    scale = float(abs(A.apply_adjoint(b)).max()) / (norm_in_range(A) ** 2 or 1.0)
     return (FACTORS[regulariser] if isinstance(regulariser, str) else 0.02) * scale or 1.0

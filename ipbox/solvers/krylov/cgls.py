@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipbox.backend import Array
+from ipbox.solvers.core.divergence import Diverged
 from ipbox.solvers.core.protocol import NextStep, Parts, State, Verdict
 from ipbox.solvers.krylov import attainable
 from ipbox.solvers.krylov.conjugate_directions import descend, turn
@@ -60,6 +61,8 @@ class CGLS(LeastSquares):
         forward(p, s.d, s.q)
         # <g, d> is γ but for rounding; with it no step goes up, also where g is nothing but rounding
         curvature = stacked_squares(p, s.q)
+        if np.isinf(curvature).any():
+            raise Diverged(f"CGLS diverged: A*A leaves the range of {p.problem.dtype} (expected A in other units)")
         attainable.scale(s, ratio(np.sqrt(curvature), s.direction))
         alpha = attainable.running(s, ratio(inner(s.g, s.d, p), curvature))
         descend(alpha, [s.x], [s.d], s.r, s.q)

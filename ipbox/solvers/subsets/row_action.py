@@ -218,7 +218,7 @@ class Cimmino(_Simultaneous):
         return p
 
     def _weights(self, p: Parts) -> tuple[Any, Any]:
-        return row_weights.of_equations(p.problem.fidelity.A, p), 1.0
+        return row_weights.of_equations(p.problem.fidelity.A, p)
 
     def _theorem(self, p: SplitParts) -> Verdict:
         if not row_weights.is_known(p.problem.fidelity.A):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.kernels.core.layout import unit_of
 from ipbox.operators import MatrixOperator, Operator
 from ipbox.operators.core.norms import golub_kahan
 from ipbox.solvers.core.problem import Parts
@@ -27,10 +30,11 @@ def has_estimates(blocks: list[Operator]) -> bool:
 
 def of_blocks(blocks: list[Operator], p: Parts) -> tuple[list[Any], Any]:
     """R_i and C with ‖C^½ A_i* R_i A_i C^½‖ <= 1: SART's for non-negative blocks, else 1/‖A_i‖² and 1."""
-    if all(isinstance(A, MatrixOperator) and A.shape[0] == 1 for A in blocks):
-        return [_inverse(float(A.entry_sums(2, rows=True).max())) for A in blocks], 1.0
-    if not _nonnegative(blocks):
-        return [_inverse(A.norm() ** 2) for A in blocks], 1.0
+    lone = all(isinstance(A, MatrixOperator) and A.shape[0] == 1 for A in blocks)
+    if lone or not _nonnegative(blocks):
+        squares = [float(_row_squares(A)[0]) if lone else A.norm() ** 2 for A in blocks]
+        unit = _unit(max(squares))
+        return [_inverse(square) / unit for square in squares], unit
     R, largest = [], None
     for A in blocks:
         rows, columns = _sums(A, p)
@@ -51,15 +55,29 @@ def of_sums(A: Operator, p: Parts) -> tuple[Array, Array]:
     return _with_batch(R, p), _with_batch(C, p)
 
 
-def of_equations(A: Operator, p: Parts) -> Any:
-    """R of Cimmino's method: 1/(m ‖a_i‖²) for the m rows or blocks."""
+def of_equations(A: Operator, p: Parts) -> tuple[Any, float]:
+    """R and C of Cimmino's method, R C = 1/(m ‖a_i‖²) for the m rows or blocks."""
     if isinstance(A, MatrixOperator):
-        return _with_batch(_inverse(A.entry_sums(2, rows=True)) / A.shape[0], p)
-    n = A.dimsd[0] if is_known(A) else min(20, A.dimsd[0])
-    R = p.xp.empty(tuple(A.dimsd), dtype=backend.real_dtype(A.dtype_out))
-    for k, B in enumerate(A.subsets(n)):
-        R[k::n] = _inverse(_block_norm(B, p) ** 2) / n
-    return _with_batch(R, p)
+        squares, n = _row_squares(A), A.shape[0]
+    else:
+        n = A.dimsd[0] if is_known(A) else min(20, A.dimsd[0])
+        squares = p.xp.empty(tuple(A.dimsd))
+        for k, B in enumerate(A.subsets(n)):
+            squares[k::n] = _block_norm(B, p) ** 2
+    unit = _unit(float(squares.max()))
+    R = (_inverse(squares) / (n * unit)).astype(backend.real_dtype(A.dtype_out))
+    return _with_batch(R.reshape(tuple(A.dimsd)), p), unit
+
+
+def _row_squares(A: MatrixOperator) -> Array:
+    """‖a_i‖² of the rows in double precision, of entries whose own squares A's precision may not have."""
+    unit = unit_of(float(A.entry_sums(1, rows=True).max()), backend.real_dtype(A.dtype_out).type)
+    return MatrixOperator(A.matrix * unit).entry_sums(2, rows=True).astype(np.float64) / float(unit) ** 2
+
+
+def _unit(square: float) -> float:
+    """The power of two next to 1/√square: R and C share a 1/‖A‖² so, and no product with either leaves the range."""
+    return float(unit_of(square**0.5, np.float64))
 
 
 def _block_norm(A: Operator, p: Parts) -> float:

@@ -54,5 +54,5 @@ def error(x: Any, expected: np.ndarray, unit: float) -> float:
     return float(np.linalg.norm(x.astype(wide) / unit - expected) / np.linalg.norm(expected))
 
 
-POWERS = [("float64", 2.0**40), ("float64", 2.0**-40), ("float32", 2.0**66), ("float32", 2.0**-66)]
-DECADES = [("float64", 1e12), ("float64", 1e-12), ("float32", 1e20), ("float32", 1e-20)]
+POWERS = [("float64", 2.0**40), ("float64", 2.0**-40), ("float32", 2.0**100), ("float32", 2.0**-100)]
+DECADES = [("float64", 1e12), ("float64", 1e-12), ("float32", 1e30), ("float32", 1e-30)]

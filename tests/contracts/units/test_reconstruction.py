@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 import pytest
 
 import ipbox as ip
+from ipbox.solvers import Diverged
 from tests.contracts.units.reconstruction import CASES, Case
 from tests.contracts.units.scales import DECADES, POWERS, Scales, error
 
-OF_A = [("float64", 2.0**20), ("float64", 2.0**-20), ("float32", 2.0**20), ("float32", 2.0**-20)]
+OF_A = [("float64", 2.0**20), ("float64", 2.0**-20), ("float32", 2.0**60), ("float32", 2.0**-60)]
 BOTH = [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else []) for case in CASES]
 pytestmark = pytest.mark.filterwarnings("ignore:.*(was ended by|no extremum|not .* accurate):RuntimeWarning")
 
@@ -41,6 +43,21 @@ def test_powers_of_two(case: Case) -> None:
 def test_operators_times_a_power_of_two(case: Case) -> None:
     for dtype, s in OF_A:
         check(case, Scales(s=s, dtype=dtype), case.exact(dtype))
+
+
+SQUARES = ("tv ", "wavelet nonneg", "tikhonov", "landweber", "cgls", "lsqr", "sirt", "bregman", "bregman l1", "mlem")
+SQUARES += ("linearised_bregman", "kaczmarz", "cimmino", "pseudo_inverse svd", "pseudo_inverse cgls")
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in matmul:RuntimeWarning")
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in SQUARES], ids=lambda case: case.name)
+def test_operators_whose_square_single_precision_does_not_have(case: Case) -> None:
+    """‖A‖² = 2^±140: the same image, or one sentence."""
+    for s in (2.0**70, 2.0**-70):
+        try:
+            check(case, Scales(s=s, dtype="float32"), case.accuracy)
+        except (ValueError, Diverged) as error:
+            assert re.search("beyond the range of float32|diverged: .*", str(error)), error
 
 
 @pytest.mark.slow
