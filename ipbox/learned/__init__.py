@@ -13,7 +13,7 @@ import lazy_loader
 try:
     import torch  # noqa: F401
 except ImportError as err:
-    raise ImportError("torch is not installed: pip install 'ipbox[learned]' brings it") from err
+    raise ModuleNotFoundError("torch is not installed: pip install 'ipbox[learned]' brings it", name="torch") from err
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,

@@ -102,7 +102,7 @@ def norm_in_range(A: Any) -> float:
     >>> ip.landweber(1e21 * np.eye(2, dtype="float32"), np.ones(2, "float32"), niter=1)
     Traceback (most recent call last):
         ...
-    ValueError: A has norm 1.02e+21, whose square is beyond the range of float32; expected A in other units, or in float64
+    ValueError: A has norm 1.02e+21, whose square is beyond the range of float32; expected A in other units, or in ...
     """
     norm, limits = float(A.norm()), np.finfo(A.dtype_in)
     if norm and not 16 * float(limits.tiny) <= norm**2 <= float(limits.max) / 16:

@@ -1,15 +1,19 @@
-"""Functionals that torch differentiates: a module's, and regularisation by denoising with its true gradient."""
+"""Functionals that torch differentiates: a module's, an energy's, and RED with its true gradient."""
 
 from __future__ import annotations
 
 from types import ModuleType
 
 import numpy as np
-import torch
+import pytest
 
 from ipbox.functionals import Functional
-from ipbox.learned.priors import RED, TorchFunctional
 from tests.contracts.functionals.registry import DIMS, FunctionalCase, lacking
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from ipbox.bilevel.terms.torch_term import TorchEnergy, TorchTerm  # noqa: E402
+from ipbox.learned.priors import RED, TorchFunctional  # noqa: E402
 
 
 class Bumps(torch.nn.Module):
@@ -30,6 +34,17 @@ def red(dtype: np.dtype, xp: ModuleType) -> Functional:
     return RED(smoothing(dtype), gradient="autograd", L=4 / 3)
 
 
+def energy(u: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """e^θ Σ √(|u'|² + 4) + ½‖u‖²."""
+    d = u.diff(dim=-1)
+    return theta[0].exp() * ((d * d.conj()).real + 4).sqrt().sum((1, 2)) + 0.5 * (u * u.conj()).real.sum((1, 2))
+
+
+def torch_energy(dtype: np.dtype, xp: ModuleType) -> Functional:
+    term = TorchTerm(energy, DIMS, ("log weight",), mu=1.0, L=lambda theta: 1 + 2 * np.exp(theta[0]))
+    return term.functional(np.array([-0.5]))
+
+
 LACKS = lacking("prox", "prox_conj", "conj") | {"complex": TypeError}
 CASES = [
     FunctionalCase(
@@ -39,4 +54,5 @@ CASES = [
         lacks=LACKS,
     ),
     FunctionalCase("RED by autograd", RED, red, lacks=LACKS, convex=False),
+    FunctionalCase("energy of torch", TorchEnergy, torch_energy, lacks=lacking("prox", "prox_conj", "conj")),
 ]

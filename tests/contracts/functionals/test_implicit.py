@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from ipbox.functionals import Functional
-from ipbox.learned.priors import RED, Denoiser
-from tests.contracts.functionals.learned import smoothing
 from tests.contracts.functionals.registry import DIMS
 from tests.contracts.support import assert_close, draw, freeze, host
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+from ipbox.learned.priors import RED, Denoiser  # noqa: E402
+from tests.contracts.functionals.learned import smoothing  # noqa: E402
 
 Make = Callable[[np.dtype], Functional]
 CASES: dict[str, Make] = {

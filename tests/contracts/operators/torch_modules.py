@@ -5,11 +5,14 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
-import torch
+import pytest
 
 from ipbox.backend import complex_dtype
-from ipbox.learned.bridge.torch_operator import TorchOperator
 from tests.contracts.operators.case import OperatorCase
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from ipbox.learned.bridge.torch_operator import TorchOperator  # noqa: E402
 
 
 def convolution(dtype: np.dtype, xp: ModuleType) -> TorchOperator:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 import ipbox as ip
-from ipbox.learned.methods.red import REDFixedPoint
 from tests.contracts.solvers.registry import LAM, RIDGE, Case, Family, dense, operator
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+from ipbox.learned.methods.red import REDFixedPoint  # noqa: E402
 
 
 def halved(x):
