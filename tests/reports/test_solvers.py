@@ -53,8 +53,8 @@ METHODS = {
 def test_more_weight_smooths_more(method: str, rng: np.random.Generator) -> None:
     """scikit-image #5379: of two functions for the same minimiser one took the weight for its inverse."""
     b = noisy(rng)
-    distances = [np.linalg.norm(METHODS[method](b, lam) - b) for lam in (1e-3, 0.03, 1.0)]
-    assert distances[0] < 0.05 * distances[2] and distances[0] < distances[1] < distances[2]
+    distances = [np.linalg.norm(METHODS[method](b, lam) - b) for lam in (1e-3, 0.02, 0.2)]
+    assert distances[0] < 0.1 * distances[2] and distances[0] < distances[1] < distances[2]
 
 
 def test_one_weight_in_every_way_to_denoise(rng: np.random.Generator) -> None:
@@ -69,7 +69,7 @@ def test_one_weight_in_every_way_to_denoise(rng: np.random.Generator) -> None:
 
 FUNCTIONALS = {
     "TV": lambda: ip.TV(SHAPE),
-    "symmetric TV": lambda: ip.TV(SHAPE, symmetric=True, accuracy=1e-4),
+    "symmetric TV": lambda: ip.TV(SHAPE, symmetric=True, accuracy=1e-3),
     "TGV": lambda: ip.TGV(SHAPE, accuracy=1e-3),
     "L1": lambda: ip.L1(),
     "WaveletL1": lambda: ip.WaveletL1(SHAPE),
@@ -97,7 +97,7 @@ def test_a_step_for_each_sample(name: str, xp: ModuleType, rng: np.random.Genera
     f = FUNCTIONALS[name]()
     if name == "L2":
         f = ip.L2(b=xp.ones(SHAPE))
-    x, tau = noisy(rng, 3), np.array([0.05, 0.2, 0.4])
+    x, tau = noisy(rng, 3), np.array([0.02, 0.05, 0.1])
     batch = host(f.prox(xp.asarray(x), tau))
     alone = np.stack([host(f.prox(xp.asarray(u), float(t))) for u, t in zip(x, tau, strict=True)])
     assert np.abs(batch - alone).max() < 1e-3 * np.abs(alone).max()
@@ -110,11 +110,11 @@ def test_a_warm_start_is_only_a_start(name: str, rng: np.random.Generator) -> No
     """CIL #1587: a warm-started proximal map that gives other values at its second call, or after another image."""
     f = {"TV": ip.TV(SHAPE, accuracy=1e-5)}.get(name) or FUNCTIONALS[name]()
     x, other = noisy(rng), 1e3 * noisy(rng)
-    cold, work = f.prox(x, 0.3), {}
-    for z, tau in ((x, 0.3), (x, 0.3), (other, 7.0), (x, 0.3), (x, 0.3)):
+    cold, work = f.prox(x, 0.1), {}
+    for z, tau in ((x, 0.1), (x, 0.1), (other, 7.0), (x, 0.1), (x, 0.1)):
         p = f.prox(z, tau, work=work)
     assert np.linalg.norm(p - cold) < 3 * f.accuracy * np.linalg.norm(x)
-    assert np.array_equal(f.prox(x, 0.3), cold)  # and nothing is left behind without ``work``
+    assert np.array_equal(f.prox(x, 0.1), cold)  # and nothing is left behind without ``work``
 
 
 # ---------------------------------------------------------------- solvers
@@ -125,14 +125,14 @@ def test_empty_rows_and_columns(xp: ModuleType) -> None:
     M = xp.asarray(np.array([[1.0, 2, 0], [0, 0, 0], [3, 1, 0]]))
     b = xp.asarray(np.array([5.0, 9.0, 5.0]))
     for method in (ip.sirt, ip.kaczmarz, ip.cimmino):
-        x, info = method(M, b, niter=2000)
+        x, info = method(M, b, niter=500)
         assert np.abs(host(x) - [1, 2, 0]).max() < 1e-3, info.solver
 
 
 @pytest.mark.parametrize("nonneg", [False, True])
 def test_two_solvers_one_image(nonneg: bool, rng: np.random.Generator) -> None:
     """CIL-Demos #196: PDHG and FISTA that end at different images of one problem."""
-    A = ip.Blur(SHAPE, np.full((3, 3), 1 / 9), dtype="float64")
+    A = ip.Blur(SHAPE, np.full((1, 3), [0.2, 0.6, 0.2]), dtype="float64")
     b = A.apply(noisy(rng)) - 0.4 * nonneg
     options = {"nonneg": nonneg, "tol": 1e-5, "niter": 20000}
     R = ip.TV(SHAPE, accuracy=1e-6)
