@@ -11,7 +11,11 @@ TORCH ?= torch==2.13.0
 GPU_PYTHON_VERSION ?= 3.12
 GPU_CUDA ?= 13
 
-.PHONY: help venv demo test test-slow test-gpu gpu-bundle lint docs mutants coverage bench bench-bilevel \
+# `make test-newest` wants this Python, with what PyPI has newest for it, and no torch
+NEWEST_PYTHON ?= python3.13
+NEWEST := .venv-newest
+
+.PHONY: help venv demo test test-slow test-newest test-gpu gpu-bundle lint docs mutants coverage bench bench-bilevel \
         experiments-learned clean distclean
 .DEFAULT_GOAL := help
 
@@ -19,6 +23,7 @@ help:
 	@echo "make demo       CT, a measured sinogram, fan beam, PET, MRI, deblurring, learning; pictures in build/"
 	@echo "make test       all tests but the slow ones: on NumPy, then on the stand-in for CuPy"
 	@echo "make test-slow  all tests"
+	@echo "make test-newest files, operators, functionals, contracts on Python 3.13, the newest NumPy and SciPy; no torch"
 	@echo "make test-gpu   the device tests and a short benchmark on a GPU, without a network, in 8 minutes"
 	@echo "make gpu-bundle what that needs beside CuPy, in one file; GPU_PYTHON_VERSION=3.12 GPU_CUDA=13"
 	@echo "make mutants    how many of 300 seeded faults the tests find (hours); make coverage: lines and branches"
@@ -69,6 +74,17 @@ test-slow: $(READY)
 	$(PY) -m pytest -n auto -m ""
 	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto -m "" --device=standin tests
 
+test-newest:
+	@$(NEWEST_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || { \
+	    echo "this needs Python 3.13 or newer; tried: $(NEWEST_PYTHON). Name yours with: make test-newest" \
+	        "NEWEST_PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@[ -x $(NEWEST)/bin/python ] || $(NEWEST_PYTHON) -m venv $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install --disable-pip-version-check --quiet --upgrade --upgrade-strategy eager \
+	    --editable '.[dev]'
+	$(NEWEST)/bin/python -m pip list --disable-pip-version-check | grep -iE '^(numpy|scipy|numba|pylops|pyproximal) '
+	$(NEWEST)/bin/python -m pytest -n auto -m "not exhaustive and not bench" \
+	    tests/io tests/operators tests/functionals tests/contracts
+
 # runs on a machine with a GPU, with its own Python: no .venv, no network
 test-gpu:
 	@set -e; for p in $(PYTHON) python3; do if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
@@ -110,4 +126,4 @@ clean:
 	find ipbox tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) .venv-peers .venv-gpu .gpu-bundle.tar.xz ipbox.egg-info
+	rm -rf $(VENV) $(NEWEST) .venv-peers .venv-gpu .gpu-bundle.tar.xz ipbox.egg-info

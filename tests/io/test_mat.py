@@ -95,7 +95,7 @@ def test_all_numbers_of_matlab_4_are_doubles(tmp_path: Path, dtype: str) -> None
 FILES = [
     (path.name, name)
     for path in sorted(WRITTEN.glob("test*_*.mat"))
-    if "hdf5" not in path.name and "skip" not in path.name
+    if not any(word in path.name for word in ("hdf5", "skip", "matlabstring"))  # SciPy 1.18 cannot list its strings
     for name, _, kind in whosmat(path)
     if kind in DTYPES
 ]
