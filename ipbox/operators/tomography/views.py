@@ -158,7 +158,7 @@ class Scan:
         if self.parallel and not np.isfinite(ends[0]):
             return self.half_turn.cells[:, None]
         own, other = self._depths(self.angles[:, None], self.positions, ends)
-        share = np.divide(own, own + other, out=np.zeros_like(own), where=own > 0)
+        share = np.divide(own, own + other, out=np.ones_like(own), where=own + other > 0)
         return self.turn.cells[:, None] * np.sin(0.5 * np.pi * share) ** 2
 
     def _depths(self, beta: np.ndarray, a: np.ndarray, ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

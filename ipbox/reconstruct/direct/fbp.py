@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from ipbox.reconstruct.direct.projections import cut_off, extended, line_integra
 
 LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views,
 ONE_SIDE = 0.1  # or than what a centre of rotation that is off by some pixels leaves to one side
+OVERLAP = 4.0  # pixels: weights that change faster than that alias where the two sides' pixels do not coincide
 
 
 def fbp(
@@ -76,7 +78,8 @@ def fbp(
     repeated and clustered views share theirs.  Up to three gaps of more than 8° and three times the next smaller one
     are no distances but wedges that were not measured: their rims are not blown up.  w is one half for each ray on a
     full circle, Parker's for a short scan, and Wang's where a detector that is set to one side turns all around (half
-    acquisition, half fan); see `ipbox.operators.tomography.views`.
+    acquisition, half fan); where it ends before, it goes on to four pixels behind the centre.  See
+    `ipbox.operators.tomography.views`.
 
     The ramp is sampled in space (Kak and Slaney), which keeps the mean; the detector is padded with zeros.
     Parallel projections are interpolated between the detector pixels as `ipbox.reconstruct.direct.back_projection`
@@ -134,13 +137,13 @@ def _from_lines(
     farthest = min(half, float(scan.offset(max(-lo, hi)))) if one_sided else half
     _warn_of_gaps(scan.left_out(farthest, ends), ONE_SIDE if one_sided and not around else LEFT_OUT)
 
-    weights = scan.weights(ends)
     if any(cut):
         A, pads = _widened(A, scan)
-        weights = _beyond(weights, pads, ends)
-        b = extended(b, scan, pads, half, cut if extend else (False, False))
+        near = (-lo < hi, -lo > hi) if around else (False, False)  # what the other side sees goes on in any case
+        sides = tuple(c and (extend or is_near) for c, is_near in zip(cut, near, strict=True))
+        b = extended(b, scan, pads, half, sides)
         scan = Scan.of(A)
-    weights = weights * np.cos(scan.gamma(scan.positions))
+    weights = _beyond(scan, ends) * np.cos(scan.gamma(scan.positions))
     n = 2 * fft.next_fast_len(A.n_det, real=True)
     lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1)
     lines *= xp.asarray(ramp(n, A.det_spacing / A.magnification, filter), dtype=b.dtype)
@@ -185,15 +188,14 @@ def _widened(A: Any, scan: Scan) -> tuple[Any, tuple[int, int]]:
     return RayTransform(dims, angles, n_det, ds, shift, h, A.dtype_in), pads
 
 
-def _beyond(weights: np.ndarray, pads: tuple[int, int], ends: tuple[float, float]) -> np.ndarray:
-    """Weights that go on beyond the detector; not where the other side sees the lines."""
-    if weights.shape[1] == 1:
-        return weights
-    wide = np.pad(weights, ((0, 0), pads), mode="edge")
-    if math.isfinite(ends[0]):
-        near = slice(pads[0]) if -ends[0] < ends[1] else slice(wide.shape[1] - pads[1], None)
-        wide[:, near] *= wide[:, near] > 0.5 * weights.max(axis=1, keepdims=True)
-    return wide
+def _beyond(wide: Scan, ends: tuple[float, float]) -> np.ndarray:
+    """Weights that go on beyond the detector; its near side ends at least `OVERLAP` pixels behind the centre."""
+    lo, hi = ends
+    if math.isfinite(lo):
+        far, least = max(-lo, hi), OVERLAP * wide.spacing
+        lo, hi = (min(lo, -least), hi) if hi == far else (lo, max(hi, least))
+        wide = replace(wide, positions=np.clip(wide.positions, (1e-9 - 1) * far, (1 - 1e-9) * far))
+    return wide.weights((lo, hi))
 
 
 def _radii(A: Any) -> np.ndarray:

@@ -138,6 +138,25 @@ def test_half_acquisition_keeps_a_disc(overlap: int, what: str, side: int, beam:
     assert 28 < info.parameters["field_of_view"] < 32 and not v[RADIUS > info.parameters["field_of_view"]].any()
 
 
+@pytest.mark.parametrize("overlap, side", [(-0.6, 1), (-0.4, -1), (0.0, 1), (0.0, -1), (0.6, 1), (1.4, -1), (5.2, 1)])
+@pytest.mark.parametrize("beam", ["parallel", "fan"])
+@pytest.mark.parametrize("extend", [True, False])
+def test_the_sides_meet_at_the_centre(overlap: float, side: int, beam: str, extend: bool) -> None:
+    """A detector that ends about the centre of rotation, by any part of a pixel: no ring, no factor of two there.
+
+    Pixels (a few of them) that neither side sees are taken from their neighbours.
+    """
+    angles, shift = FULL_TURNS["a turn"], side * (16.0 - 0.5 * overlap)
+    if beam == "parallel":
+        A: Any = ip.RayTransform((N, N), angles, 32, det_shift=shift)
+    else:
+        A = ip.FanBeamTransform((N, N), angles, 32, 1.5, det_shift=1.5 * shift, **FAN)
+    v, _ = ip.fbp(A, A.apply(disc(24.0)), extend=extend)
+    assert abs(v[RADIUS < 4] - 1).max() < (0.03 if overlap >= 0 else 0.15)
+    assert v[RADIUS < 4].mean() == pytest.approx(1, abs=0.02)
+    assert v[(RADIUS > 5) & (RADIUS < 20)].mean() == pytest.approx(1, abs=0.01)
+
+
 def test_the_ramp_filter_refuses_half_acquisition() -> None:
     """A*F would count the middle twice; a detector whose centre is off by a pixel is another matter."""
     A = ip.RayTransform((N, N), degrees(np.arange(360)), 37, det_shift=12.0)
