@@ -136,9 +136,17 @@ class OSEM(_EM):
 
 
 def _sensitivity(p: SplitParts, f: KL) -> Array:
-    """A* 1 (on the mask), with an axis of length 1, or one for each sample, in a batch."""
+    """A* 1 (on the mask), with an axis of length 1, or one for each sample, in a batch.
+
+    Raises
+    ------
+    ValueError
+        where it is negative, by more than rounding.
+    """
     ones = p.xp.ones(tuple(f.A.dimsd), dtype=p.problem.dtype)
     v = f.A.apply_adjoint(ones if f.mask is None else ones * f.mask)
+    if (least := float(v.min())) < -1e-4 * float(abs(v).max()):
+        raise ValueError(f"A is {f.A.name}, whose columns have sums down to {least:g}; expected one without negatives")
     return v[None] if p.batch is not None and v.ndim == len(f.A.dims) else v
 
 

@@ -127,6 +127,7 @@ def test_verdicts(poisson: Any) -> None:
         (lambda A, b: ip.osem(A, b, 0), ValueError, "subsets is 0; expected a positive integer"),
         (lambda A, b: ip.osem(A, b, 25), ValueError, "to take 25 subsets"),
         (lambda A, b: ip.mlem(A, b, noise_level="gauss"), ValueError, "noise_level is 'gauss'; expected a number or"),
+        (lambda A, b: ip.mlem(-A, b), ValueError, "A is M, whose columns have sums down to"),
         (lambda A, b: ip.mlem(A, -b - 1), ValueError, "b has negative entries"),
         (lambda A, b: ip.mlem(A, b, noise_level="poisson", safety=0), ValueError, "safety is 0"),
         (lambda A, b: ip.solve(ip.Problem(ip.L2(ip.as_operator(A), b)), ip.MLEM()), ValueError, "no likelihood of"),
