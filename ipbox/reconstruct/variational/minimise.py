@@ -128,8 +128,6 @@ class VariationalFamily:
         if D.A is not None and D.A.support is not None and _holds_zero(self.constraint):
             x = x * backend.to_device(D.A.support, backend.array_module(x))  # what R filled in beyond
             info.x = x
-        if isinstance(self.constraint, Box):
-            x = info.x = self.constraint.prox(x, 1.0)  # of iterates that fulfil it only in the limit
         warn_of_niter(info, self.niter)
         return x, info
 

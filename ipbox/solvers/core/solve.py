@@ -12,6 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag
+from ipbox.functionals.sets.boxes import Box
 from ipbox.solvers.core.callbacks import Finishing, Progress
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.loop import check_kinds, check_state, iterate
@@ -54,6 +55,7 @@ def solve(
     Returns
     -------
     Solution
+        Its ``x`` is inside of every `Box` and `NonNegative` of the problem.
 
     Examples
     --------
@@ -151,12 +153,19 @@ def _finish(callbacks: Sequence[Any], run: Run | None) -> None:
 
 
 def _solution(run: Run) -> Solution:
-    """The `Solution` of a run that has ended; an image that is not finite is refused."""
+    """The `Solution` of a run that has ended; an image that is not finite is refused.
+
+    Iterates of many solvers fulfil a constraint only in the limit; projected to it they are nowhere farther from the
+    minimiser, so that a certified bound stays one.
+    """
     if not np.isfinite(backend.norm(run.x)):
         run.diverged()
     s, reason = run.state, unproved(run.parts)
+    x = s.x.copy()  # the state may go on
+    for box in (f for f in run.problem.terms if isinstance(f, Box)):
+        x = box.prox(x, 1.0)
     return Solution(
-        s.x.copy(),  # the state may go on
+        x,
         s,
         run.stop,
         s.k,

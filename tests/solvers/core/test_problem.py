@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any
 
@@ -275,3 +276,18 @@ def test_certificate_of_a_difference_claims_nothing() -> None:
     b = data(3)
     sol = ip.solve(ip.Problem(ip.L2(b=b) - 0.5 * ip.L2(b=2 * b)), ip.GradientDescent(), stop=ip.stop.niter(3))
     assert sol.certificate.bound is None
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.parametrize(
+    "solver", [ip.PDHG(), ip.ADMM(), ip.CondatVu(), ip.PD3O(), ip.LinearisedADMM()], ids=lambda s: type(s).__name__
+)
+def test_solutions_are_inside_of_their_box(solver: ip.solvers.Solver, batch: int | None) -> None:
+    """Where another term has the prox, iterates fulfil the constraint only in the limit; the state goes on as it is."""
+    b = data(*([] if batch is None else [batch]), *IMAGE)
+    objective = ip.L2(b=b) + 0.3 * ip.WaveletL1(IMAGE, "haar", 1) + ip.Box(-0.2, math.inf) + ip.Box(-math.inf, 0.3)
+    problem = ip.Problem(objective, batch=batch)
+    first = ip.solve(problem, solver, stop=ip.stop.niter(3))
+    assert first.x.min() >= -0.2 and first.x.max() <= 0.3
+    both = ip.solve(problem, solver, state=first.state, stop=ip.stop.niter(4))
+    assert np.array_equal(both.x, ip.solve(problem, solver, stop=ip.stop.niter(7)).x)
