@@ -29,7 +29,9 @@ class Wavelet(Operator):
     .. math:: a_k = \sum_i h_i u_{2k + i - N + 1}, \qquad d_k = \sum_i (-1)^i h_{2N-1-i}\, u_{2k + i - N + 1}
 
     along every axis, indices modulo its size, h with 2N taps; each further level transforms the block of the a's.
-    Where the size is odd, the last entry is left out, and becomes the last a: W is orthogonal for any size.
+    Where the size is odd, the last entry is left out, and becomes the last a.  Of a constant image it is then smaller
+    than the others, by a factor q; where the next size is even, the last two entries, x and y, become the last a,
+    (x + qy)/(1 + q²)^½, and d, (qx - y)/(1 + q²)^½.  So W is orthogonal for any size, and constants have no details.
 
     Parameters
     ----------
@@ -148,20 +150,26 @@ class Wavelet(Operator):
         for level in levels:
             block = parts[(slice(None), *self._block(level))]
             for axis in (1 + a for a in self.coupled):
+                last = _last(parts.shape[axis], level)
                 for piece in _pieces(block, axis) if block.shape[axis] > 1 else ():
-                    piece[...] = self._along(piece, axis, direction)
+                    piece[...] = self._along(piece, axis, direction, last)
         if x.dtype.kind == "c":
             out.real, out.imag = parts[: len(x)], parts[len(x) :]
 
-    def _along(self, v: Array, axis: int, direction: Direction) -> Array:
-        """One level of the transform, or of its inverse, along one axis; of an odd size all but its last entry."""
+    def _along(self, v: Array, axis: int, direction: Direction, last: float) -> Array:
+        """One level of the transform, or of its inverse, along one axis; ``last`` as by `_last`."""
         xp, n = backend.array_module(v), v.shape[axis]
-        if n % 2:  # that entry is the last approximation: at the end before, between a and d after
-            whole = (slice(None),) * axis
-            old, new = (n - 1, n // 2) if direction is _Step.analyse else (n // 2, n - 1)
-            rest = xp.concatenate([v[(*whole, slice(old))], v[(*whole, slice(old + 1, n))]], axis=axis)
-            w, last = self._along(rest, axis, direction), v[(*whole, slice(old, old + 1))]
-            return xp.concatenate([w[(*whole, slice(new))], last, w[(*whole, slice(new, n - 1))]], axis=axis)
+        if n % 2 or last != 1.0:  # the last entries, at the end before, are the last a, between a and d, and the last d
+            apart = 2 - n % 2
+            before, after = (n - apart, (n - apart) // 2)[:: 1 if direction is _Step.analyse else -1]
+            low, x, high, y = xp.split(v, [before, before + 1, n + 1 - apart], axis=axis)
+            rest = xp.concatenate([low, high], axis=axis)
+            if rest.shape[axis]:
+                rest = self._along(rest, axis, direction, 1.0)
+            if apart == 2:
+                x, y = (x + last * y) / math.hypot(1.0, last), (last * x - y) / math.hypot(1.0, last)
+            low, high = xp.split(rest, [after], axis=axis)
+            return xp.concatenate([low, x, high, y], axis=axis)
         step = _step(self.wavelet, n, v.dtype)
         if axis == v.ndim - 1:
             return direction(step, v, True)
@@ -282,6 +290,14 @@ def _product(M: Array, u: Array, last: bool) -> Array:
 def halved(n: int, level: int) -> int:
     """How many of n entries are approximations after some levels: half of them each time, rounded up."""
     return -(-n >> level)
+
+
+def _last(n: int, level: int) -> float:
+    """The last of n entries after some levels, relative to the others, of a constant image."""
+    last = 1.0
+    for before in (halved(n, k) for k in range(level)):
+        last = last / math.sqrt(2) if before % 2 else math.hypot(1.0, last) / math.sqrt(2)
+    return last
 
 
 def _check_levels(dims: tuple[int, ...], levels: int | None, taps: int) -> int:

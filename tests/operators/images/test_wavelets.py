@@ -118,6 +118,15 @@ def test_what_is_left_out_of_an_odd_size_is_its_last_entry(rng) -> None:
     np.testing.assert_allclose(c[4], ip.Wavelet((6,), "db2", 1, "float64").apply(u[8]), atol=1e-14)
 
 
+@pytest.mark.parametrize("wavelet, dims, levels", [*ODD, ("haar", (6, 10, 5), 2), ("db2", (45, 13), 4)])
+def test_constants_have_no_details(wavelet: str, dims: tuple[int, ...], levels: int, xp: ModuleType) -> None:
+    """Also where a size becomes odd at one of the levels: a constant image is denoised to itself, up to its edge."""
+    W = ip.Wavelet(dims, wavelet, levels, "float64")
+    for details in W.coefficients(W.apply(xp.ones(dims)))[1:]:
+        assert all(float(abs(d).max(initial=0)) < 1e-13 for d in details.values())
+    np.testing.assert_allclose(ip.wavelet(None, np.ones(dims), 0.3, wavelet=wavelet, levels=levels)[0], 1, rtol=1e-12)
+
+
 @pytest.mark.parametrize("dims", [(230, 180), (231, 177)])
 def test_sizes_that_few_powers_of_two_divide_have_all_levels(dims: tuple[int, int]) -> None:
     """230 x 180 had one level: more denoise better, and as well as at the next size that they divide."""
