@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ipbox import backend
+from ipbox.backend import Array
 from ipbox.checks import check_choice
 from ipbox.solvers.core.protocol import Parts, State, Verdict
 from ipbox.solvers.gradient.line_search import StrongWolfe
@@ -52,14 +53,22 @@ class NonlinearCG(Descent):
         check_choice(self.beta, "beta", ("hager-zhang", "polak-ribiere"))
         StrongWolfe(self.c1, self.c2)
 
+    def init(self, p: Parts, x0: Array) -> State:
+        s = super().init(p, x0)
+        s.longest = 0.0 * s.alpha  # of the first step, and of those that f has told to be good
+        return s
+
     def step(self, p: Parts, s: State) -> None:
         alpha, slope = StrongWolfe(self.c1, self.c2).search(p, s, s.alpha), s.slope
+        told = ~np.asarray(StrongWolfe.silent(p, s.f_new, s.f)) | (s.longest == 0)
+        s.longest = number(np.where(told, np.maximum(s.longest, alpha), s.longest))
         beta = self._beta(p, s)
         self.accept(p, s)
         s.d *= backend.per_sample(beta, s.d)
         s.d -= s.g
         self._restart(p, s)
-        s.alpha = alpha * ratio(slope, s.slope)  # α<∇f, d> changes little from step to step
+        guess = alpha * ratio(slope, s.slope)  # α<∇f, d> changes little from step to step
+        s.alpha = number(np.minimum(guess, 10 * s.longest))  # a slope of rounding asks for steps without end
 
     @staticmethod
     def _restart(p: Parts, s: State) -> None:

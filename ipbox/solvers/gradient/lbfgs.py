@@ -69,7 +69,7 @@ class LBFGS(Descent):
         p.xp.subtract(s.x_new, s.x, out=s.S[i])
         p.xp.subtract(s.g_new, s.g, out=s.Y[i])
         sy, yy, ss = inner(s.S[i], s.Y[i], p), squares(s.Y[i], p), squares(s.S[i], p)
-        curved = sy > np.finfo(p.problem.dtype).eps * np.sqrt(ss * yy)
+        curved = (sy > np.finfo(p.problem.dtype).eps * np.sqrt(ss * yy)) & self.stands_out(p, s, yy, ss)
         s.rho[i] = number(np.where(curved, ratio(1.0, sy), 0.0))
         s.gamma = number(np.where(curved, ratio(sy, yy), s.gamma))
         s.alpha = number(np.where(curved, 1.0, s.alpha))

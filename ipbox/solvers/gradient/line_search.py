@@ -64,9 +64,13 @@ class LineSearch:
 
         For a quadratic φ both say the same.
         """
-        rounding = 16 * np.finfo(p.problem.dtype).eps * np.abs(reference)
         armijo = phi <= reference + self.c1 * np.multiply(alpha, s.slope)
-        return armijo | ((np.abs(phi - reference) <= rounding) & (dphi <= (2 * self.c1 - 1) * s.slope))
+        return armijo | (self.silent(p, phi, reference) & (dphi <= (2 * self.c1 - 1) * s.slope))
+
+    @staticmethod
+    def silent(p: Parts, phi: Any, reference: Any) -> Any:
+        """Where f does not tell one point from the other."""
+        return np.abs(phi - reference) <= 16 * np.finfo(p.problem.dtype).eps * np.abs(reference)
 
     def settle(self, p: Parts, s: State, alpha: Any) -> Any:
         """End a search without success at the best α known, which may be 0: rounding allows no more."""
@@ -115,10 +119,11 @@ class StrongWolfe(LineSearch):
         for trial in range(TRIALS):
             phi, dphi = self.evaluate(p, s, alpha)
             enough = self.decreases(p, s, phi, dphi, alpha, s.f)
+            left = enough & (dphi <= 0)
             done = enough & (np.abs(dphi) <= -self.c2 * slope)
+            done = done | (left & np.isinf(hi) & self.silent(p, phi, s.f))  # further away all is rounding, without end
             if np.all(done):
                 return alpha
-            left = enough & (dphi <= 0)
             lo, dlo = np.where(left, alpha, lo), np.where(left, dphi, dlo)
             hi, dhi = np.where(left, hi, alpha), np.where(left, dhi, dphi)
             alpha = number(np.where(done, alpha, self._between(lo, dlo, hi, dhi, slope, trial)))

@@ -37,6 +37,7 @@ class Descent(Solver):
         if not np.isfinite(s.f).all():
             raise ValueError(f"x0 has the objective {s.f}; expected a start where {p.smooth.name} is finite")
         s.gg, s.gg0 = squares(s.g, p), squares(s.g, p)
+        s.size = 0.0 * s.gg
         self.steepest(p, s)
         s.alpha = first_trial(p, s)
         return s
@@ -46,6 +47,17 @@ class Descent(Solver):
         """The last trial point becomes u."""
         s.x[...], s.g[...], s.f = s.x_new, s.g_new, s.f_new
         s.gg = squares(s.g, p)
+
+    @staticmethod
+    def stands_out(p: Parts, s: State, yy: Any, ss: Any) -> Any:
+        """Whether a change y of ∇f along a step is more than rounding, that of gradients of size ‖∇f(u_0)‖, (2L|f|)^½.
+
+        ``s.size`` is the largest ‖y‖/‖s‖ so far, in the place of L.
+        """
+        rounding = 4 * float(np.finfo(p.problem.dtype).eps)
+        known = yy > rounding**2 * (s.gg0 + 2 * s.size * np.abs(s.f))
+        s.size = number(np.where(known, np.maximum(s.size, np.sqrt(ratio(yy, ss))), s.size))
+        return known
 
     @staticmethod
     def steepest(p: Parts, s: State) -> None:
@@ -174,7 +186,7 @@ class BarzilaiBorwein(Descent):
         s.recent[s.k % self.memory] = s.f
         short = self.rule == "short" or (self.rule == "alternating" and s.k % 2)
         guess = np.where(sy > 0, ratio(sy, yy) if short else ratio(ss, sy), 2 * alpha)
-        known = yy > (4 * float(np.finfo(p.problem.dtype).eps)) ** 2 * s.gg0  # else y may be nothing but rounding
+        known = self.stands_out(p, s, yy, ss)
         s.shortest = number(np.where(known & (sy > 0), np.minimum(s.shortest, guess), s.shortest))
         s.alpha = number(np.where(known, guess, np.minimum(guess, s.shortest)))
         self.steepest(p, s)

@@ -14,7 +14,7 @@ from ipbox.functionals.core.base import buffer
 from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
 from ipbox.solvers.krylov import attainable
 from ipbox.solvers.krylov.conjugate_directions import advance
-from ipbox.solvers.krylov.least_squares import Krylov
+from ipbox.solvers.krylov.least_squares import Krylov, data_size
 from ipbox.solvers.per_sample import inner, norms, number, ratio, squares
 
 
@@ -23,8 +23,8 @@ class CG(Krylov):
     """Conjugate gradients (Hestenes and Stiefel) for a sum of `Quadratic` and `L2` terms, H u = c.
 
     α = ‖r‖²/<d, Hd>, u ← u + αd, r ← r - αHd, d ← r + βd with β = ‖r_new‖²/‖r‖²; r = c - Hu.  For L2 terms alone
-    `CGLS` makes the same iterates with less rounding.  The residual is accurate to eps (‖c‖ + ‖H‖‖u‖): where it is
-    nothing but rounding, or H has no curvature along d, the run ends with the best image.
+    `CGLS` makes the same iterates with less rounding.  The residual is accurate to eps (‖c‖ + ‖H‖‖u‖), and, with L2
+    terms, eps ‖A‖‖b‖: where it is nothing but rounding, or H has no curvature along d, the run ends with the best one.
 
     Notes
     -----
@@ -59,7 +59,7 @@ class CG(Krylov):
         s.d = s.r.copy()
         s.gamma, s.gradient, s.gradient0 = squares(s.r, p), norms(s.r, p), norms(s.r, p)
         attainable.start(p, s, s.gradient)
-        s.largest = s.gradient
+        s.largest, s.data_size = s.gradient, data_size(p)
         return s
 
     def step(self, p: Parts, s: State) -> None:
@@ -75,7 +75,7 @@ class CG(Krylov):
         s.largest = number(np.maximum(s.largest, s.gradient))
 
         def size() -> Any:
-            return s.largest + s.size * s.length
+            return s.largest + s.size * s.length + np.sqrt(s.size) * s.data_size
 
         attainable.watch(p, s, size, size, flat)
 

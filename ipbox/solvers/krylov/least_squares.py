@@ -58,9 +58,10 @@ def residuals(p: Parts, x: Array) -> list[Array]:
 
 
 def data_size(p: Parts) -> Any:
-    """(Σ λ_i ‖b_i‖²)^½, one per sample of a batch."""
+    """(Σ λ_i ‖b_i‖²)^½ of the L2 terms, one per sample of a batch."""
     zero = 0.0 if p.batch is None else np.zeros(p.batch)
-    return np.sqrt(zero + sum(f.weight * _squares_of_data(f, p) for f in p.problem.terms if f.b is not None))
+    terms = (f for f in p.problem.terms if isinstance(f, L2) and f.b is not None)
+    return np.sqrt(zero + sum(f.weight * _squares_of_data(f, p) for f in terms))
 
 
 def _squares_of_data(f: L2, p: Parts) -> Any:

@@ -286,6 +286,26 @@ def test_float32_goes_to_its_own_rounding(solver: ip.solvers.Solver, rng: np.ran
 
 
 @every_search
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("outside, at_the_end", [(1.0, False), (1e3, False), (1e3, True)])
+@pytest.mark.parametrize("rank", [1, 5])
+def test_rounding_is_not_followed(
+    solver: ip.solvers.Solver, dtype: str, outside: float, at_the_end: bool, rank: int
+) -> None:
+    """A rank-deficient, b outside its range: where the gradient is rounding, the image stays at the least one."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        M = (rng.standard_normal((20, rank)) @ rng.standard_normal((rank, 12))).astype(dtype)
+        w = rng.standard_normal(20)
+        w -= M @ np.linalg.lstsq(M.astype(float), w, rcond=1e-5)[0]
+        b = (M @ rng.standard_normal(12) + outside * w).astype(dtype)
+        x = np.linalg.lstsq(M.astype(float), b.astype(float), rcond=1e-5)[0]
+        x0 = x.astype(dtype) if at_the_end else None
+        run = ip.solve(ip.Problem(ip.L2(ip.as_operator(M), b)), solver, x0=x0, stop=ip.stop.niter(200))
+        assert np.linalg.norm(run.x - x) <= 0.2 * np.linalg.norm(x)
+
+
+@every_search
 def test_complex_images(solver: ip.solvers.Solver, rng: np.random.Generator) -> None:
     M = rng.standard_normal((20, 12)) + 1j * rng.standard_normal((20, 12))
     b = rng.standard_normal(20) + 1j * rng.standard_normal(20)

@@ -43,6 +43,18 @@ def test_the_image_stays_at_the_pseudo_inverses(solver: Any, dtype: str, values:
 
 
 @pytest.mark.parametrize("solver", KRYLOV, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("rank", [1, 5])
+def test_data_that_are_mostly_outside_the_range(solver: Any, rank: int) -> None:
+    """A*b has a rounding of eps ‖A‖‖b‖, of which the largest gradient does not tell."""
+    for seed in range(3):
+        M, b, x = deficient(20, 12, np.linspace(1, 3, rank), "float32", seed)
+        Q = np.linalg.svd(M.astype(float))[0][:, :rank]
+        far = (b + 1e3 * (b - Q @ (Q.T @ b))).astype("float32")
+        run = ip.solve(ip.Problem(ip.L2(ip.as_operator(M), far)), solver, stop=ip.stop.niter(100))
+        assert np.linalg.norm(run.x - x) <= 0.01 * np.linalg.norm(x)
+
+
+@pytest.mark.parametrize("solver", KRYLOV, ids=lambda s: type(s).__name__)
 def test_the_residual_is_computed(solver: Any) -> None:
     """A tolerance out of reach: the run says so, and its residual is the true one."""
     M, b, _ = deficient(60, 50, np.linspace(1, 10, 20), "float64")
