@@ -87,12 +87,16 @@ def replacing(path: str | os.PathLike, name: str = "path") -> Iterator[IO[bytes]
     ...     [path.name for path in Path(folder).iterdir()]
     ['a.txt']
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name} is {type(path).__name__}; expected the path of a file")
     target = Path(os.path.realpath(path))  # a link stays one
     temporary = _temporary(target)
     _writing.add(temporary.name)
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if target.exists() and not target.is_file():  # a device or a pipe, which must not be replaced
+            raise OSError(errno.EINVAL, "it is no regular file")
         _remove_abandoned(target)
         with open(temporary, "x+b") as file:
             yield file

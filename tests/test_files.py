@@ -279,3 +279,29 @@ def test_reading_takes_memory_once(tmp_path: Path) -> None:
         read_array(tmp_path / name)
         assert tracemalloc.get_traced_memory()[1] < 1.3 * 2**25
         tracemalloc.stop()
+
+
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    """The new file would take the place of /dev/null."""
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(NotSaved, match=r"path is .*pipe.npz, which cannot be written: it is no regular file"):
+        ip.solvers.State(x=np.zeros(3)).save(tmp_path / "pipe.npz")
+    assert (tmp_path / "pipe.npz").is_fifo()
+
+
+@pytest.mark.parametrize("path", [3, None, b"a.npz"])
+def test_what_is_no_path(path: object) -> None:
+    places = [ip.read_image, ip.read_fastmri, ip.read_ismrmrd, ip.read_dicom_series, ip.callbacks.Checkpoint]
+    for use in [*places, ip.solvers.State(x=np.zeros(3)).save]:
+        with pytest.raises(TypeError, match=rf"(path|source) is {type(path).__name__}; expected .* files?"):
+            use(path)
+
+
+def test_a_state_without_a_field_of_its_solver(tmp_path: Path) -> None:
+    """As another version of the package may have written it."""
+    problem = ip.Problem(ip.L2(b=np.arange(3.0)))
+    state = ip.solve(problem, ip.LBFGS(), stop=ip.stop.niter(1)).state
+    del state.gamma
+    state.save(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="its field gamma is not there"):
+        ip.solve(problem, ip.LBFGS(), state=tmp_path / "a.npz")

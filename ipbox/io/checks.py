@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from ipbox.checks import check_type
 from ipbox.files import DAMAGED
 
 # Deflate packs at most about 1000 to one, images seldom 10 to one: a header that claims more is damaged, or made to
@@ -27,7 +28,7 @@ def regular_file(path: str | os.PathLike, kinds: Sequence[str], name: str = "pat
     FileNotFoundError, ValueError
         for a file that does not exist, a folder, another ending.
     """
-    path = Path(path)
+    path = Path(check_type(path, name, str | os.PathLike, "the path of a file"))
     if path.is_dir():
         raise ValueError(f"{name} is {path}, a folder; expected a file that ends in {', '.join(kinds)}")
     if not path.is_file():
@@ -39,7 +40,7 @@ def regular_file(path: str | os.PathLike, kinds: Sequence[str], name: str = "pat
 
 def folder(path: str | os.PathLike, name: str = "root") -> Path:
     """``path`` as a Path, after a check that it is a folder."""
-    path = Path(path)
+    path = Path(check_type(path, name, str | os.PathLike, "the path of a folder"))
     if not path.exists():
         raise FileNotFoundError(f"{name} is {path}; there is no such folder")
     if not path.is_dir():

@@ -127,6 +127,7 @@ class GradientNorm(IteratedProx):
 
 def _real_sum(a: Array, b: Array) -> float:
     """Re<a, b> summed in float64."""
+
     def of(x: Array, y: Array) -> float:
         return backend.reduce_sum(backend.array_module(x).multiply(x, y, dtype=np.float64))
 

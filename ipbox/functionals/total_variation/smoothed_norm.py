@@ -104,13 +104,19 @@ class SmoothedNorm(Functional):
     def _value(self, x: Array, batch: bool) -> Any:
         if self.fused(x):
             return kernels.smoothed_tv_value(self._rows(x), *self._settings)
-        x = x.reshape((-1, *self.dims)).astype(np.complex128 if x.dtype.kind == "c" else np.float64)
+        x = self._double(x).reshape((-1, *self.dims))
         values = 0.5 * self.xi * backend.sum_squares(x, True) if self.xi else 0.0
         for alpha, part in zip(self.alpha, self.K.parts(self._field(x)), strict=True):
             values = values + alpha * backend.reduce_sum(self._s(part), True)
         return values
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:
+        if self._beyond(x):
+            y = self._double(x)
+            g = backend.array_module(y).empty_like(y)
+            self._grad(y, g, None)
+            out[...] = g
+            return
         if self.fused(x):
             self._run(kernels.smoothed_tv_gradient, out, x)
             return
@@ -120,6 +126,12 @@ class SmoothedNorm(Functional):
         self._back(p, self.xi, x, out)
 
     def _hessian(self, x: Array, v: Array, out: Array, work: Work) -> None:
+        if self._beyond(x):
+            y, w = self._double(x), self._double(v)
+            g = backend.array_module(y).empty_like(y)
+            self._hessian(y, w, g, None)
+            out[...] = g
+            return
         if self.fused(x):
             self._run(kernels.smoothed_tv_hessian, out, x, v, data=False)
             return
@@ -179,6 +191,14 @@ class SmoothedNorm(Functional):
         size = self._inner(p, p)
         size += self.eps**2
         return backend.array_module(p).sqrt(size)
+
+    def _beyond(self, x: Array) -> bool:
+        """Whether ν, so also what ∇u is compared with, has a square beyond single precision, which ``x`` is of."""
+        return backend.real_dtype(x.dtype) == np.float32 and not LEAST < self.eps < 1 / LEAST
+
+    @staticmethod
+    def _double(x: Array) -> Array:
+        return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
 
     # ------------------------------------------------------------ by kernels
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.checks import check_type
 from ipbox.io.checks import folder
 from ipbox.io.formats.dicom_slices import Slice, check_alike, in_order, read_header, read_values
 
@@ -112,7 +113,8 @@ def _files(source: str | os.PathLike | Sequence[str | os.PathLike], name: str) -
             hint = f"; its {deeper} subfolders are not searched" if deeper else ""
             raise ValueError(f"{name} is {source}, which holds no DICOM file{hint}")
         return found
-    found = [Path(path) for path in source]
+    check_type(source, name, list | tuple, "a folder, or a list of files")
+    found = [Path(check_type(path, name, str | os.PathLike, "paths of files")) for path in source]
     if not found:
         raise ValueError(f"{name} is an empty list; expected a folder, or a list of files")
     for path in found:

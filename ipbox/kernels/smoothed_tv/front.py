@@ -289,7 +289,7 @@ def _check(boundary: str, written: tuple[str, ...], **arrays: Any) -> int:
 def _check_parameters(alpha: float, nu: float, xi: float) -> None:
     if not 0 <= alpha < math.inf or not 0 <= xi < math.inf:
         raise ValueError(f"alpha is {alpha} and xi {xi}; expected finite numbers that are not negative")
-    if not 0 < nu < math.inf or nu * nu < np.finfo(np.float32).tiny:
+    if not 0 < nu < math.inf or nu * nu < float(np.finfo(np.float32).tiny):
         raise ValueError(f"nu is {nu}; expected a positive number, at least 1.1e-19")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend, progress
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_flag, check_positive
+from ipbox.checks import check_count, check_flag, check_positive, check_type
 from ipbox.files import check_writable
 from ipbox.solvers.core.run import Run
 
@@ -206,7 +206,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, every: int | None = None, seconds: float | None = None) -> None:
-        self.path = Path(path)
+        self.path = Path(check_type(path, "path", str | Path, "the path of a file"))
         if self.path.suffix != ".npz":
             raise ValueError(f"path is {path}; expected a file that ends in .npz")
         if not self.path.parent.is_dir():

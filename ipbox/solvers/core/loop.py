@@ -85,9 +85,9 @@ def check_state(problem: Problem, solver: Solver, state: State) -> None:
     if state.x.shape != problem.shape:
         raise ValueError(f"state holds an image of shape {state.x.shape}; the problem's is {problem.shape}")
     made = Made(problem, solver)
-    if state.made is None:
-        _check_fields(problem, solver, state)
-    else:
+    if state.made is None or state.made.problem is None:  # from a file, which another version may have written
+        _check_fields(problem, solver, state, shapes=state.made is None)
+    if state.made is not None:
         other = state.made.difference(made)
         if other is not None:
             raise ValueError(
@@ -97,14 +97,14 @@ def check_state(problem: Problem, solver: Solver, state: State) -> None:
     state.made = made
 
 
-def _check_fields(problem: Problem, solver: Solver, state: State) -> None:
+def _check_fields(problem: Problem, solver: Solver, state: State, shapes: bool) -> None:
     """Refuse a state, of unknown origin, without the fields that this solver makes for this problem."""
     fresh = solver.init(solver.prepare(problem), problem.start(None))
     for name, v in vars(fresh).items():
         if name in ("k", "loop", "scratch") or v is None:
             continue
         there = vars(state).get(name)
-        arrays = backend.is_array(v) and v.ndim > 0
+        arrays = shapes and backend.is_array(v) and v.ndim > 0
         if there is None or (arrays and not (backend.is_array(there) and there.shape == v.shape)):
             found = "is not there" if there is None else f"is {_kind(there)}"
             raise ValueError(

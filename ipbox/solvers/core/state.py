@@ -105,7 +105,7 @@ class State:
             with open(path, "rb") as f:
                 data = Npz(f)
                 fields = _unpack(json.loads(str(data["__tree__"])), data, xp)
-                if not isinstance(fields, dict) or "x" not in fields:
+                if not isinstance(fields, dict) or not backend.is_array(fields.get("x")):
                     raise ValueError("there is no image x in it")
                 state = _with(cls(), fields)
                 if not (isinstance(state.loop, dict) and isinstance(state.scratch, dict) and is_integer(state.k)):

@@ -434,3 +434,15 @@ def test_a_batch_of_as_many_samples_as_rows(make: Callable[[], Any], rng: np.ran
     steps = found.extra["niter_per_sample"]
     assert len(set(steps)) > 1 and steps == [s.niter for s in single]
     np.testing.assert_allclose(found.x, [s.x for s in single], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-22, 1e20, 1e30])
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_smoothed_tv_in_units_whose_squares_are_beyond_single_precision(unit: float, dtype: str) -> None:
+    """∇R does not depend on the unit of u and ν; it was NaN below 1e-19 and 0 above 1e19."""
+    u, v = np.random.default_rng(0).random((2, 6, 5))
+    f, one = (ip.SmoothedTV((6, 5), eps=0.1 * s) for s in (unit, 1.0))
+    x = (unit * u).astype(dtype)
+    np.testing.assert_allclose(f.grad(x), one.grad(u), atol=1e-5)
+    np.testing.assert_allclose(unit * f.hessian_apply(x, v.astype(dtype)), one.hessian_apply(u, v), atol=1e-4)
+    assert f.value(x) / unit == pytest.approx(one.value(u), rel=1e-5)
