@@ -69,6 +69,7 @@ def sweep(
     least: Callable[[np.ndarray, np.ndarray], tuple[float, bool]] | None = None,
     unknown: str = "",
     rise: float = RISE,
+    upward: int = EXTENSIONS,
 ) -> tuple[float, bool]:
     """Solve along ``grid`` (descending), ``evaluate`` each point, and beyond it while the criterion falls there.
 
@@ -84,11 +85,12 @@ def sweep(
 
     ends = Ends(path, grid, visit)
     lam, at_end = least(path.column("lam"), path.column(name))
-    for _ in range(EXTENSIONS if extend else 0):  # else the weights are the caller's
+    for k in range(upward if extend else 0):  # else the weights are the caller's
         lams, values = path.column("lam"), path.column(name)
         down, up = at_end and not math.isnan(values[0]), at_end
         if outer:
             down, up = down and lam == lams[0], up and (lam == lams[-1] or math.isnan(values[-1]))
+        down = down and k < EXTENSIONS
         if not (down or up):
             break
         ends.grow(down, up)

@@ -11,7 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_positive
-from ipbox.choose.grid import RISE, sweep, weights
+from ipbox.choose.grid import EXTENSIONS, RISE, sweep, weights
 from ipbox.choose.path import STEADY, TIGHTER, Map, Options, Path, Point, data_count, white_noise
 from ipbox.choose.result import Choice
 from ipbox.functionals.core.composition import check_data
@@ -24,6 +24,7 @@ DATA = 20000  # a linear map gets so many data, over its probes, that their nois
 PROBES = 8  # ... but no more probes than this
 KNOWN = 1e4  # roundings of the data, below which a residual is not known well enough to be divided by another zero
 FLAT = 1e-3  # GCV that rises by less is the quotient of two roundings
+UPWARD = 40  # weights more than the grid's, of a linear map: without a noise level its guess may be far too small
 OMEGA = 1.4  # inflation of the degrees of freedom in weighted GCV
 
 Excess = Callable[[Array, Array, float], tuple[float, float]]
@@ -268,7 +269,8 @@ def _with_dof(
         point["dof"] = dof(point["lam"])
         point[name] = criterion(point["residual"], point["dof"], m)
 
-    lam, at_end = sweep(path, grid, name, evaluate, lams is None, rise=FLAT if name == "gcv" else RISE)
+    rise, upward = FLAT if name == "gcv" else RISE, UPWARD if linear else EXTENSIONS
+    lam, at_end = sweep(path, grid, name, evaluate, lams is None, rise=rise, upward=upward)
     return path.finish(rule, lam, at_end)
 
 
