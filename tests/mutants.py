@@ -31,6 +31,7 @@ ROOMS = ("solvers", "functionals", "operators", "bilevel", "choose")
 COPIED = ("ipbox", "tests", "tutorials", "data", "pyproject.toml", "setup.cfg", "README.md", "docs", "Makefile")
 # no `x * y` to `x >> y`: what is not even defined for floats is found by any test
 IDLE = ("RShift", "LShift", "BitOr", "BitAnd", "BitXor", "FloorDiv", "Mod", "Pow", "Invert")
+FAST = "not slow and not bench and not exhaustive"
 LONGEST = 300  # seconds beyond what the tests took unchanged, ten times: a test that never ends is noticed, too
 
 
@@ -87,9 +88,9 @@ def changed(mutant: Mutant) -> str:
 # ---------------------------------------------------------------- which tests run a line
 
 
-def record(folder: Path, jobs: int) -> None:
-    """Run the whole suite with the coverage of each test, and keep who ran what, and how long each took."""
-    command = [sys.executable, "-m", "pytest", "-q", f"-n{jobs}", "-m", "not slow and not bench"]
+def record(folder: Path, jobs: int, marks: str) -> None:
+    """Run the tests with these marks with the coverage of each, and keep who ran what, and how long each took."""
+    command = [sys.executable, "-m", "pytest", "-q", f"-n{jobs}", "-m", marks]
     command += [
         "--cov=ipbox",
         "--cov-branch",
@@ -170,7 +171,7 @@ class FirstFailure:
             self.name = self.name or f"collection of {report.nodeid}"
 
 
-def _run(answer: Any, copy: Path, tests: list[str]) -> None:
+def _run(answer: Any, copy: Path, tests: list[str], marks: str, without: set[str]) -> None:
     """pytest in ``copy`` until a test fails; answers its name, or "" where none does."""
     os.setpgid(0, 0)
     os.chdir(copy)
@@ -180,7 +181,8 @@ def _run(answer: Any, copy: Path, tests: list[str]) -> None:
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     import pytest
 
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "", "-o", "addopts=--doctest-modules"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", marks, "-o", "addopts=--doctest-modules"]
+    options += [f"--deselect={test}" for test in without]
     first = FirstFailure()
     code = pytest.main([*options, *tests], plugins=[first])
     passed = code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -192,35 +194,55 @@ def _run(answer: Any, copy: Path, tests: list[str]) -> None:
 
 
 def judge(mutant: Mutant, copy: Path, known: dict[str, Any], most: float, useless: set[str]) -> tuple[str, str]:
-    """The suite that finds it, ``"fast"`` or ``"exhaustive"``, and its test; ``"none"``; ``"unrun"``: no test there.
-
-    A test that fails on the unchanged source, too, finds nothing: it joins ``useless``, and the others go on.
-    """
+    """The suite that finds it, ``"fast"`` or ``"exhaustive"``, and its test; ``"none"``; ``"unrun"``: no test there."""
     tests, exhaustive = tests_of(mutant, known), set(known["exhaustive"])
     of = {
         "fast": within([test for test in tests if test not in exhaustive], known, most),
         "exhaustive": [test for test in tests if test in exhaustive],
     }
-    file = copy / mutant.path
-    original = file.read_bytes()
     for suite, chosen in of.items():
         longest = LONGEST + 10 * sum(known["seconds"].get(test, 0.0) for test in chosen)
-        while left := [test for test in chosen if test not in useless]:
-            try:
-                file.write_text(changed(mutant), encoding="utf-8")
-                failed = _forked(_run, copy, left, longest=longest)
-            finally:
-                file.write_bytes(original)
-            if not failed:
-                break
-            if failed not in left or not _forked(_run, copy, [failed]):
-                return suite, failed
-            useless.add(failed)
+        if failed := found(mutant, copy, chosen, longest, useless):
+            return suite, failed
     return ("none" if tests else "unrun"), ""
 
 
-def work(share: list[Mutant], known: dict[str, Any], most: float, results: Any) -> None:
-    """Judge a share of the mutants, in a copy of the tree."""
+def lost(mutant: Mutant, copy: Path, known: dict[str, Any], most: float, useless: set[str]) -> tuple[str, str]:
+    """Of what `make test` leaves out: ``"lost"`` where an exhaustive test finds the mutant and no fast one does.
+
+    ``"fast"`` where both do, ``"none"`` where no exhaustive test does, ``"unrun"`` where none runs the line.  The fast
+    tests are those of the mutant's own room, in order, and what classes of its kind must keep.
+    """
+    tests = tests_of(mutant, known)
+    if not (test := found(mutant, copy, tests, LONGEST, useless)):
+        return ("none" if tests else "unrun"), ""
+    room = Path(mutant.path).parent.relative_to("ipbox")
+    folders = [f"tests/{room}", f"tests/{room.parts[0]}", f"tests/contracts/{room.parts[0]}"]
+    fast = found(mutant, copy, [f for f in folders if (copy / f).is_dir()], 10 * LONGEST, set(), FAST)
+    return ("fast" if fast else "lost"), fast or test
+
+
+def found(mutant: Mutant, copy: Path, tests: list[str], longest: float, useless: set[str], marks: str = "") -> str:
+    """The first of the tests that finds the mutant, or "".
+
+    A test that fails on the unchanged source, too, finds nothing: it joins ``useless``, and the others go on.
+    """
+    file = copy / mutant.path
+    original = file.read_bytes()
+    while left := [test for test in tests if test not in useless]:
+        try:
+            file.write_text(changed(mutant), encoding="utf-8")
+            failed = _forked(_run, copy, left, marks, useless, longest=longest)
+        finally:
+            file.write_bytes(original)
+        if "::" not in failed or not _forked(_run, copy, [failed], marks, set()):
+            return failed
+        useless.add(failed)
+    return ""
+
+
+def work(share: list[Mutant], known: dict[str, Any], most: float, what: Any, results: Any) -> None:
+    """Judge a share of the mutants by `judge` or `lost`, in a copy of the tree."""
     for name in ("numpy", "scipy.sparse.linalg", "numba", "torch", "pylops", "pyproximal"):
         __import__(name)
     sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != ROOT]
@@ -236,7 +258,7 @@ def work(share: list[Mutant], known: dict[str, Any], most: float, results: Any) 
         useless: set[str] = set()
         for mutant in share:
             start = time.perf_counter()
-            suite, test = judge(mutant, copy, known, most, useless)
+            suite, test = what(mutant, copy, known, most, useless)
             seconds = round(time.perf_counter() - start, 1)
             results.put(asdict(mutant) | {"found by": suite, "test": test, "seconds": seconds})
 
@@ -248,17 +270,24 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--most", type=float, default=60.0, help="seconds of fast tests a mutant has to survive")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/mutants", help="what is recorded, and the result")
+    parser.add_argument(
+        "--lost", action="store_true", help="only what `make test` loses by leaving out exhaustive tests"
+    )
     parser.add_argument("--again", action="store_true", help="record the coverage anew")
     args = parser.parse_args()
+    args.folder /= "lost" if args.lost else ""
     args.folder.mkdir(parents=True, exist_ok=True)
     if args.again or not (args.folder / "lines.json").exists():
-        record(args.folder, args.jobs)
+        record(args.folder, args.jobs, "exhaustive" if args.lost else "not slow and not bench")
     known = json.loads((args.folder / "lines.json").read_text())
     drawn = random.Random(args.seed).sample(every_mutant(), args.count)
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     shares = [drawn[i :: args.jobs] for i in range(args.jobs)]
-    workers = [context.Process(target=work, args=(share, known, args.most, results)) for share in shares]
+    workers = [
+        context.Process(target=work, args=(share, known, args.most, lost if args.lost else judge, results))
+        for share in shares
+    ]
     for worker in workers:
         worker.start()
     rows: list[dict[str, Any]] = []
@@ -270,10 +299,19 @@ def main() -> None:
     for worker in workers:
         worker.join()
     (args.folder / "result.json").write_text(json.dumps(rows, indent=1))
-    found = {suite: sum(row["found by"] == suite for row in rows) for suite in ("fast", "exhaustive", "none", "unrun")}
+    of = {
+        suite: sum(row["found by"] == suite for row in rows)
+        for suite in ("fast", "exhaustive", "none", "unrun", "lost")
+    }
+    if args.lost:
+        print(
+            f"{len(rows)} mutants of seed {args.seed}: exhaustive tests run {len(rows) - of['unrun']} of them and find "
+            f"{of['fast'] + of['lost']}, of which fast tests of the same room find {of['fast']}; lost: {of['lost']}"
+        )
+        return
     print(
-        f"{len(rows)} mutants of seed {args.seed}: `make test` finds at least {found['fast']}, its exhaustive part in "
-        f"`make test-slow` {found['exhaustive']} more; {found['none']} live, {found['unrun']} are on lines no test runs"
+        f"{len(rows)} mutants of seed {args.seed}: `make test` finds at least {of['fast']}, its exhaustive part in "
+        f"`make test-slow` {of['exhaustive']} more; {of['none']} live, {of['unrun']} are on lines no test runs"
     )
 
 
