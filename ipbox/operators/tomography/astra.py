@@ -54,7 +54,7 @@ class AstraTransform(Operator):
     >>> A = ip.JosephTransform((64, 64), np.linspace(0, np.pi, 30, endpoint=False))
     >>> AstraTransform(A, projector="area")                 # AstraTransform(A) is an operator where there is ASTRA
     Traceback (most recent call last):
-    ValueError: projector is 'area'; expected one of line, linear, strip
+    ValueError: projector is 'area'; expected one of 'line', 'linear', 'strip'
     """
 
     backends: ClassVar[tuple[str, ...]] = ("numpy",)
