@@ -11,6 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_axes
+from ipbox.kernels.core.layout import unit_of
 from ipbox.kernels.tgv import front as kernels
 from ipbox.operators.images.differences import check_spacing, spread
 
@@ -62,7 +63,9 @@ class Geometry:
         more than half of the gain.  Few pixels are in excess, so this costs far less of the dual value than s alone.
         """
         xp, c = backend.array_module(y), len(self.spacing)
-        q = y[c:]
+        unit = unit_of(radius_p, y.dtype.type)  # so that squares are in range; of two: no bit changes
+        y *= unit
+        radius_p, radius_q, q = radius_p * float(unit), radius_q * float(unit), y[c:]
         q /= xp.maximum(xp.sqrt((q * q).sum(axis=0)) / radius_q, 1)
         p = self._divergence(y)
         w = 2 * xp.maximum(xp.sqrt((p * p).sum(axis=0)) / radius_p - 1, 0)
@@ -74,6 +77,7 @@ class Geometry:
         y[:c] = p
         if largest > radius_p:
             y *= radius_p / largest
+        y /= unit
         return y[:c]
 
     def _divergence(self, y: Array) -> Array:
