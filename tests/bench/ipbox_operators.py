@@ -13,9 +13,9 @@ from .common import parallel_angles
 
 def _registry() -> tuple[list[Any], Any]:
     """The cases, and what the contracts share."""
-    from tests.contracts import registry_operators, support
+    from tests.contracts import support
 
-    return registry_operators.CASES, support
+    return support.listed("operators"), support
 
 
 def _large(dtype: str) -> dict[str, Any]:
