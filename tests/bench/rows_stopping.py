@@ -83,4 +83,4 @@ def default_stop(session: Session) -> Figure:
             f"{info.niter:5d}  {info.stop:8s} {seconds:6.3f} s"
         )
     print("\n".join("  " + line for line in lines), flush=True)
-    return Figure(worst, f"{len(lines)} problems, {total:.2f} s; " + "; ".join(lines))
+    return Figure(worst, f"the worst of {len(lines)} problems, {total:.2f} s in all")
