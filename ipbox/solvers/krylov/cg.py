@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, Functional, Quadratic
 from ipbox.functionals.core.base import buffer
+from ipbox.solvers.core.divergence import Diverged
 from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
 from ipbox.solvers.krylov import attainable
 from ipbox.solvers.krylov.conjugate_directions import advance
@@ -65,6 +67,8 @@ class CG(Krylov):
     def step(self, p: Parts, s: State) -> None:
         hessian(p.problem.terms, s.d, s.q, s.scratch["smooth"])
         curvature = inner(s.d, s.q, p)
+        if s.k == 0:
+            _check_range(p, s)
         attainable.scale(s, ratio(curvature, s.direction**2))
         eps = float(np.finfo(backend.real_dtype(s.x.dtype)).eps)
         flat = curvature <= 4 * eps * s.size * s.direction**2  # as good as none along d: no step is known
@@ -85,6 +89,14 @@ class CG(Krylov):
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(True, "a convex quadratic with a minimiser: ends in finitely many steps (Saad 2003, 6.11)")
+
+
+def _check_range(p: Parts, s: State) -> None:
+    """Refuse a first Hd that is nothing but denormal numbers: the precision does not have c and H in their units."""
+    info = np.finfo(backend.real_dtype(s.x.dtype))
+    small = (s.direction > 0) & (s.direction < math.sqrt(info.tiny) / info.eps)
+    if np.any(small) and np.any(small & (norms(s.q, p) < info.tiny / info.eps)):
+        raise Diverged(f"CG diverged: H leaves the range of {p.problem.dtype} (expected other units, or CGLS)")
 
 
 def hessian(terms: list[Functional], x: Array, out: Array, work: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
+from ipbox.solvers import Diverged
 
 SOLVERS = [ip.CG(), ip.CGLS(), ip.LSQR(), ip.HybridLSQR(0.0, basis=400), ip.ADMM(), ip.GradientDescent()]
 KRYLOV = SOLVERS[:4]
@@ -127,3 +128,18 @@ def test_a_small_damping_is_solved_to_what_rounding_of_the_data_allows(solver: A
     noise = np.linalg.norm(b) / lam**0.5 + np.linalg.norm(M @ exact - b) / lam  # of data, and of A* on what is left
     assert np.linalg.norm(run.x - exact) <= 4 * np.finfo("float32").eps * noise
     assert run.stop == "attainable_accuracy"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_cg_refuses_what_single_precision_does_not_have(dtype: str) -> None:
+    """Of A and b near 1e-12, A*A d is below the smallest float32: no answer, but a sentence."""
+    rng = np.random.default_rng(0)
+    A, b = rng.standard_normal((30, 20)).astype(dtype), rng.standard_normal(30).astype(dtype)
+    c = np.float32(1e-12)
+    with pytest.raises(Diverged, match="CG diverged: H leaves the range of"):
+        ip.solve(ip.Problem(ip.L2(c * A, c * b)), ip.CG())
+    run = ip.solve(ip.Problem(ip.L2(c * A, c * b)), ip.CGLS())
+    exact = np.linalg.lstsq(A, b, rcond=None)[0]
+    assert np.linalg.norm(run.x - exact) <= 1e-4 * np.linalg.norm(exact)
+    near = ip.solve(ip.Problem(ip.L2(np.float32(1e-6) * A, b)), ip.CG())
+    assert np.linalg.norm(1e-6 * near.x - exact) <= 1e-3 * np.linalg.norm(exact)
