@@ -314,7 +314,7 @@ def test_bad_image_to_denoise(what: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tikhonov", "tv"])
-@pytest.mark.parametrize("lam", [0, -1.0, math.nan, math.inf, "1", None, 1j])
+@pytest.mark.parametrize("lam", [0, -1.0, math.nan, math.inf, "1", None, 1j, np.ones(2)])
 def test_bad_weight(name: str, lam: Any) -> None:
     refusal(ValueError, "^lam is .*; expected a positive number", lambda: getattr(ip, name)(A, GOOD, lam))
 

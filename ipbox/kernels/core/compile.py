@@ -52,9 +52,6 @@ POSIX = os.name == "posix"
 PARALLEL_SIZE = 1 << 15
 
 
-_threads = 0  # what Numba was told last, in the one thread that launches in parallel
-
-
 @dataclass(frozen=True)
 class Kernel:
     """One function compiled twice: with parallel rows, and serially."""
@@ -66,20 +63,12 @@ class Kernel:
         """The one to call for ``size`` pixels from this thread of this process; both agree bit for bit."""
         if size < PARALLEL_SIZE or (threads := cpu_threads()) < 2:
             return self.serial
-        _set_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
         return self.parallel
 
     def run(self, size: int, *args: Any) -> Any:
         """Call the twin for ``size`` pixels."""
         return self.twin(size)(*args)
-
-
-def _set_threads(n: int) -> None:
-    """Tell Numba, where it is not what it was told last: the call takes as long as a small launch."""
-    global _threads
-    if n != _threads:
-        numba.set_num_threads(n)
-        _threads = n
 
 
 def twins(function: types.FunctionType) -> Kernel:

@@ -118,6 +118,8 @@ def _kind(v: Any) -> str:
 
 def _or_ended(fired: np.ndarray, ended: Any) -> np.ndarray:
     """What the rule says, and where it goes on that a solver has ended by itself."""
+    if ended is False:  # the most frequent answer, in every iteration
+        return fired
     fired, ended = np.broadcast_arrays(fired, np.atleast_1d(ended))
     return np.where((fired == None) & ended, np.array("attainable_accuracy", dtype=object), fired)  # noqa: E711
 

@@ -36,7 +36,7 @@ class PDHG(saddle.SaddlePoint):
         Factor by which the default τ is raised and the σ_i are lowered.
     relax : float
         Over-relaxation ρ in (0, 2): (u, y) ← (u, y) + ρ((u⁺, y⁺) - (u, y)); the image returned is u⁺, which comes out
-        of f's prox.  Values near 2 save up to half of the iterations.  For θ = 1, and not where accelerated.
+        of f's prox.  Values near 2 often save iterations.  For θ = 1, and not where accelerated.
     accelerate : bool, optional
         θ = 1/√(1 + 2γτ), τ ← θτ, σ ← σ/θ, for μ-strongly convex f; by default where μ > 0 and no step size is given.
         γ = μ/2: the theory asks for γ <= μ, and half of it is faster on images.
