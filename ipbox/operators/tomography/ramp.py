@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,26 +17,62 @@ from ipbox.operators.tomography.joseph import JosephTransform
 from ipbox.operators.tomography.ray import RayTransform
 from ipbox.operators.tomography.views import Arcs, Scan
 
-__all__ = ["FILTERS", "RampFilter", "angle_weights", "ramp"]
+__all__ = ["FILTERS", "RampFilter", "angle_weights", "check_filter", "ramp"]
 
-FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
+Window = Callable[[np.ndarray], np.ndarray]
+WINDOWS: dict[str, Window] = {  # of the frequency f, from 0 to 1 at the cut-off
+    "ramp": np.ones_like,
+    "shepp-logan": lambda f: np.sinc(0.5 * f),
+    "cosine": lambda f: np.cos(0.5 * np.pi * f),
+    "hann": lambda f: 0.5 * (1 + np.cos(np.pi * f)),
+}
+FILTERS = tuple(WINDOWS)
 
 
-def ramp(n: int, ds: float, filter: str) -> np.ndarray:
-    """The filter's frequency response on rfft's n//2 + 1 frequencies: |ω|/2π sampled in space, times the window."""
+def ramp(n: int, ds: float, filter: str | Window, cutoff: float = 1.0) -> np.ndarray:
+    """The filter's frequency response on rfft's n//2 + 1 frequencies: |ω|/2π sampled in space, times the window.
+
+    The window is stretched to end at ``cutoff`` of the detector's Nyquist frequency π/ds; what is beyond is 0.
+    """
     k = np.rint(np.fft.fftfreq(n, 1 / n)).astype(int)  # 0, 1, ..., -1
     odd = k % 2 == 1
     h = np.zeros(n)
     h[odd] = -1 / (np.pi * k[odd] * ds) ** 2
     h[0] = 1 / (4 * ds**2)
-    f = np.arange(n // 2 + 1) / n  # in cycles per detector pixel, up to 1/2
-    window = {
-        "ramp": np.ones_like(f),
-        "shepp-logan": np.sinc(f),
-        "cosine": np.cos(np.pi * f),
-        "hann": 0.5 * (1 + np.cos(2 * np.pi * f)),
-    }[filter]
-    return np.fft.rfft(h).real * ds * window
+    f = 2 * np.arange(n // 2 + 1) / n / cutoff  # of the cut-off
+    window = WINDOWS[filter] if isinstance(filter, str) else filter
+    return np.fft.rfft(h).real * ds * np.where(f <= 1 + 1e-12, window(np.minimum(f, 1.0)), 0)
+
+
+def check_filter(filter: Any) -> str | Window:
+    """A name, or an own window as a function on arrays of frequencies in [0, 1]; one that is an array is sampled."""
+    if isinstance(filter, str):
+        return check_choice(filter, "filter", FILTERS, ", a function of the frequency, or an array")
+    if callable(filter):
+        return functools.partial(_values, filter)
+    w = np.asarray(backend.to_host(filter) if backend.is_array(filter) else filter)
+    if w.ndim != 1 or w.size < 2 or w.dtype.kind not in "fiu":
+        given = f"an array of shape {w.shape} and dtype {w.dtype}" if w.dtype.kind != "O" else repr(filter)
+        raise TypeError(
+            f"filter is {given}; expected a name, a function of the frequency, or a vector of real samples of one"
+        )
+    return functools.partial(np.interp, xp=np.linspace(0, 1, w.size), fp=_finite(w))
+
+
+def _values(filter: Any, f: np.ndarray) -> np.ndarray:
+    w = np.asarray(filter(f.copy()))
+    if w.shape not in ((), f.shape) or w.dtype.kind not in "fiu":
+        raise TypeError(
+            f"filter gives shape {w.shape} and dtype {w.dtype} for an array of {f.size} frequencies; "
+            f"expected a real number for each"
+        )
+    return _finite(w)
+
+
+def _finite(w: np.ndarray) -> np.ndarray:
+    if not np.isfinite(w).all():
+        raise ValueError("filter has values that are not finite; expected finite ones from frequency 0 to the cut-off")
+    return w
 
 
 def angle_weights(angles: np.ndarray) -> np.ndarray:

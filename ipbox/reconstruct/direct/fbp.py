@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +14,11 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_flag
+from ipbox.checks import check_between, check_flag
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
-from ipbox.operators.tomography.ramp import FILTERS, ramp
+from ipbox.operators.tomography.ramp import check_filter, ramp
 from ipbox.operators.tomography.views import Scan
 from ipbox.reconstruct.direct.back_projection import back_projection
 from ipbox.reconstruct.direct.fan import fan_back_projection
@@ -31,8 +33,9 @@ OVERLAP = 4.0  # pixels: weights that change faster than that alias where the tw
 def fbp(
     A: RayTransform | JosephTransform | FanBeamTransform | PET,
     b: Array,
-    filter: str = "ramp",
+    filter: str | Callable[[np.ndarray], np.ndarray] | Array = "ramp",
     *,
+    cutoff: float = 1.0,
     extend: bool = True,
     mask: bool = True,
 ) -> tuple[Array, AnalyticInfo]:
@@ -49,8 +52,13 @@ def fbp(
         Sinogram of shape A.dimsd, or a batch of them.  Counts of `PET` are corrected for background, attenuation and
         normalisation, (b - r)/(n a), and then filtered and back-projected by its projector's geometry; the image stays
         blurred by the scanner's resolution.
-    filter : str
-        ``"ramp"`` (no window), ``"shepp-logan"``, ``"cosine"`` or ``"hann"``.
+    filter : str, callable or array
+        The window W that the ramp |ω|/2π is multiplied by: ``"ramp"`` (none), ``"shepp-logan"``, ``"cosine"`` or
+        ``"hann"``; or your own, a function W(ν) on arrays of 0 <= ν <= 1, or an array of its values at evenly spaced ν
+        from 0 to 1, interpolated linearly.  ν = 1 is the cut-off.
+    cutoff : float
+        Where the window ends, as a share of the detector's highest (Nyquist) frequency, 0 < cutoff <= 1: the filter
+        is W(|ω|/ω_c) |ω|/2π for |ω| <= ω_c = cutoff · π/ds, and 0 beyond.
     extend : bool
         Where the detector cuts the object off, let the projections go on as those of a disc do; else by zeros, which
         gives a bright rim.
@@ -90,8 +98,8 @@ def fbp(
     Raises
     ------
     TypeError, ValueError
-        where A is none of these operators, ``filter`` is unknown, a flag is none, ``b`` does not fit A or is not
-        finite, or PET has readings without counts (n a = 0).
+        where A is none of these operators, ``filter`` is unknown or not real and finite, ``cutoff`` is not in (0, 1],
+        a flag is none, ``b`` does not fit A or is not finite, or PET has readings without counts (n a = 0).
 
     References
     ----------
@@ -101,29 +109,40 @@ def fbp(
 
     Examples
     --------
-    >>> import ipbox as ip
+    >>> import numpy as np, ipbox as ip
     >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=90)
     >>> x, info = ip.fbp(A, b, filter="hann")
     >>> x.shape
     (64, 64)
+    >>> smooth, info = ip.fbp(A, b, lambda f: np.exp(-4 * f**2), cutoff=0.8)        # an own window
+    >>> info.filter, info.parameters
+    ('own', {'cutoff': 0.8})
     """
     if not isinstance(A, RayTransform | JosephTransform | FanBeamTransform | PET):
         expected = "a RayTransform, JosephTransform, FanBeamTransform or PET"
         raise TypeError(f"A is {type(A).__name__}; fbp expects {expected}")
-    check_choice(filter, "filter", FILTERS)
+    window = check_filter(filter)
+    check_between(cutoff, "cutoff", 0, 1, "(]", "a share of the Nyquist frequency")
     check_flag(extend, "extend")
     check_flag(mask, "mask")
     check_fits(A, check_data(b))
     start = time.perf_counter()
     if isinstance(A, PET):
         A, b = A.projector, line_integrals(A, b)
-    x, told = _from_lines(A, b.reshape((-1, *A.dimsd)), filter, extend, mask)
+    x, told = _from_lines(
+        A, b.reshape((-1, *A.dimsd)), functools.partial(ramp, filter=window, cutoff=cutoff), extend, mask
+    )
     x = x.reshape(b.shape[:-2] + tuple(A.dims))
-    return reported(x, "fbp", start, filter=filter, parameters=told)
+    told |= {} if cutoff == 1 else {"cutoff": float(cutoff)}
+    return reported(x, "fbp", start, filter=filter if isinstance(filter, str) else "own", parameters=told)
 
 
 def _from_lines(
-    A: RayTransform | JosephTransform | FanBeamTransform, b: Array, filter: str, extend: bool, mask: bool
+    A: RayTransform | JosephTransform | FanBeamTransform,
+    b: Array,
+    response: Callable[[int, float], np.ndarray],
+    extend: bool,
+    mask: bool,
 ) -> tuple[Array, dict[str, Any]]:
     """The image from line integrals (a batch of them), and what is told about it."""
     fft, xp = backend.fft_module(b), backend.array_module(b)
@@ -146,7 +165,7 @@ def _from_lines(
     weights = _beyond(scan, ends) * np.cos(scan.gamma(scan.positions))
     n = 2 * fft.next_fast_len(A.n_det, real=True)
     lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1)
-    lines *= xp.asarray(ramp(n, A.det_spacing / A.magnification, filter), dtype=b.dtype)
+    lines *= xp.asarray(response(n, A.det_spacing / A.magnification), dtype=b.dtype)
     q = fft.irfft(lines, n=n, axis=-1)[..., : A.n_det]
     x = fan_back_projection(A, q) if isinstance(A, FanBeamTransform) else back_projection(_as_ray(A), q)
     if not any(cut):

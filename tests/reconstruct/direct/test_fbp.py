@@ -280,3 +280,70 @@ def test_flags(name: str) -> None:
     A = ip.RayTransform((8, 8), degrees(np.arange(0, 180, 10)))
     with pytest.raises(TypeError, match=f"^{name} is 'no'; expected True or False"):
         ip.fbp(A, np.ones(A.dimsd, "float32"), **{name: "no"})
+
+
+# ---------------------------------------------------------------- own windows
+
+
+BEAMS = {
+    "parallel": lambda: ip.RayTransform((N, N), degrees(np.arange(0, 180, 2))),
+    "fan": lambda: ip.FanBeamTransform((N, N), degrees(np.arange(0, 360, 2)), **FAN),
+}
+
+
+@pytest.mark.parametrize("beam", BEAMS)
+def test_own_windows(beam: str) -> None:
+    """A function and its samples give what the name gives; a number is a factor; a window is linear in the image."""
+    A = BEAMS[beam]()
+    b = A.apply(disc(18.0, 4.0, 3.0))
+    hann, _ = ip.fbp(A, b, "hann")
+    same, info = ip.fbp(A, b, lambda f: np.cos(np.pi * f / 2) ** 2)
+    sampled, _ = ip.fbp(A, b, np.cos(np.linspace(0, np.pi / 2, 2001)) ** 2)
+    np.testing.assert_allclose(same, hann, atol=1e-5)
+    np.testing.assert_allclose(sampled, hann, atol=1e-5)
+    np.testing.assert_allclose(ip.fbp(A, b, lambda f: 2.0)[0], 2 * ip.fbp(A, b)[0], atol=1e-5)
+    assert info.filter == "own" and info.parameters == {}
+
+
+@pytest.mark.parametrize("beam", BEAMS)
+def test_the_cut_off_ends_the_window(beam: str) -> None:
+    """At half of Nyquist "hann" is the window that is zero from there on, and a disc still keeps its value."""
+    A = BEAMS[beam]()
+    b = A.apply(disc(18.0, 4.0, 3.0))
+    cut, info = ip.fbp(A, b, "hann", cutoff=0.5)
+    own, _ = ip.fbp(A, b, lambda f: np.where(f < 0.5, np.cos(np.pi * f) ** 2, 0))
+    np.testing.assert_allclose(cut, own, atol=1e-5)
+    assert info.filter == "hann" and info.parameters == {"cutoff": 0.5}
+    assert cut[np.hypot(X - 4, X[:, None] + 3) < 12].mean() == pytest.approx(1, abs=0.02)
+    spectrum = abs(np.fft.fft2(ip.fbp(A, b, cutoff=0.4)[0]))
+    f = np.fft.fftfreq(N)
+    radius = np.hypot(f, f[:, None])
+    assert spectrum[radius > 0.25].max() < 0.05 * spectrum[(radius > 0.05) & (radius < 0.2)].max()
+
+
+WRONG = {
+    "name": ("han", ValueError, "^filter is 'han'; expected one of 'ramp', .*, a function of the frequency"),
+    "matrix": (np.ones((3, 3)), TypeError, r"^filter is an array of shape \(3, 3\) and dtype float64; expected a name"),
+    "number": (3.0, TypeError, r"^filter is an array of shape \(\) and dtype float64"),
+    "none": (None, TypeError, "^filter is None; expected a name"),
+    "complex": (np.ones(3) + 1j, TypeError, "^filter is an array of shape .* dtype complex128"),
+    "nan": (np.array([1.0, np.nan]), ValueError, "^filter has values that are not finite"),
+    "function of a number": (lambda f: f[:2], TypeError, "^filter gives shape"),
+    "infinite": (lambda f: 1 / (f - f), ValueError, "^filter has values that are not finite"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value|divide by zero")
+@pytest.mark.parametrize("what", WRONG)
+def test_windows_that_are_none(what: str) -> None:
+    filter, error, match = WRONG[what]
+    A = ip.RayTransform((8, 8), degrees(np.arange(0, 180, 10)))
+    with np.errstate(all="ignore"), pytest.raises(error, match=match):
+        ip.fbp(A, np.ones(A.dimsd, "float32"), filter)
+
+
+@pytest.mark.parametrize("cutoff", [0, 1.5, -1, "0.5", math.nan])
+def test_cut_offs_that_are_none(cutoff: Any) -> None:
+    A = ip.RayTransform((8, 8), degrees(np.arange(0, 180, 10)))
+    with pytest.raises(ValueError, match="^cutoff is .*; expected a share of the Nyquist frequency in"):
+        ip.fbp(A, np.ones(A.dimsd, "float32"), cutoff=cutoff)
