@@ -190,6 +190,8 @@ def sample(
     stop = stopping.niter(burn_in + n * thin, total=True)
     shown = [Progress(f"samples of {type(sampler).__name__}")] if check_flag(progress, "progress") else []
     run = solve(problem, recorded, x0=x0, state=state, stop=stop, callbacks=[*callbacks, *shown])
+    if run.state.n < 4:
+        raise ValueError(f"callbacks ended the run after {run.niter} steps, with {run.state.n} samples; expected 4")
     return _posterior(problem, run)
 
 

@@ -27,6 +27,7 @@ Point = dict[str, float]  # what is known of u_λ
 TIGHTER = 4.0  # a solve is repeated that much more accurately, until what is known of it stays
 STEADY = 0.05  # it stays, where it moves by this share of what λ has moved it by since the last weight ...
 ROUNDED = 1e-4  # ... or of itself
+CUT_SHORT = ("niter", "callback")  # how a solve ends that cannot be continued to a finer tolerance
 FINEST = 1e-8  # accuracy of solves, in single precision 10 roundings
 
 
@@ -124,8 +125,8 @@ class Path:
             x = finer
             if self.settled or _ended_by(info) == "rounding":
                 break
-        # what no longer moves is known; of a solve that niter ended there is no telling
-        self.settled = self.settled or not moved or _ended_by(info) == "niter"
+        # what no longer moves is known; of a solve that was cut short there is no telling
+        self.settled = self.settled or not moved or _ended_by(info) in CUT_SHORT
         self.reached = self.accuracy
         self.accuracy = None if self.inner_tol is None else min(self.accuracy * TIGHTER, self.inner_tol)
         self.x, self.info = x, info
@@ -137,7 +138,7 @@ class Path:
         if "tol" not in self.takes or tol is None:
             return False
         finest = max(FINEST, 10 * float(np.finfo(self.b.dtype).eps))
-        return tol > finest and _ended_by(info) != "niter"
+        return tol > finest and _ended_by(info) not in CUT_SHORT
 
     def _steady(self, point: Point, finer: Point, *images: Array) -> bool:
         last = self.points[-1] if self.points else {}

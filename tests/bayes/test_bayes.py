@@ -243,3 +243,10 @@ def test_langevin_needs_a_lipschitz_constant_that_holds_everywhere(sampler: Any)
     A = ip.as_operator(np.ones((3, 2)))
     problem = ip.Problem(ip.KL(A, np.ones(3), background=1.0) + ip.L2())
     assert "holds where Au >= 0" in sampler.is_provably_convergent(problem).reason
+
+
+def test_a_callback_that_ends_the_chains_too_early_says_so() -> None:
+    problem = ip.Problem(ip.L2(b=np.ones(4)))
+    with pytest.raises(ValueError, match="callbacks ended the run after 6 steps, with 1 samples; expected 4"):
+        ip.sample(problem, ip.ULA(), n=10, burn_in=5, callbacks=[lambda run: run.k == 6])
+    assert ip.sample(problem, ip.ULA(), n=10, burn_in=5, callbacks=[lambda run: run.k == 12]).n == 7

@@ -37,7 +37,8 @@ class DFOResult:
         All of them, repeated ones at a better accuracy too.
     stop : str
         Why it ended: "evaluations" or "work" (spent), "radius" (the trust region is smaller than radius_final), "zero"
-        (f = 0), "accuracy" (the residuals come no more accurate, and no further decrease could be told from errors).
+        (f = 0), "accuracy" (the residuals come no more accurate, and no further decrease could be told from errors),
+        "callback" (which returned True).
     history : list of dict
         A row for each evaluation, with ``evaluation`` (from 1 on), ``kind`` ("start", "step", "geometry", or "accuracy"
         where a point is evaluated again), ``point``, ``point_f``, ``point_bound``, ``requested`` and ``delivered``
@@ -219,7 +220,7 @@ def dfo(
         File (.npz) to which every evaluation is saved, atomically; where it is there already, the run goes on from it,
         bit for bit, and what it holds is not evaluated again.  The budgets may be other ones.
     callback : function, optional
-        Called with the row of the history after each new evaluation.
+        Called with the row of the history after each new evaluation; the run ends where it returns True.
     progress : bool
         Show a progress bar.
     **settings

@@ -52,7 +52,7 @@ def exchange_samples(
     rounds : int
         At most so many exchanges.
     callback : function, optional
-        Called with each row of the history.
+        Called with each row of the history; the run ends, ``stop`` is "callback", where it returns True.
 
     Returns
     -------
@@ -103,7 +103,7 @@ class _Exchanges:
 
     def loop(self, run: Session) -> str:
         while True:
-            run.budget.check(len(run.history), 0.0)
+            run.check_left(len(run.history), 0.0)
             found = self.better(self.best)
             if found is None:
                 return "none better"

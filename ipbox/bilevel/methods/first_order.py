@@ -123,7 +123,7 @@ class FirstOrder(Minimiser):
         run.history = s.history
         try:
             while stop is None:
-                run.budget.check(len(run.history), 0.0)
+                run.check_left(len(run.history), 0.0)
                 stop = self._step(run, s)
                 if stop is None:
                     s.k += 1

@@ -111,7 +111,7 @@ class Minimiser:
         checkpoint : path, optional
             File that is written after every iteration; where it is there already, the run goes on from it, bit for bit.
         callback : function, optional
-            Called with every new row of the history.
+            Called with every new row of the history; the run ends, ``stop`` is "callback", where it returns True.
         progress : bool
             Show a bar.
 

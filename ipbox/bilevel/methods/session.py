@@ -15,6 +15,7 @@ from ipbox.bilevel.problem.resumable import Resumable
 from ipbox.checks import check_between, check_type
 from ipbox.files import check_writable
 from ipbox.progress import bar
+from ipbox.solvers.core.callbacks import says_stop
 from ipbox.solvers.core.state import State
 
 
@@ -68,7 +69,7 @@ class Session:
     checkpoint : path, optional
         Read where it is there.
     callback : function, optional
-        Called with every new row of the history.
+        Called with every new row of the history; the run ends where it returns True.
 
     Attributes
     ----------
@@ -99,6 +100,7 @@ class Session:
         self.state, self.new = State(log=[]), True
         self.history: list[dict[str, Any]] = []
         self.done = 0  # evaluations that the method has had
+        self.told_to_stop = False
 
     def complete(self, loop: Callable[[Session], str], progress: bool = False) -> str:
         """Go on from the checkpoint until ``loop`` says why it ends, or the budget is spent."""
@@ -120,7 +122,18 @@ class Session:
         self._bar.update(1)
         self._bar.set_postfix_str(f"f = {row['f']:.6g}")
         if new and self.callback is not None:
-            self.callback(dict(row))
+            self.told_to_stop = says_stop(self.callback(dict(row)))
+
+    def check_left(self, steps: int, work: float) -> None:
+        """Refuse to begin after so many steps and so much work, or after the callback has said stop.
+
+        Raises
+        ------
+        Spent
+        """
+        if self.told_to_stop:
+            raise Spent("callback")
+        self.budget.check(steps, work)
 
     # ------------------------------------------------------------ the log
 
@@ -145,7 +158,7 @@ class Session:
         """
         log = self.state.log
         before = log[self.done - 1]["work"] if self.done else 0.0 if log else self.source.work()
-        self.budget.check(self.done, before)
+        self.check_left(self.done, before)
         new = self.done == len(log)
         if new:
             log.append({"theta": theta, **asked, **evaluate(), **self.source.spent()})

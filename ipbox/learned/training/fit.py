@@ -15,6 +15,7 @@ from ipbox.learned.training import checkpoints
 from ipbox.learned.training.options import Options
 from ipbox.learned.training.run import TrainingRun
 from ipbox.progress import bar
+from ipbox.solvers.core.callbacks import says_stop
 from ipbox.solvers.core.divergence import Diverged
 
 __all__ = ["FitResult", "fit"]
@@ -175,7 +176,7 @@ def fit(
             try:
                 run.advance()
                 with torch.no_grad():
-                    stop = "callback" if any([c(run.step, model) is True for c in callbacks]) else None
+                    stop = "callback" if any([says_stop(c(run.step, model)) for c in callbacks]) else None
                 if run.step % validate_every == 0 or run.step == steps:
                     run.record()
             except Diverged:

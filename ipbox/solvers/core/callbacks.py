@@ -1,4 +1,7 @@
-"""Callbacks of the loop: progress bar, history, metrics against a known truth, checkpoints."""
+"""Callbacks of the loop: progress bar, history, metrics against a known truth, checkpoints.
+
+Any function of the `Run` is one; where it returns True the run ends, and ``stop`` is ``"callback"``.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,21 @@ from ipbox.backend import Array
 from ipbox.checks import check_count, check_flag, check_positive, check_type
 from ipbox.files import check_writable
 from ipbox.solvers.core.run import Run
+
+
+def says_stop(answer: Any) -> bool:
+    """Whether a callback has returned True, of Python or as an array without axes; what else it returns is nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.solvers.core.callbacks import says_stop
+    >>> says_stop(np.ones(3).max() > 0.5), says_stop(None), says_stop(1)
+    (True, False, False)
+    """
+    if backend.is_array(answer) and answer.ndim == 0 and answer.dtype == bool:
+        return bool(answer)
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 @runtime_checkable
@@ -52,7 +70,32 @@ class Progress:
             self._bar = None
 
 
-class History:
+class Recorder:
+    """Base of what records every ``every`` iterations, and where the run (or a sample of a batch) stops."""
+
+    every: int
+    _recorded = True  # at the last call
+
+    def _values(self, run: Run) -> dict[str, Any]:
+        """What is recorded of an iterate."""
+        raise NotImplementedError("abstract")
+
+    def __call__(self, run: Run) -> None:
+        self._recorded = run.k % self.every == 0 or any(name is not None for name in _stops(run))
+        if self._recorded:
+            self._record(run)
+
+    def finish(self, run: Run) -> None:
+        """The iterate at which another callback, which was called later, has ended the run."""
+        if not self._recorded and "callback" in _stops(run):
+            self._record(run)
+
+    def _record(self, run: Run) -> None:
+        record = {"k": run.k, "seconds": run.seconds, **self._values(run)}
+        run.history.append(record if run.samples is None else {**record, "samples": run.samples.tolist()})
+
+
+class History(Recorder):
     """Record quantities every ``every`` iterations in the solution's ``history``.
 
     Parameters
@@ -75,14 +118,11 @@ class History:
         wanted = {"objective": objective, "data_residual": data_residual, "gap": gap}
         self._wanted = {name: check_flag(on, name) for name, on in wanted.items()}
 
-    def __call__(self, run: Run) -> None:
-        if _due(run, self.every):
-            record = _record(run)
-            record.update({name: getattr(run, name)() for name, on in self._wanted.items() if on})
-            run.history.append(record)
+    def _values(self, run: Run) -> dict[str, Any]:
+        return {name: getattr(run, name)() for name, on in self._wanted.items() if on}
 
 
-class Metrics:
+class Metrics(Recorder):
     """Compare the iterate with a known truth every ``every`` iterations; recorded in ``history``.
 
     Parameters
@@ -101,11 +141,8 @@ class Metrics:
         self.x_true, self.every = x_true, check_count(every, "every")
         self.metrics = {"psnr": shelf.psnr, "nrmse": shelf.nrmse} if metrics is None else metrics
 
-    def __call__(self, run: Run) -> None:
-        if _due(run, self.every):
-            run.history.append(
-                {**_record(run), **{name: _values(f, self.x_true, run) for name, f in self.metrics.items()}}
-            )
+    def _values(self, run: Run) -> dict[str, Any]:
+        return {name: _compared(f, self.x_true, run) for name, f in self.metrics.items()}
 
 
 class Best:
@@ -240,7 +277,7 @@ class Checkpoint:
         self._failed = False
 
 
-def _values(metric: Callable[[Array, Array], float], x_true: Array, run: Run) -> Any:
+def _compared(metric: Callable[[Array, Array], float], x_true: Array, run: Run) -> Any:
     """A number, or one for each sample that is still running."""
     if run.batch is None:
         return metric(run.x, x_true)
@@ -248,13 +285,5 @@ def _values(metric: Callable[[Array, Array], float], x_true: Array, run: Run) ->
     return np.array([metric(x, x_true[i]) for x, i in zip(run.x, samples, strict=True)])
 
 
-def _due(run: Run, every: int) -> bool:
-    """Every so often, and where the run (or a sample of a batch) stops."""
-    stops = run.stop if isinstance(run.stop, list) else [run.stop]
-    return run.k % every == 0 or any(name is not None for name in stops)
-
-
-def _record(run: Run) -> dict[str, Any]:
-    """What every record has; of a batch also the samples it is about."""
-    record = {"k": run.k, "seconds": run.seconds}
-    return record if run.samples is None else {**record, "samples": run.samples.tolist()}
+def _stops(run: Run) -> list[str | None]:
+    return run.stop if isinstance(run.stop, list) else [run.stop]

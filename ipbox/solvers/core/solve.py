@@ -13,7 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag
 from ipbox.functionals.sets.boxes import Box
-from ipbox.solvers.core.callbacks import Finishing, Progress
+from ipbox.solvers.core.callbacks import Finishing, Progress, says_stop
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.loop import check_kinds, check_state, iterate
 from ipbox.solvers.core.problem import Problem
@@ -48,7 +48,8 @@ def solve(
     stop : StopRule, optional
         E.g. ``ip.stop.gap(1e-4) | ip.stop.niter(2000)``; 1000 iterations by default.
     callbacks : sequence
-        Called with the `Run` before the first step and after every one; see `ipbox.solvers.core.callbacks`.
+        Called with the `Run` before the first step and after every one; see `ipbox.solvers.core.callbacks`.  Where one
+        returns True the run ends, and ``stop`` is ``"callback"``.
     progress : bool
         Show a progress bar.
 
@@ -76,8 +77,9 @@ def solve(
     run = None
     try:
         for run in iterate(problem, solver, x0=x0, state=state, stop=stop):
-            for call in callbacks:
-                call(run)
+            if _called(callbacks, run):
+                run.stop = run.stop or "callback"
+                break
     finally:
         _finish(callbacks, run)
     return _solution(run)
@@ -125,8 +127,9 @@ def _solve_batch(
             for run in iterate(part, solver, x0=x0 if whole is None else None, state=part_state, stop=rule):
                 whole = run.state if whole is None else whole
                 run.whole_state, run.samples, run.history = collect, active, history
-                for call in callbacks if run.k != seen else ():  # a part begins where the one before it ended
-                    call(run)
+                # a part begins where the one before it ended
+                if run.k != seen and _called(callbacks, run):
+                    run.stop = [name or "callback" for name in run.stop]
                 seen = run.k
                 done = np.array([name is not None for name in run.stop])
                 if done.any():
@@ -142,6 +145,11 @@ def _solve_batch(
     result = _solution(run)
     result.extra["niter_per_sample"] = steps
     return result
+
+
+def _called(callbacks: Sequence[Callable[[Run], Any]], run: Run) -> bool:
+    """Call every one of them; whether one of them says stop."""
+    return any([says_stop(call(run)) for call in callbacks])
 
 
 def _finish(callbacks: Sequence[Any], run: Run | None) -> None:

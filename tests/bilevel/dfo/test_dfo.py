@@ -196,6 +196,8 @@ def test_budgets_and_history():
     assert [row["kind"] for row in found.history[:3]] == ["start"] * 3
     assert [row["work"] for row in found.history] == [10.0 * k for k in range(1, 13)]
     np.testing.assert_array_equal(found.history[-1]["theta"], found.theta)
+    stopped = dfo(Inexact(curved), [-0.7, 0.9], ([-2, -2], [2, 2]), callback=lambda row: row["evaluation"] == 6)
+    assert stopped.stop == "callback" and stopped.evaluations == 6
     spent = dfo(Inexact(curved), [-0.7, 0.9], ([-2, -2], [2, 2]), work=65)
     assert spent.stop == "work" and spent.evaluations == 7
     assert "evaluations=7" in repr(spent)

@@ -213,6 +213,9 @@ def test_a_result_says_what_was_done(method):
     keys = {"iteration", "theta", "f", "f_bound", "grad_norm", "accuracy", "gradients", "hessians", "work", "step"}
     assert keys | {"kind"} == set(seen[0])
     assert any(np.array_equal(found.theta, row["theta"]) and found.f == row["f"] for row in seen)
+    stopped = method.minimise(problem.evaluator(), theta, iterations=4, callback=lambda row: row["iteration"] == 2)
+    assert stopped.stop == "callback"
+    assert [row["f"] for row in stopped.history] == [row["f"] for row in seen[:3]]
 
 
 @pytest.mark.parametrize("method", [*METHODS, LBFGSB()], ids=repr)

@@ -80,6 +80,19 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("method", [GridSearch(8), ScalarSearch()])
+def test_a_callback_that_returns_true_ends_the_search(method: GridSearch | ScalarSearch, tmp_path: Path) -> None:
+    p, path = problem(), tmp_path / "search.npz"
+    whole = method.minimise(p.evaluator(), bounds=(-3.0, 0.0))
+    stopped = method.minimise(
+        p.evaluator(), bounds=(-3.0, 0.0), checkpoint=path, callback=lambda row: row["iteration"] == 3
+    )
+    assert stopped.stop == "callback"
+    assert [r["f"] for r in stopped.history] == [r["f"] for r in whole.history[:4]]
+    resumed = method.minimise(p.evaluator(), bounds=(-3.0, 0.0), checkpoint=path)
+    assert np.array_equal(resumed.theta, whole.theta) and vars(resumed.cost) == vars(whole.cost)
+
+
+@pytest.mark.parametrize("method", [GridSearch(8), ScalarSearch()])
 def test_a_killed_search_loses_nothing(method: GridSearch | ScalarSearch, tmp_path: Path) -> None:
     p, path = problem(), tmp_path / "search.npz"
 

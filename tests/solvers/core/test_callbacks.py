@@ -317,3 +317,48 @@ def test_a_resumed_run_that_diverges_is_stopped() -> None:
     with np.errstate(all="ignore"), pytest.raises(ip.solvers.Diverged) as caught:
         ip.solve(problem, ip.GradientDescent(tau=0.5), state=state, stop=ip.stop.niter(40))
     assert 1000 <= caught.value.k < 1040 and np.isfinite(caught.value.x).all()
+
+
+# ---------------------------------------------------------------- a callback that returns True
+
+
+@pytest.mark.parametrize("yes", [True, np.True_, np.array(True)])
+def test_a_callback_that_returns_true_ends_the_run(yes: Any, xp: ModuleType) -> None:
+    answer = xp.asarray(yes) if isinstance(yes, np.ndarray) else yes
+    sol = solve(9, lambda run: answer if run.k == 4 else None, problem=ridge(xp))
+    assert (sol.stop, sol.niter) == ("callback", 4)
+    assert bool((sol.x == solve(4, problem=ridge(xp)).x).all())
+    assert solve(3, state=sol.state, problem=ridge(xp)).niter == 7
+
+
+@pytest.mark.parametrize("other", [None, False, 1, "stop", np.ones(2, bool), np.False_])
+def test_what_else_a_callback_returns_is_nothing(other: Any) -> None:
+    assert solve(3, lambda run: other).stop == "niter"
+
+
+def test_every_callback_is_called_and_the_last_iterate_recorded() -> None:
+    seen: list[int] = []
+    callbacks = ip.callbacks.History(every=10), lambda run: run.k == 3, lambda run: seen.append(run.k)
+    sol = solve(9, *callbacks)
+    assert seen == [0, 1, 2, 3]
+    assert [r["k"] for r in sol.history] == [0, 3]
+    assert sol.history[-1]["objective"] == ridge().objective(sol.x)
+
+
+def test_a_callback_ends_all_samples_of_a_batch() -> None:
+    b = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]])
+    problem = ip.Problem(ip.L2(b=b), batch=3)
+    stop = ip.stop.residual(1e-12, every=1) | ip.stop.niter(50)
+    history = ip.callbacks.History(every=40)
+    sol = ip.solve(
+        problem, ip.GradientDescent(tau=0.5), stop=stop, callbacks=[history, lambda run: run.k == 5], x0=0.0 * b
+    )
+    assert sol.stop == ["residual", "callback", "callback"]
+    assert sol.extra["niter_per_sample"] == [0, 5, 5]
+    assert sol.history[-1]["k"] == 5 and sol.history[-1]["samples"] == [1, 2]
+
+
+def test_a_rule_for_the_weight_goes_on_after_solves_that_a_callback_ends() -> None:
+    b = np.random.default_rng(0).random((12, 12))
+    _, info = ip.tv(None, b, "l_curve", callbacks=[lambda run: run.k == 5])
+    assert info.niter == 5 and info.stop == "callback"
