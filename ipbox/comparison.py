@@ -102,7 +102,7 @@ class Comparison:
 
     def show(
         self,
-        path: str | os.PathLike | None = None,
+        path: str | os.PathLike[str] | None = None,
         transform: Callable[[np.ndarray], np.ndarray] | None = None,
         **options: Any,
     ) -> Any:
@@ -136,7 +136,7 @@ class Comparison:
 def compare(
     problem: tuple[Any, ...],
     methods: Mapping[str, Method],
-    path: str | os.PathLike | None = None,
+    path: str | os.PathLike[str] | None = None,
     progress: bool = False,
     held_out: tuple[Any, Array] | None = None,
     noisier: tuple[tuple[Any, ...], Mapping[str, Method]] | None = None,

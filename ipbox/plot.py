@@ -20,7 +20,7 @@ COLUMNS = 4
 def show(
     *images: Array,
     titles: Sequence[str] | None = None,
-    path: str | os.PathLike | None = None,
+    path: str | os.PathLike[str] | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
     cmap: str = "gray",
@@ -81,7 +81,7 @@ def show(
     return figure
 
 
-def save(figure: Any, path: str | os.PathLike, **options: Any) -> None:
+def save(figure: Any, path: str | os.PathLike[str], **options: Any) -> None:
     """Write a figure, all of it or nothing; a path without an ending gets .png, as matplotlib has it."""
     path = Path(path)
     path = path if path.suffix else path.with_name(f"{path.name}.png")
@@ -89,7 +89,7 @@ def save(figure: Any, path: str | os.PathLike, **options: Any) -> None:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, **options)
 
 
-def _figure(path: str | os.PathLike | None, **options: Any) -> Any:
+def _figure(path: str | os.PathLike[str] | None, **options: Any) -> Any:
     """A figure of pyplot's, which opens a window where there is a screen; a bare one where it is only saved."""
     if path is None:
         import matplotlib.pyplot as plt

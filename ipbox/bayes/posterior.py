@@ -61,7 +61,7 @@ class Posterior:
         """Monte-Carlo error of the mean in posterior deviations: 1/√ess, median over the kept pixels."""
         return float(1 / math.sqrt(max(np.median(self.ess), 1e-300)))
 
-    def show(self, path: str | os.PathLike | None = None) -> Any:
+    def show(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Mean and deviation side by side, each on its own scale."""
         images = [
             np.abs(backend.to_host(v)) if v.dtype.kind == "c" else backend.to_host(v) for v in (self.mean, self.std)

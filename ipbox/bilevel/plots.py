@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox.plot import _figure, save
 
-PATH = str | os.PathLike | None
+PATH = str | os.PathLike[str] | None
 
 
 def plot_objective(histories: dict[str, list[dict[str, Any]]], path: PATH = None, relative_to: float = 0.0) -> Any:

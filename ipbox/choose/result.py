@@ -75,7 +75,7 @@ class Choice:
     target: float | None = None
     at_end: bool = False
 
-    def plot(self, path: str | os.PathLike | None = None) -> Any:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """The curve with the chosen λ marked; saved at ``path`` where given.
 
         Returns

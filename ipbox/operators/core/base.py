@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,14 @@ class Operator(pylops.LinearOperator):
     # What a class declares is what the contracts test and what the table of docs/what-runs-where.md says.
     backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
+
+    if TYPE_CHECKING:  # PyLops says that A @ x is an operator, and that A.H is a function
+        H: Operator
+        T: Operator
+
+        def __matmul__(self, x: Any) -> Any: ...
+
+        def __mul__(self, x: Any) -> Any: ...
 
     # What solvers and functionals ask of an operator, where it knows more than a linear map does.
     nonnegative = False  # no entry of its matrix is negative (or complex)

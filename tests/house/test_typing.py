@@ -1,0 +1,49 @@
+"""Type checkers and editors see every public name: mypy on a user's script, away from this folder."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ipbox
+from tests.house.source import ROOT
+
+SCRIPT = Path(__file__).with_name("users_script.py")
+
+
+def mypy(folder: Path, text: str, *options: str) -> list[str]:
+    """What it says of a script beside ``folder``, where ipbox is installed as any other package is."""
+    (folder / "script.py").write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir=cache", *options]
+    environment = os.environ | {"MYPYPATH": str(ROOT)}
+    done = subprocess.run([*command, "script.py"], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr + done.stdout
+    return done.stdout.splitlines()[:-1]
+
+
+def test_a_users_script_and_every_public_name(tmp_path: Path) -> None:
+    """Without the packages that ipbox builds on, which take mypy most of its time (six seconds are left)."""
+    names = "".join(f"ip.{name}\n" for name in ipbox.__all__)
+    text = f"{SCRIPT.read_text()}\n{names}\nip.no_such_name\nip.stop.no_such_rule\n"
+    found = mypy(tmp_path, text, "--no-site-packages", "--ignore-missing-imports")
+    assert [line.partition("error: ")[2] for line in found] == [
+        'Module has no attribute "no_such_name"  [attr-defined]',
+        'Module has no attribute "no_such_rule"  [attr-defined]',
+    ]
+
+
+@pytest.mark.slow
+def test_a_users_script_with_the_types_of_every_package(tmp_path: Path) -> None:
+    assert mypy(tmp_path, SCRIPT.read_text()) == []
+
+
+def test_the_script_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert 30 <= len(SCRIPT.read_text().splitlines()) <= 50
+    runpy.run_path(str(SCRIPT))
+    assert (tmp_path / "ct.png").stat().st_size > 10_000
