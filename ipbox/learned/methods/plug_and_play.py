@@ -15,7 +15,7 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
-from ipbox.learned.priors.network import noise_argument
+from ipbox.learned.priors.signature import noise_argument, unwrapped
 from ipbox.operators import Operator, as_operator
 from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.domain import ImageDomain, Stated
@@ -51,6 +51,7 @@ def pnp(
     channels: str | None = None,
     strength: float = 1.0,
     dtype: str | None = None,
+    takes_sigma: bool | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -103,7 +104,7 @@ def pnp(
         Start; by default an analytical reconstruction (tomography, MRI), else ten conjugate gradient steps.
     nonneg, box : bool, (lo, hi)
         Project what the denoiser gives.
-    scale, channels, strength, dtype
+    scale, channels, strength, dtype, takes_sigma
         As for `Denoiser`; without ``scale`` the denoiser sees images as they are: a network needs it where their values
         are not those that it was trained on.
     **options
@@ -113,8 +114,9 @@ def pnp(
     -------
     x : array
     info : Solution
-        ``info.extra["sigma"]``: the noise level, or the list of them; ``info.extra["monitor"]``: a `Convergence`, with
-        local Lipschitz constants of the denoiser and what they mean, in words.  There is no objective.
+        ``info.extra["sigma"]``: the noise level that the denoiser was given, the list of those of each iteration, or
+        None where it takes none; ``info.extra["monitor"]``: a `Convergence`, with local Lipschitz constants of the
+        denoiser and what they mean, in words.  There is no objective.
 
     Warns
     -----
@@ -153,7 +155,8 @@ def pnp(
     A = image_operator(A, shape) if is_image else as_operator(A, shape)
     data, batch = L2(A, check_data(b)), batch_of(A, b)
     noise = None if noise_level is None else standard_deviation(noise_level, b, batch)
-    given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, box=limits_of(nonneg, box))
+    given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, takes_sigma=takes_sigma)
+    given["box"] = limits_of(nonneg, box)
     R, levels = _prior(denoiser, sigma, noise, A, method, niter, given, lambda: _size(A, b))
     solver = _solver(method, tau, _rho(method, tau, rho, lam, noise, levels, A), levels)
     changing = len(set(levels)) > 1
@@ -167,7 +170,7 @@ def pnp(
     if x0 is None and options.get("state") is None:
         x0 = starting_image(A, b, noise_level)
     info = solve(Problem(data + R, batch=batch), solver, x0=x0, stop=rule, **options)
-    info.extra["sigma"] = levels if changing else levels[-1] if levels else None
+    info.extra["sigma"] = R.monitor.sigma if isinstance(R, Denoiser) else None
     info.extra["monitor"] = convergence(method, info, data, R)
     tell_ground(R, info.x, levels)
     return info.x, info
@@ -186,14 +189,14 @@ def _prior(
     """The denoiser as a functional, and its noise levels: of each iteration, or one, or none."""
     check_choice(method, "method", METHODS)
     if not isinstance(denoiser, Functional):
-        blind = callable(denoiser) and not noise_argument(denoiser)[1]
+        blind = callable(denoiser) and noise_argument(denoiser, given["takes_sigma"]) is None
         scale = given["scale"]
         levels = _levels(sigma, noise, A, size if scale is None else lambda: scale, method, niter, blind)
-        given = given | {"scale": 1.0 if scale is None else scale}
+        given = given | {"scale": 1.0 if scale is None else scale, "takes_sigma": not blind}
         D = Denoiser(denoiser, levels[-1] if levels and not blind else None, **given)
         return D, levels[-1:] if blind else levels
     if sigma is not None or any(
-        given[k] != v for k, v in dict(scale=None, channels=None, strength=1.0, dtype=None).items()
+        given[k] != v for k, v in dict(scale=None, channels=None, strength=1.0, dtype=None, takes_sigma=None).items()
     ):
         raise ValueError(f"denoiser is {denoiser.name}, a functional; expected sigma, scale ... given to that")
     if not isinstance(denoiser, Denoiser):
@@ -284,8 +287,9 @@ def limits_of(nonneg: bool, box: tuple[float, float] | None) -> tuple[float, flo
 
 def tell_ground(R: Functional, x: Array, levels: list[float]) -> None:
     """Warn where a shipped denoiser was given noise levels, or an image of values, that it was not trained on."""
-    if isinstance(R, Denoiser) and isinstance(R.net.net, Stated) and isinstance(R.net.net.domain, ImageDomain):
-        R.net.net.domain.warn(x / R.net.scale, max(levels) / R.net.scale if levels else None)
+    net = unwrapped(R.net.net) if isinstance(R, Denoiser) else None
+    if isinstance(net, Stated) and isinstance(net.domain, ImageDomain):
+        net.domain.warn(x / R.net.scale, max(levels) / R.net.scale if levels else None)
 
 
 def convergence(method: str, info: Solution, E: L2, R: Functional) -> Convergence:

@@ -46,6 +46,7 @@ def red(
     scale: float = 1.0,
     channels: str | None = None,
     dtype: str | None = None,
+    takes_sigma: bool | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -92,7 +93,7 @@ def red(
         Start, as for `pnp`.
     nonneg, box : bool, (lo, hi)
         Constraint, for ``"steepest_descent"``, which projects in each step.
-    scale, channels, dtype
+    scale, channels, dtype, takes_sigma
         As for `Denoiser`.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
@@ -101,7 +102,7 @@ def red(
     -------
     x : array
     info : Solution
-        ``info.extra["monitor"]`` as for `pnp`, and so are warnings.
+        ``info.extra["sigma"]`` and ``info.extra["monitor"]`` as for `pnp`, and so are warnings.
 
     Raises
     ------
@@ -130,11 +131,12 @@ def red(
     _check(method, gradient, limits, tau, rho)
     monitor = LipschitzMonitor()
     if isinstance(denoiser, Denoiser):
-        if (sigma, scale, channels, dtype) != (None, 1.0, None, None):
+        if (sigma, scale, channels, dtype, takes_sigma) != (None, 1.0, None, None, None):
             raise ValueError(f"denoiser is {denoiser.name}; expected sigma, scale, channels and dtype given to that")
         D = denoiser.replaced(monitor=monitor)
     else:
-        D = Denoiser(denoiser, sigma, scale=scale, channels=channels, dtype=dtype, monitor=monitor)
+        given = dict(scale=scale, channels=channels, dtype=dtype, takes_sigma=takes_sigma)
+        D = Denoiser(denoiser, sigma, **given, monitor=monitor)
     R = RED(D, gradient=gradient, L=L)
     if method == "steepest_descent":
         objective, solver = data + lam * R, ForwardBackward(tau)

@@ -27,8 +27,8 @@ class Denoiser(Functional):
     ----------
     net : torch.nn.Module or callable
         A module on tensors (N, C) + pixels, called ``net(x, sigma)`` or ``net(x)`` (networks of this package and of
-        deepinv, any other); or a function of one image as an array (BM3D, scikit-image), called ``f(x, sigma)`` or
-        ``f(x)``.
+        deepinv, any other; also compiled, traced or in `torch.nn.DataParallel`); or a function of one image as an
+        array (BM3D, scikit-image), called ``f(x, sigma)`` or ``f(x)``.
     sigma : float, optional
         Noise level σ of the denoiser, a standard deviation in the units of the image (of real and imaginary part, each,
         where that is complex).  It has nothing to do with the
@@ -51,19 +51,22 @@ class Denoiser(Functional):
         Compute in ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``.  By default the network's parameters
         must have the image's dtype.
     takes_sigma : bool, optional
-        Whether ``net`` takes a noise level, where its signature does not tell.
+        Whether ``net`` takes a noise level, where its signature does not tell: it does where the second argument has no
+        default, and where one is called sigma, noise, noise_level, std, ths or the like.
     monitor : LipschitzMonitor, optional
         Sees input and output in each iteration of a solver.
 
     Notes
     -----
     The module runs in evaluation mode without recording gradients; its parameters and its training flags are left as
-    they were.  A denoiser that gives NaN ends a solve with `Diverged`, which has the last image it gave.
+    they were.  Denoisers of deepinv that would start from the last image (TV, TGV) start anew, so that D is a function.
+    A denoiser that gives NaN ends a solve with `Diverged`, which has the last image it gave.
 
     Raises
     ------
     TypeError, ValueError
-        where an argument is not as above; in use, where the network's dtype, device or number of channels is not the
+        where an argument is not as above, a noise level is given to a network that takes none, or it is not clear
+        whether it takes one; in use, where the network's dtype, device or number of channels is not the
         image's, or what it gives is of another shape.
 
     References
@@ -98,14 +101,21 @@ class Denoiser(Functional):
         monitor: LipschitzMonitor | None = None,
     ) -> None:
         super().__init__()
-        self.net = Network(net, Layout(channels, axes), scale, dtype, takes_sigma)
+        given = sigma is not None or lam is not None
+        self.net = Network(net, Layout(channels, axes), scale, dtype, takes_sigma, given)
         self.strength, self.box, self.monitor = check_between(strength, "strength", 0, 1, "(]"), _box(box), monitor
         self.sigma = None if sigma is None else check_positive(sigma, "sigma")
         self.lam = None if lam is None else check_positive(lam, "lam")
         if sigma is not None and lam is not None:
             raise ValueError("sigma and lam are both given; expected one of them")
-        if self.net.takes_sigma and sigma is None and lam is None:
+        if self.net.takes_sigma and not given:
             raise ValueError(f"sigma is None, and {self.net.name} takes a noise level; expected sigma=... or lam=...")
+        self._check_level()
+
+    def _check_level(self) -> None:
+        for name, value in (("sigma", self.sigma), ("lam", self.lam)):
+            if value is not None and not self.net.takes_sigma:
+                raise ValueError(f"{name} is {value:g}, and {self.net.name} takes no noise level; expected None")
 
     @property
     def name(self) -> str:
@@ -125,6 +135,7 @@ class Denoiser(Functional):
             changes = {"sigma": None, "lam": None, **changes}
         f.__dict__.update(changes)
         f.box = _box(f.box)
+        f._check_level()
         return f
 
     def denoise(self, x: Array, sigma: float | None = None) -> Array:

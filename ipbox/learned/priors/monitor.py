@@ -61,13 +61,15 @@ class LipschitzMonitor:
     def __init__(self) -> None:
         self.ratios: list[float] = []
         self.residual_ratios: list[float] = []
-        self.levels: set[float] = set()
+        self.levels: list[Any] = []
         self._last: tuple[Array, Array] | None = None
 
     def see(self, x: Array, d: Array, sigma: Any) -> None:
-        """The denoiser gave ``d`` for ``x`` at the noise level ``sigma``; ``d`` is kept, and overwritten next time."""
-        if sigma is not None:
-            self.levels.update(np.atleast_1d(sigma).tolist())
+        """The denoiser gave ``d`` for ``x`` at the noise level ``sigma``; ``d`` is kept, and overwritten next time.
+
+        ``sigma`` is None where the denoiser was given none, and may be one for each sample.
+        """
+        self.levels.append(sigma)
         if self._last is None or self._last[0].shape != x.shape:  # samples of a batch that are done are left out
             self._last = (x.copy(), d)
             return
@@ -82,6 +84,16 @@ class LipschitzMonitor:
         moved[...] = x
         self._last = (moved, d)
 
+    @property
+    def sigma(self) -> Any:
+        """What the denoiser was given: None, its noise level, or a list of those of each iteration."""
+        if len(self._different()) < 2:
+            return next(iter(self._different()), None)
+        return [float(np.max(s)) for s in self.levels if s is not None]
+
+    def _different(self) -> set[float]:
+        return {float(s) for level in self.levels if level is not None for s in np.atleast_1d(level)}
+
     def report(self, method: str, tau: float, L: float, mu: float, averaged: bool = False) -> Convergence:
         """Which theorem applies to ``method`` with step size τ, for an L-smooth, μ-strongly convex data fidelity.
 
@@ -90,7 +102,7 @@ class LipschitzMonitor:
         if not self.ratios:
             return Convergence(reason="the iterates did not move, so nothing could be measured")
         lip, eps = max(self.ratios), max(self.residual_ratios)
-        applies, reason = _theorem(method, tau, L, mu, lip, eps, averaged, len(self.levels) > 1)
+        applies, reason = _theorem(method, tau, L, mu, lip, eps, averaged, len(self._different()) > 1)
         return Convergence(lip, eps, self.ratios, self.residual_ratios, applies, reason)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,9 +16,18 @@ from ipbox.checks import check_choice, check_positive
 from ipbox.functionals.core.base import Work, buffer
 from ipbox.learned.bridge.arrays import name_of
 from ipbox.learned.priors.layout import Layout
+from ipbox.learned.priors.signature import noise_argument, unwrapped
 
 COMPUTE = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
-LEVELS = ("sigma", "noise_level", "noise_std", "sigma_psd")  # how denoisers call their noise level
+
+
+@runtime_checkable
+class WarmStarted(Protocol):
+    """A denoiser by iteration that starts from its last image unless ``restart`` is True, as deepinv's TV and TGV."""
+
+    restart: bool
+    x2: Any
+    u2: Any
 
 
 class Network:
@@ -37,22 +45,31 @@ class Network:
         ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``: compute in this dtype.  By default that of the
         image, which the network's parameters must have too.
     takes_sigma : bool, optional
-        Whether ``net`` takes a noise level; by default read from its signature: a second argument without a default,
-        or one with the name of a noise level.
+        Whether ``net`` takes a noise level; by default read from its signature, see `noise_argument`.
+    given : bool
+        Whether there is a noise level to give.
     """
 
-    def __init__(self, net: Any, layout: Layout, scale: float, dtype: str | None, takes_sigma: bool | None) -> None:
+    def __init__(
+        self, net: Any, layout: Layout, scale: float, dtype: str | None, takes_sigma: bool | None, given: bool = True
+    ) -> None:
         if isinstance(net, type) or not callable(net):
-            raise TypeError(f"net is {net!r}; expected a torch module or a function of an image")
+            shown = net.__name__ if isinstance(net, type) else type(net).__name__
+            raise TypeError(f"net is {shown}; expected a torch module or a function of an image")
         if dtype is not None:
             check_choice(dtype, "dtype", COMPUTE)
         self.net, self.layout, self.scale, self.dtype = net, layout, check_positive(scale, "scale"), dtype
         self.is_module = isinstance(net, torch.nn.Module)
-        self.keyword, self.takes_sigma = noise_argument(net) if takes_sigma is None else (None, takes_sigma)
+        self.argument = noise_argument(net, takes_sigma, given)
 
     @property
     def name(self) -> str:
-        return name_of(self.net)
+        return name_of(unwrapped(self.net))
+
+    @property
+    def takes_sigma(self) -> bool:
+        """Whether the network is given a noise level."""
+        return self.argument is not None
 
     def __call__(self, x: Array, sigma: Any = None, work: Work = None) -> Array:
         """The network's images, in an array of their own of the shape and dtype of ``x``.
@@ -120,8 +137,11 @@ class Network:
 
     def level(self, sigma: Any, x: Array, t: torch.Tensor) -> Any:
         """sigma/scale: a float, or a tensor of one for each image of ``t`` where sigma has one for each sample."""
-        if sigma is None or np.ndim(sigma) == 0:
-            return None if sigma is None else float(sigma) / self.scale
+        if sigma is None or self.argument is None:
+            return None
+        if np.ndim(sigma) == 0:
+            level, axes = float(sigma) / self.scale, self.argument.axes
+            return level if axes is None else torch.full((1,) * axes, level, dtype=t.dtype, device=t.device)
         levels = np.repeat(np.asarray(sigma) / self.scale, self.layout.samples(x))
         if self.layout.channels == "separate":
             levels = np.concatenate([levels, levels])
@@ -165,9 +185,13 @@ class Network:
         return result
 
     def _invoke(self, z: Any, level: Any) -> Any:
-        if not self.takes_sigma:
+        for part in self.net.modules() if self.is_module else ():
+            if isinstance(part, WarmStarted):
+                part.restart = True  # else the image depends on those before
+        if self.argument is None:
             return self.net(z)
-        return self.net(z, level) if self.keyword is None else self.net(z, **{self.keyword: level})
+        keyword = self.argument.keyword
+        return self.net(z, level) if keyword is None else self.net(z, **{keyword: level})
 
     def _checked(self, d: Any, z: Array, xp: Any) -> Array:
         if not backend.is_array(d) or backend.array_module(d) is not xp:
@@ -202,30 +226,3 @@ def mode(net: torch.nn.Module, training: bool) -> Iterator[None]:
     finally:
         for m in changed:
             m.training = not training
-
-
-def noise_argument(net: Callable) -> tuple[str | None, bool]:
-    """(keyword, whether ``net`` takes a noise level); no keyword: as the second argument.
-
-    Raises
-    ------
-    TypeError
-        where the signature does not tell.
-    """
-    call = net.forward if isinstance(net, torch.nn.Module) else net
-    try:
-        parameters = list(inspect.signature(call).parameters.values())
-    except (TypeError, ValueError) as err:
-        raise TypeError(f"net is {net!r}, whose signature is not known; expected takes_sigma=True or False") from err
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    second = positional[1] if len(positional) > 1 else None
-    if second is not None and (second.default is second.empty or second.name in LEVELS):
-        return None, True
-    named = next((p.name for p in parameters if p.name in LEVELS), None)
-    if named is not None:
-        return named, True
-    if not positional:
-        raise TypeError(
-            f"net is {net!r} with the signature {inspect.signature(call)}; expected takes_sigma=True or False"
-        )
-    return None, False

@@ -48,7 +48,8 @@ class ParametricEnergy:
     def __init__(self, energy: Any, names: tuple[str, ...] | None = None) -> None:
         self.module = isinstance(energy, torch.nn.Module)
         if not self.module and (isinstance(energy, type) or not callable(energy)):
-            raise TypeError(f"energy is {energy!r}; expected a torch module, or a function of u and theta")
+            shown = energy.__name__ if isinstance(energy, type) else type(energy).__name__
+            raise TypeError(f"energy is {shown}; expected a torch module, or a function of u and theta")
         if self.module and names is not None:
             raise ValueError(f"names is {names!r}; expected None, as theta stands for the module's own parameters")
         if self.module:

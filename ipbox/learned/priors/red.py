@@ -15,6 +15,7 @@ from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.functional import TorchFunctional
 from ipbox.learned.priors.network import evaluation
+from ipbox.learned.priors.signature import unwrapped
 
 GRADIENTS = ("residual", "autograd", "energy")
 
@@ -129,7 +130,7 @@ class RED(TorchFunctional):
 
     def _check_gradient(self, gradient: str) -> None:
         D = self.denoiser
-        if gradient == "energy" and not isinstance(D.net.net, HasEnergy):
+        if gradient == "energy" and not isinstance(unwrapped(D.net.net), HasEnergy):
             raise TypeError(f"gradient is 'energy', and {D.net.name} has no method energy(x, sigma)")
         if gradient != "residual" and not D.net.is_module:
             raise TypeError(f"gradient is {gradient!r}, and {D.net.name} is no torch module; expected 'residual'")
@@ -146,7 +147,8 @@ class RED(TorchFunctional):
     def energies(self, t: torch.Tensor, sigma: Any = None) -> torch.Tensor:
         """½<t, t - D(t)>, or g(t), of each image."""
         if self.gradient == "energy":
-            return self.net.net.energy(t, sigma) if self.net.takes_sigma else self.net.net.energy(t)
+            net = unwrapped(self.net.net)
+            return net.energy(t, sigma) if self.net.takes_sigma else net.energy(t)
         return 0.5 * (t * (t - self.net.apply(t.clone(), sigma))).flatten(1).sum(1)
 
     def _level(self, x: Array, t: torch.Tensor) -> Any:
@@ -169,13 +171,16 @@ class RED(TorchFunctional):
             super()._grad(x, out, work)
             return
         d = self.denoiser._denoised(x, self.sigma, x, work)
-        if work is not None and self.denoiser.monitor is not None:
-            self.denoiser.monitor.see(x, d, self.sigma)
+        self._show(x, d, work)
         backend.array_module(x).subtract(x, d, out=out)
 
     def _write(self, g: torch.Tensor, x: Array, out: Array) -> None:
         # R = scale² r(x/scale): its gradient is scale r', and ∇²R v = r'' v, with v/scale for v
         out[...] = self.net.leave(g, x, self.net.scale)
+
+    def _show(self, x: Array, d: Array, work: Work) -> None:
+        if work is not None and self.denoiser.monitor is not None:
+            self.denoiser.monitor.see(x, d, self.sigma)
 
     @property
     def has_hessian(self) -> bool:
@@ -187,8 +192,11 @@ class RED(TorchFunctional):
         t = backend.per_sample(t, x)
         last = None if work is None else work.get("prox")
         v = x if last is None or last.shape != x.shape else last
-        for _ in range(self.inner):
-            v = (t * self.denoiser._denoised(v, self.sigma, last, work) + x) / (1 + t)
+        for k in range(self.inner):
+            d = self.denoiser._denoised(v, self.sigma, last, work)
+            if k == 0:  # once in each iteration of a solver
+                self._show(v, d, work)
+            v = (t * d + x) / (1 + t)
         if work is not None:
             work["prox"] = v
         out[...] = v

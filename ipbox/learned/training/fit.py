@@ -150,7 +150,7 @@ def fit(
     check_flag(resume, "resume"), check_flag(progress, "progress")
     for callback in callbacks:
         if not callable(callback):
-            raise TypeError(f"callbacks has {callback!r}; expected functions of step and model")
+            raise TypeError(f"callbacks has {type(callback).__name__}; expected functions of step and model")
     options = Options(
         steps=steps,
         batch_size=batch_size,

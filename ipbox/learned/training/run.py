@@ -43,7 +43,7 @@ class TrainingRun:
     def __init__(self, model: torch.nn.Module, loss: Callable, data: Any, options: Options) -> None:
         check_type(model, "model", torch.nn.Module, "a torch.nn.Module")
         if not callable(loss):
-            raise TypeError(f"loss is {loss!r}; expected a function of model, batch and generator")
+            raise TypeError(f"loss is {type(loss).__name__}; expected a function of model, batch and generator")
         self.model, self.loss, self.options = model, loss, options
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         devices = {p.device for p in self.parameters}

@@ -414,3 +414,69 @@ def test_data_in_other_units_give_the_image_in_those_units(unit: float, toleranc
     y, scaled = pnp(A, unit * b, shrink, noise_level=unit * info.noise_level, **given)
     np.testing.assert_allclose(y / unit, x, rtol=0, atol=tolerance * np.abs(x).max())
     np.testing.assert_allclose(np.asarray(scaled.extra["sigma"]) / unit, run.extra["sigma"], rtol=1e-6)
+
+
+# ---------------------------------------------------------------- what a user's network gets, and what is reported
+
+
+class Heard(Smoother):
+    """Remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels: list = []
+
+    def forward(self, x: torch.Tensor, ths: float = 0.1) -> torch.Tensor:
+        self.levels.append(ths)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_reported_levels_are_those_that_arrived(problem: tuple, method: str) -> None:
+    A, _, b = problem
+    given = {"noise_level": 0.5} | ({"scale": 2.0} if method == "hqs" else {})
+    net = Heard()
+    _, info = pnp(A, b, net, method=method, niter=5, **given)
+    heard = np.array(net.levels) * given.get("scale", 1.0)
+    assert len(set(net.levels)) == (5 if method == "hqs" else 1)
+    np.testing.assert_allclose(info.extra["sigma"], heard[:5] if method == "hqs" else heard[0], rtol=1e-12)
+
+
+def test_levels_that_were_not_reached_are_not_reported(problem: tuple) -> None:
+    A, _, b = problem
+    net = Heard()
+    _, info = pnp(A, b, net, sigma=[0.4, 0.3, 0.2, 0.1], noise_level=0.5, niter=2)
+    np.testing.assert_allclose(info.extra["sigma"], [0.4, 0.3], rtol=1e-12)
+    assert pnp(A, b, Smoother(), sigma=0.1, noise_level=0.5, niter=2)[1].extra["sigma"] is None
+
+
+def test_a_network_is_asked_about_and_told(problem: tuple) -> None:
+    A, _, b = problem
+
+    class Unclear(Heard):
+        def forward(self, x: torch.Tensor, strength: float = 0.1) -> torch.Tensor:
+            return super().forward(x, strength)
+
+    for run in (pnp, lambda A, b, net, **given: ip.red(A, b, net, 0.1, given.pop("noise_level"), **given)):
+        with pytest.raises(TypeError, match=r"^Unclear\(x, strength\) does not tell whether it takes a noise level"):
+            run(A, b, Unclear(), noise_level=0.5, niter=2)
+        net = Unclear()
+        _, info = run(A, b, net, noise_level=0.5, niter=1, takes_sigma=True)
+        assert net.levels[0] == pytest.approx(info.extra["sigma"], rel=1e-12)
+    assert pnp(A, b, Unclear(), noise_level=0.5, niter=2, takes_sigma=False)[1].extra["sigma"] is None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_parallel_and_traced_networks(problem: tuple) -> None:
+    A, _, b = problem
+    example = torch.zeros(1, 1, *DIMS, dtype=torch.float64), torch.tensor(0.1, dtype=torch.float64)
+    given = {"noise_level": 0.5, "scale": 2.0}
+    for run in (pnp, lambda A, b, net, noise_level, scale: ip.red(A, b, net, 0.1, 0.2, niter=9, scale=scale)):
+        expected, _ = run(A, b, Noisy(), **given)
+        wrapped = (
+            torch.compile(Noisy(), backend="eager"),
+            torch.nn.DataParallel(Noisy()),
+            torch.jit.trace(Noisy(), example),
+        )
+        for net in wrapped:
+            np.testing.assert_allclose(run(A, b, net, **given)[0], expected, rtol=1e-9, atol=1e-12)

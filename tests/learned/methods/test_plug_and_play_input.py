@@ -37,7 +37,7 @@ def problem(rng: np.random.Generator) -> tuple[Operator, np.ndarray]:
         (dict(niter=-1), ValueError, "niter is -1"),
         (dict(tol=0.0, method="fista"), ValueError, "tol is 0.0"),
         (dict(stop=3), TypeError, "expected another stop rule|int"),
-        (dict(denoiser=3), TypeError, "net is 3"),
+        (dict(denoiser=3), TypeError, "net is int"),
         (dict(x0=np.zeros((3, 3))), ValueError, "x0 has shape"),
         (dict(denoiser=0.1 * ip.L1(), sigma=0.1), ValueError, "a functional; expected sigma, scale"),
         (dict(denoiser=0.1 * ip.L1(), sigma=None, nonneg=True), ValueError, "expected a Denoiser, or what one is made"),

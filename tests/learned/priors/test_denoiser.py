@@ -13,7 +13,6 @@ import ipbox as ip
 from ipbox import backend
 from ipbox.learned.priors import Denoiser
 from ipbox.learned.priors.layout import Layout
-from ipbox.learned.priors.network import noise_argument
 
 
 class Shrink(torch.nn.Module):
@@ -274,22 +273,6 @@ def test_a_function_may_work_in_place(image: np.ndarray) -> None:
     before = image.copy()
     np.testing.assert_array_equal(Denoiser(inplace).prox(image, 1.0), 2 * before)
     np.testing.assert_array_equal(image, before)
-
-
-@pytest.mark.parametrize(
-    ("net", "expected"),
-    [
-        (torch.nn.Sequential(), (None, False)),
-        (Shrink(), (None, True)),
-        (DeepinvStyle(), (None, True)),
-        (lambda x: x, (None, False)),
-        (lambda x, s: x, (None, True)),
-        (restoration.denoise_tv_chambolle, (None, False)),
-        (restoration.denoise_nl_means, ("sigma", True)),
-    ],
-)
-def test_whether_a_noise_level_is_taken(net: object, expected: tuple) -> None:
-    assert noise_argument(net) == expected
 
 
 # ---------------------------------------------------------------- dtypes

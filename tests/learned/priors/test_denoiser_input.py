@@ -53,12 +53,15 @@ def test_nan_in_the_image(image: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (dict(net=3), TypeError, "net is 3; expected a torch module or a function"),
-        (dict(net=Shrink), TypeError, "net is <class"),
+        (dict(net=3), TypeError, "net is int; expected a torch module or a function"),
+        (dict(net=Shrink), TypeError, "net is Shrink; expected"),
         (dict(sigma=None), ValueError, "sigma is None, and Shrink takes a noise level"),
         (dict(sigma=-1.0), ValueError, "sigma is -1.0; expected a positive number"),
         (dict(sigma="0.1"), ValueError, "sigma is '0.1'"),
         (dict(lam=0.0, sigma=None), ValueError, "lam is 0.0"),
+        (dict(net=Lambda(abs)), ValueError, "sigma is 0.1, and Lambda takes no noise level; expected None"),
+        (dict(net=Lambda(abs), sigma=None, lam=2.0), ValueError, "lam is 2, and Lambda takes no noise level"),
+        (dict(takes_sigma="no"), TypeError, "takes_sigma is 'no'; expected True or False"),
         (dict(lam=1.0), ValueError, "sigma and lam are both given"),
         (dict(scale=0.0), ValueError, "scale is 0.0"),
         (dict(channels="rgb"), ValueError, "channels is 'rgb'; expected one of None, 'first'"),
@@ -89,17 +92,10 @@ def test_weights_of_a_fixed_noise_level() -> None:
         2 * Denoiser(Shrink(), 0.1)
 
 
-def test_signatures_that_do_not_tell() -> None:
-    def anything(*args: object) -> object:
-        return args[0]
-
-    with pytest.raises(TypeError, match="expected takes_sigma=True or False"):
-        Denoiser(anything)
-    assert Denoiser(anything, takes_sigma=False).prox(np.ones((2, 2)), 1.0).tolist() == [[1, 1], [1, 1]]
-
-
 def test_replaced() -> None:
     D = Denoiser(Shrink(), 0.1)
     assert D.replaced(lam=2.0).sigma is None and D.replaced(box=(0, 1)).sigma == 0.1 and D.box is None
+    with pytest.raises(ValueError, match="sigma is 0.1, and Lambda takes no noise level"):
+        Denoiser(Lambda(abs)).replaced(sigma=0.1)
     with pytest.raises(TypeError, match="replaced has scale; expected sigma, lam"):
         D.replaced(scale=2.0)

@@ -152,6 +152,16 @@ def test_a_linear_denoiser_gives_tikhonov(problem: tuple, method: str) -> None:
     np.testing.assert_allclose(x.ravel(), expected, rtol=1e-7, atol=1e-8)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_monitor_sees_every_method(problem: tuple, method: str) -> None:
+    """W is linear with norm 1, and every iteration gives a pair; a network with a level has it reported."""
+    A, _, b = problem
+    _, info = red(A, b, Smoother(), 0.6, method=method, niter=20)
+    seen = info.extra["monitor"]
+    assert seen.applies and len(seen.ratios) == info.niter - 1 and 0 < seen.lipschitz <= 1 + 1e-9
+    assert info.extra["sigma"] is None and red(A, b, Noisy(), 0.6, 0.5, method=method, niter=2)[1].extra["sigma"] == 0.5
+
+
 def test_methods_agree_with_a_network(problem: tuple) -> None:
     """All solve A*(Au - b) + λ (u - D(u)) = 0."""
     A, M, b = problem
