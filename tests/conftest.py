@@ -47,9 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _install_standin() -> None:
     """The stand-in and the simulator, before anything that looks for CuPy or CUDA once, at its import."""
     if "numba" in sys.modules and os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
-        raise pytest.UsageError(
-            "numba is already imported: run with NUMBA_ENABLE_CUDASIM=1 in the environment"
-        )
+        raise pytest.UsageError("numba is already imported: run with NUMBA_ENABLE_CUDASIM=1 in the environment")
     os.environ |= {"NUMBA_ENABLE_CUDASIM": "1", "CUPY_PYLOPS": "1"}
     from tests import standin
 

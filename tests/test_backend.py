@@ -51,10 +51,7 @@ def test_unknown_libraries_are_refused() -> None:
 def test_without_cupy_the_extra_is_named() -> None:
     code = "import sys; sys.modules['cupy'] = None\nfrom ipbox import backend\nbackend.as_module('cupy')"
     run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
     assert run.stderr.endswith("ImportError: CuPy is not installed: pip install 'ipbox[gpu]' brings it\n")
 
@@ -90,9 +87,7 @@ def test_counterparts_of_dtypes(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float16", "int64", "bool", "longdouble", "object", "<U3"])
 def test_other_dtypes_are_refused(dtype: str) -> None:
     for counterpart in (backend.real_dtype, backend.complex_dtype):
-        with pytest.raises(
-            TypeError, match="^dtype is .*; expected float32, float64, complex64 or complex128$"
-        ):
+        with pytest.raises(TypeError, match="^dtype is .*; expected float32, float64, complex64 or complex128$"):
             counterpart(dtype)
 
 
@@ -169,9 +164,7 @@ def test_fft_keeps_the_precision(dtype: str, xp: ModuleType, rng: np.random.Gene
     fft = backend.fft_module(x)
     X = fft.rfft2(x)
     assert isinstance(X, xp.ndarray) and X.dtype == backend.complex_dtype(dtype)
-    np.testing.assert_allclose(
-        backend.to_host(X), np.fft.rfft2(backend.to_host(x)), rtol=0, atol=100 * eps(dtype)
-    )
+    np.testing.assert_allclose(backend.to_host(X), np.fft.rfft2(backend.to_host(x)), rtol=0, atol=100 * eps(dtype))
     back = fft.irfft2(X, s=x.shape)
     assert back.dtype == dtype
     np.testing.assert_allclose(backend.to_host(back), backend.to_host(x), rtol=0, atol=16 * eps(dtype))
@@ -180,9 +173,7 @@ def test_fft_keeps_the_precision(dtype: str, xp: ModuleType, rng: np.random.Gene
 def test_random_numbers_are_seeded(xp: ModuleType) -> None:
     a, b = (backend.generator(7, like).standard_normal(5) for like in (xp, xp.ones(2)))
     assert isinstance(a, xp.ndarray) and backend.to_host(a).tobytes() == backend.to_host(b).tobytes()
-    assert (
-        backend.to_host(backend.generator(8, xp).standard_normal(5)).tobytes() != backend.to_host(a).tobytes()
-    )
+    assert backend.to_host(backend.generator(8, xp).standard_normal(5)).tobytes() != backend.to_host(a).tobytes()
     assert type(backend.generator(7).standard_normal(5)) is np.ndarray
 
 
@@ -192,9 +183,7 @@ def test_current_stream(xp: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_nufft_plan_is_the_sum_it_stands_for(
-    precision: str, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_nufft_plan_is_the_sum_it_stands_for(precision: str, xp: ModuleType, rng: np.random.Generator) -> None:
     """Type 2, isign -1: c_m = Σ_k f_k exp(-i k·ξ_m) over the centred index grid."""
     points = rng.uniform(-np.pi, np.pi, (2, 9)).astype(precision)
     f = draw(rng, (6, 5), backend.complex_dtype(precision).name, xp)

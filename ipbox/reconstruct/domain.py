@@ -31,7 +31,7 @@ class Scan(Protocol):
     """An operator that knows its angles in radians and the width of its pixels."""
 
     angles: Any
-    pixel_size: float
+    pixel_size: float | tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -200,9 +200,10 @@ class Domain:
         if tuple(A.dims) != self.dims:
             far["image shape"] = f"images have {tuple(A.dims)} pixels, {self.dims} in training"
         if isinstance(A, Scan):
-            h, (least, most) = float(A.pixel_size), self.pixel_size
-            if not least <= h <= most:
-                far["pixel size"] = f"pixels are {h:.3g} mm wide, {least:.3g} to {most:.3g} mm in training"
+            widths, (least, most) = np.ravel(A.pixel_size), self.pixel_size
+            if not ((least <= widths) & (widths <= most)).all():
+                h = " and ".join(f"{width:.3g}" for width in widths)
+                far["pixel size"] = f"pixels are {h} mm wide, {least:.3g} to {most:.3g} mm in training"
             angles = np.sort(np.asarray(backend.to_host(A.angles), dtype=float) % math.pi)
             gap = float(np.diff(angles, append=angles[0] + math.pi).max())
             if not self.gap / GAP <= gap <= self.gap * GAP:

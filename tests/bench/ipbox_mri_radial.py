@@ -49,8 +49,5 @@ def sense(niter: int, calibration: int, **problem: Any) -> dict[str, Any]:
         u, run = sense_by_cg(B, b, niter=niter, tol=1e-9)
         if run.niter != niter:
             raise RuntimeError(f"SENSE did {run.niter} iterations instead of {niter}")
-        found[method] = {
-            "psnr": ip.psnr(np.abs(u), truth),
-            "psnr_head": ip.psnr(np.abs(u)[head], truth[head]),
-        }
+        found[method] = {"psnr": ip.psnr(np.abs(u), truth), "psnr_head": ip.psnr(np.abs(u)[head], truth[head])}
     return found

@@ -64,9 +64,7 @@ class _Run:
         K = pylops.VStack([Scaled(A, c), gradient], dtype="float32")
         norm_k = np.sqrt((c * norm) ** 2 + 8)
         fidelity = pyproximal.L2(b=np.float32(c) * b, sigma=1 / float(c) ** 2)
-        g = pyproximal.VStack(
-            [fidelity, pyproximal.L21(ndim=2, sigma=lam)], [A.shape[0], gradient.shape[0]]
-        )
+        g = pyproximal.VStack([fidelity, pyproximal.L21(ndim=2, sigma=lam)], [A.shape[0], gradient.shape[0]])
         self.solver, x0 = PrimalDual(), np.zeros(A.shape[1], dtype=np.float32)
         self.state = self.solver.setup(
             pyproximal.Box(0.0, np.inf), g, K, x0=x0, tau=gamma / norm_k, mu=0.99 / (gamma * norm_k), niter=niter
@@ -87,9 +85,7 @@ def optimum(data: str, lam: float, balanced: bool, gamma: float, niter: int) -> 
     return {"value": lowest}
 
 
-def iterations_to(
-    data: str, lam: float, balanced: bool, gamma: float, bound: float, limit: int
-) -> dict[str, Any]:
+def iterations_to(data: str, lam: float, balanced: bool, gamma: float, bound: float, limit: int) -> dict[str, Any]:
     """Iterations from zero until the objective, evaluated every 5th time, is at most ``bound``; None beyond ``limit``.
 
     ``last`` is the objective at the end.

@@ -13,9 +13,7 @@ NITER, SLICES = 50, 11
 def _residuals(session: Session) -> list[float]:
     return session.once(
         "haadf",
-        lambda: [
-            session.call("ipbox", "measured.residual", slice=i, niter=NITER)["residual"] for i in range(SLICES)
-        ],
+        lambda: [session.call("ipbox", "measured.residual", slice=i, niter=NITER)["residual"] for i in range(SLICES)],
     )
 
 

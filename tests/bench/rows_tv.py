@@ -31,9 +31,7 @@ def _iterations(session: Session, peer: str) -> dict[str, list[dict[str, Any]]]:
     ipbox, peers = session.path("x_ipbox.npy"), session.path(f"x_{peer}.npy")
     return session.once(
         f"tv-iterations-{peer}",
-        lambda: session.interleave(
-            "tv.iterate", {**args, "out": ipbox}, {**args, "out": peers, "peer": peer}
-        ),
+        lambda: session.interleave("tv.iterate", {**args, "out": ipbox}, {**args, "out": peers, "peer": peer}),
     )
 
 
@@ -69,9 +67,7 @@ def agreement(session: Session) -> Figure:
     """The objective after the same iterations: ipbox float32 against PyProximal float64."""
     _iterations(session, "pyproximal")
     reference = session.path("x_pyproximal64.npy")
-    session.call(
-        "peers", "tv.iterate", data=_data(session), lam=LAM, niter=NITER, out=reference, dtype="float64"
-    )
+    session.call("peers", "tv.iterate", data=_data(session), lam=LAM, niter=NITER, out=reference, dtype="float64")
     ours, theirs = _objective(session, session.path("x_ipbox.npy")), _objective(session, reference)
     note = f"after {NITER} iterations: ipbox float32 {ours:.6f}, PyProximal float64 {theirs:.6f}"
     return Figure(abs(ours - theirs) / theirs, note)
@@ -85,10 +81,7 @@ def _optimum(session: Session) -> dict[str, float]:
         session.call("ipbox", "tv.optimum", data=_data(session), lam=LAM, gap=1e-8, out=file)
         b = np.load(_data(session))
         with np.load(file) as saved:
-            return {
-                "value": denoising_objective(saved["x"], b, LAM),
-                "bound": denoising_bound(saved["y"], b, LAM),
-            }
+            return {"value": denoising_objective(saved["x"], b, LAM), "bound": denoising_bound(saved["y"], b, LAM)}
 
     return session.once("tv-optimum", solve)
 
@@ -107,9 +100,7 @@ def time_to_accuracy(session: Session) -> Figure:
     args = {"data": _data(session), "lam": LAM}
     ours = session.call("ipbox", "tv.iterations_to", **args, bound=target, limit=2000)["niter"]
     taus = (0.01,) if session.quick else (0.003, 0.01, 0.03, 0.1)
-    found = {
-        t: session.call("peers", "tv.iterations_to", **args, bound=target, limit=3000, tau=t) for t in taus
-    }
+    found = {t: session.call("peers", "tv.iterations_to", **args, bound=target, limit=3000, tau=t) for t in taus}
     reached = {t: r["niter"] for t, r in found.items() if r["niter"] is not None}
     if ours is None or not reached:
         raise RuntimeError(f"the target was not reached: ipbox {ours}, deepinv {found}")
@@ -125,8 +116,7 @@ def time_to_accuracy(session: Session) -> Figure:
             raise RuntimeError(f"the image of {side} does not reach the target")
     a, b = median_of(results["ipbox"]), median_of(results["peers"])
     note = (
-        f"deepinv {b:.2f} s, {reached[tau]} iterations at tau={tau} (of {reached}); "
-        f"ipbox {a:.4f} s, {ours} iterations"
+        f"deepinv {b:.2f} s, {reached[tau]} iterations at tau={tau} (of {reached}); ipbox {a:.4f} s, {ours} iterations"
     )
     return Figure(b / a, note, seconds_of(results))
 

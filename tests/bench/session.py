@@ -93,9 +93,7 @@ class Session:
             self._workers[side] = Worker(side, self._python[side])
         return self._workers[side].call(task, **args)
 
-    def interleave(
-        self, task: str, ipbox: dict[str, Any], peers: dict[str, Any]
-    ) -> dict[str, list[dict[str, Any]]]:
+    def interleave(self, task: str, ipbox: dict[str, Any], peers: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         """Results of ``task`` on both sides, A B A B ..., after one warm-up each that is thrown away."""
         results: dict[str, list[dict[str, Any]]] = {"ipbox": [], "peers": []}
         for repeat in range(self.repeats + 1):
@@ -115,9 +113,7 @@ class Session:
             self._once[key] = compute()
         return self._once[key]
 
-    def cached(
-        self, name: str, settings: dict[str, Any], compute: Callable[[], dict[str, Any]]
-    ) -> dict[str, Any]:
+    def cached(self, name: str, settings: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """``compute()``, kept in build/ for later runs with the same settings (JSON values)."""
         text = json.dumps(settings, sort_keys=True)
         file = BUILD / "bench-cache" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"

@@ -121,8 +121,7 @@ def acquisition(line: np.ndarray, **fields: int) -> tuple[dict[str, int], np.nda
 
 def write_ismrmrd(path: Path, xml: str, acquisitions: Sequence[tuple[dict[str, int], np.ndarray]]) -> Path:
     table = np.zeros(
-        len(acquisitions),
-        dtype=[("head", _HEAD), ("traj", h5py.vlen_dtype("f4")), ("data", h5py.vlen_dtype("f4"))],
+        len(acquisitions), dtype=[("head", _HEAD), ("traj", h5py.vlen_dtype("f4")), ("data", h5py.vlen_dtype("f4"))]
     )
     counters = [name for name, *_ in _IDX]
     for row, (fields, line) in zip(table, acquisitions, strict=True):

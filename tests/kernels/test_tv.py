@@ -39,9 +39,7 @@ class Data:
     def __init__(self, batch, dims, dtype, seed=0):
         rng = np.random.default_rng(seed)
         self.ndim = len(dims)
-        self.x, self.d, self.x_bar, self.b = (
-            rng.standard_normal(batch + dims).astype(dtype) for _ in range(4)
-        )
+        self.x, self.d, self.x_bar, self.b = (rng.standard_normal(batch + dims).astype(dtype) for _ in range(4))
         self.y = rng.standard_normal(batch + (self.ndim,) + dims).astype(dtype)
 
     def arrays(self):
@@ -114,9 +112,7 @@ def test_tv_value_of_a_known_image():
     disc = np.zeros((20, 30), np.float32)
     disc[5:11, 7:16] = 2.0  # a 6 x 9 rectangle: one corner pixel sees both jumps, another neither
     assert float(kernels.tv_value(disc, 2, isotropic=False)) == 2 * (2 * 6 + 2 * 9)
-    assert float(kernels.tv_value(disc, 2)) == pytest.approx(
-        2 * (2 * 6 + 2 * 9 - 2 + math.sqrt(2)), rel=1e-14
-    )
+    assert float(kernels.tv_value(disc, 2)) == pytest.approx(2 * (2 * 6 + 2 * 9 - 2 + math.sqrt(2)), rel=1e-14)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -193,28 +189,16 @@ BAD = {
     "list": (lambda: kernels.gradient(X.tolist(), Y, 2), TypeError, "x is a list"),
     "integers": (lambda: kernels.gradient(X.astype(int), Y, 2), TypeError, "x has dtype int64"),
     "complex": (lambda: kernels.tv_value(X + 1j, 2), TypeError, "x has dtype complex64"),
-    "mixed": (
-        lambda: kernels.gradient(X, Y.astype(float), 2),
-        TypeError,
-        "out has dtype float64; expected float32",
-    ),
+    "mixed": (lambda: kernels.gradient(X, Y.astype(float), 2), TypeError, "out has dtype float64; expected float32"),
     "byte_order": (lambda: kernels.tv_value(X.astype(">f4"), 2), TypeError, "x has dtype >f4"),
     "ndim": (lambda: kernels.gradient(X, Y, 1), ValueError, "ndim is 1; expected 2 or 3"),
     "few_axes": (lambda: kernels.tv_value(X, 3), ValueError, "at least ndim = 3 axes"),
-    "field": (
-        lambda: kernels.gradient(X, Y[:1], 2),
-        ValueError,
-        r"out has shape \(1, 4, 6\); expected \(2, 4, 6\)",
-    ),
+    "field": (lambda: kernels.gradient(X, Y[:1], 2), ValueError, r"out has shape \(1, 4, 6\); expected \(2, 4, 6\)"),
     "strides": (lambda: kernels.tv_value(np.zeros((6, 4)).T, 2), ValueError, "C-contiguous"),
     "read_only": (lambda: kernels.gradient(X, READ_ONLY, 2), ValueError, "out is read-only"),
     "radius": (lambda: kernels.tv_dual_step(Y, X, 1.0, -1.0, 2), ValueError, "radius is -1.0"),
     "radius_nan": (lambda: kernels.tv_dual_step(Y, X, 1.0, math.nan, 2), ValueError, "radius is nan"),
-    "bounds": (
-        lambda: kernels.primal_step(X, X, 1.0, 1.0, X.copy(), 2.0, 1.0),
-        ValueError,
-        "lo = 2.0 and hi = 1.0",
-    ),
+    "bounds": (lambda: kernels.primal_step(X, X, 1.0, 1.0, X.copy(), 2.0, 1.0), ValueError, "lo = 2.0 and hi = 1.0"),
     "shape": (lambda: kernels.primal_step(X, X[:2], 1.0, 1.0, X.copy()), ValueError, "d has shape"),
     "data": (
         lambda: kernels.tv_primal_step(X, Y, 1.0, 1.0, X.copy(), 2, b=X[:2]),

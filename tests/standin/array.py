@@ -18,8 +18,7 @@ from .transfers import record
 
 _DTYPES = "?bBhHiIlLqQefdFD"
 _NO_CONVERSION = (
-    "Implicit conversion to a NumPy array is not allowed. "
-    "Please use `.get()` to construct a NumPy array explicitly."
+    "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
 )
 
 
@@ -46,9 +45,7 @@ class ndarray(Indexing, Arithmetic):
     __array_priority__ = 100
     __hash__ = None
 
-    def __init__(
-        self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"
-    ):
+    def __init__(self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"):
         if memptr is not None or strides is not None:
             raise NotImplementedError("the stand-in does not provide memptr= and strides= of cupy.ndarray")
         self._payload = _checked(np.empty(shape, dtype, order))
@@ -111,9 +108,7 @@ class ndarray(Indexing, Arithmetic):
         if out is None:
             return self._payload.copy(order)
         if type(out) is not np.ndarray or (out.shape, out.dtype) != (self.shape, self.dtype):
-            raise TypeError(
-                f"out of get() must be a numpy.ndarray of shape {self.shape} and dtype {self.dtype}"
-            )
+            raise TypeError(f"out of get() must be a numpy.ndarray of shape {self.shape} and dtype {self.dtype}")
         np.copyto(out, self._payload)
         return out
 
@@ -221,9 +216,7 @@ class ndarray(Indexing, Arithmetic):
             "stream": 1,
         }
 
-    def __dlpack__(
-        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
-    ):
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None):
         # NumPy cannot read device memory.  Torch's CPU tensors play its CUDA tensors, so torch may.
         importer = sys._getframe(1).f_globals.get("__name__", "").split(".")[0]
         if importer not in ("torch", __name__.split(".")[0]):
@@ -262,9 +255,7 @@ def _add_methods() -> None:
     """The methods that equal a NumPy function (sum, max, argmin, clip, ...), with CuPy's arguments."""
     for name in api.names("cupy.ndarray", "functions"):
         if name not in vars(ndarray) and not hasattr(Indexing, name) and hasattr(np, name):
-            method = forward(
-                getattr(np, name), f"cupy.ndarray.{name}", api.signature("cupy.ndarray", name, "a")
-            )
+            method = forward(getattr(np, name), f"cupy.ndarray.{name}", api.signature("cupy.ndarray", name, "a"))
             setattr(ndarray, name, method)
 
 

@@ -111,9 +111,7 @@ def _parameters(function: Callable) -> dict[str, inspect.Parameter] | None:
         return None
 
 
-def _translate(
-    positional: list, keywords: dict, names: list[str], host: dict, name: str
-) -> tuple[list, dict]:
+def _translate(positional: list, keywords: dict, names: list[str], host: dict, name: str) -> tuple[list, dict]:
     """CuPy's argument order to the host function's: by keyword wherever the positions differ."""
     by_position = [
         n for n, p in host.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)

@@ -40,9 +40,7 @@ def same(x, expected):
 
 
 def check_modules_have_a_spec(cp):
-    for (
-        name
-    ) in "cupy cupy.cuda cupyx cupyx.scipy.fft cupyx.scipy.ndimage cupyx.scipy.sparse cufinufft".split():
+    for name in "cupy cupy.cuda cupyx cupyx.scipy.fft cupyx.scipy.ndimage cupyx.scipy.sparse cufinufft".split():
         assert importlib.util.find_spec(name) is sys.modules[name].__spec__
     import cupyx.scipy.fft as fft
 
@@ -190,12 +188,7 @@ def check_views_and_indexing(cp):
     assert x.T.copy().flags.c_contiguous and x.copy(order="F").flags.f_contiguous
     h = host(x)
     index, mask = cp.asarray([2, 0]), x > 5
-    (
-        same(x[index], h[[2, 0]]),
-        same(x[mask], h[h > 5]),
-        same(x[index, :2], h[[2, 0], :2]),
-        same(x[-1, 1:], h[-1, 1:]),
-    )
+    (same(x[index], h[[2, 0]]), same(x[mask], h[h > 5]), same(x[index, :2], h[[2, 0], :2]), same(x[-1, 1:], h[-1, 1:]))
     x[mask], x[index, 0] = 0.0, cp.asarray([-1.0, -2.0])
     h[h > 5], h[[2, 0], 0] = 0.0, [-1.0, -2.0]
     same(x, h)
@@ -220,17 +213,13 @@ def check_copies_and_interfaces(cp):
 
 
 def check_random_numbers(cp):
-    draws = [
-        cp.random.default_rng(seed).standard_normal(size=(50, 20), dtype=cp.float32) for seed in (0, 0, 1)
-    ]
+    draws = [cp.random.default_rng(seed).standard_normal(size=(50, 20), dtype=cp.float32) for seed in (0, 0, 1)]
     same(draws[0], host(draws[1]))
     assert draws[0].dtype == np.float32 and not (host(draws[0]) == host(draws[2])).any()
     assert abs(host(draws[0]).mean()) < 0.1 and abs(host(draws[0]).std() - 1) < 0.1
     rng = cp.random.default_rng(0)
     counts = rng.poisson(cp.full((100, 100), 9.0))
-    assert (
-        counts.dtype == np.int64 and abs(host(counts).mean() - 9) < 0.2 and abs(host(counts).var() - 9) < 0.6
-    )
+    assert counts.dtype == np.int64 and abs(host(counts).mean() - 9) < 0.2 and abs(host(counts).var() - 9) < 0.6
     assert rng.random().shape == () and rng.integers(3, size=4).shape == (4,)
     out = cp.empty(5, "f")
     assert rng.random(dtype="f", out=out) is out
@@ -286,9 +275,7 @@ def check_cufinufft(cp):
         k = [cp.asarray(row) for row in h]
         c = rng.standard_normal((2, points, 2)).astype(real).view(dtype)[..., 0]
         f = rng.standard_normal((2, *modes, 2)).astype(real).view(dtype)[..., 0]
-        one = Plan(
-            1, modes, 2, eps, 1, dtype=dtype, gpu_method=1, gpu_stream=cp.cuda.Stream().ptr, upsampfac=2.0
-        )
+        one = Plan(1, modes, 2, eps, 1, dtype=dtype, gpu_method=1, gpu_stream=cp.cuda.Stream().ptr, upsampfac=2.0)
         two = Plan(2, modes, 2, eps, -1, dtype=np.dtype(dtype).name)
         one.setpts(*k), two.setpts(*k)
         out = cp.empty((2, points), dtype)
@@ -305,9 +292,7 @@ def check_cufinufft(cp):
     refused(TypeError, lambda: two.setpts(*(row.astype("f") for row in k)), "float64 was expected")
     refused(TypeError, lambda: two.execute(f), "__cuda_array_interface__")
     refused(TypeError, lambda: two.execute(cp.asarray(f).astype("F")), "complex128 was expected")
-    refused(
-        TypeError, lambda: two.execute(cp.asarray(f), out=cp.empty((points, 2), dtype).T), "requirement: C"
-    )
+    refused(TypeError, lambda: two.execute(cp.asarray(f), out=cp.empty((points, 2), dtype).T), "requirement: C")
     refused(TypeError, lambda: two.execute(cp.asarray(f[0])), "shape")
     refused(TypeError, lambda: one.setpts(k[0]), "dimension")
 
@@ -342,14 +327,10 @@ def check_pylops_runs(cp):
     clear_transfers()
     y = gradient @ x
     assert y.dtype == np.float32 and transfers() == []
-    np.testing.assert_allclose(
-        host(y), pylops.Gradient((7, 5), kind="forward", edge=True, dtype="float32") @ host(x)
-    )
+    np.testing.assert_allclose(host(y), pylops.Gradient((7, 5), kind="forward", edge=True, dtype="float32") @ host(x))
     adjoint = gradient.H @ y
     np.testing.assert_allclose(float(cp.vdot(y, y)), float(cp.vdot(x, adjoint)), rtol=1e-5)
-    solution = pylops.cgls(pylops.Diagonal(cp.arange(1.0, 6.0)), cp.ones(5), x0=cp.zeros(5), niter=20, tol=0)[
-        0
-    ]
+    solution = pylops.cgls(pylops.Diagonal(cp.arange(1.0, 6.0)), cp.ones(5), x0=cp.zeros(5), niter=20, tol=0)[0]
     np.testing.assert_allclose(host(solution), 1 / np.arange(1.0, 6.0), rtol=1e-10)
 
 

@@ -40,9 +40,7 @@ def _holds_device(items: Any) -> bool:
     return any(isinstance(i, ndarray) or (isinstance(i, (list, tuple)) and _holds_device(i)) for i in items)
 
 
-def asarray(
-    a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, blocking: bool = False
-):
+def asarray(a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, blocking: bool = False):
     return array(a, dtype, copy, order or "K", blocking=blocking)
 
 
@@ -54,9 +52,7 @@ def asfortranarray(a: Any, dtype: Any = None) -> ndarray:
     return array(a, dtype, None, "F", ndmin=1)
 
 
-def asnumpy(
-    a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True
-) -> np.ndarray:
+def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> np.ndarray:
     if isinstance(a, ndarray):
         return a.get(stream, order, out, blocking)
     return np.asarray(a, order=order)
@@ -94,6 +90,4 @@ class _Capsule:
 
 
 def result_type(*args: Any) -> np.dtype:
-    return np.result_type(
-        *[a.dtype if isinstance(a, ndarray) and a.ndim else unwrap(a, "result_type") for a in args]
-    )
+    return np.result_type(*[a.dtype if isinstance(a, ndarray) and a.ndim else unwrap(a, "result_type") for a in args])

@@ -68,9 +68,7 @@ class Stream:
     null: Stream
     ptds: Stream
 
-    def __init__(
-        self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None
-    ):
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None):
         self.ptr = 0 if null else 2 if ptds else next(_pointers)
         self.is_non_blocking = non_blocking
         self.priority = priority
@@ -163,12 +161,7 @@ runtime = types.SimpleNamespace(
     driverGetVersion=lambda: 13000,
     getDevice=lambda: 0,
     getDeviceCount=lambda: 1,
-    getDeviceProperties=lambda device: {
-        "name": b"CPU stand-in",
-        "major": 8,
-        "minor": 0,
-        "totalGlobalMem": _MEMORY,
-    },
+    getDeviceProperties=lambda device: {"name": b"CPU stand-in", "major": 8, "minor": 0, "totalGlobalMem": _MEMORY},
     is_hip=False,
     memGetInfo=lambda: (_MEMORY, _MEMORY),
     runtimeGetVersion=lambda: 13000,

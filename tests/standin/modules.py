@@ -36,11 +36,7 @@ class StandinModule(types.ModuleType):
     def _answer(self, name: str, kind: str) -> Any:
         full = f"{self.__name__}.{name}"
         host = getattr(self._source, name, None)
-        if (
-            kind == "classes"
-            and isinstance(host, type)
-            and (name in _CLASSES or issubclass(host, _HOST_CLASSES))
-        ):
+        if kind == "classes" and isinstance(host, type) and (name in _CLASSES or issubclass(host, _HOST_CLASSES)):
             return host
         if kind == "values" and (name == "newaxis" or host is not None):
             return host

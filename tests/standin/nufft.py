@@ -18,14 +18,8 @@ class _Options(ctypes.Structure):
     _fields_ = [
         ("upsampfac", ctypes.c_double),
         *((f"gpu_{name}", ctypes.c_int) for name in ("method", "sort", "binsizex", "binsizey", "binsizez")),
-        *(
-            (f"gpu_{name}", ctypes.c_int)
-            for name in ("obinsizex", "obinsizey", "obinsizez", "maxsubprobsize")
-        ),
-        *(
-            (f"gpu_{name}", ctypes.c_int)
-            for name in ("kerevalmeth", "spreadinterponly", "maxbatchsize", "device_id")
-        ),
+        *((f"gpu_{name}", ctypes.c_int) for name in ("obinsizex", "obinsizey", "obinsizez", "maxsubprobsize")),
+        *((f"gpu_{name}", ctypes.c_int) for name in ("kerevalmeth", "spreadinterponly", "maxbatchsize", "device_id")),
         ("gpu_stream", ctypes.c_void_p),
         ("modeord", ctypes.c_int),
         ("gpu_np", ctypes.c_int),
@@ -50,9 +44,7 @@ class Plan:
         if self._dtype not in (np.complex64, np.complex128):
             raise TypeError("Expected complex64 or complex128.")
         if nufft_type not in (1, 2):
-            raise NotImplementedError(
-                f"the stand-in provides cufinufft plans of type 1 and 2, not {nufft_type}"
-            )
+            raise NotImplementedError(f"the stand-in provides cufinufft plans of type 1 and 2, not {nufft_type}")
         self._type = nufft_type
         self._n_modes = (int(n_modes),) if np.ndim(n_modes) == 0 else tuple(int(n) for n in n_modes)
         self._n_trans = n_trans
@@ -84,9 +76,7 @@ class Plan:
     n_modes = property(lambda self: self._n_modes)
     n_trans = property(lambda self: self._n_trans)
 
-    def setpts(
-        self, x: Any, y: Any = None, z: Any = None, s: Any = None, t: Any = None, u: Any = None
-    ) -> None:
+    def setpts(self, x: Any, y: Any = None, z: Any = None, s: Any = None, t: Any = None, u: Any = None) -> None:
         """The M points: ``dim`` real device vectors of one length, in radians."""
         given = [_array(p, n, self._real) for p, n in ((x, "x"), (y, "y"), (z, "z")) if p is not None]
         if given[0].ndim != 1:
@@ -103,9 +93,7 @@ class Plan:
         if self._points is None:
             raise RuntimeError("Error executing plan.")
         data = _array(data, "data", self._dtype)
-        core, result = (
-            ((self._points,), self._n_modes) if self._type == 1 else (self._n_modes, (self._points,))
-        )
+        core, result = ((self._points,), self._n_modes) if self._type == 1 else (self._n_modes, (self._points,))
         needed = (self._n_trans, *core)
         if data.size != int(np.prod(needed)):
             raise TypeError(f"Argument `data` must be of shape {needed}")
@@ -127,14 +115,10 @@ def _array(x: Any, name: str, dtype: np.dtype, output: bool = False) -> ndarray:
             f"Invalid GPU array implementation: `{name}` is {type(x)}, which has no __cuda_array_interface__"
         )
     if x.dtype != dtype:
-        raise TypeError(
-            f"Argument `{name}` does not have the correct dtype: {x.dtype} was given, {dtype} was expected"
-        )
+        raise TypeError(f"Argument `{name}` does not have the correct dtype: {x.dtype} was given, {dtype} was expected")
     if x.flags.c_contiguous:
         return x
     if output:
         raise TypeError(f"Argument `{name}` does not satisfy the following requirement: C")
-    warnings.warn(
-        f"Argument `{name}` is not C-contiguous. Copying array (this may reduce performance)", stacklevel=3
-    )
+    warnings.warn(f"Argument `{name}` is not C-contiguous. Copying array (this may reduce performance)", stacklevel=3)
     return x.copy()

@@ -68,11 +68,7 @@ class Generator:
         elif dtype is not None:
             dtype = _floating(dtype)
         if out is not None:
-            if (
-                dtype is not None
-                and dtype != out.dtype
-                or arguments.get("size", out.shape) not in (None, out.shape)
-            ):
+            if dtype is not None and dtype != out.dtype or arguments.get("size", out.shape) not in (None, out.shape):
                 raise ValueError("size and dtype must match those of the output array")
             arguments["size"], dtype = out.shape, out.dtype
         if name in ("random", "standard_normal", "standard_exponential") and dtype is not None:
@@ -110,9 +106,7 @@ def default_rng(seed: Any = None) -> Generator:
     if isinstance(seed, BitGenerator):
         return Generator(seed)
     if isinstance(seed, (np.random.Generator, np.random.BitGenerator)):
-        raise TypeError(
-            f"Unsupported seed type {type(seed)}; expected an int, a cupy BitGenerator or Generator"
-        )
+        raise TypeError(f"Unsupported seed type {type(seed)}; expected an int, a cupy BitGenerator or Generator")
     return Generator(XORWOW(seed))
 
 

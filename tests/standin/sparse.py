@@ -25,9 +25,7 @@ class spmatrix:
             record("H2D", arg1.shape)
         else:
             arg1 = unwrap(arg1, f"{self._format}_matrix")
-        self._matrix = getattr(scipy.sparse, f"{self._format}_matrix")(
-            arg1, shape=shape, dtype=dtype, copy=copy
-        )
+        self._matrix = getattr(scipy.sparse, f"{self._format}_matrix")(arg1, shape=shape, dtype=dtype, copy=copy)
 
     shape = property(lambda self: self._matrix.shape)
     dtype = property(lambda self: self._matrix.dtype)

@@ -30,9 +30,7 @@ class ufunc:
 
         wrong = set(kwargs) - {"out", "dtype", "casting"}
         if wrong:
-            raise TypeError(
-                f"Wrong arguments {sorted(wrong)} of {self!r}; CuPy's ufuncs take out, dtype, casting"
-            )
+            raise TypeError(f"Wrong arguments {sorted(wrong)} of {self!r}; CuPy's ufuncs take out, dtype, casting")
         for x in args:
             if not isinstance(x, (ndarray, np.generic, bool, int, float, complex)):
                 raise unsupported(x, self.name)

@@ -114,14 +114,14 @@ def _scatter(row, following, J, left, right):
 
 
 @twins
-def trace(p, q, L, views, h):
-    """p, q, L (n_views, n_det) of the lines of ``views`` (n_views, 8), for pixels of width h."""
+def trace(p, q, L, views, h, aspect):
+    """p, q, L (n_views, n_det) of the lines of ``views`` (n_views, 8), for pixels h high and aspect h wide."""
     for k in prange(p.shape[0]):
         v = views[k]
         for m in range(p.shape[1]):
             row, column = v[0] + m * v[2], v[1] + m * v[3]
             dr, dc = v[4] + m * v[6], v[5] + m * v[7]
-            length = h * math.sqrt(dr * dr + dc * dc)
+            length = h * math.sqrt(dr * dr + (aspect * dc) * (aspect * dc))
             if abs(dr) >= abs(dc):
                 slope = dc / dr
                 p[k, m], q[k, m], L[k, m] = column - row * slope + 1, slope, length / abs(dr)

@@ -17,7 +17,7 @@ from ipbox.kernels.core.launch import gpu_twin
 
 
 @cuda.jit
-def _trace(p, q, L, views, h):
+def _trace(p, q, L, views, h, aspect):
     """As `lines_cpu.trace`."""
     n_views, n_det = p.shape
     first, view = cuda.grid(2)
@@ -26,7 +26,7 @@ def _trace(p, q, L, views, h):
         for m in range(first, n_det, columns):
             row, column = views[k, 0] + m * views[k, 2], views[k, 1] + m * views[k, 3]
             dr, dc = views[k, 4] + m * views[k, 6], views[k, 5] + m * views[k, 7]
-            length = h * math.sqrt(dr * dr + dc * dc)
+            length = h * math.sqrt(dr * dr + (aspect * dc) * (aspect * dc))
             if abs(dr) >= abs(dc):
                 slope = dc / dr
                 p[k, m], q[k, m], L[k, m] = column - row * slope + 1, slope, length / abs(dr)

@@ -16,7 +16,7 @@ KERNELS = Kernels("lines")
 CHUNK = 1 << 22  # pixels of a batch worked on at a time: the framed copies stay small
 
 
-def project(x: Array, out: Array, views: Array, n_det: int, pixel_size: float) -> None:
+def project(x: Array, out: Array, views: Array, n_det: int, pixel_widths: tuple[float, float]) -> None:
     r"""Write the line integrals of the images ``x`` to ``out``.
 
     .. math:: p_{km} = \ell_{km} \sum_i (1 - w) u_{i,j} + w u_{i,j+1}, \quad j + w = \text{position in row } i,
@@ -34,10 +34,10 @@ def project(x: Array, out: Array, views: Array, n_det: int, pixel_size: float) -
         The lines, in the library of ``x``.
     n_det : int
         Lines a view.
-    pixel_size : float
-        Width h of a pixel.
+    pixel_widths : (float, float)
+        (h_y, h_x) of a pixel.
     """
-    tables = _traced(out, views, n_det, pixel_size)
+    tables = _traced(out, views, n_det, pixel_widths)
     if on_gpu(x):
         KERNELS.run("project", x, x, *tables, out)
         return
@@ -46,12 +46,12 @@ def project(x: Array, out: Array, views: Array, n_det: int, pixel_size: float) -
         KERNELS.run("project", u, u, u_t, *tables, out[part], work=_work(x[part], tables))
 
 
-def backproject(y: Array, out: Array, views: Array, pixel_size: float) -> None:
+def backproject(y: Array, out: Array, views: Array, pixel_widths: tuple[float, float]) -> None:
     """Write the transpose of `project` applied to ``y`` (batch, n_views, n_det) to ``out`` (batch, ny, nx).
 
     On either device each pixel is summed by one thread, in the order of views and lines.
     """
-    tables = _traced(y, views, y.shape[2], pixel_size)
+    tables = _traced(y, views, y.shape[2], pixel_widths)
     if on_gpu(y):
         KERNELS.run("backproject", y, y, *tables, views, out)
         return
@@ -63,11 +63,11 @@ def backproject(y: Array, out: Array, views: Array, pixel_size: float) -> None:
         xp.add(u[:, :, 1 : nx + 1], u_t[:, :, 1 : ny + 1].transpose(0, 2, 1), out=out[part])
 
 
-def _traced(x: Array, views: Array, n_det: int, pixel_size: float) -> tuple[Array, Array, Array]:
+def _traced(x: Array, views: Array, n_det: int, pixel_widths: tuple[float, float]) -> tuple[Array, Array, Array]:
     """p, q and L of every line (see `lines_cpu`)."""
-    xp = array_module(x, views)
+    xp, (hy, hx) = array_module(x, views), pixel_widths
     tables = tuple(xp.empty((views.shape[0], n_det), dtype=x.dtype) for _ in range(3))
-    KERNELS.run("trace", tables[0], *tables, views, float(pixel_size))
+    KERNELS.run("trace", tables[0], *tables, views, float(hy), float(hx / hy))
     return tables
 
 

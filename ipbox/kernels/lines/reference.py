@@ -8,21 +8,23 @@ from typing import Any
 import numpy as np
 
 
-def matrix(shape: tuple[int, int], views: np.ndarray, n_det: int, pixel_size: float = 1.0) -> Any:
+def matrix(
+    shape: tuple[int, int], views: np.ndarray, n_det: int, pixel_widths: tuple[float, float] = (1.0, 1.0)
+) -> Any:
     """Joseph's matrix, a SciPy CSR array of shape (n_views * n_det, ny * nx), float64."""
     from scipy.sparse import coo_array
 
-    ny, nx = shape
+    (ny, nx), (hy, hx) = shape, pixel_widths
     rays, pixels, weights = [], [], []
     for k, view in enumerate(views):
         P, dP, d, dd = view.reshape(4, 2)
         for m in range(n_det):
             (r0, c0), (dr, dc) = P + m * dP, d + m * dd
             if abs(dr) >= abs(dc):  # one step a row
-                step, i = math.hypot(dr, dc) / abs(dr), np.arange(ny)
+                step, i = math.hypot(hy * dr, hx * dc) / abs(dr), np.arange(ny)
                 position, n = c0 + (i - r0) * dc / dr, nx
             else:
-                step, i = math.hypot(dr, dc) / abs(dc), np.arange(nx)
+                step, i = math.hypot(hy * dr, hx * dc) / abs(dc), np.arange(nx)
                 position, n = r0 + (i - c0) * dr / dc, ny
             left = np.floor(position)
             for j, weight in ((left, 1 - (position - left)), (left + 1, position - left)):
@@ -30,7 +32,7 @@ def matrix(shape: tuple[int, int], views: np.ndarray, n_det: int, pixel_size: fl
                 a, b = i[inside], j[inside].astype(int)
                 pixels.append(a * nx + b if abs(dr) >= abs(dc) else b * nx + a)
                 rays.append(np.full(a.size, k * n_det + m))
-                weights.append(pixel_size * step * weight[inside])
+                weights.append(step * weight[inside])
     entries = np.concatenate(weights), (np.concatenate(rays), np.concatenate(pixels))
     return coo_array(entries, shape=(len(views) * n_det, ny * nx)).tocsr()
 

@@ -73,7 +73,7 @@ class AstraTransform(Operator):
             raise RuntimeError("engine is 'cuda', but ASTRA finds no GPU; expected one, or engine='cpu'")
         self.angles, self.geometry, self.engine = geometry.angles, geometry, engine
         super().__init__(geometry.dims, geometry.dimsd, np.float32, name="AstraTransform")
-        (ny, nx), h = self.dims, geometry.pixel_size
+        (ny, nx), h = self.dims, geometry.square_pixel()
         self._volume = astra.create_vol_geom(ny, nx, -nx * h / 2, nx * h / 2, -ny * h / 2, ny * h / 2)
         kind = "fanflat_vec" if fan else "parallel_vec"
         self._detector = astra.create_proj_geom(kind, geometry.n_det, _vectors(geometry))
@@ -125,7 +125,10 @@ def _vectors(geometry: Any) -> np.ndarray:
     shift, ds = geometry.det_shift, geometry.det_spacing
     if isinstance(geometry, FanBeamTransform):
         R, Rd = geometry.source_distance, geometry.detector_distance
-        columns = (R * s, -R * c, -Rd * s + shift * c, Rd * c + shift * s, ds * c, ds * s)
+        columns = [R * s, -R * c, -Rd * s + shift * c, Rd * c + shift * s, ds * c, ds * s]
     else:
-        columns = (-s, c, shift * c, shift * s, ds * c, ds * s)
+        columns = [-s, c, shift * c, shift * s, ds * c, ds * s]
+    y0, x0 = geometry.centre  # ASTRA's image has its centre at 0
+    for k in (0, 2) if isinstance(geometry, FanBeamTransform) else (2,):
+        columns[k], columns[k + 1] = columns[k] - x0, columns[k + 1] - y0
     return np.stack(columns, axis=1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.backend import Array
 from ipbox.checks import check_not_negative, check_positive
 from ipbox.operators.tomography.joseph import LineTransform
 
@@ -37,18 +38,20 @@ class FanBeamTransform(LineTransform):
         R, from the source to the centre: the source stays outside the disc around the image.
     detector_distance : float
         R_d >= 0, from the centre to the detector; 0 for a virtual detector through the centre.
-    det_shift : float
-        Position of the detector's centre on its axis, in the same units.
-    pixel_size : float
-        Width h of the square pixels; the line integrals are in its units.
+    det_shift : float or array
+        Position of the detector's centre on its axis, in the same units; a vector has one for each view (jitter).
+    pixel_size : float or (float, float)
+        Width h of square pixels, or (h_y, h_x) of rectangular ones; the line integrals are in its units.
     dtype : dtype
         float32 or float64.
+    centre : (float, float)
+        (y, x) of the image's centre, where the axis of rotation is not there; in the same units.
 
     Notes
     -----
-    x points right and y up (row 0 has the largest y), pixel centres x_j = (j - (nx-1)/2) h and y_i = ((ny-1)/2 - i) h,
-    detector pixels a_m = (m - (n_det-1)/2) det_spacing + det_shift.  Data shape: (len(angles), n_det).  For R → ∞ it
-    becomes `JosephTransform` at the same angles.
+    x points right and y up (row 0 has the largest y), pixel centres as those of `RayTransform`, detector pixels
+    a_m = (m - (n_det-1)/2) det_spacing + det_shift.  Data shape: (len(angles), n_det).  For R → ∞ it becomes
+    `JosephTransform` at the same angles.
 
     Discretisation: a reading is the integral along the ray to the middle of the detector pixel, by Joseph's method:
     linear interpolation between two pixels in each row (or column) that the ray crosses.  So the matrix has no
@@ -90,14 +93,15 @@ class FanBeamTransform(LineTransform):
         *,
         source_distance: float,
         detector_distance: float,
-        det_shift: float = 0.0,
-        pixel_size: float = 1.0,
+        det_shift: float | Array = 0.0,
+        pixel_size: float | tuple[float, float] = 1.0,
         dtype: Any = "float32",
+        centre: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.source_distance = R = check_positive(source_distance, "source_distance")
         self.detector_distance = check_not_negative(detector_distance, "detector_distance")
         self.magnification = (R + self.detector_distance) / R
-        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype)
+        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype, centre=centre)
 
     def _half_shadow(self) -> float:
         R, reach = self.source_distance, self.reach
@@ -115,6 +119,6 @@ class FanBeamTransform(LineTransform):
 
     def _lines(self) -> np.ndarray:
         c, s, R, ds = np.cos(self.angles), np.sin(self.angles), self.source_distance, self.det_spacing
-        a, length = self.positions()[0], R + self.detector_distance
+        a, length = self.positions()[..., 0], R + self.detector_distance
         first = (-length * s + a * c, length * c + a * s)
         return self._in_indices((R * s, -R * c), (0.0, 0.0), first, (ds * c, ds * s))

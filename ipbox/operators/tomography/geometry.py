@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ipbox import backend
+from ipbox.backend import Array
 from ipbox.checks import check_count, check_dims, check_finite, check_positive
 from ipbox.operators.core.base import Operator, check_real
 from ipbox.operators.core.subsets import OrderedSubsets, check_subset
@@ -17,7 +19,7 @@ class Projector(OrderedSubsets, Operator):
     """Line integrals of a 2-D image, data (angles, detector pixels): the base of all geometries."""
 
     magnification = 1.0  # of the image's centre on the detector
-    kept: ClassVar[tuple[str, ...]] = ("n_det", "det_spacing", "det_shift", "pixel_size", "reach")  # by subsets
+    kept: ClassVar[tuple[str, ...]] = ("n_det", "det_spacing", "pixel_size", "pixel_widths", "centre", "reach")
 
     def __init__(
         self,
@@ -25,19 +27,24 @@ class Projector(OrderedSubsets, Operator):
         angles: Any,
         n_det: int | None = None,
         det_spacing: float | None = None,
-        det_shift: float = 0.0,
-        pixel_size: float = 1.0,
+        det_shift: float | Array = 0.0,
+        pixel_size: float | tuple[float, float] = 1.0,
         dtype: Any = "float32",
+        *,
+        centre: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         name, dims = type(self).__name__, check_dims(dims, "dims")
         if len(dims) != 2:
             raise ValueError(f"dims is {dims}; {name} expects (ny, nx)")
         angles = check_angles(angles)
-        self.pixel_size = h = check_positive(pixel_size, "pixel_size")
-        self.reach = 0.5 * h * math.hypot(*dims)  # the image lies within this distance of its centre
+        self.pixel_widths = hy, hx = check_widths(pixel_size)
+        self.pixel_size = hx if hx == hy else (hy, hx)
+        self.centre = y0, x0 = _pair(centre, "centre", check_finite)
+        far = (0.5 * dims[0] * (hy / hx) + abs(y0) / hx, 0.5 * dims[1] + abs(x0) / hx)
+        self.reach = hx * math.hypot(*far)  # the image lies within this distance of the axis
         half_shadow = self._half_shadow()
-        ds = h * self.magnification if det_spacing is None else check_positive(det_spacing, "det_spacing")
-        self.det_spacing, self.det_shift = ds, check_finite(det_shift, "det_shift")
+        ds = min(hy, hx) * self.magnification if det_spacing is None else check_positive(det_spacing, "det_spacing")
+        self.det_spacing, self.det_shift = ds, check_shift(det_shift, angles.size)
         self.n_det = math.ceil(2 * half_shadow / ds) if n_det is None else check_count(n_det, "n_det")
         self._place(dims, angles, check_real(dtype, name))
 
@@ -46,13 +53,30 @@ class Projector(OrderedSubsets, Operator):
         return self.reach
 
     def _place(self, dims: tuple[int, int], angles: np.ndarray, dtype: np.dtype) -> None:
-        """Set up the operator at some angles, after what is ``kept``."""
+        """Set up the operator at some angles, after what is ``kept`` by subsets, and their ``det_shift``."""
         self.angles = angles
         super().__init__(dims, (angles.size, self.n_det), dtype, name=type(self).__name__)
 
     def positions(self) -> np.ndarray:
-        """Where the detector pixels are on the detector."""
-        return (np.arange(self.n_det) - 0.5 * (self.n_det - 1)) * self.det_spacing + self.det_shift
+        """Where the detector pixels are on the detector: (n_det,), or (n_angles, n_det) with a shift for each view."""
+        shift = np.asarray(self.det_shift)[..., None]
+        return (np.arange(self.n_det) - 0.5 * (self.n_det - 1)) * self.det_spacing + shift
+
+    def square_pixel(self) -> float:
+        """The width of a pixel, for what needs square ones."""
+        if isinstance(self.pixel_size, tuple):
+            raise ValueError(f"pixel_size is {self.pixel_size}; expected square pixels here, one width")
+        return self.pixel_size
+
+    def with_detector(self, n_det: int, det_shift: float | Array) -> Projector:
+        """The same transform on another part of the detector's line."""
+        return self._changed(self.angles, n_det=n_det, det_shift=det_shift)
+
+    def _changed(self, angles: np.ndarray, **changes: Any) -> Projector:
+        made = object.__new__(type(self))
+        made.__dict__.update({name: self.__dict__[name] for name in self.kept} | changes)
+        made._place(tuple(self.dims), angles, self.dtype_in)
+        return made
 
     def subset(self, indices: Any) -> Projector:
         """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
@@ -67,10 +91,39 @@ class Projector(OrderedSubsets, Operator):
         ValueError, TypeError
             for no angles, an index out of range, or indices that are not integers.
         """
-        part = object.__new__(type(self))
-        part.__dict__.update({name: self.__dict__[name] for name in self.kept})
-        part._place(tuple(self.dims), self.angles[check_subset(indices, self.angles.size)], self.dtype_in)
-        return part
+        chosen, shift = check_subset(indices, self.angles.size), self.det_shift
+        return self._changed(self.angles[chosen], det_shift=shift if isinstance(shift, float) else shift[chosen])
+
+
+def check_widths(pixel_size: Any) -> tuple[float, float]:
+    """(h_y, h_x) of pixels of one width, or of two."""
+    if np.ndim(pixel_size) == 0:
+        h = check_positive(pixel_size, "pixel_size", "a positive number, or two (h_y, h_x)")
+        return h, h
+    return _pair(pixel_size, "pixel_size", check_positive)
+
+
+def _pair(values: Any, name: str, check: Callable[[Any, str], float]) -> tuple[float, float]:
+    if np.shape(values) != (2,):
+        raise ValueError(f"{name} is {values!r}; expected two numbers (y, x)")
+    y, x = (check(v, name) for v in values)
+    return y, x
+
+
+def check_shift(shift: Any, views: int) -> Any:
+    """A finite number, or a read-only float64 vector of one for each view."""
+    if backend.is_array(shift) and shift.ndim or isinstance(shift, list | tuple):
+        a = np.array(backend.to_host(shift) if backend.is_array(shift) else shift)
+        if a.shape != (views,):
+            raise ValueError(f"det_shift has shape {a.shape}; expected a number, or one for each of {views} views")
+        if a.dtype.kind not in "fiu":
+            raise TypeError(f"det_shift has dtype {a.dtype}; expected real numbers")
+        if not np.isfinite(a).all():
+            raise ValueError("det_shift has NaN or infinite entries; expected finite numbers")
+        a = a.astype(np.float64)
+        a.flags.writeable = False
+        return a
+    return check_finite(shift, "det_shift")
 
 
 def check_angles(angles: Any) -> np.ndarray:

@@ -28,10 +28,10 @@ class LineTransform(Projector):
 
     def _in_indices(self, point: tuple, step: tuple, direction: tuple, turn: tuple) -> np.ndarray:
         """What `ipbox.kernels.lines.front` takes, from points (x, y) in the units of ``pixel_size``."""
-        (ny, nx), h = self.dims, self.pixel_size
-        rows = [(ny - 1) / 2 - point[1] / h, (nx - 1) / 2 + point[0] / h]
+        (ny, nx), (hy, hx), (y0, x0) = self.dims, self.pixel_widths, self.centre
+        rows = [(ny - 1) / 2 - (point[1] - y0) / hy, (nx - 1) / 2 + (point[0] - x0) / hx]
         for x, y in (step, direction, turn):
-            rows += [-y / h, x / h]
+            rows += [-y / hy, x / hx]
         return np.stack(np.broadcast_arrays(*rows), axis=1).astype(np.float64)
 
     def _views_like(self, x: Array) -> Array:
@@ -40,12 +40,12 @@ class LineTransform(Projector):
     def _apply(self, x: Array, out: Array) -> None:
         from ipbox.kernels.lines import front as lines
 
-        lines.project(x, out, self._views_like(x), self.n_det, self.pixel_size)
+        lines.project(x, out, self._views_like(x), self.n_det, self.pixel_widths)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         from ipbox.kernels.lines import front as lines
 
-        lines.backproject(y, out, self._views_like(y), self.pixel_size)
+        lines.backproject(y, out, self._views_like(y), self.pixel_widths)
 
     def _compute_norm(self) -> tuple[float, str]:
         return math.sqrt(collatz_wielandt(self)), "bound"
@@ -69,12 +69,14 @@ class JosephTransform(LineTransform):
         Detector pixels; by default they cover the image's diagonal.
     det_spacing : float, optional
         Detector pixel width ds, in the units of ``pixel_size``; by default equal to it.
-    det_shift : float
-        Position of the detector's centre on the s axis, in the same units.
-    pixel_size : float
-        Width h of the square pixels; the line integrals are in its units.
+    det_shift : float or array
+        Position of the detector's centre on the s axis, in the same units; a vector has one for each view (jitter).
+    pixel_size : float or (float, float)
+        Width h of square pixels, or (h_y, h_x) of rectangular ones; the line integrals are in its units.
     dtype : dtype
         float32 or float64.
+    centre : (float, float)
+        (y, x) of the image's centre, where the axis of rotation is not there; in the same units.
 
     Notes
     -----
@@ -107,5 +109,5 @@ class JosephTransform(LineTransform):
 
     def _lines(self) -> np.ndarray:
         c, s, ds = np.cos(self.angles), np.sin(self.angles), self.det_spacing
-        s0 = self.positions()[0]
+        s0 = self.positions()[..., 0]
         return self._in_indices((s0 * c, s0 * s), (ds * c, ds * s), (-s, c), (0.0, 0.0))

@@ -116,7 +116,7 @@ class PET(OrderedSubsets, Operator):
     def _set_up(self, projector: LineTransform, blur_fwhm: float, factors: HeldArray, background: HeldArray) -> None:
         super().__init__(tuple(projector.dims), tuple(projector.dimsd), projector.dtype_in, name="PET")
         self.projector, self.blur_fwhm, self._factors, self._background = projector, blur_fwhm, factors, background
-        sigma = blur_fwhm / math.sqrt(8 * math.log(2)) / projector.pixel_size
+        sigma = blur_fwhm / math.sqrt(8 * math.log(2)) / projector.square_pixel() if blur_fwhm > 0 else 0.0
         self.blur = NonnegativeBlur(tuple(self.dims), sigma)
         self._sensitivity: dict[bool, Array] = {}
 

@@ -125,7 +125,8 @@ class RampFilter(Operator):
         check_choice(filter, "filter", FILTERS)
         from scipy.fft import next_fast_len
 
-        scan, near = Scan.of(A), 0.4 * A.pixel_size * min(A.dims)
+        scan, (hy, hx) = Scan.of(A), A.pixel_widths
+        near = 0.4 * min(hy * A.dims[0], hx * A.dims[1])
         lo, hi = scan.ends
         if min(-lo, hi) < near and scan.one_sided() and scan.goes_around():
             raise ValueError(
@@ -134,7 +135,7 @@ class RampFilter(Operator):
             )
         super().__init__(tuple(A.dimsd), tuple(A.dimsd), A.dtype_out, name="RampFilter")
         self.n = 2 * next_fast_len(A.n_det, real=True)  # padded with zeros: no wrap-around
-        weights = angle_weights(A.angles) * A.det_spacing / A.pixel_size**2
+        weights = angle_weights(A.angles) * A.det_spacing / (hy * hx)
         self.response = HeldArray((weights[:, None] * ramp(self.n, A.det_spacing, filter)).astype(A.dtype_out))
 
     def _apply(self, x: Array, out: Array) -> None:

@@ -36,24 +36,28 @@ class RayTransform(Projector):
         Detector pixels; by default they cover the image's diagonal.
     det_spacing : float, optional
         Detector pixel width ds, in the units of ``pixel_size``; by default equal to it.
-    det_shift : float
-        Position of the detector's centre on the s axis, in the same units.
-    pixel_size : float
-        Width h of the square pixels; the line integrals are in its units.
+    det_shift : float or array
+        Position of the detector's centre on the s axis, in the same units; a vector has one for each view (jitter).
+    pixel_size : float or (float, float)
+        Width h of square pixels, or (h_y, h_x) of rectangular ones; the line integrals are in its units.
     dtype : dtype
         float32 or float64.
     eps : float, optional
         Tolerance of the non-uniform FFT (1e-4 for float32, 1e-9 for float64).
+    centre : (float, float)
+        (y, x) of the image's centre, where the axis of rotation is not there; in the same units.
 
     Notes
     -----
-    Geometry: x points right and y up (row 0 has the largest y), pixel centres x_j = (j - (nx-1)/2) h and
-    y_i = ((ny-1)/2 - i) h, detector centres s_k = (k - (n_det-1)/2) ds + det_shift.  Data shape: (len(angles), n_det).
+    Geometry: x points right and y up (row 0 has the largest y), pixel centres x_j = x_0 + (j - (nx-1)/2) h_x and
+    y_i = y_0 + ((ny-1)/2 - i) h_y with (y_0, x_0) = ``centre``, detector centres s_k = (k - (n_det-1)/2) ds +
+    det_shift.  Data shape: (len(angles), n_det).
 
     Discretisation: u_ij is the average of the image over pixel (i, j), a reading is the average of the line
     integrals over a detector pixel.  Pixel averaging already smooths by a footprint of width h in every direction;
     widths add in quadrature, so what is left to apply is a window of width √(ds² - h²) where ds > h.  Frequencies
-    beyond the image's own (|ω| > π/h) and the detector's (|ω| > π/ds) are dropped.  The FFT along s is padded to the
+    beyond the image's own (|ω| > π/h) and the detector's (|ω| > π/ds) are dropped.  A rectangular pixel is as wide as
+    h² = h_x² cos² θ + h_y² sin² θ.  The FFT along s is padded to the
     object's reach, so a truncated or shifted detector sees no wrap-around.
 
     ``A.apply_adjoint`` is the adjoint to rounding.  `normal` gives A*A by its Toeplitz kernel.
@@ -87,36 +91,52 @@ class RayTransform(Projector):
         angles: Any,
         n_det: int | None = None,
         det_spacing: float | None = None,
-        det_shift: float = 0.0,
-        pixel_size: float = 1.0,
+        det_shift: float | Array = 0.0,
+        pixel_size: float | tuple[float, float] = 1.0,
         dtype: Any = "float32",
         eps: float | None = None,
+        *,
+        centre: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.eps = None if eps is None else check_positive(eps, "eps")
-        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype)
+        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype, centre=centre)
 
     def _place(self, dims: tuple[int, int], angles: np.ndarray, dtype: np.dtype) -> None:
         super()._place(dims, angles, dtype)
-        h, ds, reach = self.pixel_size, self.det_spacing, self.reach
-        half = 0.5 * (self.n_det - 1) * ds + abs(self.det_shift)
-        self.covers = bool(0.5 * self.n_det * ds - abs(self.det_shift) >= reach - 1e-9 * reach)
+        ds, reach, shift = self.det_spacing, self.reach, float(np.abs(self.det_shift).max())
+        half = 0.5 * (self.n_det - 1) * ds + shift
+        self.covers = bool(0.5 * self.n_det * ds - shift >= reach - 1e-9 * reach)
         self.period = _even_fast_length(max((reach + half) / ds + 2, self.n_det))
         # frequencies ω_k = 2π k / (period ds), up to the image's Nyquist π/h and the detector's π/ds
-        self.n_freq = min(self.period // 2, int(self.period * ds / (2 * h)) + 1)
-        self._omega = 2 * np.pi * np.arange(self.n_freq) / (self.period * ds)
+        h = float(np.min(self._footprint()))
+        self._set_frequencies(min(self.period // 2, int(self.period * ds / (2 * h)) + 1))
+        self._local = Local()
+
+    def _set_frequencies(self, n: int) -> None:
+        self.n_freq = n
+        self._omega = 2 * np.pi * np.arange(n) / (self.period * self.det_spacing)
         ox, oy = self._phases()
         self.points = [p.ravel() for p in (-oy, ox)]
-        self._local = Local()
+        if max(np.abs(p).max() for p in self.points) > np.pi * (1 + 1e-9):
+            self.points = [np.mod(p + np.pi, 2 * np.pi) - np.pi for p in self.points]
 
     def _phases(self) -> tuple[np.ndarray, np.ndarray]:
         """Phase advance per pixel along x, and along y (upwards), for every angle and frequency."""
-        h = self.pixel_size
-        return h * np.outer(np.cos(self.angles), self._omega), h * np.outer(np.sin(self.angles), self._omega)
+        hy, hx = self.pixel_widths
+        return hx * np.outer(np.cos(self.angles), self._omega), hy * np.outer(np.sin(self.angles), self._omega)
+
+    def _footprint(self) -> Any:
+        """√12 times the standard deviation of a pixel's projection: h, or for rectangles one for each angle."""
+        hy, hx = self.pixel_widths
+        return hx if hy == hx else np.hypot(hx * np.cos(self.angles), hy * np.sin(self.angles))[:, None]
 
     def magnitudes(self) -> np.ndarray:
-        """What each frequency is multiplied by, but for shifts: h²/ds and the window."""
-        h, ds = self.pixel_size, self.det_spacing
-        return h**2 / ds * np.sinc(self._omega * math.sqrt(max(ds**2 - h**2, 0.0)) / (2 * np.pi))
+        """What each frequency is multiplied by, but for shifts: h_x h_y/ds and the window; 0 beyond the image's own."""
+        (hy, hx), ds, h = self.pixel_widths, self.det_spacing, self._footprint()
+        window = np.sinc(self._omega * np.sqrt(np.maximum(ds**2 - h**2, 0.0)) / (2 * np.pi))
+        if hy != hx:
+            window = window * (self._omega * h <= np.pi * (1 + 1e-9))
+        return hy * hx / ds * window
 
     def counts(self) -> np.ndarray:
         """Factors of rfft in the adjoint of irfft of length N: every frequency but 0 counts twice, over N."""
@@ -173,8 +193,10 @@ class _Fourier:
     def __init__(self, ray: RayTransform, xp: Any) -> None:
         ny, nx = ray.dims
         ox, oy = ray._phases()
-        # the NUFFT counts from index n // 2, the geometry from the image's centre
-        phase = ray._omega * ray.positions()[0] - (nx // 2 - (nx - 1) / 2) * ox + (ny // 2 - (ny - 1) / 2) * oy
+        # the NUFFT counts from index n // 2, the geometry from the axis
+        (y0, x0), (hy, hx) = ray.centre, ray.pixel_widths
+        phase = ray._omega * ray.positions()[..., :1]
+        phase = phase - (nx // 2 - (nx - 1) / 2 + x0 / hx) * ox + (ny // 2 - (ny - 1) / 2 - y0 / hy) * oy
         weights = ray.magnitudes() * np.exp(1j * phase)
         dtype = backend.complex_dtype(ray.dtype_in)
         self.weights = xp.asarray(weights.astype(dtype))

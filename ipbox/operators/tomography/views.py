@@ -90,7 +90,7 @@ class Scan:
     ----------
     angles : array
     positions : array
-        a of the detector pixels.
+        a of the detector pixels, in all views or in each.
     spacing : float
     source, length : float
         From the source to the centre, and to the detector; infinite for parallel beam.
@@ -122,9 +122,14 @@ class Scan:
         return self.source == np.inf
 
     @property
+    def middle(self) -> np.ndarray:
+        """a of the detector pixels, in the mean over the views."""
+        return self.positions if self.positions.ndim == 1 else self.positions.mean(axis=0)
+
+    @property
     def ends(self) -> tuple[float, float]:
-        """Where the detector ends."""
-        return float(self.positions[0] - 0.5 * self.spacing), float(self.positions[-1] + 0.5 * self.spacing)
+        """Where the detector ends, in the mean over the views."""
+        return float(self.middle[0] - 0.5 * self.spacing), float(self.middle[-1] + 0.5 * self.spacing)
 
     def gamma(self, a: np.ndarray | float) -> np.ndarray:
         """The fan angle γ of the rays to a."""

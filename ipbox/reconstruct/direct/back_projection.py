@@ -61,17 +61,16 @@ class _BackProjector(RayTransform):
     def __init__(self, A: RayTransform) -> None:
         self.__dict__.update({k: v for k, v in A.__dict__.items() if k != "_local"})
         self._local = threading.local()
-        ds, h = self.det_spacing, self.pixel_size
-        self.n_freq = int(REACH * self.period * min(1.0, ds / h)) + 1
-        self._omega = 2 * np.pi * np.arange(self.n_freq) / (self.period * ds)
-        ox, oy = self._phases()
-        self.points = [np.mod(p.ravel() + np.pi, 2 * np.pi) - np.pi for p in (-oy, ox)]
+        h = float(np.min(self._footprint()))
+        self._set_frequencies(int(REACH * self.period * min(1.0, self.det_spacing / h)) + 1)
 
     def magnitudes(self) -> np.ndarray:
-        ds, h = self.det_spacing, self.pixel_size
+        ds, h = self.det_spacing, self._footprint()
         f = self._omega / (2 * np.pi)
         weight = 1.0 / (1.0 + (f / (1.0 / ds - f)) ** 4)
-        return weight * np.sinc(f * math.sqrt(max(h**2 - ds**2, 0.0)))
+        if np.ndim(h):
+            weight = weight * (f * h <= REACH)
+        return weight * np.sinc(f * np.sqrt(np.maximum(h**2 - ds**2, 0.0)))
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         fft, fourier = backend.fft_module(y), self._fourier(y)

@@ -15,6 +15,7 @@ def fan_back_projection(A: FanBeamTransform, q: Array) -> Array:
     phantoms of ellipses it gives smaller errors than band-limited interpolation.
     """
     x = backend.array_module(q).empty((q.shape[0], *A.dims), dtype=q.dtype)
-    scale = A.source_distance * A.det_spacing / A.pixel_size**2
+    hy, hx = A.pixel_widths
+    scale = A.source_distance * A.det_spacing / (hy * hx)
     backproject_weighted(q, x, A._views_like(q), scale)
     return x

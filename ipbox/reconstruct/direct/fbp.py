@@ -146,7 +146,7 @@ def _from_lines(
 ) -> tuple[Array, dict[str, Any]]:
     """The image from line integrals (a batch of them), and what is told about it."""
     fft, xp = backend.fft_module(b), backend.array_module(b)
-    scan, half = Scan.of(A), 0.5 * A.pixel_size * min(A.dims)
+    scan, half = Scan.of(A), _half_width(A)
     cut = cut_off(b)
     lo, hi = scan.ends
     ends = (lo, hi) if scan.one_sided() and cut[abs(lo) > abs(hi)] else (-math.inf, math.inf)
@@ -186,11 +186,10 @@ def _warn_of_gaps(share: float, most: float) -> None:
 
 
 def _as_ray(A: RayTransform | JosephTransform) -> RayTransform:
-    return A if isinstance(A, RayTransform) else RayTransform(*_geometry(A), dtype=A.dtype_in)
-
-
-def _geometry(A: RayTransform | JosephTransform | FanBeamTransform) -> tuple:
-    return tuple(A.dims), A.angles, A.n_det, A.det_spacing, A.det_shift, A.pixel_size
+    if isinstance(A, RayTransform):
+        return A
+    geometry = tuple(A.dims), A.angles, A.n_det, A.det_spacing, A.det_shift, A.pixel_size
+    return RayTransform(*geometry, dtype=A.dtype_in, centre=A.centre)
 
 
 def _widened(A: Any, scan: Scan) -> tuple[Any, tuple[int, int]]:
@@ -198,13 +197,8 @@ def _widened(A: Any, scan: Scan) -> tuple[Any, tuple[int, int]]:
     corner = float(scan.meeting(A.reach))
     least = A.n_det // 4
     pads = tuple(max(least, math.ceil((corner - end) / A.det_spacing)) for end in (-scan.ends[0], scan.ends[1]))
-    dims, angles, n_det, ds, shift, h = _geometry(A)
-    n_det, shift = n_det + sum(pads), shift + 0.5 * (pads[1] - pads[0]) * ds
-    if isinstance(A, FanBeamTransform):
-        distances = {"source_distance": A.source_distance, "detector_distance": A.detector_distance}
-        wide = {"det_shift": shift, "pixel_size": h, "dtype": A.dtype_in}
-        return FanBeamTransform(dims, angles, n_det, ds, **distances, **wide), pads
-    return RayTransform(dims, angles, n_det, ds, shift, h, A.dtype_in), pads
+    shift = A.det_shift + 0.5 * (pads[1] - pads[0]) * A.det_spacing
+    return A.with_detector(A.n_det + sum(pads), shift), pads
 
 
 def _beyond(wide: Scan, ends: tuple[float, float]) -> np.ndarray:
@@ -217,7 +211,17 @@ def _beyond(wide: Scan, ends: tuple[float, float]) -> np.ndarray:
     return wide.weights((lo, hi))
 
 
+def _half_width(A: Any) -> float:
+    """How far from the axis the image's inscribed disc reaches."""
+    return math.hypot(*A.centre) + 0.5 * min(n * h for n, h in zip(A.dims, A.pixel_widths, strict=True))
+
+
 def _radii(A: Any) -> np.ndarray:
-    """How far the pixels are from the centre."""
-    y, x = ((np.arange(n) - 0.5 * (n - 1)) * A.pixel_size for n in A.dims)
+    """How far the pixels are from the axis of rotation."""
+    y, x = (c + (np.arange(n) - 0.5 * (n - 1)) * h for n, h, c in zip(A.dims, A.pixel_widths, _down(A), strict=True))
     return np.hypot(y[:, None], x)
+
+
+def _down(A: Any) -> tuple[float, float]:
+    """The image's centre, y downwards as rows go."""
+    return -A.centre[0], A.centre[1]

@@ -77,7 +77,7 @@ def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: t
     """
     xp = backend.array_module(b)
     n = b.shape[-1]
-    s = scan.offset(scan.positions[0] + scan.spacing * np.arange(-pads[0], n + pads[1]))
+    s = scan.offset(scan.middle[0] + scan.spacing * np.arange(-pads[0], n + pads[1]))
     inside = slice(pads[0], pads[0] + n)
     out = xp.zeros((*b.shape[:-1], s.size), dtype=b.dtype)
     out[..., inside] = b

@@ -159,7 +159,7 @@ def _smoothing(A: Any, fwhm: float | None) -> Callable[[Array], Array]:
         raise TypeError(
             f"post_filter is {fwhm}, a length, and A is {type(A).__name__}; expected a tomographic operator"
         )
-    sigma = fwhm / math.sqrt(8 * math.log(2)) / P.pixel_size
+    sigma = tuple(fwhm / math.sqrt(8 * math.log(2)) / h for h in P.pixel_widths)
     H = GaussianBlur(tuple(P.dims), sigma, "reflective", dtype=P.dtype_in)
     return lambda x: backend.array_module(x).maximum(H.apply(x), 0)  # FFTs, on a GPU, leave rounding below 0
 

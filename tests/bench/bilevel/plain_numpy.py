@@ -8,14 +8,7 @@ import numpy as np
 
 
 def fista(
-    b: np.ndarray,
-    u: np.ndarray,
-    accuracy: float,
-    most: int,
-    alpha: float,
-    nu: float,
-    xi: float,
-    boundary: str,
+    b: np.ndarray, u: np.ndarray, accuracy: float, most: int, alpha: float, nu: float, xi: float, boundary: str
 ) -> tuple[np.ndarray, int]:
     """Strongly convex FISTA on one signal or image ``b`` from ``u``; the result, and how many iterations it took."""
     mu, L = 1 + xi, 1 + 4 * b.ndim * alpha / nu + xi

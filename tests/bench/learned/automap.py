@@ -55,10 +55,7 @@ def compute() -> dict[str, Any]:
     torch.set_num_threads(1)
     test = ct_data.test_problems(SIZE, VIEWS)
     weights = best_weight(test)
-    methods = {
-        "fbp": lambda A, b, info: ip.fbp(A, b, "hann")[0],
-        "tv": lambda A, b, info: tv(A, b, weights["best"]),
-    }
+    methods = {"fbp": lambda A, b, info: ip.fbp(A, b, "hann")[0], "tv": lambda A, b, info: tv(A, b, weights["best"])}
     maps = trained_maps()
     methods |= {name: lambda A, b, info, net=net: net.as_method()(A, b)[0] for name, net in maps.items()}
     parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in maps.items()}

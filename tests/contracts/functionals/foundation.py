@@ -37,13 +37,7 @@ CASES = [
     simple("non-negative", NonNegative, NonNegative(), "grad", "complex"),
     simple("L2 of u", L2, 1.5 * L2()),
     FunctionalCase("L2 to b", L2, lambda dtype, xp: 1.5 * L2(b=array(dtype, xp))),
-    FunctionalCase(
-        "L2 of Au - b",
-        L2,
-        l2_matrix,
-        (12,),
-        lacking("prox", "prox_conj", "conj", "complex"),
-    ),
+    FunctionalCase("L2 of Au - b", L2, l2_matrix, (12,), lacking("prox", "prox_conj", "conj", "complex")),
     FunctionalCase(
         "L2 of Au",
         L2,
@@ -58,10 +52,7 @@ CASES = [
         lacks=lacking("grad", "complex"),
     ),
     FunctionalCase(
-        "L1 and box",
-        L1Box,
-        lambda dtype, xp: L1Box(0.7 * L1(), Box(-0.25, 0.75)),
-        lacks=lacking("grad", "complex"),
+        "L1 and box", L1Box, lambda dtype, xp: L1Box(0.7 * L1(), Box(-0.25, 0.75)), lacks=lacking("grad", "complex")
     ),
     FunctionalCase(
         "smooth after an operator",
@@ -70,10 +61,7 @@ CASES = [
         lacks=lacking("prox", "prox_conj", "conj", "complex"),
     ),
     FunctionalCase(
-        "sum after an operator",
-        Composition,
-        sum_after_operator,
-        lacks=lacking("prox", "prox_conj", "conj", "complex"),
+        "sum after an operator", Composition, sum_after_operator, lacks=lacking("prox", "prox_conj", "conj", "complex")
     ),
     FunctionalCase(
         "L21 after the gradient",

@@ -15,6 +15,4 @@ def quadratic(dtype: Any, xp: ModuleType) -> Functional:
     return 1.5 * Quadratic(as_operator(M.T @ M), array(dtype, xp, (12,), 9))
 
 
-CASES = [
-    FunctionalCase("quadratic", Quadratic, quadratic, (12,), lacking("prox", "prox_conj", "conj", "complex")),
-]
+CASES = [FunctionalCase("quadratic", Quadratic, quadratic, (12,), lacking("prox", "prox_conj", "conj", "complex"))]

@@ -57,9 +57,7 @@ def test_what_it_cannot_do_raises_what_it_declares(
 
 
 @with_()
-def test_value_is_a_float(
-    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_value_is_a_float(case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     f, reference = make(case, dtype, xp), make(case, FLOAT64, np)
     x = domain(f, draw(rng, case.dims, dtype, xp))
     value = f.value(x)
@@ -96,9 +94,7 @@ def test_conjugate_of_a_batch_equals_loop(
 
 
 @with_("complex")
-def test_complex_images(
-    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_complex_images(case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     if case.cls is functionals.PyProximalFunctional:
         return  # up to the foreign code
     f = make(case, dtype, xp)
@@ -109,9 +105,7 @@ def test_complex_images(
         if case.can(what):
             p = call(z, 0.4)
             assert (p.dtype, p.shape) == (z.dtype, z.shape)
-    if case.can(
-        "prox"
-    ):  # a phase commutes with what does not know about b, and the prox is a subgradient step
+    if case.can("prox"):  # a phase commutes with what does not know about b, and the prox is a subgradient step
         p = f.prox(z, 0.4)
         for _ in range(5):
             u = p + 0.1 * draw(rng, case.dims, z.dtype, xp)
@@ -201,9 +195,7 @@ def test_gradient_into_out_and_with_work(
 
 
 @with_()
-def test_input_is_untouched(
-    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_input_is_untouched(case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     f, x = make(case, dtype, xp), draw(rng, case.dims, dtype, xp)
     before = freeze(x)
     f.value(x)
@@ -293,9 +285,7 @@ def test_negative_weights_are_for_smooth_functionals(
 
 
 @with_()
-def test_sums_and_compositions(
-    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_sums_and_compositions(case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     f, x = make(case, dtype, xp), draw(rng, case.dims, dtype, xp)
     x = domain(f, x)
     total = f + functionals.L2() + functionals.L2()

@@ -32,9 +32,7 @@ def steps(case: FunctionalCase, xp: ModuleType) -> tuple[float, ...]:
 
 
 @with_("prox")
-def test_prox_minimises(
-    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_prox_minimises(case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     """p = prox_{τf}(x) exactly if f(u) >= f(p) + <(x - p)/τ, u - p> + μ/2 ‖u - p‖² for every u."""
     f, exact = make(case, dtype, xp), make(case, FLOAT64, np)
     x = draw(rng, case.dims, dtype, xp)
@@ -68,9 +66,7 @@ def test_a_costly_prox_in_single_precision_is_that_in_double(case: FunctionalCas
 
 
 @with_("prox", "prox_conj")
-def test_moreau_identity(
-    case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_moreau_identity(case: FunctionalCase, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     f, x = make(case, dtype, xp), draw(rng, case.dims, dtype, xp)
     for tau in steps(case, xp):
         total = f.prox(x, tau) + tau * f.prox_conj(x / tau, 1 / tau)

@@ -24,7 +24,4 @@ def tgv(name: str, dims: tuple[int, ...], **options: Any) -> FunctionalCase:
     return FunctionalCase(f"TGV {name}", TGV, make, dims, lacking("grad", "conj", "complex"), loose, costly=True)
 
 
-CASES = [
-    tgv("2-D", (3, 2), beta=1.5),
-    tgv("3-D with voxel sizes", (2, 2, 2), beta=1.0, spacing=(0.5, 1.0, 2.0)),
-]
+CASES = [tgv("2-D", (3, 2), beta=1.5), tgv("3-D with voxel sizes", (2, 2, 2), beta=1.0, spacing=(0.5, 1.0, 2.0))]

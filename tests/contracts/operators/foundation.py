@@ -71,21 +71,14 @@ CASES = [
     OperatorCase("adjoint", Adjoint, lambda dtype, xp: Gradient(DIMS, dtype).H, "exact"),
     OperatorCase("scaled", Scaled, lambda dtype, xp: -2.5 * Gradient(DIMS, dtype), "exact"),
     OperatorCase(
-        "composition",
-        Composition,
-        lambda dtype, xp: Gradient(ray(dtype).dimsd, dtype) @ ray(dtype),
-        "estimate",
+        "composition", Composition, lambda dtype, xp: Gradient(ray(dtype).dimsd, dtype) @ ray(dtype), "estimate"
     ),
     OperatorCase("A*A", Composition, lambda dtype, xp: normal(Gradient(DIMS, dtype)), "exact"),
     OperatorCase("A A*", Composition, lambda dtype, xp: normal(Gradient(DIMS, dtype).H), "exact"),
-    OperatorCase(
-        "sum", Sum, lambda dtype, xp: ray(dtype).H @ ray(dtype) + 3 * Identity(DIMS, dtype), "estimate"
-    ),
+    OperatorCase("sum", Sum, lambda dtype, xp: ray(dtype).H @ ray(dtype) + 3 * Identity(DIMS, dtype), "estimate"),
     OperatorCase("stack", VStack, stack, "estimate"),
     OperatorCase("matrix", MatrixOperator, lambda dtype, xp: as_operator(matrix(dtype, xp)), "estimate"),
-    OperatorCase(
-        "complex identity", Identity, lambda dtype, xp: Identity(DIMS, complex_dtype(dtype)), "exact"
-    ),
+    OperatorCase("complex identity", Identity, lambda dtype, xp: Identity(DIMS, complex_dtype(dtype)), "exact"),
     complex_case(MatrixOperator, lambda M: M),
     complex_case(Adjoint, lambda M: M.H),
     complex_case(Scaled, lambda M: -0.5 * M),
@@ -112,4 +105,6 @@ CASES = [
     rays("truncated", "estimate", n_det=4),
     rays("truncated, shifted", "estimate", n_det=5, det_shift=-2.3, det_spacing=0.8),
     rays("one angle", angles=[0.4]),
+    rays("rectangular pixels, off the axis", pixel_size=(0.6, 1.1), centre=(0.4, -1.7)),
+    rays("a shift for each view", det_shift=0.5 * np.sin(9 * VIEWS), n_det=6, kind="estimate"),
 ]

@@ -26,10 +26,7 @@ def joseph(name: str, dims: tuple[int, int] = DIMS, angles: Any = VIEWS, **geome
 def fan(name: str, dims: tuple[int, int] = DIMS, **geometry: Any) -> OperatorCase:
     options = dict(angles=2 * VIEWS, source_distance=9.0, detector_distance=6.0) | geometry
     return OperatorCase(
-        f"fan {name}",
-        FanBeamTransform,
-        lambda dtype, xp: FanBeamTransform(dims, dtype=dtype, **options),
-        "bound",
+        f"fan {name}", FanBeamTransform, lambda dtype, xp: FanBeamTransform(dims, dtype=dtype, **options), "bound"
     )
 
 
@@ -41,8 +38,12 @@ CASES = [
     joseph("truncated, shifted", n_det=3, det_shift=-2.3, det_spacing=0.8),
     joseph("multiples of 45 degrees", dims=(4, 3), angles=np.arange(-4, 5) * math.pi / 4),
     joseph("one angle of a row", dims=(1, 9), angles=[0.4]),
+    joseph("rectangular pixels, off the axis", pixel_size=(0.6, 1.1), centre=(0.4, -1.7)),
+    joseph("a shift for each view", det_shift=0.5 * np.sin(9 * VIEWS), n_det=6),
     fan("odd x odd"),
     fan("even x odd, pixel size, shift", dims=(4, 7), pixel_size=0.7, det_shift=0.3),
     fan("wide", dims=(4, 3), source_distance=2.6, detector_distance=0.0, n_det=9, det_spacing=1.5),
     fan("truncated, fine", n_det=4, det_spacing=0.5),
+    fan("rectangular pixels, off the axis", pixel_size=(0.6, 1.1), centre=(0.4, -1.7)),
+    fan("a shift for each view", det_shift=0.5 * np.sin(9 * VIEWS), n_det=6),
 ]

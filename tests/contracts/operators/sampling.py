@@ -15,10 +15,7 @@ WEIGHTS = RNG.standard_normal((3, 5, 4)) * (RNG.random((3, 5, 4)) < 0.7)
 
 def downsampling(name: str, dims, factor, average: bool = True) -> OperatorCase:
     return OperatorCase(
-        f"downsampling {name}",
-        Downsampling,
-        lambda dtype, xp: Downsampling(dims, factor, average, dtype),
-        "exact",
+        f"downsampling {name}", Downsampling, lambda dtype, xp: Downsampling(dims, factor, average, dtype), "exact"
     )
 
 

@@ -87,9 +87,7 @@ def test_linearity(A: Operator, xp: ModuleType, rng: np.random.Generator) -> Non
 # ---------------------------------------------------------------- dtype, out, batches, inputs
 
 
-def test_dtype_and_device_are_kept(
-    A: Operator, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_dtype_and_device_are_kept(A: Operator, dtype: np.dtype, xp: ModuleType, rng: np.random.Generator) -> None:
     assert np.finfo(A.dtype_in).dtype == np.finfo(A.dtype_out).dtype == dtype
     y, x = A.apply(model(A, rng, xp)), A.apply_adjoint(data(A, rng, xp))
     assert isinstance(y, xp.ndarray) and isinstance(x, xp.ndarray)
@@ -228,9 +226,7 @@ def test_pylops_dottest(A: Operator, xp: ModuleType, monkeypatch) -> None:
     assert pylops.utils.dottest(A, complexflag=complexflag, rtol=rtol, backend=xp.__name__)
 
 
-def test_algebra_keeps_dtype_and_means_what_it_says(
-    A: Operator, xp: ModuleType, rng: np.random.Generator
-) -> None:
+def test_algebra_keeps_dtype_and_means_what_it_says(A: Operator, xp: ModuleType, rng: np.random.Generator) -> None:
     x, y = model(A, rng, xp), data(A, rng, xp)
     Ax, Ay = A.apply(x), A.apply_adjoint(y)
     combined = {

@@ -104,10 +104,7 @@ CASES = [
     ),
     OperatorCase("SciPy operator", PyLopsOperator, scipy_operator, "estimate"),
     OperatorCase(
-        "complex PyLops matrix",
-        PyLopsOperator,
-        lambda dtype, xp: pylops_matrix(complex_dtype(dtype), xp),
-        "estimate",
+        "complex PyLops matrix", PyLopsOperator, lambda dtype, xp: pylops_matrix(complex_dtype(dtype), xp), "estimate"
     ),
     OperatorCase(
         "matrix after a gradient",

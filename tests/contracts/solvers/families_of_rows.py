@@ -60,11 +60,7 @@ CONSISTENT = Family(
     _expected,
 )
 COUNTS = Family(
-    "counts",
-    (ROWS,),
-    lambda b, xp, dtype: ip.KL(rows(positive(), xp, dtype), b),
-    _solution(positive(), 0.0),
-    _expected,
+    "counts", (ROWS,), lambda b, xp, dtype: ip.KL(rows(positive(), xp, dtype), b), _solution(positive(), 0.0), _expected
 )
 SPLIT_RIDGE = Family(
     "split ridge",

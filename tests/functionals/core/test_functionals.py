@@ -88,12 +88,7 @@ def test_complex_soft_threshold() -> None:
 
 def test_indicators_at_the_edge() -> None:
     box = ip.Box(-1, 2)
-    for x, value in (
-        ([-1, 2], 0.0),
-        ([-1.0000001, 0], math.inf),
-        ([math.nan], math.inf),
-        ([math.inf], math.inf),
-    ):
+    for x, value in (([-1, 2], 0.0), ([-1.0000001, 0], math.inf), ([math.nan], math.inf), ([math.inf], math.inf)):
         assert box.value(np.array(x, dtype=float)) == value
     assert math.isnan(box.prox(np.array([math.nan]), 1.0)[0])
     assert ip.NonNegative().value(np.array([0.0, -0.0])) == 0.0
@@ -280,37 +275,17 @@ BAD = {
     "integer b": (lambda: ip.L2(b=np.arange(3)), TypeError, "^b has dtype int64"),
     "half b": (lambda: ip.L2(b=np.ones(3, np.float16)), TypeError, "^b has dtype float16"),
     "list b": (lambda: ip.L2(b=[1.0]), TypeError, "^b is list"),
-    "complex b": (
-        lambda: ip.L2(RAY, DATA.astype(np.complex64)),
-        TypeError,
-        "^b has dtype complex64; .* gives float32",
-    ),
-    "precision of b": (
-        lambda: ip.L2(RAY, DATA.astype(float)),
-        TypeError,
-        "^b has dtype float64; .* gives float32",
-    ),
+    "complex b": (lambda: ip.L2(RAY, DATA.astype(np.complex64)), TypeError, "^b has dtype complex64; .* gives float32"),
+    "precision of b": (lambda: ip.L2(RAY, DATA.astype(float)), TypeError, "^b has dtype float64; .* gives float32"),
     "shape of b": (lambda: ip.L2(RAY, DATA.T.copy()), ValueError, "^b has shape"),
     "shape of x": (lambda: ip.L2(b=np.ones(4)).value(np.ones(5)), ValueError, r"^x has shape \(5,\)"),
     "x for A": (lambda: ip.L2(RAY, DATA).value(np.ones((7, 5), np.float32)), ValueError, "^x has shape"),
     "A": (lambda: ip.L2("A", DATA), TypeError, "^A is str"),
-    "prox of A": (
-        lambda: ip.L2(RAY, DATA).prox(np.ones((5, 7), np.float32), 1.0),
-        TypeError,
-        "has no prox; use it",
-    ),
+    "prox of A": (lambda: ip.L2(RAY, DATA).prox(np.ones((5, 7), np.float32), 1.0), TypeError, "has no prox; use it"),
     "bounds": (lambda: ip.Box(1, 0), ValueError, "^lo is 1 and hi is 0"),
     "NaN bound": (lambda: ip.Box(math.nan, 1), ValueError, "^lo is nan"),
-    "complex in a box": (
-        lambda: ip.Box(0, 1).prox(np.ones(2) + 1j, 1.0),
-        TypeError,
-        "^x has dtype complex128; Box",
-    ),
-    "complex conjugate": (
-        lambda: ip.Box(0, 1).conj(np.ones(2) + 1j),
-        TypeError,
-        "^x has dtype complex128; Box",
-    ),
+    "complex in a box": (lambda: ip.Box(0, 1).prox(np.ones(2) + 1j, 1.0), TypeError, "^x has dtype complex128; Box"),
+    "complex conjugate": (lambda: ip.Box(0, 1).conj(np.ones(2) + 1j), TypeError, "^x has dtype complex128; Box"),
     "TV of four axes": (lambda: ip.TV((2, 2, 2, 2)), ValueError, "^dims is"),
     "TV accuracy": (lambda: ip.TV((5, 5), accuracy=0.0), ValueError, "^accuracy is 0"),
     "TV shape": (lambda: ip.TV((5, 4)).value(np.ones((4, 5))), ValueError, "^x has shape .* TV expects"),

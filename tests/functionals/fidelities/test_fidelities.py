@@ -38,19 +38,13 @@ PEERS = {
         lambda y: 0.5 * cp.sum(cp.multiply(WEIGHTS, cp.square(y - NORMAL))),
     ),
     "KL": (lambda A: ip.KL(A, COUNTS), lambda y: cp.sum(cp.kl_div(COUNTS, y))),
-    "KL with background": (
-        lambda A: ip.KL(A, COUNTS, BACKGROUND),
-        lambda y: cp.sum(cp.kl_div(COUNTS, y + BACKGROUND)),
-    ),
+    "KL with background": (lambda A: ip.KL(A, COUNTS, BACKGROUND), lambda y: cp.sum(cp.kl_div(COUNTS, y + BACKGROUND))),
     "KL with mask": (
         lambda A: ip.KL(A, COUNTS, BACKGROUND, KEEP),
         lambda y: cp.sum(cp.kl_div(COUNTS[KEEP], y[KEEP] + BACKGROUND[KEEP])),
     ),
     "L1": (lambda A: ip.L1Data(A, NORMAL), lambda y: cp.norm1(y - NORMAL)),
-    "Huber": (
-        lambda A: ip.Huber(A, NORMAL, delta=0.4),
-        lambda y: cp.sum(cp.huber(y - NORMAL, 0.4)) / (2 * 0.4),
-    ),
+    "Huber": (lambda A: ip.Huber(A, NORMAL, delta=0.4), lambda y: cp.sum(cp.huber(y - NORMAL, 0.4)) / (2 * 0.4)),
     "transmission": (
         lambda A: ip.PoissonTransmission(A, COUNTS, 5.0),
         lambda y: (

@@ -54,11 +54,7 @@ BAD = {
     "complex for PyLops": (lambda: RAY.matvec(U.ravel() + 1j), TypeError, "^x is complex64"),
     "list": (lambda: RAY.apply(U.tolist()), TypeError, "got list"),
     "out is a list": (lambda: RAY.apply(U, out=[1.0]), TypeError, "got list"),
-    "strided out": (
-        lambda: RAY.apply(U, out=np.empty((3, 18), np.float32)[:, ::2]),
-        ValueError,
-        "^out has shape",
-    ),
+    "strided out": (lambda: RAY.apply(U, out=np.empty((3, 18), np.float32)[:, ::2]), ValueError, "^out has shape"),
     "truncated normal": (lambda: ray(n_det=3).normal(), ValueError, "^A has a truncated detector"),
     "composition": (lambda: RAY @ RAY, ValueError, "^A B needs"),
     "mixed composition": (lambda: Composition(RAY, Identity((5, 7), "float64")), ValueError, "^A B needs"),
@@ -110,12 +106,8 @@ def arranged(x: np.ndarray, layout: str) -> np.ndarray:
     return y
 
 
-@given(
-    st.sampled_from(sorted(makers)), sizes, sizes, st.lists(st.integers(0, 3), max_size=2), dtypes, layouts
-)
-def test_any_shape_layout_and_precision(
-    kind: str, ny: int, nx: int, batch: list[int], dtype: str, layout: str
-) -> None:
+@given(st.sampled_from(sorted(makers)), sizes, sizes, st.lists(st.integers(0, 3), max_size=2), dtypes, layouts)
+def test_any_shape_layout_and_precision(kind: str, ny: int, nx: int, batch: list[int], dtype: str, layout: str) -> None:
     A, rng = makers[kind]((ny, nx), dtype), np.random.default_rng(0)
     u = rng.standard_normal((*batch, ny, nx)).astype(dtype)
     v = rng.standard_normal((*batch, *A.dimsd)).astype(dtype)

@@ -86,9 +86,7 @@ def test_ray_transform_of_ellipses_on_other_detectors(geometry: dict[str, float]
 def test_ray_transform_of_a_gaussian(dims: tuple[int, int], dtype: str, allowed: float) -> None:
     """Exact for what is band-limited, on every parity of the grid: the Gaussian's projection is one too."""
     h, width, x0, y0 = 0.7, 1.9, 2.1, -3.3
-    A = ip.RayTransform(
-        dims, [0.0, 0.3, 1.2, math.pi / 2, 2.5, -0.9], det_shift=0.2, pixel_size=h, dtype=dtype
-    )
+    A = ip.RayTransform(dims, [0.0, 0.3, 1.2, math.pi / 2, 2.5, -0.9], det_shift=0.2, pixel_size=h, dtype=dtype)
     s = detector(A)[None, :] - x0 * np.cos(A.angles)[:, None] - y0 * np.sin(A.angles)[:, None]
     exact = width * math.sqrt(2 * math.pi) * np.exp(-(s**2) / (2 * width**2))
     assert relative(A.apply(blob(dims, x0, y0, width, h).astype(dtype)), exact) <= allowed
@@ -131,8 +129,7 @@ def test_eps_is_the_tolerance(rng: np.random.Generator) -> None:
     u = rng.standard_normal((20, 20))
     exact = ip.RayTransform(u.shape, views(9), dtype="float64", eps=1e-13).apply(u)
     errors = [
-        relative(ip.RayTransform(u.shape, views(9), dtype="float64", eps=e).apply(u), exact)
-        for e in (1e-9, 1e-5)
+        relative(ip.RayTransform(u.shape, views(9), dtype="float64", eps=e).apply(u), exact) for e in (1e-9, 1e-5)
     ]
     assert errors[0] <= 1e-8 < errors[1] <= 1e-4
 
@@ -153,9 +150,7 @@ def test_default_detector_covers_the_image() -> None:
     [({}, 1e-8), ({"det_spacing": 0.5}, 1e-8), ({"det_spacing": 2.0, "pixel_size": 0.8}, 1e-5)],
     ids=str,
 )
-def test_toeplitz_normal_operator(
-    geometry: dict[str, float], allowed: float, rng: np.random.Generator
-) -> None:
+def test_toeplitz_normal_operator(geometry: dict[str, float], allowed: float, rng: np.random.Generator) -> None:
     dims = (24, 31)
     wide = dict(geometry, n_det=401)
     u = rng.standard_normal(dims)
@@ -284,10 +279,7 @@ def test_forked_child_after_threads_in_the_parent() -> None:
 def test_repeats_are_bit_identical() -> None:
     expected = _projections()
     assert all(_projections() == expected for _ in range(5))
-    A, y = (
-        ip.RayTransform((64, 64), views(30), dtype="float64"),
-        np.random.default_rng(1).standard_normal((30, 91)),
-    )
+    A, y = (ip.RayTransform((64, 64), views(30), dtype="float64"), np.random.default_rng(1).standard_normal((30, 91)))
     assert len({A.apply_adjoint(y).tobytes() for _ in range(30)}) == 1
 
 

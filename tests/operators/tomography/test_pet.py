@@ -302,11 +302,7 @@ def test_fbp_refuses(A: Any, b: Any, error: type[Exception], message: str) -> No
         (dict(attenuation=np.ones(DIMS, complex)), TypeError, "attenuation has dtype complex128; expected"),
         (dict(attenuation=[[1.0]]), TypeError, r"attenuation is list; expected an array of shape \(9, 8\)"),
         (dict(attenuation=0.1), TypeError, r"attenuation is float; expected an array of shape \(9, 8\)"),
-        (
-            dict(attenuation_factors=np.full((6, 13), 1.5)),
-            ValueError,
-            "attenuation_factors reach 1.5; expected",
-        ),
+        (dict(attenuation_factors=np.full((6, 13), 1.5)), ValueError, "attenuation_factors reach 1.5; expected"),
         (dict(attenuation_factors=np.ones(DIMS)), ValueError, r"attenuation_factors has shape \(9, 8\); expected"),
         (
             dict(attenuation=np.ones(DIMS), attenuation_factors=np.ones((6, 13))),
