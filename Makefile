@@ -67,8 +67,8 @@ demo: $(READY)
 	$(PY) -m ipbox demo learned
 
 test: $(READY)
-	$(PY) -m pytest -n auto
-	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto --device=standin tests
+	$(PY) -m pytest -n auto --dist worksteal
+	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto --dist worksteal --device=standin tests
 
 test-slow: $(READY)
 	$(PY) -m pytest -n auto -m ""

@@ -63,7 +63,7 @@ for accuracy in (1e-1, 1e-3, 1e-5):
 # L-BFGS-B wants every gradient to high accuracy.  HOAG lets the errors follow a schedule; MAID chooses them: as rough
 # as still gives a direction and a step of descent for certain.  Unrolling differentiates N iterations, as good as they
 # are.  The grid needs no gradient, and grows exponentially with the number of parameters.
-steps = 30 if FAST else 60
+steps = 15 if FAST else 60
 methods = {
     "grid, 9 x 9": (GridSearch(9, accuracy=1e-2), {}),
     "unrolled, N = 10": (Unrolled(10), {}),

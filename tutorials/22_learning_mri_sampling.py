@@ -55,7 +55,7 @@ lower = LowerLevel(F, measured(F, signals, 0.05), regulariser, fidelity=Sampling
 problem = BilevelProblem(signals, lower, L1Penalty(0.1), convention="sum")
 bounds = np.full(64, 1e-3), np.full(64, 0.99)
 method = LBFGSB(accuracy=1e-3, tol=1e-3, ftol=1e-6 if FAST else 1e-9)
-found = method.minimise(problem.evaluator(), lower.initial(), bounds, iterations=25 if FAST else 300)
+found = method.minimise(problem.evaluator(), lower.initial(), bounds, iterations=12 if FAST else 300)
 active = found.theta > 1.01e-3
 frequencies = np.where(active, found.theta, 0)
 print(f"{active.sum()} of 64 frequencies are active, {active[24:41].sum()} of the 17 lowest")
@@ -89,7 +89,7 @@ for alpha in stages:
     problem = BilevelProblem(train, lower_level(data, alpha, "ratio"), SamplingPenalty(price))
     method = LBFGSB(accuracy=0.1, residual_tol=0.05, tol=1e-2, ftol=1e-4)
     found = method.minimise(
-        problem.evaluator(), start, (np.zeros(size), np.full(size, 0.99)), iterations=15 if FAST else 40
+        problem.evaluator(), start, (np.zeros(size), np.full(size, 0.99)), iterations=6 if FAST else 40
     )
     theta, before = found.theta, alpha
     print(f"alpha = {alpha:.3f}: {(theta > 0.02).sum()} lines with θ > 0.02, {(theta > 0.9).sum()} with θ > 0.9")
@@ -124,7 +124,7 @@ def judged(mask):
 # Weights between 0 and 1 that were learned together are not yet the best mask.  As long as the objective falls,
 # exchange the line that is missed least for one of those with the largest -∂f/∂θ.
 problem = BilevelProblem(train, lower_level(data, best_alpha(thresholded), "linear"))
-effort = {"candidates": 4, "rounds": 1} if FAST else {"rounds": 3}
+effort = {"candidates": 2, "rounds": 1} if FAST else {"rounds": 3}
 exchanged = exchange_samples(problem.evaluator(), thresholded.astype(float), 4e-3, **effort)
 for row in exchanged.history:
     print(f"line {row['removed'] - size // 2} for {row['added'] - size // 2}: f = {row['f']:.3f}")

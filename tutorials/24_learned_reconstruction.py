@@ -94,7 +94,7 @@ assert on_ground.inside and not off_ground.inside and "pixel size" in off_ground
 # A map is a torch module: tensors of shape (N,) + A.dimsd go in, (N,) + A.dims come out, and derivatives pass through
 # A.  `fit` trains it, with a function that draws pairs.  Here for images of 64 x 64 from 20 views, with noise that is
 # new each time, for less than a minute; the weights above took a quarter of an hour.
-size, steps = 64, 80 if FAST else 400
+size, steps = 64, 60 if FAST else 400
 pairs = [ip.problem("ct", size=size, views=20, noise=0.0, slice=k, patient="train") for k in range(0, 48, 4)]
 B = pairs[0][0]
 images, clean = (to_torch(np.stack([pair[i] for pair in pairs])) for i in (2, 1))

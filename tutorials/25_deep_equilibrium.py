@@ -44,7 +44,7 @@ print(f"PSNR {ip.psnr(x, x_true):.2f} dB; TV {ip.psnr(ip.tv(A, b, 0.25, nonneg=T
 
 # %% More iterations at test time
 # The unrolled network has one N for all its steps, so it can be continued: the same f with other weights.
-NITER = 50 if FAST else 100
+NITER = 40 if FAST else 100
 K = len(unrolled.networks)
 continued = DeepEquilibrium(A, width=unrolled.config["width"], filter="ramp", scale=unrolled.scale)
 continued.network, continued.eta.data = unrolled.networks[0], unrolled.tau.data[0]
@@ -98,11 +98,11 @@ with torch.no_grad():
 # and the equation for w is again one of fixed points.  ``backward="implicit"`` solves it by the same method,
 # ``backward="jacobian_free"`` takes w = ∂ℓ/∂u*.  A map of your own is trained as any other; here on images of 32 x 32,
 # at a tolerance that is small enough for u* to be meant, and not an early iterate.
-steps = 8 if FAST else 100
+steps, evaluations = (5, 30) if FAST else (100, 60)
 pairs = [ip.problem("ct", size=32, views=12, noise=0.01, slice=k, seed=k, patient="train") for k in range(0, 48, 6)]
 images, sinograms = (to_torch(np.stack([pair[i] for pair in pairs])) for i in (2, 1))
 torch.manual_seed(0)
-own = DeepEquilibrium(pairs[0][0], network="residual", width=16, filter="ramp", tol=1e-4, niter=60, scale=0.04)
+own = DeepEquilibrium(pairs[0][0], network="residual", width=16, filter="ramp", tol=1e-4, niter=evaluations, scale=0.04)
 
 
 def loss(model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:

@@ -43,7 +43,7 @@ def shipped(name: str, A: ip.RayTransform) -> LearnedMap:
 
 
 R = LAM * ip.SmoothedTV(tuple(A.dims), eps=4e-4)
-smooth = Variational(A, R, tol=1e-2 if FAST else 1e-4, niter=60 if FAST else 1000, nonneg=True)
+smooth = Variational(A, R, tol=1e-2 if FAST else 1e-4, niter=25 if FAST else 1000, nonneg=True)
 networks = {
     "no noise in training": shipped("post_processing_ct_noiseless", A),
     "noise in training": shipped("post_processing_ct", A),

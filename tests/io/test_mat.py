@@ -162,8 +162,8 @@ def peak(path: Path, name: str | None = None) -> int:
 
 
 def test_other_variables_stay_packed(tmp_path: Path) -> None:
-    """A quarter of a gigabyte of zeros beside twelve numbers."""
-    zeros = variable("zeros", np.zeros((2**14, 2**14), "u1"), "uint8", "u1", packed=True)
+    """64 MiB of zeros beside twelve numbers."""
+    zeros = variable("zeros", np.zeros((2**13, 2**13), "u1"), "uint8", "u1", packed=True)
     small = variable("b", np.arange(12).reshape(3, 4), "double", "u1", packed=True)
     for order in ((zeros, small), (small, zeros)):
         peak(write5(tmp_path / "a.mat", *order), "b")
@@ -172,7 +172,7 @@ def test_other_variables_stay_packed(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_unpacks_to_more_than_it_says(tmp_path: Path) -> None:
-    honest = variable("b", np.zeros((2**14, 2**14), "u1"), "uint8", "u1")
+    honest = variable("b", np.zeros((2**13, 2**13), "u1"), "uint8", "u1")
     lying = honest[:32] + struct.pack("<ii", 3, 4) + honest[40:]
     data = zlib.compress(lying)
     with pytest.raises(ValueError, match=r"unpacks to more than the \d+ bytes its header claims"):
