@@ -71,6 +71,22 @@ assert all(0 <= value <= 1.0 for value in loss.values())
 # The discrepancy principle stops early rather than late: where there are as many pixels as data an iterate fits a good
 # part of the noise at its best already, and ‖Au - b‖ is below δ there.
 
+# %% The same in a line, and a stop of one's own
+# With ``x_true`` every iterative function keeps the errors of its iterates and the best of them.  A callback that
+# returns True ends the run: here, once the error has risen for two iterations.
+def has_turned(run):
+    errors = run.history["nrmse"][-3:]
+    return len(errors) == 3 and errors[0] < errors[1] < errors[2]
+
+
+_, own = ip.cgls(A, b, niter=200, x_true=x_true, callbacks=[has_turned])
+_, projected = ip.landweber(A, b, delta, safety=1.0, nonneg=True, x_true=x_true)
+errors = own.history["nrmse"]
+print(f"CGLS ended by its {own.stop} after {own.niter}: best {errors.min():.4f} at {errors.argmin()}", end="; ")
+print(f"projected Landweber, u >= 0: {projected.history['psnr'][-1]:.2f} dB")
+assert own.stop == "callback" and own.extra["best"]["k"] == best["CGLS"].k == own.niter - 2
+assert projected.history["psnr"][-1] > curves["Landweber"][stopped["Landweber", "discrepancy"][0]]
+
 # %% Bregman iteration: contrast that TV takes away
 # TV lowers a plateau by λ·perimeter/area, small ones most.  Bregman iteration adds the residual back to the data and
 # solves again: u_k = argmin ½‖u - b_k‖² + λ TV(u), b_k = b_{k-1} + b - u_{k-1}.  With a large λ a few steps, stopped by

@@ -24,7 +24,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "weighted_gcv": weighted_gcv,
 }
 INNER_TOL = 1e-3
-EVERY = ("inner_tol", "lam0")
+EVERY = ("inner_tol", "lam0", "x_true")
 TRACE = ("lams", "dof", "probes", "excess", "seed")
 OPTIONS: dict[str, tuple[str, ...]] = {  # what each rule takes beside them
     "balancing": ("lams", "gamma"),

@@ -19,8 +19,7 @@ from ipbox.learned.priors.signature import noise_argument, unwrapped
 from ipbox.operators import Operator, as_operator
 from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.domain import ImageDomain, Stated
-from ipbox.reconstruct.iterative.early_stopping import batch_of
-from ipbox.reconstruct.variational.minimise import make_constraint
+from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, make_constraint
 from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.stop_rule import StopRule
 
@@ -52,6 +51,7 @@ def pnp(
     strength: float = 1.0,
     dtype: str | None = None,
     takes_sigma: bool | None = None,
+    x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -107,6 +107,8 @@ def pnp(
     scale, channels, strength, dtype, takes_sigma
         As for `Denoiser`; without ``scale`` the denoiser sees images as they are: a network needs it where their values
         are not those that it was trained on.
+    x_true : array, optional
+        The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]`` have a value for each iterate.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -169,7 +171,7 @@ def pnp(
         rule = (stopping.residual(tol) if stop is None else stop) | rule
     if x0 is None and options.get("state") is None:
         x0 = starting_image(A, b, noise_level)
-    info = solve(Problem(data + R, batch=batch), solver, x0=x0, stop=rule, **options)
+    info = solve(Problem(data + R, batch=batch), solver, x0=x0, stop=rule, **compared(options, x_true))
     info.extra["sigma"] = R.monitor.sigma if isinstance(R, Denoiser) else None
     info.extra["monitor"] = convergence(method, info, data, R)
     tell_ground(R, info.x, levels)

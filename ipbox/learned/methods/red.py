@@ -18,7 +18,7 @@ from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import LipschitzMonitor
 from ipbox.learned.priors.red import RED
 from ipbox.operators.core.adapters import image_operator
-from ipbox.reconstruct.iterative.early_stopping import batch_of
+from ipbox.reconstruct.iterative.early_stopping import batch_of, compared
 from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping
 from ipbox.solvers.core.stop_rule import StopRule
 
@@ -47,6 +47,7 @@ def red(
     channels: str | None = None,
     dtype: str | None = None,
     takes_sigma: bool | None = None,
+    x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -95,6 +96,8 @@ def red(
         Constraint, for ``"steepest_descent"``, which projects in each step.
     scale, channels, dtype, takes_sigma
         As for `Denoiser`.
+    x_true : array, optional
+        The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]`` have a value for each iterate.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -149,7 +152,7 @@ def red(
     rule = (rule if stop is None else stop) | stopping.niter(niter)
     if x0 is None and options.get("state") is None:
         x0 = starting_image(A, b)
-    info = solve(Problem(objective, batch=batch), solver, x0=x0, stop=rule, **options)
+    info = solve(Problem(objective, batch=batch), solver, x0=x0, stop=rule, **compared(options, x_true))
     info.extra["sigma"] = D.sigma
     info.extra["monitor"] = convergence("red", info, data, D)
     tell_ground(D, info.x, [] if D.sigma is None else [D.sigma])

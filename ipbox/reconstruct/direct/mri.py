@@ -150,6 +150,8 @@ def sense(
         conditioned, and profit from a smaller one where there is little noise.
     x0 : array, optional
         Start; zero by default, and then pixels where every map is zero stay zero.
+    x_true : array, optional
+        The truth, where it is known: as in `landweber`.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`; with ``state``, nothing is held out.
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ipbox.backend import Array
-from ipbox.checks import check_flag
-from ipbox.functionals import L2, NonNegative
+from ipbox.functionals import L2
 from ipbox.operators import as_operator
-from ipbox.reconstruct.iterative.early_stopping import stopped_early
+from ipbox.reconstruct.iterative.early_stopping import make_constraint, stopped_early
 from ipbox.solvers import SIRT, Cimmino, Kaczmarz, Solution, Solver
 
 
@@ -20,6 +19,7 @@ def sirt(
     niter: int = 200,
     relaxation: float = 1.0,
     nonneg: bool = False,
+    box: tuple[float, float] | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -40,10 +40,14 @@ def sirt(
         0 < λ < 2.
     nonneg : bool
         Project onto u >= 0 in each iteration.
+    box : (lo, hi), optional
+        Project onto lo <= u <= hi.
     x0 : array, optional
         Start; zero by default.
     safety : float
         Factor on the noise level.
+    x_true : array, optional
+        The truth, where it is known: as in `landweber`.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -56,7 +60,7 @@ def sirt(
     Raises
     ------
     ValueError, TypeError
-        for data that do not fit A, a negative noise level, or a relaxation outside of (0, 2).
+        for data that do not fit A, a negative noise level, a relaxation outside of (0, 2), or ``nonneg`` with ``box``.
 
     References
     ----------
@@ -70,7 +74,7 @@ def sirt(
     >>> info.stop
     'discrepancy'
     """
-    return _iterate(as_operator(A, shape), b, SIRT(relaxation), noise_level, niter, nonneg, options)
+    return _iterate(as_operator(A, shape), b, SIRT(relaxation), noise_level, niter, nonneg, box, options)
 
 
 def kaczmarz(
@@ -81,6 +85,7 @@ def kaczmarz(
     niter: int = 50,
     relaxation: float = 1.0,
     nonneg: bool = False,
+    box: tuple[float, float] | None = None,
     blocks: int | None = None,
     order: str = "interleaved",
     seed: int = 0,
@@ -112,7 +117,7 @@ def kaczmarz(
     True
     """
     return _iterate(
-        as_operator(A, shape), b, Kaczmarz(relaxation, blocks, order, seed), noise_level, niter, nonneg, options
+        as_operator(A, shape), b, Kaczmarz(relaxation, blocks, order, seed), noise_level, niter, nonneg, box, options
     )
 
 
@@ -124,6 +129,7 @@ def cimmino(
     niter: int = 500,
     relaxation: float = 1.0,
     nonneg: bool = False,
+    box: tuple[float, float] | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -141,11 +147,17 @@ def cimmino(
     >>> ip.cimmino(np.diag([1.0, 2.0]), np.array([3.0, -4.0]), niter=100, nonneg=True)[0].round(6) + 0
     array([3., 0.])
     """
-    return _iterate(as_operator(A, shape), b, Cimmino(relaxation), noise_level, niter, nonneg, options)
+    return _iterate(as_operator(A, shape), b, Cimmino(relaxation), noise_level, niter, nonneg, box, options)
 
 
 def _iterate(
-    A: Any, b: Array, solver: Solver, noise_level: float | None, niter: int, nonneg: bool, options: dict[str, Any]
+    A: Any,
+    b: Array,
+    solver: Solver,
+    noise_level: float | None,
+    niter: int,
+    nonneg: bool,
+    box: tuple[float, float] | None,
+    options: dict[str, Any],
 ) -> tuple[Array, Solution]:
-    constraint = NonNegative() if check_flag(nonneg, "nonneg") else None
-    return stopped_early(L2(A, b), solver, noise_level, niter, R=constraint, **options)
+    return stopped_early(L2(A, b), solver, noise_level, niter, R=make_constraint(nonneg, box), **options)

@@ -61,7 +61,7 @@ def bregman(
     safety : float
         Factor on the noise level.
     x_true : array, optional
-        The truth, where it is known: the best iterate is kept in ``info.extra["best"]``.
+        The truth, where it is known: as in `landweber`.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -137,7 +137,7 @@ def linearised_bregman(
     safety : float
         Factor on the noise level.
     x_true : array, optional
-        The truth, where it is known: the best iterate is kept in ``info.extra["best"]``.
+        The truth, where it is known: as in `landweber`.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 from ipbox.backend import Array
-from ipbox.functionals import KL, L2, Functional
+from ipbox.checks import check_flag
+from ipbox.functionals import KL, L2, Box, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import as_operator
-from ipbox.solvers import CGLS, GradientDescent, Problem, Solution, Solver, callbacks, solve, stopping
+from ipbox.solvers import CGLS, ForwardBackward, GradientDescent, Problem, Solution, Solver, callbacks, solve, stopping
 
 
 def landweber(
@@ -20,10 +22,12 @@ def landweber(
     *,
     niter: int = 1000,
     tau: float | None = None,
+    nonneg: bool = False,
+    box: tuple[float, float] | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
-    """Landweber's iteration u ← u - τ A*(Au - b), stopped by the discrepancy principle.
+    """Landweber's iteration u ← P(u - τ A*(Au - b)), stopped by the discrepancy principle; P projects onto bounds.
 
     Parameters
     ----------
@@ -38,12 +42,17 @@ def landweber(
         Bound on the iterations.
     tau : float, optional
         0 < τ < 2/‖A‖²; 1/‖A‖² by default.
+    nonneg : bool
+        P projects onto u >= 0 (projected Landweber).
+    box : (lo, hi), optional
+        P projects onto lo <= u <= hi.
     x0 : array, optional
         Start; zero by default.
     safety : float
         Factor on the noise level.
     x_true : array, optional
-        The truth, where it is known: the best iterate is kept in ``info.extra["best"]``.
+        The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
+        each iterate, and the best one is kept in ``info.extra["best"]``.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -57,21 +66,24 @@ def landweber(
     Raises
     ------
     ValueError, TypeError
-        for data that do not fit A, a negative noise level, or a step size beyond its bound.
+        for data that do not fit A, a negative noise level, a step size beyond its bound, or ``nonneg`` with ``box``.
 
     References
     ----------
-    Landweber, Amer. J. Math. 73 (1951); Engl, Hanke and Neubauer, Regularization of Inverse Problems, 1996, chapter 6.
+    Landweber, Amer. J. Math. 73 (1951); Engl, Hanke and Neubauer, Regularization of Inverse Problems, 1996, chapter 6;
+    projected Eicke, Numer. Funct. Anal. Optim. 13 (1992).
 
     Examples
     --------
     >>> import ipbox as ip
     >>> A, b, x_true, info = ip.problem("ct", image="shepp-logan", size=64, views=60, noise=0.05)
-    >>> x, info = ip.landweber(A, b, noise_level=info.noise_level)
-    >>> info.stop
-    'discrepancy'
+    >>> x, run = ip.landweber(A, b, noise_level=info.noise_level, nonneg=True, x_true=x_true)
+    >>> run.stop, float(x.min()) >= 0, len(run.history["nrmse"]) == run.niter + 1
+    ('discrepancy', True, True)
     """
-    return stopped_early(L2(as_operator(A, shape), b), GradientDescent(tau), noise_level, niter, **options)
+    constraint = make_constraint(nonneg, box)
+    solver = GradientDescent(tau) if constraint is None else ForwardBackward(tau)
+    return stopped_early(L2(as_operator(A, shape), b), solver, noise_level, niter, R=constraint, **options)
 
 
 def cgls(
@@ -85,7 +97,8 @@ def cgls(
 ) -> tuple[Array, Solution]:
     """Conjugate gradients for min ‖Au - b‖², stopped by the discrepancy principle.
 
-    Parameters and returns are those of `landweber`; it needs far fewer iterations, so overshooting costs more.
+    Parameters and returns are those of `landweber` but ``tau``, ``nonneg`` and ``box``; it needs far fewer iterations,
+    so overshooting costs more.
 
     References
     ----------
@@ -128,7 +141,8 @@ def stopped_early(
         rule = stopping.discrepancy(noise_level, safety) | rule
     best = None if x_true is None else callbacks.Best(x_true)
     if best is not None:
-        options["callbacks"] = [best, *options.get("callbacks", ())]
+        options = compared(options, x_true)
+        options["callbacks"] = [best, *options["callbacks"]]
     problem = Problem(data if R is None else data + R, batch=batch_of(data.A, data.b))
     info = solve(problem, solver, stop=rule, **options)
     if best is not None:
@@ -147,6 +161,24 @@ def warn_of_niter(info: Solution, niter: int) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def compared(options: dict[str, Any], x_true: Array | None) -> dict[str, Any]:
+    """The options of `solve`, with PSNR and relative error of each iterate in the history where the truth is known."""
+    if x_true is None:
+        return options
+    return {**options, "callbacks": [callbacks.Metrics(x_true, every=1), *options.get("callbacks", ())]}
+
+
+def make_constraint(nonneg: bool, box: tuple[float, float] | None) -> Functional | None:
+    """u >= 0, or lo <= u <= hi, or nothing."""
+    if nonneg and box is not None:
+        raise ValueError("nonneg and box are both given; expected one of them")
+    if box is not None and not (isinstance(box, tuple | list) and len(box) == 2):
+        raise TypeError(f"box is {box!r}; expected (lo, hi)")
+    if check_flag(nonneg, "nonneg"):
+        return Box(0.0, math.inf)
+    return None if box is None else Box(*box)
 
 
 def batch_of(A: Any, b: Array) -> int | None:

@@ -54,6 +54,8 @@ def mlem(
     x0 : array, optional
         Start > 0; a constant image by default.
     safety : float
+    x_true : array, optional
+        The truth, where it is known: as in `landweber`, of the iterates before ``post_filter``.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 

@@ -8,7 +8,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_not_negative
 from ipbox.functionals import L2
 from ipbox.operators import as_operator
-from ipbox.reconstruct.iterative.early_stopping import batch_of, stopped_early
+from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, stopped_early
 from ipbox.solvers import LSQR, HybridLSQR, Problem, Solution, solve, stopping
 from ipbox.solvers.krylov.hybrid import FlatGCV
 
@@ -42,6 +42,8 @@ def lsqr(
         Start; zero by default.
     safety : float
         Factor on the noise level.
+    x_true : array, optional
+        The truth, where it is known: as in `landweber`.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -83,6 +85,7 @@ def hybrid_lsqr(
     safety: float = 1.01,
     reorthogonalise: bool = True,
     tol: float = 1e-6,
+    x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Any,
 ) -> tuple[Array, Solution]:
@@ -111,6 +114,8 @@ def hybrid_lsqr(
         Stops with ``"flat_gcv"`` where the GCV function of the steps changes by at most ``tol`` of its first value, or
         has not fallen for four steps; with a given number λ with ``"residual"``, where the normal equations are
         fulfilled to ``tol``.  0 does all ``niter`` iterations.
+    x_true : array, optional
+        The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]`` have a value for each iterate.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -141,6 +146,6 @@ def hybrid_lsqr(
     if tol:
         stop = stop | (FlatGCV(tol) if isinstance(lam, str) else stopping.residual(tol, every=1))
     solver = HybridLSQR(lam, noise_level, safety, max(niter, 1), reorthogonalise)
-    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), solver, x0=x0, stop=stop, **options)
+    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), solver, x0=x0, stop=stop, **compared(options, x_true))
     info.extra["lam"] = info.state.lams[: info.niter]
     return info.x, info

@@ -11,7 +11,8 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Gradient, as_operator
 from ipbox.operators.core.adapters import image_operator, operator_or_none
-from ipbox.reconstruct.variational.minimise import VariationalFamily, make_constraint, make_fidelity
+from ipbox.reconstruct.iterative.early_stopping import make_constraint
+from ipbox.reconstruct.variational.minimise import VariationalFamily, make_fidelity
 from ipbox.solvers import CGLS, Solution, Solver
 
 COLOURS = (3, 4)  # channels that an image's last axis may have
@@ -55,6 +56,9 @@ def tikhonov(
     niter : int
         Bound on the iterations; a warning says where it ended the run.
     x0 : array, optional
+    x_true : array, optional
+        The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
+        each iterate; with a rule for λ, so has its curve for each λ.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -131,6 +135,9 @@ def tv(
     niter : int
         Bound on the iterations; a warning says where it ended the run.
     x0 : array, optional
+    x_true : array, optional
+        The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
+        each iterate; with a rule for λ, so has its curve for each λ.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -216,6 +223,9 @@ def variational(
     niter : int
         Bound on the iterations of each solve; a warning says where it ended the run.
     x0 : array, optional
+    x_true : array, optional
+        The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
+        each iterate; with a rule for λ, so has its curve for each λ.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`; with a rule, callbacks see every inner solve, and the bar
         is over them.
@@ -292,7 +302,7 @@ def wavelet(
         As `Wavelet` by default.
     axes : tuple of int, optional
         Those along which the image is transformed, as in `tv`.
-    nonneg, box, tol, niter, x0, **options
+    nonneg, box, tol, niter, x0, x_true, **options
         As in `variational`.
 
     Returns

@@ -11,7 +11,7 @@ from typing import Any
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_flag, check_noise_level
+from ipbox.checks import check_noise_level
 from ipbox.choose.dispatch import ALL_OPTIONS, RULES, resolve
 from ipbox.choose.freedom import exact_dof, plateau_excess
 from ipbox.choose.guess import first_weight
@@ -20,7 +20,7 @@ from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.operators import Identity
 from ipbox.operators.tomography.geometry import Projector
 from ipbox.reconstruct.direct.fbp import fbp
-from ipbox.reconstruct.iterative.early_stopping import batch_of, warn_of_niter
+from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
 from ipbox.reconstruct.variational.settled import Settled
 from ipbox.solvers import CGLS, FISTA, PDHG, AdaptivePDHG, Problem, Solution, Solver, solve, stopping
@@ -100,7 +100,7 @@ class VariationalFamily:
         if noise_level is not None:
             check_noise_level(noise_level)
         rule = {k: v for k, v in self.options.items() if k in ALL_OPTIONS}
-        options = {k: v for k, v in self.options.items() if k not in rule}
+        options = compared({k: v for k, v in self.options.items() if k not in rule}, rule.get("x_true"))
         if isinstance(lam, str) and lam == "discrepancy" and self.linear:
             # far from the target the residual says enough, and steps are dear
             rule = {"inner_tol": COARSE} | rule
@@ -109,6 +109,7 @@ class VariationalFamily:
             solves = dataclasses.replace(self, options={k: v for k, v in options.items() if k != "progress"})
         else:
             solves = dataclasses.replace(self, options=options)
+            rule.pop("x_true", None)
         D, R = self.fidelity, self.R
         x, info = resolve(
             lam,
@@ -216,17 +217,6 @@ def make_fidelity(fidelity: str | Fidelity, A: Any, b: Array) -> Fidelity:
         names = ", ".join(map(repr, FIDELITIES))
         raise ValueError(f"fidelity is {fidelity!r}; expected {names}, or a Fidelity of A and b such as ip.KL(A, b)")
     return FIDELITIES[fidelity](A, b)
-
-
-def make_constraint(nonneg: bool, box: tuple[float, float] | None) -> Functional | None:
-    """u >= 0, or lo <= u <= hi, or nothing."""
-    if nonneg and box is not None:
-        raise ValueError("nonneg and box are both given; expected one of them")
-    if box is not None and not (isinstance(box, tuple | list) and len(box) == 2):
-        raise TypeError(f"box is {box!r}; expected (lo, hi)")
-    if check_flag(nonneg, "nonneg"):
-        return Box(0.0, math.inf)
-    return None if box is None else Box(*box)
 
 
 def _state_from(start: Solution, problem: Problem, solver: PDHG) -> Any:

@@ -58,6 +58,9 @@ def tgv(
     niter : int
         Bound on the iterations; a warning says where it ended the run.
     x0 : array, optional
+    x_true : array, optional
+        The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
+        each iterate; with a rule for λ, so has its curve for each λ.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 

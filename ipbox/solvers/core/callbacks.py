@@ -91,8 +91,10 @@ class Recorder:
             self._record(run)
 
     def _record(self, run: Run) -> None:
-        record = {"k": run.k, "seconds": run.seconds, **self._values(run)}
-        run.history.append(record if run.samples is None else {**record, "samples": run.samples.tolist()})
+        if not run.history or run.history[-1]["k"] != run.k:
+            record = {"k": run.k, "seconds": run.seconds}
+            run.history.append(record if run.samples is None else {**record, "samples": run.samples.tolist()})
+        run.history[-1].update(self._values(run))
 
 
 class History(Recorder):
@@ -102,7 +104,8 @@ class History(Recorder):
     ----------
     every : int
     objective, data_residual, gap : bool
-        What to evaluate (each costs what it costs; the objective is never computed unasked).
+        What to evaluate (each costs what it costs; the objective is never computed unasked).  After the solve
+        ``info.history["objective"]`` is the array of its values at the iterates ``info.history["k"]``.
 
     Examples
     --------

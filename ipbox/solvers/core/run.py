@@ -18,12 +18,46 @@ from ipbox.solvers.core.protocol import Certificate, Solver
 from ipbox.solvers.core.state import State
 
 
+class Records(list[dict[str, Any]]):
+    """What callbacks recorded, a dict for each iterate that they looked at; a name gives a column of it.
+
+    Examples
+    --------
+    >>> from ipbox.solvers.core.run import Records
+    >>> history = Records([{"k": 0, "objective": 2.0}, {"k": 1, "psnr": 20.0}, {"k": 2, "objective": 1.0}])
+    >>> history["objective"], history[0]["objective"]
+    (array([ 2., nan,  1.]), 2.0)
+    """
+
+    def __getitem__(self, key: Any) -> Any:
+        """A record by its number; by a name the array of what all have, NaN where one has none, (records, samples)
+        where there is a batch.
+
+        Raises
+        ------
+        KeyError
+            where no record has it.
+        """
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        names = sorted({name for record in self for name in record})
+        if key not in names:
+            raise KeyError(f"{key!r} is in no record of the history; expected one of {', '.join(names) or 'none'}")
+        if key in ("k", "seconds") or not any("samples" in record for record in self):
+            return np.array([record.get(key, math.nan) for record in self])
+        column = np.full((len(self), 1 + max(max(record["samples"]) for record in self)), math.nan)
+        for row, record in zip(column, self, strict=True):
+            row[record["samples"]] = record.get(key, math.nan)
+        return column
+
+
 @dataclass
 class Solution:
     """What a solve returns.
 
-    ``stop`` names the rule that fired (a list for a batch), ``history`` holds what callbacks recorded, ``splitting``
-    the role of each term, ``certificate`` a proved bound or the reason for none; ``state`` resumes the solve.
+    ``stop`` names the rule that fired (a list for a batch), ``history`` holds what callbacks recorded, by iterate
+    (``history[-1]["psnr"]``) and by name (``history["psnr"]``, an array), ``splitting`` the role of each term,
+    ``certificate`` a proved bound or the reason for none; ``state`` resumes the solve.
     """
 
     x: Array
@@ -34,7 +68,7 @@ class Solution:
     splitting: str
     certificate: Certificate
     solver: Solver
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: Records = field(default_factory=Records)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -50,7 +84,7 @@ class Run:
     def __init__(self, problem: Problem, solver: Solver, parts: Parts, state: State) -> None:
         self.problem, self.solver, self.parts, self.state = problem, solver, parts, state
         self.k0 = state.k
-        self.history: list[dict[str, Any]] = []
+        self.history = Records()
         self.stop: Any = None
         self.samples: np.ndarray | None = None  # of a batch: those that are still running
         self.in_step = False  # then the state is neither the last nor the next one

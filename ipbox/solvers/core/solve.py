@@ -18,7 +18,7 @@ from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.loop import check_kinds, check_state, iterate
 from ipbox.solvers.core.problem import Problem
 from ipbox.solvers.core.protocol import Certificate, Solver, unproved
-from ipbox.solvers.core.run import Run, Solution
+from ipbox.solvers.core.run import Records, Run, Solution
 from ipbox.solvers.core.state import State
 from ipbox.solvers.core.stop_rule import StopRule
 
@@ -110,7 +110,7 @@ def _solve_batch(
             stops, steps, k0 = list(state.loop["stops"]), list(state.loop["steps"]), state.loop["k0"]
     active = np.array([i for i in range(batch) if stops[i] is None])
     part_state = None if whole is None else whole.take(active, batch, solver.shared)
-    run, seen, history = None, -1, []
+    run, seen, history = None, -1, Records()
 
     def collect() -> State:
         """The state of the whole batch: what is frozen, and what is still running."""

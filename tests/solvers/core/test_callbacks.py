@@ -72,6 +72,30 @@ def test_history_of_a_resumed_run_begins_where_that_begins() -> None:
     assert [r["k"] for r in sol.history] == [4, 6, 8]
 
 
+def test_columns_of_the_history() -> None:
+    x_true = np.ones((8, 8))
+    problem = ip.Problem(ip.L2(b=x_true))
+    both = ip.callbacks.History(every=2), ip.callbacks.Metrics(x_true, every=1)
+    sol = ip.solve(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(4), callbacks=both)
+    assert sol.history["k"].tolist() == [0, 1, 2, 3, 4] and len(sol.history) == 5
+    assert np.isnan(sol.history["objective"]).tolist() == [False, True, False, True, False]
+    np.testing.assert_allclose(sol.history["nrmse"], 0.5 ** np.arange(5))
+    with pytest.raises(KeyError, match="'error' is in no record of the history; expected one of k, nrmse, objective"):
+        sol.history["error"]
+    with pytest.raises(KeyError, match="expected one of none"):
+        ip.solve(problem, ip.GradientDescent(), stop=ip.stop.niter(1)).history["psnr"]
+
+
+def test_columns_of_the_history_of_a_batch() -> None:
+    b = np.array([[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]])
+    x0 = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    metrics = ip.callbacks.Metrics(b, every=1, metrics={"error": ip.nrmse})
+    stop = ip.stop.residual(1e-12, every=1) | ip.stop.niter(3)
+    sol = ip.solve(ip.Problem(ip.L2(b=b), batch=3), ip.GradientDescent(tau=0.5), x0=x0, stop=stop, callbacks=[metrics])
+    errors = [[0, 1, 1], [np.nan, 0.5, 0.5], [np.nan, 0.25, 0.25], [np.nan, 0.125, 0.125]]
+    np.testing.assert_allclose(sol.history["error"], errors)
+
+
 def test_metrics_against_a_known_truth() -> None:
     x_true = np.add.outer(np.arange(8.0), np.arange(8.0)) / 14
     problem = ip.Problem(ip.L2(b=x_true))
