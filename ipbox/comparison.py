@@ -57,6 +57,8 @@ class Comparison:
     infos : dict
         Name of a method -> what it returned beside the image.
     x_true : array or None
+    unit : str
+        Of the images' values, where the problem's ``info`` told it.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Comparison:
     images: dict[str, Array]
     infos: dict[str, Any]
     x_true: Array | None = None
+    unit: str = ""
 
     def __getitem__(self, method: str) -> Row:
         """The row of ``method``."""
@@ -116,8 +119,8 @@ class Comparison:
             From an image (on the host) to what is shown, e.g. to Hounsfield units.  Of complex images the magnitude
             is taken first.
         **options
-            ``vmin``, ``vmax``, ``cmap`` of `ipbox.show`.  The scale is by default that of the truth; without one it
-            goes from the 1st to the 99.8th percentile of the last image.
+            Of `ipbox.show`: ``vmin``, ``vmax``, ``cmap``, ``scale``, ``unit`` ....  The scale is by default that of the
+            truth; without one it goes from the 1st to the 99.8th percentile of the last image.
 
         Returns
         -------
@@ -130,6 +133,7 @@ class Comparison:
         if self.x_true is None:
             low, high = np.percentile(images[-1], [1.0, 99.8])
             options = {"vmin": float(low), "vmax": float(high)} | options
+        options = {"unit": self.unit if transform is None else ""} | options
         return plot.show(*images, titles=titles, path=path, **options)
 
 
@@ -221,7 +225,8 @@ def compare(
                 )
             )
             shown.update(1)
-    result = Comparison(rows, images, infos, x_true)
+    info = problem[3] if len(problem) == 4 else None
+    result = Comparison(rows, images, infos, x_true, _told(info, "unit", str) or "")
     if path is not None:
         result.show(path)
     return result

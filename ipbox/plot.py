@@ -1,20 +1,22 @@
-"""Pictures, by matplotlib, which is imported when one is made."""
+"""Pictures of images, signals and volumes, by matplotlib, which is imported when one is made."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, figures, metrics
 from ipbox.backend import Array
-from ipbox.files import replacing
+from ipbox.checks import check_choice
 
 COLUMNS = 4
+BESIDE = {"fraction": 0.05, "pad": 0.02, "aspect": 30}
+SCALES = ("first", "shared", "own")
 
 
 def show(
@@ -24,22 +26,40 @@ def show(
     vmin: float | None = None,
     vmax: float | None = None,
     cmap: str = "gray",
+    x_true: Array | None = None,
+    scale: str = "first",
+    unit: str = "",
+    colorbar: bool = True,
+    block: bool | None = None,
 ) -> Any:
-    """Images side by side on one grey scale.
+    """Images side by side, with colour bars: in a window, below a notebook's cell, or in a file.
 
     Parameters
     ----------
     *images : array
-        Real images (ny, nx), NumPy or CuPy (copied to the host here); sizes may differ.
+        Real arrays, NumPy or CuPy (copied to the host here); shapes may differ.  (ny, nx): an image; (ny, nx, 3) or
+        (ny, nx, 4): one in colours, of [0, 1] or uint8; (n,): a signal; (nz, ny, nx): a volume, of which the three
+        planes through its middle are shown.
     titles : sequence of str, optional
         One for each image.
     path : str or path, optional
         Where to save the figure; then no window opens.
     vmin, vmax : float, optional
-        Values shown black and white; by default the least and greatest value of the first image, so that
-        ``show(x_true, x)`` shows x on the scale of the truth.
+        Values shown black and white, instead of those of ``scale``.
     cmap : str
         Colour map of matplotlib.
+    x_true : array, optional
+        The truth: shown first, where it is none of the images, and in grey behind signals; the PSNR stands above each
+        image of its shape.
+    scale : {"first", "shared", "own"}
+        From the least to the greatest value of the first image, so that ``show(x_true, x)`` shows x on the scale of
+        the truth; of all images; or of each image, with a colour bar for each.
+    unit : str
+        Of the values, beside the colour bar, such as ``"1/mm"``: the ``unit`` of a problem's ``info``.
+    colorbar : bool
+        Whether to draw colour bars.  Their ends are pointed where values lie beyond.
+    block : bool, optional
+        Whether to wait until the window is closed.  By default a script waits, an interactive session does not.
 
     Returns
     -------
@@ -48,7 +68,7 @@ def show(
     Raises
     ------
     ValueError
-        for no image, one that is not 2-D, or titles that are not as many.
+        for no image, one of another shape, titles that are not as many, or an unknown scale.
     TypeError
         for something else than a real array.
 
@@ -56,54 +76,135 @@ def show(
     --------
     >>> import numpy as np, ipbox as ip
     >>> figure = ip.show(np.eye(8), np.ones((8, 8)), titles=["truth", "reconstruction"])
-    >>> [ax.get_title() for ax in figure.axes]
+    >>> [ax.get_title() for ax in figure.axes[:2]]
     ['truth', 'reconstruction']
+    >>> ip.show(0.9 * np.eye(8), x_true=np.eye(8)).axes[1].get_title()
+    '29.0 dB'
     """
-    host = [_checked(u, k) for k, u in enumerate(images)]
-    if not host:
+    if not images:
         raise ValueError("images is empty; expected at least one image")
-    if titles is not None and len(titles) != len(host):
-        raise ValueError(f"titles has {len(titles)} entries; expected {len(host)}, one for each image")
-    vmin = float(host[0].min()) if vmin is None else vmin
-    vmax = float(host[0].max()) if vmax is None else vmax
+    check_choice(scale, "scale", SCALES)
+    if titles is not None and len(titles) != len(images):
+        raise ValueError(f"titles has {len(titles)} entries; expected {len(images)}, one for each image")
+    host = [_checked(u, f"image {k}") for k, u in enumerate(images)]
+    names = [""] * len(host) if titles is None else list(titles)
+    truth = None if x_true is None else _checked(x_true, "x_true")
+    if truth is not None:
+        names = [_caption(name, u, truth, given is x_true) for name, u, given in zip(names, host, images, strict=True)]
+        if all(given is not x_true for given in images):
+            host, names = [truth, *host], ["truth", *names]
 
-    columns = min(len(host), COLUMNS)
-    rows = math.ceil(len(host) / columns)
-    figure = _figure(path, figsize=(3.2 * columns, 3.4 * rows), layout="constrained")
-    for k, u in enumerate(host):
-        ax = figure.add_subplot(rows, columns, k + 1)
-        ax.imshow(u, vmin=vmin, vmax=vmax, cmap=cmap, interpolation="nearest")
+    limits = _limits(host, scale, vmin, vmax)
+    panels = [p for u, name, lim in zip(host, names, limits, strict=True) for p in _panels(u, name, lim)]
+    columns = min(len(panels), 3 if any(_is_volume(u) for u in host) else COLUMNS)
+    rows = math.ceil(len(panels) / columns)
+    width = 3.2 * columns + (0.8 * columns if scale == "own" else 0.8) * colorbar
+    figure = figures.new(path, figsize=(width, 3.4 * rows))
+    for k, panel in enumerate(panels):
+        panel.draw(figure.add_subplot(rows, columns, k + 1), cmap, unit, truth)
+    if colorbar:
+        _bars(figure, panels, host, scale == "own", unit)
+    return figures.shown(figure, path, block)
+
+
+@dataclass
+class _Panel:
+    """One picture of the figure: an image, a plane of a volume, or a signal."""
+
+    u: np.ndarray
+    title: str
+    limits: tuple[float, float]
+    ax: Any = None
+    drawn: Any = None  # what a colour bar explains
+
+    def draw(self, ax: Any, cmap: str, unit: str, truth: np.ndarray | None) -> None:
+        self.ax = ax
+        ax.set_title(self.title, fontsize=10)
+        if self.u.ndim == 1:
+            if truth is not None and truth.shape == self.u.shape:
+                ax.plot(truth, color="0.6", linewidth=2.5)
+            ax.plot(self.u, color="C0", linewidth=1)
+            low, high = self.limits
+            edge = 0.05 * (high - low or 1.0)
+            ax.set_ylim(low - edge, high + edge)
+            ax.set_ylabel(unit)
+            return
         ax.set_axis_off()
-        if titles is not None:
-            ax.set_title(titles[k], fontsize=10)
-    if path is not None:
-        save(figure, path, bbox_inches="tight", pad_inches=0.1)
-    return figure
+        if self.u.ndim == 3:
+            ax.imshow(self.u if self.u.dtype == np.uint8 else np.clip(self.u, 0, 1), interpolation="nearest")
+            return
+        low, high = self.limits
+        self.drawn = ax.imshow(self.u, vmin=low, vmax=high, cmap=cmap, interpolation="nearest")
 
 
-def save(figure: Any, path: str | os.PathLike[str], **options: Any) -> None:
-    """Write a figure, all of it or nothing; a path without an ending gets .png, as matplotlib has it."""
-    path = Path(path)
-    path = path if path.suffix else path.with_name(f"{path.name}.png")
-    with replacing(path) as file:
-        figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, **options)
+def _panels(u: np.ndarray, title: str, limits: tuple[float, float]) -> Iterator[_Panel]:
+    if not _is_volume(u):
+        yield _Panel(u, title, limits)
+        return
+    for axis, name in enumerate("zyx"):
+        middle = u.shape[axis] // 2
+        where = f"{name} = {middle}"
+        yield _Panel(u.take(middle, axis), f"{title}, {where}" if title and axis == 0 else where, limits)
 
 
-def _figure(path: str | os.PathLike[str] | None, **options: Any) -> Any:
-    """A figure of pyplot's, which opens a window where there is a screen; a bare one where it is only saved."""
-    if path is None:
-        import matplotlib.pyplot as plt
+def _bars(figure: Any, panels: list[_Panel], host: list[np.ndarray], own: bool, unit: str) -> None:
+    """A bar for all panels, or one for each; pointed where values lie beyond."""
+    drawn = [p for p in panels if p.drawn is not None]
+    for group in [[p] for p in drawn] if own else [drawn] if drawn else []:
+        low, high = group[0].limits
+        values = [p.u for p in group] if own else [u for u in host if not _is_colour(u) and u.ndim > 1]
+        below, above = any(bool((u < low).any()) for u in values), any(bool((u > high).any()) for u in values)
+        extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
+        place = {"cax": group[0].ax.inset_axes([1.03, 0, 0.05, 1])} if own else {"ax": [p.ax for p in group], **BESIDE}
+        bar = figure.colorbar(group[0].drawn, extend=extend, **place)
+        bar.set_label(unit, fontsize=9)
+        bar.ax.tick_params(labelsize=8)
 
-        return plt.figure(**options)
-    from matplotlib.figure import Figure
 
-    return Figure(**options)
+def _limits(host: list[np.ndarray], scale: str, vmin: float | None, vmax: float | None) -> list[tuple[float, float]]:
+    """Of each image, the values shown black and white; signals have an axis of values, so they are never cut off."""
+    ranges = [_range(u) for u in host]
+    signals = [r for r, u in zip(ranges, host, strict=True) if u.ndim == 1]
+    grey = [r for r, u in zip(ranges, host, strict=True) if u.ndim > 1 and not _is_colour(u)]
+    if scale != "own":
+        signals, grey = _union(signals), _union(grey if scale == "shared" else grey[:1])
+        ranges = [signals if u.ndim == 1 else grey for u in host]
+    return [(low if vmin is None else vmin, high if vmax is None else vmax) for low, high in ranges]
 
 
-def _checked(image: Array, k: int) -> np.ndarray:
+def _union(ranges: list[tuple[float, float]]) -> tuple[float, float]:
+    return min((low for low, _ in ranges), default=0.0), max((high for _, high in ranges), default=1.0)
+
+
+def _range(u: np.ndarray) -> tuple[float, float]:
+    finite = u[np.isfinite(u)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def _caption(title: str, u: np.ndarray, truth: np.ndarray, is_truth: bool) -> str:
+    if is_truth:
+        return title or "truth"
+    if u.shape != truth.shape:
+        return title
+    quality = f"{metrics.psnr(u, truth):.1f} dB"
+    return f"{title}: {quality}" if title else quality
+
+
+def _is_colour(u: np.ndarray) -> bool:
+    return u.ndim == 3 and u.shape[-1] in (3, 4)
+
+
+def _is_volume(u: np.ndarray) -> bool:
+    return u.ndim == 3 and not _is_colour(u)
+
+
+def _checked(image: Array, name: str) -> np.ndarray:
     backend.array_module(image)
-    if image.ndim != 2 or image.size == 0:
-        raise ValueError(f"image {k} has shape {image.shape}; expected (ny, nx)")
-    if image.dtype.kind == "c":
-        raise TypeError(f"image {k} has dtype {image.dtype}; expected real values (show its abs or real part)")
+    if image.ndim not in (1, 2, 3) or image.size == 0:
+        raise ValueError(
+            f"{name} has shape {image.shape}; expected (ny, nx), (ny, nx, 3) in colours, a signal (n,) or a volume "
+            "(nz, ny, nx)"
+        )
+    if image.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {image.dtype}; expected real values (show its abs or real part)")
     return backend.to_host(image)

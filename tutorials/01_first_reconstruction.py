@@ -50,8 +50,8 @@ images = {"fbp": x_fbp, "landweber": x_lw, "cgls": x_cgls, "tv": x_tv}
 quality = {name: ip.psnr(x, x_true) for name, x in images.items()}
 for name, value in quality.items():
     print(f"{name:10s} {value:5.2f} dB")
-titles = ["truth", *[f"{name}: {value:.1f} dB" for name, value in quality.items()]]
-ip.show(x_true, *images.values(), titles=titles, path=OUT / "tutorial_01.png")
+# Without `path` this opens a window, and in a notebook a picture below the cell.
+ip.show(*images.values(), titles=list(images), x_true=x_true, unit=info.unit, path=OUT / "tutorial_01.png")
 
 # %% The headline: on this slice TV is several dB above the analytical method
 assert quality["tv"] > quality["fbp"] + 4

@@ -61,16 +61,15 @@ class Posterior:
         """Monte-Carlo error of the mean in posterior deviations: 1/√ess, median over the kept pixels."""
         return float(1 / math.sqrt(max(np.median(self.ess), 1e-300)))
 
-    def show(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Mean and deviation side by side, each on its own scale."""
+    def show(self, path: str | os.PathLike[str] | None = None, unit: str = "") -> Any:
+        """Mean and deviation side by side, each on its own scale, in ``unit``; the outermost values are clipped."""
         images = [
             np.abs(backend.to_host(v)) if v.dtype.kind == "c" else backend.to_host(v) for v in (self.mean, self.std)
         ]
         lo, hi = (float(np.percentile(images[0], q)) for q in (0.5, 99.5))
         spread = float(np.percentile(images[1], 99.8)) or 1.0
-        scaled = [(images[0] - lo) / (hi - lo or 1.0), images[1] / spread]
-        titles = [f"posterior mean, {lo:.3g} to {hi:.3g}", f"deviation, 0 to {spread:.3g}"]
-        return plot.show(*scaled, titles=titles, vmin=0.0, vmax=1.0, path=path)
+        shown = [np.clip(images[0], lo, hi), np.clip(images[1], 0.0, spread)]
+        return plot.show(*shown, titles=["posterior mean", "posterior deviation"], scale="own", unit=unit, path=path)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.plot import _figure, save
+from ipbox import figures
 
 PATH = str | os.PathLike[str] | None
 
@@ -42,9 +42,9 @@ def plot_objective(histories: dict[str, list[dict[str, Any]]], path: PATH = None
     >>> len(plot_objective({"DFO": rows}).axes)
     1
     """
-    figure = _figure(path, figsize=(6.4, 4.4), layout="constrained")
+    figure = figures.new(path, figsize=(6.4, 4.4))
     _objective(figure.add_subplot(), histories, relative_to)
-    return _saved(figure, path)
+    return figures.shown(figure, path)
 
 
 def plot_history(histories: dict[str, list[dict[str, Any]]], names: Sequence[str] = (), path: PATH = None) -> Any:
@@ -65,7 +65,7 @@ def plot_history(histories: dict[str, list[dict[str, Any]]], names: Sequence[str
     >>> len(plot_history({"DFO": rows}, ["log10 weight"]).axes)
     2
     """
-    figure = _figure(path, figsize=(11.0, 4.4), layout="constrained")
+    figure = figures.new(path, figsize=(11.0, 4.4))
     _objective(figure.add_subplot(1, 2, 1), histories, 0.0)
     axes = figure.add_subplot(1, 2, 2)
     for i, (label, rows) in enumerate(histories.items()):
@@ -80,7 +80,7 @@ def plot_history(histories: dict[str, list[dict[str, Any]]], names: Sequence[str
     _work_axis(axes, histories)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8)
-    return _saved(figure, path)
+    return figures.shown(figure, path)
 
 
 def plot_filters(filters: np.ndarray, path: PATH = None, order: Sequence[float] | None = None) -> Any:
@@ -106,7 +106,7 @@ def plot_filters(filters: np.ndarray, path: PATH = None, order: Sequence[float] 
     chosen = np.arange(len(filters)) if order is None else np.argsort(-np.asarray(order, dtype=np.float64))
     columns = min(12, math.ceil(math.sqrt(1.5 * len(filters))))
     rows = math.ceil(len(filters) / columns)
-    figure = _figure(path, figsize=(0.9 * columns, (0.9 if order is None else 1.1) * rows), layout="constrained")
+    figure = figures.new(path, figsize=(0.9 * columns, (0.9 if order is None else 1.1) * rows))
     for place, k in enumerate(chosen):
         axes = figure.add_subplot(rows, columns, place + 1)
         size = float(np.abs(filters[k]).max()) or 1.0
@@ -114,7 +114,7 @@ def plot_filters(filters: np.ndarray, path: PATH = None, order: Sequence[float] 
         axes.set_axis_off()
         if order is not None:
             axes.set_title(f"{order[k]:.2g}", fontsize=7)
-    return _saved(figure, path)
+    return figures.shown(figure, path)
 
 
 def plot_sampling(masks: dict[str, np.ndarray], path: PATH = None) -> Any:
@@ -135,7 +135,7 @@ def plot_sampling(masks: dict[str, np.ndarray], path: PATH = None) -> Any:
     """
     if not masks:
         raise ValueError("masks is empty; expected at least one")
-    figure = _figure(path, figsize=(3.4 * len(masks), 3.4), layout="constrained")
+    figure = figures.new(path, figsize=(3.4 * len(masks), 3.4))
     for k, (name, mask) in enumerate(masks.items()):
         axes = figure.add_subplot(1, len(masks), k + 1)
         mask = np.asarray(mask, dtype=np.float64)
@@ -146,7 +146,7 @@ def plot_sampling(masks: dict[str, np.ndarray], path: PATH = None) -> Any:
             axes.imshow(mask, cmap="gray", vmin=0, interpolation="nearest")
             axes.set_axis_off()
         axes.set_title(f"{name}: {100 * float((mask > 0).mean()):.0f} %", fontsize=10)
-    return _saved(figure, path)
+    return figures.shown(figure, path)
 
 
 # ---------------------------------------------------------------- parts
@@ -178,9 +178,3 @@ def _work_axis(axes: Any, histories: dict[str, list[dict[str, Any]]]) -> None:
 
 def _column(rows: list[dict[str, Any]], key: str) -> np.ndarray:
     return np.array([row[key] for row in rows], dtype=np.float64)
-
-
-def _saved(figure: Any, path: PATH) -> Any:
-    if path is not None:
-        save(figure, path, bbox_inches="tight", pad_inches=0.1)
-    return figure

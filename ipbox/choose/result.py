@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import plot
+from ipbox import figures
 from ipbox.backend import Array
 
 LABELS = {
@@ -90,14 +90,12 @@ class Choice:
             ]
         for what in filter(None, (CRITERION.get(self.rule), "psnr" if "psnr" in self.curve else None)):
             panels.append(functools.partial(_against_lam, what=what))
-        figure = plot._figure(path, figsize=(4.6 * len(panels), 3.6), layout="constrained")
+        figure = figures.new(path, figsize=(4.6 * len(panels), 3.6))
         for k, panel in enumerate(panels):
             panel(figure.add_subplot(1, len(panels), k + 1), self)
         title = TITLES.get(self.rule, self.rule)
         figure.suptitle(f"{title}: λ = {self.lam:.3g}, {self.solves} solves", fontsize=11)
-        if path is not None:
-            plot.save(figure, path)
-        return figure
+        return figures.shown(figure, path)
 
 
 def _residual(ax: Any, choice: Choice) -> None:

@@ -98,7 +98,7 @@ def picture(path: str, result: Any, data: Any = None) -> None:
     """The truth, the data where they are an image, and the reconstructions; of complex images the magnitude."""
     images = [result.x_true, *([] if data is None else [data]), *result.images.values()]
     titles = ["truth", *([] if data is None else ["data"]), *(f"{r.method}: {r.psnr:.1f} dB" for r in result.rows)]
-    ipbox.show(*(abs(u) if u.dtype.kind == "c" else u for u in images), titles=titles, path=path)
+    ipbox.show(*(abs(u) if u.dtype.kind == "c" else u for u in images), titles=titles, path=path, unit=result.unit)
     print(f"picture: {path}")
 
 

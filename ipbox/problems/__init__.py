@@ -51,6 +51,8 @@ class ProblemInfo:
         Width of a pixel of x, in the length unit of ``units``.
     units : str
         Units of x and of the pixel size.
+    unit : str
+        That of x, for a colour bar; empty where x is dimensionless.
     angles : numpy.ndarray or None
         Projection angles in radians, on the host.
     peak : float or None
@@ -70,6 +72,7 @@ class ProblemInfo:
     model_error: float | None = None
     pixel_size: float = 1.0
     units: str = "x dimensionless, lengths in pixels"
+    unit: str = ""
     angles: np.ndarray | None = field(default=None, repr=False)
     peak: float | None = None
     mask: Array | None = field(default=None, repr=False)

@@ -38,6 +38,7 @@ LAYERS = (
     "backend",
     "kernels",
     "metrics",
+    "figures",
     "plot",
     "operators",
     "functionals",

@@ -35,7 +35,7 @@ def demo_ct(args: argparse.Namespace) -> None:
     result = ipbox.compare(problem, methods)
     print(result.table())
     low, high = HU_WINDOW
-    result.show(args.out, transform=lambda u: 1000.0 * (u / 0.0192 - 1.0), vmin=low, vmax=high)
+    result.show(args.out, transform=lambda u: 1000.0 * (u / 0.0192 - 1.0), vmin=low, vmax=high, unit="HU")
     print(f"picture, Hounsfield units from {low:g} to {high:g}: {args.out}")
 
 

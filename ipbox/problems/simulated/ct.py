@@ -169,7 +169,7 @@ def truth_and_finer(
         fine = fine * _refined(mask, finer)
     else:
         fine = _refined(truth, 2)
-    about = dict(units="x in 1/mm, lengths in mm", masked=True) | datasets.credit(datasets.LUNGS[patient])
+    about = dict(units="x in 1/mm, lengths in mm", unit="1/mm", masked=True) | datasets.credit(datasets.LUNGS[patient])
     return truth, fine, h, about | dict(extra={"image": "lung", "slice": index, "patient": patient})
 
 
@@ -245,6 +245,7 @@ def measured(
         model_error=None,
         pixel_size=h,
         units="x in detector counts per nm, lengths in nm",
+        unit="counts/nm",
         angles=theta,
         peak=None,
         mask=backend.to_device(datasets.field_of_view((n, n)), xp),

@@ -120,6 +120,7 @@ def pet(
         model_error=backend.norm(A.mean(x) - expected),
         pixel_size=h,
         units="x in the activity of white matter, lengths in mm",
+        unit="activity (white matter: 1)",
         angles=angles,
         mask=backend.to_device((truth.attenuation > 0) | (truth.activity > 0), xp),
         **datasets.credit("mni"),

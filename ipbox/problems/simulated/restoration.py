@@ -268,11 +268,11 @@ def _truth(
     else:
         n = 256 if size is None else size
         if image == "brain":
-            x, units, data = brain_slice(index, n, patient), "x in [0, 1], lengths in pixels", "mr_brain"
+            x, units, unit, data = brain_slice(index, n, patient), "x in [0, 1], lengths in pixels", "", "mr_brain"
         else:
-            x, units = datasets.lung_slice(index, n, patient)[0], "x in 1/mm, lengths in pixels"
+            x, units, unit = datasets.lung_slice(index, n, patient)[0], "x in 1/mm, lengths in pixels", "1/mm"
             data = datasets.LUNGS[patient]
-        about = dict(units=units, extra={"image": image, "slice": int(index), "patient": patient})
+        about = dict(units=units, unit=unit, extra={"image": image, "slice": int(index), "patient": patient})
         about |= datasets.credit(data)
     return x.astype(dtype), about
 
