@@ -39,6 +39,7 @@ LAYERS = (
     "kernels",
     "metrics",
     "figures",
+    "curves",
     "plot",
     "operators",
     "functionals",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.curves import plot_history
 from ipbox.solvers.core.divergence import Diverged, located
 from ipbox.solvers.core.problem import Parts, Problem
 from ipbox.solvers.core.protocol import Certificate, Solver
@@ -76,6 +78,39 @@ class Solution:
             f"Solution({type(self.solver).__name__}, stop={self.stop!r}, niter={self.niter}, "
             f"seconds={self.seconds:.3g}, splitting={self.splitting!r}, certificate={self.certificate})"
         )
+
+    def plot(self, path: str | os.PathLike[str] | None = None, against: str = "k", block: bool | None = None) -> Any:
+        """The history: an axis for every quantity that callbacks recorded, and a curve for every sample of a batch.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            Where to save the figure; then no window opens.
+        against : {"k", "seconds"}
+            Iterations or seconds.
+        block : bool, optional
+            Whether to wait until the window is closed, as of `ipbox.show`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ValueError
+            where no callback recorded anything.
+
+        Examples
+        --------
+        >>> import numpy as np, ipbox as ip
+        >>> problem = ip.Problem(ip.L2(ip.Identity((2,), "float64"), np.ones(2)))
+        >>> solution = ip.solve(problem, ip.CG(), callbacks=[ip.callbacks.History(1, data_residual=True)])
+        >>> [ax.get_ylabel() for ax in solution.plot().axes]
+        ['objective', '‖Au - b‖']
+        """
+        stop = self.stop if isinstance(self.stop, str) else f"{len(self.stop)} samples"
+        title = f"{type(self.solver).__name__}: {self.niter} iterations ({stop})"
+        return plot_history(self.history, path, against, title, block)
 
 
 class Run:
