@@ -23,7 +23,7 @@ from ipbox.operators.tomography.views import Scan
 from ipbox.reconstruct.direct.back_projection import back_projection
 from ipbox.reconstruct.direct.fan import fan_back_projection
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
-from ipbox.reconstruct.direct.projections import cut_off, extended, line_integrals
+from ipbox.reconstruct.direct.projections import cut_off, ends_there, extended, line_integrals
 
 LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views,
 ONE_SIDE = 0.1  # or than what a centre of rotation that is off by some pixels leaves to one side
@@ -61,7 +61,7 @@ def fbp(
         is W(|ω|/ω_c) |ω|/2π for |ω| <= ω_c = cutoff · π/ds, and 0 beyond.
     extend : bool
         Where the detector cuts the object off, let the projections go on as those of a disc do; else by zeros, which
-        gives a bright rim.
+        gives a bright rim.  An object that just fits the detector is left as it is.
     mask : bool
         Where the detector cuts the object off, set the image to 0 outside of the field of view, a disc whose pixels
         are seen from all sides.
@@ -151,15 +151,17 @@ def _from_lines(
     lo, hi = scan.ends
     ends = (lo, hi) if scan.one_sided() and cut[abs(lo) > abs(hi)] else (-math.inf, math.inf)
     around = math.isfinite(ends[0]) and scan.goes_around()  # what one side misses, the other sees half a turn later
-    seen = abs(float(scan.offset(max(-lo, hi) if around else min(-lo, hi))))
     one_sided = math.isfinite(ends[0])
+    fits = not one_sided and ends_there(b)
+    rim = max(-lo, hi) - 0.5 * scan.spacing * fits if around or fits else min(-lo, hi)
+    seen = abs(float(scan.offset(rim)))
     farthest = min(half, float(scan.offset(max(-lo, hi)))) if one_sided else half
     _warn_of_gaps(scan.left_out(farthest, ends), ONE_SIDE if one_sided and not around else LEFT_OUT)
 
     if any(cut):
         A, pads = _widened(A, scan)
         near = (-lo < hi, -lo > hi) if around else (False, False)  # what the other side sees goes on in any case
-        sides = tuple(c and (extend or is_near) for c, is_near in zip(cut, near, strict=True))
+        sides = tuple(c and not fits and (extend or is_near) for c, is_near in zip(cut, near, strict=True))
         b = extended(b, scan, pads, half, sides)
         scan = Scan.of(A)
     weights = _beyond(scan, ends) * np.cos(scan.gamma(scan.positions))

@@ -11,6 +11,7 @@ from ipbox.operators.tomography.views import Scan
 
 SEEN = 0.02  # of the largest mean over the views: a detector whose ends read more cuts the object off
 RIM = 2  # pixels: the mean of an end, to see whether it is cut off,
+BEYOND = 1.5  # pixels from the middle of the last one, to which an object that fits the detector reaches at most,
 END = 4  # and to say from where the projections go on
 SMOOTH = 0.01  # of the mean of p²: what the mean over the views of an ellipse's projections may differ by,
 NOISY = 10  # times as much: a reading
@@ -47,11 +48,26 @@ def line_integrals(A: PET, b: Array) -> Array:
 
 def cut_off(b: Array) -> tuple[bool, bool]:
     """Whether the first and the last detector pixels of ``b``, (samples, views, n_det), still see the object."""
-    profile = np.abs(backend.to_host(b.mean(axis=1)).astype(np.float64))
+    profile = _profile(b)
     most = SEEN * profile.max(axis=1)
     ends = (part.mean(axis=1) for part in (profile[:, :RIM], profile[:, -RIM:]))
     first, last = (bool((end > most).any()) for end in ends)
     return first, last
+
+
+def ends_there(b: Array) -> bool:
+    """Whether an object that the ends of the detector see fits it but for a pixel, as one that fills a round field.
+
+    The square of a projection falls linearly to the edge of a round object; here, of the mean over the views, to zero
+    within a pixel beyond the detector.
+    """
+    squares = _profile(b) ** 2
+    ends = squares[:, [0, -1]], squares[:, [1, -2]]
+    return b.shape[-1] > 1 and bool(((1 + BEYOND) * ends[0] <= BEYOND * ends[1]).all())
+
+
+def _profile(b: Array) -> np.ndarray:
+    return np.abs(backend.to_host(b.mean(axis=1)).astype(np.float64))
 
 
 def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: tuple[bool, bool]) -> Array:
