@@ -14,6 +14,7 @@ import numpy as np
 
 from ipbox import backend, metrics, plot
 from ipbox.backend import Array
+from ipbox.keywords import answering
 from ipbox.operators import Operator, as_operator, counting
 from ipbox.progress import bar
 
@@ -137,6 +138,7 @@ class Comparison:
         return plot.show(*images, titles=titles, path=path, **options)
 
 
+@answering
 def compare(
     problem: tuple[Any, ...],
     methods: Mapping[str, Method],

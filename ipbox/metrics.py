@@ -12,6 +12,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.keywords import answering
 
 
 @runtime_checkable
@@ -23,6 +24,7 @@ class Expecting(Protocol):
     def mean(self, x: Array) -> Array: ...
 
 
+@answering
 def psnr(x: Array, x_true: Array, peak: float | None = None) -> float:
     r"""Peak signal-to-noise ratio in dB.
 
@@ -61,6 +63,7 @@ def psnr(x: Array, x_true: Array, peak: float | None = None) -> float:
     return 20.0 * math.log10(peak * math.sqrt(x_true.size) / error)
 
 
+@answering
 def ssim(x: Array, x_true: Array, peak: float | None = None) -> float:
     """Mean structural similarity, by scikit-image with its default 7 x 7 window and ``data_range=peak``.
 
@@ -114,6 +117,7 @@ def ssim(x: Array, x_true: Array, peak: float | None = None) -> float:
     return float(np.mean([structural_similarity(truth, u, data_range=peak) for truth, u in pairs]))
 
 
+@answering
 def nrmse(x: Array, x_true: Array) -> float:
     """Relative error ‖x - x_true‖/‖x_true‖.
 
@@ -137,6 +141,7 @@ def nrmse(x: Array, x_true: Array) -> float:
     return backend.norm(x - x_true) / size
 
 
+@answering
 def contrast_recovery(x: Array, x_true: Array, roi: Array, background: Array) -> float:
     r"""Contrast recovery coefficient of a region: 1 where x has the contrast of the truth, 0 where it has none.
 
@@ -196,6 +201,7 @@ def contrast_recovery(x: Array, x_true: Array, roi: Array, background: Array) ->
     return contrasts[0] / contrasts[1]
 
 
+@answering
 def relative_residual(A: Any, x: Array, b: Array) -> float:
     """‖A x - b‖/‖b‖ for an ipbox operator, or anything with ``A @ x``; ‖A x + r - b‖/‖b‖ for PET with background r.
 

@@ -13,12 +13,14 @@ import numpy as np
 from ipbox import backend, figures, metrics
 from ipbox.backend import Array
 from ipbox.checks import check_choice
+from ipbox.keywords import answering
 
 COLUMNS = 4
 BESIDE = {"fraction": 0.05, "pad": 0.02, "aspect": 30}
 SCALES = ("first", "shared", "own")
 
 
+@answering
 def show(
     *images: Array,
     titles: Sequence[str] | None = None,

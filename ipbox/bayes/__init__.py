@@ -3,6 +3,9 @@
 from ipbox.bayes.diagnostics import autocorrelation, effective_sample_size, split_r_hat
 from ipbox.bayes.posterior import Posterior, sample
 from ipbox.bayes.samplers import MYULA, PCN, ULA, Sampler
+from ipbox.keywords import answering_classes
 
 __all__ = ["MYULA", "PCN", "ULA", "Posterior", "Sampler", "autocorrelation", "effective_sample_size", "sample"]
 __all__ += ["split_r_hat"]
+
+answering_classes(globals())

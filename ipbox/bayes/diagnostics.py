@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ipbox.keywords import answering
 
+
+@answering
 def autocorrelation(chain: np.ndarray) -> np.ndarray:
     """ρ_0 = 1, ρ_1, ..., of series along the last axis, with the biased (stable) estimate of the covariances.
 
@@ -23,6 +26,7 @@ def autocorrelation(chain: np.ndarray) -> np.ndarray:
     return c / np.where(c[..., :1] > 0, c[..., :1], 1)
 
 
+@answering
 def effective_sample_size(chain: np.ndarray) -> np.ndarray:
     r"""n / (1 + 2 Σ_k ρ_k): how many independent samples give the mean as exactly; for series along the last axis.
 
@@ -53,6 +57,7 @@ def effective_sample_size(chain: np.ndarray) -> np.ndarray:
     return np.where(np.ptp(chain, axis=-1) > 0, chain.shape[-1] / time, 0.0)
 
 
+@answering
 def split_r_hat(chains: np.ndarray) -> np.ndarray:
     """√(var⁺/W) of several chains, each cut into halves: near 1 where all have seen the same law.
 

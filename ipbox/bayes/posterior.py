@@ -16,6 +16,7 @@ from ipbox.backend import Array
 from ipbox.bayes.diagnostics import effective_sample_size, split_r_hat
 from ipbox.bayes.samplers import Sampler
 from ipbox.checks import check_count, check_flag
+from ipbox.keywords import answering
 from ipbox.solvers import Parts, Problem, Run, Solution, State, solve, stopping
 from ipbox.solvers.core.callbacks import Progress
 from ipbox.solvers.core.loop import check_kinds
@@ -122,6 +123,7 @@ class _Recorded(Sampler):
         return self.sampler._theorem(p)
 
 
+@answering
 def sample(
     problem: Problem,
     sampler: Sampler,

@@ -23,6 +23,7 @@ from ipbox.bilevel.terms.sampling import SamplingWeights
 from ipbox.bilevel.terms.smoothed_tv import SmoothedTVRegulariser
 from ipbox.bilevel.terms.tgv import SmoothedTGVRegulariser, tgv_denoising
 from ipbox.bilevel.terms.torch_term import TorchTerm
+from ipbox.keywords import answering_classes
 from ipbox.moved import attributes
 
 __all__ = ["Learned", "learn"]
@@ -36,4 +37,5 @@ __all__ += ["work_to"]
 __all__ += ["FieldsOfExperts", "ParametricTerm", "SamplingWeights", "SmoothedTGVRegulariser", "SmoothedTVRegulariser"]
 __all__ += ["TorchTerm", "Weight", "dct_filters", "gradient_filters", "tgv_denoising"]
 
+answering_classes(globals())
 __getattr__ = attributes(__name__)

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypedDict, Unpack, runtime_checkable
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.checks import check_type
 from ipbox.functionals import Functional
+from ipbox.keywords import answering, slip
 from ipbox.solvers.core.protocol import Solver
 
 LARGEST = 20  # |log10| of a weight to start from: beyond, the weight itself was given
@@ -92,6 +93,18 @@ class Learned:
         return f"Learned({values}; f = {self.f:.6g} ± {self.bound:.2g}, stop={self.result.stop!r})"
 
 
+class MinimiseOptions(TypedDict, total=False):
+    """What `learn` hands on to the method; which of them, is the method's."""
+
+    iterations: int | None
+    work: float
+    work_done: Callable[[], float] | None
+    checkpoint: str | Path | None
+    callback: Callable[[dict[str, Any]], Any] | None
+    progress: bool
+
+
+@answering
 def learn(
     pairs: Sequence[tuple[Array, Array]] | tuple[Array, Array],
     lower: LowerLevel | ParametricTerm | Callable[[Array], LowerLevel],
@@ -102,7 +115,7 @@ def learn(
     convention: str = "mean",
     lower_method: Solver | None = None,
     n_jobs: int = 1,
-    **options: Any,
+    **options: Unpack[MinimiseOptions],
 ) -> Learned:
     """Learn the parameters of a lower level from pairs of true images and data.
 
@@ -167,12 +180,10 @@ def learn(
     if isinstance(method, type) or not isinstance(method, Method):
         raise TypeError(f"method is {method!r}; expected a configured one, such as ip.bilevel.DFO()")
     known = inspect.signature(method.minimise).parameters
-    for name in options:
-        if name not in known:
-            own = ", ".join(k for k, v in known.items() if v.kind is v.KEYWORD_ONLY)
-            raise TypeError(
-                f"{name} is no option of {type(method).__name__}.minimise; expected {own}, or a setting of it"
-            )
+    if unknown := [name for name in options if name not in known]:
+        own, name = [k for k, v in known.items() if v.kind is v.KEYWORD_ONLY], type(method).__name__
+        own += [f.name for f in dataclasses.fields(method)] if dataclasses.is_dataclass(method) else []
+        raise TypeError(f"{slip(f'{name}.minimise', unknown, own, 'bilevel')}; settings are given to {name}() itself")
     problem = BilevelProblem(truths, lower, penalty, convention)
     evaluator = problem.evaluator(method=lower_method, n_jobs=n_jobs)
     if theta0 is not None:

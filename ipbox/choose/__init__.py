@@ -7,6 +7,7 @@ from ipbox.choose.guess import TV_FACTOR, first_weight, tv_weight
 from ipbox.choose.influence import gcv, sure, weighted_gcv
 from ipbox.choose.result import Choice
 from ipbox.choose.stability import balancing, quasi_optimality
+from ipbox.keywords import answering_classes
 
 __all__ = [
     "RULES",
@@ -24,3 +25,5 @@ __all__ = [
     "tv_weight",
     "weighted_gcv",
 ]
+
+answering_classes(globals())

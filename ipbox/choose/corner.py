@@ -13,6 +13,7 @@ from ipbox.checks import check_choice
 from ipbox.choose.grid import EXTENSIONS, Ends, weights
 from ipbox.choose.path import Map, Options, Path
 from ipbox.choose.result import Choice
+from ipbox.keywords import answering
 
 # d log‖Au - b‖/d log λ above which all data are fitted, and the residual is proportional to λ.  Chosen among 0.9, 0.95,
 # 0.98 and no bound by the PSNR that TV loses on ten problems with images of the training patient.
@@ -21,6 +22,7 @@ KNOWN = 100  # roundings of the data, below which a residual is not known
 FINE = 40  # points of the splines between two weights
 
 
+@answering
 def l_curve(
     reconstruct: Map,
     A: Any,

@@ -9,6 +9,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_count, check_positive
 from ipbox.choose.path import Map, Options, Path, Point
 from ipbox.choose.result import Choice
+from ipbox.keywords import answering
 
 FAR = math.log(30.0)  # longest step in log λ while the target is not bracketed
 SLOPE = 0.5  # d log‖Au - b‖/d log λ that is assumed for the first step
@@ -17,6 +18,7 @@ SHARE = 0.7  # of the tolerance that is used: the solves themselves are not exac
 SURE = 0.03  # accuracy of log λ: where the residual hardly changes with λ, being near the target says little of λ
 
 
+@answering
 def discrepancy(
     reconstruct: Map,
     A: Any,

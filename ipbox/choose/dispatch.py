@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
 
 from ipbox.backend import Array
 from ipbox.checks import check_not_negative, check_positive
@@ -12,6 +14,7 @@ from ipbox.choose.discrepancy import discrepancy
 from ipbox.choose.influence import gcv, sure, weighted_gcv
 from ipbox.choose.path import Map
 from ipbox.choose.stability import balancing, quasi_optimality
+from ipbox.keywords import answering
 from ipbox.solvers import Solution
 
 RULES: dict[str, Callable[..., Any]] = {
@@ -35,9 +38,29 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # what each rule takes beside them
     "sure": TRACE,
     "weighted_gcv": ("omega", "max_dof", *TRACE),
 }
-ALL_OPTIONS = frozenset(EVERY).union(*OPTIONS.values())
 
 
+class RuleOptions(TypedDict, total=False):
+    """What a reconstruction function hands on to the rule for λ: everything in `EVERY` and `OPTIONS`."""
+
+    inner_tol: float | None
+    lam0: float
+    x_true: Array | None
+    lams: np.ndarray | None
+    gamma: float
+    within: float
+    max_solves: int
+    safety: float
+    corner: str
+    omega: float
+    max_dof: float | None
+    dof: Callable[[float], float] | None
+    probes: int | None
+    excess: Any
+    seed: int
+
+
+@answering
 def resolve(
     lam: Any,
     reconstruct: Map,
@@ -53,7 +76,7 @@ def resolve(
     trace: Callable[[], dict[str, Any]] | None = None,
     tol: float | None = None,
     progress: bool = False,
-    **options: Any,
+    **options: Unpack[RuleOptions],
 ) -> tuple[Array, Any]:
     """Solve for a number λ, or for the λ of the rule of that name.
 
@@ -137,6 +160,7 @@ def _note(info: Any, **what: Any) -> None:
         info.extra.update(what)
 
 
+@answering
 def check_lam(lam: Any) -> float:
     """The regularisation weight as a positive float."""
     return check_positive(lam, "lam", f"a positive number, or a rule: {', '.join(map(repr, RULES))}")

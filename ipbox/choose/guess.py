@@ -11,6 +11,7 @@ from ipbox.checks import check_positive
 from ipbox.functionals import KL, L2, TGV, TV, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity, check_fits
+from ipbox.keywords import answering
 from ipbox.operators import Identity, as_operator
 from ipbox.solvers import CGLS, Problem, solve, stopping
 
@@ -19,6 +20,7 @@ from ipbox.solvers import CGLS, Problem, solve, stopping
 TV_FACTOR = 0.66
 
 
+@answering
 def tv_weight(
     A: Any,
     b: Array,
@@ -78,6 +80,7 @@ def tv_weight(
     return factor * noise_level / math.sqrt(math.prod(A.dimsd)) * rms
 
 
+@answering
 def first_weight(D: Fidelity, R: Functional, noise_level: float | None = None) -> float:
     """Where a search for λ in D(Au, b) + λ R(u) can start: only its order of magnitude matters.
 

@@ -15,6 +15,7 @@ from ipbox.choose.grid import EXTENSIONS, RISE, sweep, weights
 from ipbox.choose.path import STEADY, TIGHTER, Map, Options, Path, Point, data_count, white_noise
 from ipbox.choose.result import Choice
 from ipbox.functionals.core.composition import check_data
+from ipbox.keywords import answering
 
 EPS = 0.1  # perturbation of the data relative to the noise's standard deviation ...
 NOISE = 0.01  # ... which is taken as this share of the data's root mean square where it is not known
@@ -76,7 +77,27 @@ class Probe:
         return dof
 
 
-def gcv(reconstruct: Map, A: Any, b: Array, **options: Any) -> Choice:
+class DofOptions(Options, total=False):
+    """What rules that need degrees of freedom take."""
+
+    linear: bool
+    dof: Callable[[float], float] | None
+    probes: int | None
+    excess: Excess | None
+    lams: np.ndarray | None
+    lam0: float
+    seed: int
+
+
+class GCVOptions(DofOptions, total=False):
+    """What cross-validation takes beside them."""
+
+    max_dof: float | None
+    noise_level: float | None
+
+
+@answering
+def gcv(reconstruct: Map, A: Any, b: Array, **options: Unpack[GCVOptions]) -> Choice:
     r"""Generalised cross-validation: the λ that minimises m ‖Au_λ - b‖²/(m - df_λ)².
 
     Parameters are those of `weighted_gcv` but ``omega``.
@@ -105,7 +126,8 @@ def gcv(reconstruct: Map, A: Any, b: Array, **options: Any) -> Choice:
     return _gcv("gcv", reconstruct, A, b, 1.0, **options)
 
 
-def weighted_gcv(reconstruct: Map, A: Any, b: Array, *, omega: float = OMEGA, **options: Any) -> Choice:
+@answering
+def weighted_gcv(reconstruct: Map, A: Any, b: Array, *, omega: float = OMEGA, **options: Unpack[GCVOptions]) -> Choice:
     r"""Weighted generalised cross-validation: the λ that minimises m ‖Au_λ - b‖²/(m - ω df_λ)².
 
     ω > 1 chooses larger λ, and guards against the undersmoothing that GCV is prone to where noise is correlated.
@@ -184,7 +206,8 @@ def _gcv(
     return _with_dof(rule, "gcv", criterion, reconstruct, A, b, **options)
 
 
-def sure(reconstruct: Map, A: Any, b: Array, noise_level: float | None = None, **options: Any) -> Choice:
+@answering
+def sure(reconstruct: Map, A: Any, b: Array, noise_level: float | None = None, **options: Unpack[DofOptions]) -> Choice:
     r"""Stein's unbiased risk estimate by Monte Carlo: the λ that minimises the predicted risk E‖A(u_λ - u_true)‖².
 
     .. math:: \mathrm{SURE}(λ) = \|Au_λ - b\|^2 - mσ^2 + 2σ^2\, \mathrm{df}_λ, \quad σ = δ/\sqrt m

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, TypedDict
 
@@ -19,6 +18,7 @@ from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.operators.core.adapters import operator_or_none
 from ipbox.progress import bar
 from ipbox.solvers import Solution
+from ipbox.warning import warn
 
 APART = 987654321  # added to a seed: simulated data must not have been made with the very noise that probes them
 Map = Callable[..., tuple[Array, Any]]  # λ -> (u_λ, info)
@@ -220,11 +220,10 @@ class Path:
         self._bar.close()
         if at_end:
             lams = self.column("lam")
-            warnings.warn(
+            warn(
                 f"{rule} has no extremum inside the range of λ from {lams[0]:.3g} to {lams[-1]:.3g} that was tried; "
                 f"λ = {lam:.3g} is an end of it or where the criterion is flattest, not a choice",
                 RuntimeWarning,
-                stacklevel=2,
             )
         names = dict.fromkeys(name for p in self.points for name in p)
         curve = {name: self.column(name) for name in names}

@@ -13,12 +13,14 @@ from ipbox.checks import check_positive
 from ipbox.choose.grid import EXTENSIONS, Ends, interior_minimum, minimum, sweep, weights
 from ipbox.choose.path import Map, Options, Path, Point
 from ipbox.choose.result import Choice
+from ipbox.keywords import answering
 
 MOVED = 0.05  # share of the change with λ by which a finer solve may move the image
 KNOWN = 100  # roundings of the image, below which a change is not known
 GAMMA = 0.5  # D = λR/2, the point of slope -1 of the L-curve
 
 
+@answering
 def quasi_optimality(
     reconstruct: Map,
     A: Any,
@@ -116,6 +118,7 @@ class Changes:
         return self.beside is None or backend.norm(y - x) <= MOVED * backend.norm(y - self.beside)
 
 
+@answering
 def balancing(
     reconstruct: Map,
     A: Any,

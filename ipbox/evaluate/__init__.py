@@ -15,6 +15,7 @@ from ipbox.evaluate.stability import (
     worst_image_perturbation,
     worst_perturbation,
 )
+from ipbox.keywords import answering_classes
 from ipbox.reconstruct.domain import (
     Domain,
     DomainCheck,
@@ -27,3 +28,5 @@ from ipbox.reconstruct.domain import (
 __all__ = ["Differentiable", "Perturbation", "StabilityTable", "Variational", "as_differentiable", "more_samples"]
 __all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation", "worst_perturbation"]
 __all__ += ["Domain", "DomainCheck", "DomainStatistics", "OutsideDomain", "check_domain", "domain_statistics"]
+
+answering_classes(globals())

@@ -10,6 +10,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag, check_positive
 from ipbox.functionals import L2, Functional, NonNegative, Quadratic
+from ipbox.keywords import answering
 from ipbox.operators import Operator, as_operator, operator
 from ipbox.operators.core.adapters import is_foreign
 from ipbox.solvers import CG, FISTA, LBFGS, Problem, solve, stopping
@@ -169,6 +170,7 @@ class Variational:
         return u, pullback
 
 
+@answering
 def as_differentiable(phi: Any) -> Differentiable:
     """Φ with its derivative: an operator from data to images, a torch module, or what has ``pull_back`` already.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ipbox import backend, metrics
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_count, check_positive
 from ipbox.evaluate.differentiable import Differentiable, as_differentiable
+from ipbox.keywords import answering
 from ipbox.operators import as_operator
 
 
@@ -47,6 +48,7 @@ class Perturbation:
         return self.change / backend.norm(self.e)
 
 
+@answering
 def worst_perturbation(
     phi: Any,
     b: Array,
@@ -166,6 +168,7 @@ def _value(phi: Differentiable, b: Array, y: Array) -> tuple[float, Array]:
     return value, g
 
 
+@answering
 def worst_image_perturbation(
     phi: Any,
     A: Any,
@@ -286,13 +289,23 @@ class StabilityTable:
         return "\n".join(lines)
 
 
+class SearchOptions(TypedDict, total=False):
+    """What `stability_table` hands on to `worst_perturbation`."""
+
+    niter: int
+    restarts: int
+    seed: int
+    starts: Sequence[Array]
+
+
+@answering
 def stability_table(
     maps: Mapping[str, Any],
     b: Array,
     x_true: Array,
     norm: float,
     evaluate: Mapping[str, Callable[[Array], Array]] | None = None,
-    **options: Any,
+    **options: Unpack[SearchOptions],
 ) -> StabilityTable:
     """Each map under its own worst perturbation, and under those of the others.
 
@@ -347,6 +360,7 @@ def stability_table(
 # ---------------------------------------------------------------- details and samples
 
 
+@answering
 def recovered_contrast(
     phi: Callable[[Array], Array], A: Any, x: Array, detail: Array, *, shape: tuple[int, ...] | None = None
 ) -> float:
@@ -382,6 +396,7 @@ def recovered_contrast(
     return backend.dot(difference, detail) / size
 
 
+@answering
 def more_samples(
     method: Callable[[Any, Array], tuple[Array, Any]], problems: Iterable[tuple[Any, ...]]
 ) -> list[tuple[int, float]]:

@@ -24,6 +24,7 @@ from ipbox.functionals.total_variation.infimal_convolution import InfConvTV
 from ipbox.functionals.total_variation.smoothed import SmoothedTV
 from ipbox.functionals.total_variation.tgv import TGV
 from ipbox.functionals.total_variation.tv import TV
+from ipbox.keywords import answering_classes
 from ipbox.moved import attributes
 
 __all__ = ["Composition", "DualTerm", "Functional", "PyProximalFunctional", "Sum", "Zero", "as_functional"]
@@ -33,4 +34,5 @@ __all__ += ["L1", "L21", "GroupSparsity", "NuclearNorm", "Tikhonov", "WaveletL1"
 __all__ += ["Affine", "Box", "L1Ball", "L1Box", "L2Ball", "L2Box", "LinfBall", "NonNegative", "Simplex"]
 __all__ += ["TGV", "TV", "DirectionalTV", "InfConvTV", "SmoothedTV"]
 
+answering_classes(globals())
 __getattr__ = attributes(__name__)

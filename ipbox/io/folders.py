@@ -18,8 +18,10 @@ from ipbox.io.formats.dicom_slices import read_header
 from ipbox.io.hounsfield import hu_to_attenuation
 from ipbox.io.raw.fastmri import read_fastmri, read_shape
 from ipbox.io.splits import split_by_patient
+from ipbox.keywords import answering
 
 
+@answering
 @dataclass(frozen=True)
 class LidcIdri:
     """The LIDC-IDRI chest CT collection: root/LIDC-IDRI-0001/<study>/<series>/*.dcm, as TCIA downloads it.
@@ -125,6 +127,7 @@ class FastMRISlice:
     index: int
 
 
+@answering
 @dataclass(frozen=True)
 class FastMRI:
     """A fastMRI data set: root/singlecoil_train/*.h5, root/multicoil_val/*.h5 and so on, as it is downloaded.

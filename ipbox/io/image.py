@@ -14,6 +14,7 @@ from ipbox.io.checks import one_sentence, regular_file
 from ipbox.io.formats.nifti import read_nifti
 from ipbox.io.formats.nrrd import read_nrrd
 from ipbox.io.formats.orientation import axial
+from ipbox.keywords import answering
 
 IMAGES = (*KINDS, ".nii", ".nii.gz", ".dcm")
 _DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex64", "complex128"))
@@ -27,6 +28,7 @@ _TIME = ("-time", "t")  # at the end of the name and of its letters
 _SPACES |= {"".join(word[0] for word in name.split("-")): signs for name, signs in _SPACES.items()}
 
 
+@answering
 def read_image(
     path: str | os.PathLike, dataset: str | None = None, dtype: Any = None, name: str = "path"
 ) -> tuple[np.ndarray, tuple[float, ...] | None]:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ipbox.checks import is_integer, is_number
+from ipbox.keywords import answering
 
 
+@answering
 def split_by_patient(
     patients: Iterable[str],
     fractions: Mapping[str, float] | None = None,

@@ -1,5 +1,6 @@
 """Linear operators A: the base class and its algebra, derivatives, the ray transform."""
 
+from ipbox.keywords import answering_classes
 from ipbox.moved import attributes
 from ipbox.operators.core.adapters import MatrixOperator, PyLopsOperator, as_operator
 from ipbox.operators.core.algebra import Adjoint, Composition, Identity, Normal, Scaled, Sum, VStack
@@ -32,4 +33,5 @@ __all__ += ["Sampling", "SymmetrisedGradient", "VaryingBlur", "Wavelet"]
 __all__ += ["CartesianMRI", "CoilSensitivities", "NonCartesianMRI", "NonCartesianNormal"]
 __all__ += ["FanBeamTransform", "JosephTransform", "PET", "RayNormal", "RayTransform"]
 
+answering_classes(globals())
 __getattr__ = attributes(__name__)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ipbox.backend import Array
 from ipbox.checks import check_choice
+from ipbox.keywords import answering, slip
 from ipbox.moved import attributes
 
 __all__ = ["ProblemInfo", "names", "problem"]
@@ -87,6 +88,7 @@ class ProblemInfo:
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
+@answering
 def names() -> tuple[str, ...]:
     """The names `problem` knows.
 
@@ -99,6 +101,7 @@ def names() -> tuple[str, ...]:
     return tuple(_PROBLEMS)
 
 
+@answering
 def problem(name: str, **options: Any) -> tuple[Any, Array, Array | None, ProblemInfo]:
     """A test problem ``A x = b``.
 
@@ -134,9 +137,8 @@ def problem(name: str, **options: Any) -> tuple[Any, Array, Array | None, Proble
     """
     function = _find(name)
     known = inspect.signature(function).parameters
-    for option in options:
-        if option not in known:
-            raise TypeError(f"{option!r} is not an option of problem {name!r}; expected one of {', '.join(known)}")
+    if unknown := [option for option in options if option not in known]:
+        raise TypeError(slip(f"problem {name!r}", unknown, known))
     return function(**options)
 
 

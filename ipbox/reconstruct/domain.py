@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
@@ -13,8 +12,10 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive
+from ipbox.keywords import answering
 from ipbox.operators import as_operator
 from ipbox.reconstruct.direct.analytic import analytic
+from ipbox.warning import warn
 
 LEAST = 0.05  # spread of a feature: below, what few samples happen to agree in
 FOREGROUND = 0.1  # of the largest value: what counts as filled
@@ -77,6 +78,7 @@ class DomainCheck:
     off: tuple[str, ...] = ()
 
 
+@answering
 def domain_statistics(phi: Callable[[Array], Array], problems: Iterable[tuple]) -> DomainStatistics:
     """The statistics of ``problems``, (A, b, ...) each, which Φ was not trained on.
 
@@ -99,6 +101,7 @@ def domain_statistics(phi: Callable[[Array], Array], problems: Iterable[tuple]) 
     return DomainStatistics({name: float(v.mean()) for name, v in values.items()}, std, len(rows))
 
 
+@answering
 def check_domain(
     phi: Callable[[Array], Array],
     A: Any,
@@ -257,11 +260,10 @@ def tell(domain: Domain | ImageDomain, off: tuple[str, ...], reason: str) -> Non
     """Warn where something is off that has not been warned of before."""
     if not set(off) <= domain.told:
         domain.told.update(off)
-        warnings.warn(
+        warn(
             f"{domain.name} is off the ground it was trained on: {reason}; expected {domain.words}, where total "
             "variation is a safer choice otherwise (set the network's domain to None to have this unchecked)",
             OutsideDomain,
-            stacklevel=5,
         )
 
 

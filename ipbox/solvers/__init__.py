@@ -1,5 +1,6 @@
 """Solvers: the protocol, the one loop, stop rules, callbacks, and the methods."""
 
+from ipbox.keywords import answering_classes
 from ipbox.moved import attributes
 from ipbox.solvers.core import callbacks, stopping
 from ipbox.solvers.core.divergence import Diverged
@@ -44,4 +45,5 @@ __all__ += ["LinearisedBregman", "ProximalPoint"]
 __all__ += ["ADMM", "HQS", "LinearisedADMM"]
 __all__ += ["MLEM", "OSEM", "SAGA", "SIRT", "SVRG", "Cimmino", "Kaczmarz"]
 
+answering_classes(globals())
 __getattr__ = attributes(__name__)

@@ -157,7 +157,7 @@ def test_arguments_of_no_use() -> None:
         learned(DFO(), (u.astype(object), b))
     with pytest.raises(TypeError, match=r"lower is .*SmoothedTV.* no parameters; expected a term such as Weight"):
         learned(DFO(), lower=ip.SmoothedTV((10,), eps=0.1))
-    with pytest.raises(TypeError, match="iterations is no option of DFO.minimise; expected .*checkpoint"):
+    with pytest.raises(TypeError, match="^DFO.minimise has no keyword 'iterations'; expected evaluations .*checkpoint"):
         learned(DFO(), iterations=3)
     with pytest.raises(TypeError, match="method is <class"):
         learned(DFO)

@@ -379,7 +379,7 @@ GOOD = lambda lam, b=B: (b / (1 + lam), None)  # noqa: E731
         (ValueError, "^corner is 'sharp'", lambda: l_curve(GOOD, None, B, np.sum, corner="sharp")),
         (ValueError, "^gamma is 0", lambda: balancing(GOOD, None, B, np.sum, gamma=0)),
         (ValueError, "^omega is -1", lambda: weighted_gcv(GOOD, None, B, omega=-1.0)),
-        (TypeError, "^omega is given", lambda: gcv(GOOD, None, B, omega=1.0)),
+        (TypeError, "no keyword 'omega'", lambda: gcv(GOOD, None, B, omega=1.0)),
         (ValueError, "^lam is 'best'; expected a positive number, or a rule", lambda: ip.tv(None, B, "best")),
         (ValueError, "^noise_level is None", lambda: ip.tv(None, B, "discrepancy")),
         (ValueError, "^fidelity is 'l3'", lambda: ip.tv(None, B, 1.0, fidelity="l3")),

@@ -32,6 +32,8 @@ HEAVY |= {"pydicom", "nibabel", "nrrd", "numpy", "tqdm"}
 LAYERS = (
     "moved",
     "checks",
+    "keywords",
+    "warning",
     "files",
     "progress",
     "parallel",

@@ -6,9 +6,9 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ipbox.bilevel.dfo.settings import Settings
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.methods.minimiser import Minimiser, also_called
 from ipbox.bilevel.methods.session import Budget, Session, check_work
+from ipbox.keywords import answering
 
 
 @dataclass
@@ -191,6 +192,10 @@ def _evaluations(algorithm: Algorithm, unscaled: Callable[[np.ndarray], np.ndarr
     return algorithm.stop
 
 
+Given = TypedDict("Given", {f.name: f.type for f in fields(Settings)}, total=False)
+
+
+@answering
 def dfo(
     residuals: Callable[..., Any],
     theta0: Any,
@@ -200,7 +205,7 @@ def dfo(
     checkpoint: str | Path | None = None,
     callback: Callable[[dict[str, Any]], Any] | None = None,
     progress: bool = False,
-    **settings: Any,
+    **settings: Unpack[Given],
 ) -> DFOResult:
     r"""Minimise f(θ) = ‖r(θ)‖² within bounds without derivatives, r evaluated inexactly.
 

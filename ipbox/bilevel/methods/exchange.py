@@ -14,6 +14,7 @@ from ipbox.bilevel.problem.hypergradient import hypergradient
 from ipbox.bilevel.problem.result import BilevelResult
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
 from ipbox.checks import check_count, check_positive
+from ipbox.keywords import answering
 
 
 class Exchanged(BilevelResult):
@@ -24,6 +25,7 @@ class Exchanged(BilevelResult):
     """
 
 
+@answering
 def exchange_samples(
     evaluator: Evaluator,
     theta: Any,

@@ -18,6 +18,7 @@ from ipbox.bilevel.problem.result import BilevelResult
 from ipbox.bilevel.problem.resumable import ProblemEvaluator
 from ipbox.bilevel.problem.upper import Evaluator
 from ipbox.checks import check_count, check_type
+from ipbox.keywords import answering
 
 COLUMNS = ("theta", "f", "f_bound", "grad_norm", "accuracy", "step", "gradients", "hessians", "work")
 
@@ -142,7 +143,7 @@ def also_called(old: str, new: str) -> Callable[[type], type]:
     """Let a class take the argument ``new`` by its ``old`` name, and tell its value by it."""
 
     def also(cls: type) -> type:
-        init = cls.__init__
+        init = answering(cls.__init__)
 
         @functools.wraps(init)
         def by_either(self: Any, *args: Any, **kwargs: Any) -> None:

@@ -17,6 +17,7 @@ from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import inner, norms, objective_bound
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.checks import check_choice, check_count, check_fields, check_not_negative
+from ipbox.keywords import answering
 
 ALGORITHMS = ("fista", "gradient")
 STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order
@@ -34,6 +35,7 @@ class UnrolledGradient:
     cost: Cost
 
 
+@answering
 def unrolled_gradient(
     problem: BilevelProblem,
     theta: Any,

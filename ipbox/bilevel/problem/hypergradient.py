@@ -14,6 +14,7 @@ from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import norms
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
 from ipbox.checks import check_positive
+from ipbox.keywords import answering
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Hypergradient:
         return self.evaluation.lower
 
 
+@answering
 def hypergradient(
     evaluator: Evaluator,
     theta: np.ndarray,

@@ -16,6 +16,7 @@ from ipbox.bilevel.problem.samples import check_each
 from ipbox.bilevel.terms.base import Fixed
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.base import Work
+from ipbox.keywords import answering
 from ipbox.operators import counting
 from ipbox.solvers import Diverged, GradientDescent, Nesterov, Problem, solve
 from ipbox.solvers.core.protocol import Solver
@@ -41,6 +42,7 @@ class LowerSolution:
     cost: Cost
 
 
+@answering
 def solve_lower(
     lower: LowerLevel,
     theta: Any,

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.keywords import answering
+
 
 @dataclass
 class Cost:
@@ -71,6 +73,7 @@ class BilevelResult:
         return np.array([row[name] for row in self.history])
 
 
+@answering
 def work_to(
     history: Iterable[dict[str, Any]], target: float, objective: Callable[[np.ndarray], float] | None = None
 ) -> float:

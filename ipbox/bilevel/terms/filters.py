@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from ipbox.checks import check_count, check_flag
+from ipbox.keywords import answering
 
 
+@answering
 def dct_filters(size: int = 3) -> np.ndarray:
     """The orthonormal filters of the discrete cosine transform without the constant one.
 
@@ -44,6 +46,7 @@ def dct_filters(size: int = 3) -> np.ndarray:
     return idctn(atoms, axes=(1, 2), norm="ortho")[1:]
 
 
+@answering
 def gradient_filters(isotropic: bool = False) -> list[np.ndarray]:
     """Forward differences along both axes.
 

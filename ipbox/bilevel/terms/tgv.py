@@ -16,6 +16,7 @@ from ipbox.checks import check_dims, check_positive
 from ipbox.functionals.core.base import ALL_DTYPES, REAL_DTYPES
 from ipbox.functionals.total_variation.smoothed_norm import FieldMap, SmoothedNorm
 from ipbox.kernels.tgv import front as kernels
+from ipbox.keywords import answering
 from ipbox.operators.core.base import Operator
 
 
@@ -154,6 +155,7 @@ class GradientOfPair(FieldMap):
         return [y[(Ellipsis, slice(self.c), *pixels)], y[(Ellipsis, slice(self.c, None), *pixels)]]
 
 
+@answering
 def tgv_denoising(b: Array, nu: float = 1e-2, xi: float = 1e-3) -> LowerLevel:
     """The lower level min_{u, v} ½‖u - b_i‖² + R_θ(u, v) with `SmoothedTGVRegulariser`.
 

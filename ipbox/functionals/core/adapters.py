@@ -11,6 +11,7 @@ import pyproximal
 from ipbox.backend import Array
 from ipbox.functionals.core.base import ALL_DTYPES, REAL_DTYPES, Functional, Work
 from ipbox.functionals.core.foreign import call_prox, copied, is_real_only, repaired, why_no_value
+from ipbox.keywords import answering
 from ipbox.operators import as_operator
 from ipbox.operators.core.base import check_dims
 
@@ -89,6 +90,7 @@ class PyProximalFunctional(Functional):
         return value.reshape(x.shape).astype(x.dtype, copy=False)
 
 
+@answering
 def as_functional(f: Any, dims: tuple[int, ...] | None = None) -> Functional:
     """``f`` as a `Functional`: one of ours as it is, a PyProximal operator adapted.
 

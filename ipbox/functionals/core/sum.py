@@ -9,6 +9,7 @@ import numpy as np
 
 from ipbox.backend import Array, array_module
 from ipbox.functionals.core.base import Functional, Work, buffer, child
+from ipbox.keywords import answering
 
 
 class Zero(Functional):
@@ -140,6 +141,7 @@ def _kept(x: Array, out: Array) -> Array:
     return x.copy() if array_module(x).may_share_memory(x, out) else x
 
 
+@answering
 def terms_of(f: Functional) -> list[Functional]:
     """The terms of a sum, or the functional alone."""
     return f.terms if isinstance(f, Sum) else [f]

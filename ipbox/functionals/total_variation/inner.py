@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from ipbox.backend import Array
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.functionals.core.composition import DualTerm
 from ipbox.kernels.tgv.front import relaxed_step
+from ipbox.warning import warn
 
 
 class IteratedProx(Functional, DualTerm):
@@ -88,11 +88,10 @@ class IteratedProx(Functional, DualTerm):
                     return
             if k < self.niter:
                 yield k
-        warnings.warn(
+        warn(
             f"{type(self).__name__}.{what} stopped after niter={self.niter} with a certified error of "
             f"{found / (size or 1.0):.1e}{' ‖x‖' if what == 'prox' else ''}; asked for {tol:.1e}",
             RuntimeWarning,
-            stacklevel=6,
         )
 
 

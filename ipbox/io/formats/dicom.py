@@ -13,6 +13,7 @@ import numpy as np
 from ipbox.checks import check_type
 from ipbox.io.checks import folder
 from ipbox.io.formats.dicom_slices import Slice, check_alike, in_order, read_header, read_values
+from ipbox.keywords import answering
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Volume:
     about: dict[str, Any] = field(repr=False)
 
 
+@answering
 def read_dicom_series(
     source: str | os.PathLike | Sequence[str | os.PathLike], series: str | None = None, name: str = "source"
 ) -> Volume:

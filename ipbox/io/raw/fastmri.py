@@ -13,11 +13,13 @@ from ipbox.checks import is_integer
 from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, one_sentence, regular_file
 from ipbox.io.raw.kspace import Encoding, KSpace, encodings
+from ipbox.keywords import answering
 
 SUFFIXES = (".h5", ".hdf5")
 _TARGETS = ("reconstruction_rss", "reconstruction_esc")
 
 
+@answering
 def read_fastmri(
     path: str | os.PathLike, slices: int | slice | Sequence[int] | None = None, name: str = "path"
 ) -> KSpace:

@@ -12,6 +12,7 @@ from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, check_claim, one_sentence, regular_file
 from ipbox.io.raw.fastmri import SUFFIXES
 from ipbox.io.raw.kspace import Encoding, KSpace, encodings
+from ipbox.keywords import answering
 
 # bits of head.flags, counted from 1 as ISMRMRD does: what is measured beside the image
 _BESIDE = {
@@ -30,6 +31,7 @@ _REVERSE = 22
 _COUNTERS = ("repetition", "contrast", "phase", "set")
 
 
+@answering
 def read_ismrmrd(
     path: str | os.PathLike,
     group: str = "dataset",

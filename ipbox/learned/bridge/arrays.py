@@ -16,6 +16,7 @@ import torch
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag, check_type
+from ipbox.keywords import answering
 
 __all__ = ["from_torch", "to_torch"]
 
@@ -24,6 +25,7 @@ _SUPPORTED = frozenset(DTYPES.values())
 _EXPECTED = "expected float32, float64, complex64 or complex128"
 
 
+@answering
 def to_torch(x: Array, copy: bool | None = False) -> torch.Tensor:
     """The NumPy or CuPy array ``x`` as a torch tensor that shares its memory.
 
@@ -95,6 +97,7 @@ def name_of(function: Any) -> str:
     return function.__name__ if inspect.isroutine(function) else type(function).__name__
 
 
+@answering
 def from_torch(t: torch.Tensor, copy: bool | None = False, xp: Any = None) -> Array:
     """The tensor ``t``, detached, as an array that shares its memory: of NumPy on the CPU, of CuPy on a GPU.
 

@@ -14,6 +14,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_positive
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.keywords import answering
 from ipbox.learned.bridge.arrays import from_torch, to_torch
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.priors.network import evaluation
@@ -25,6 +26,7 @@ from ipbox.solvers.core.divergence import Diverged
 __all__ = ["LearnedMap"]
 
 
+@answering
 class LearnedMap(torch.nn.Module):
     """A reconstruction map Φ: b ↦ u with parameters to be learned, for the operator A.
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ipbox.checks import check_count, check_positive
+from ipbox.keywords import answering
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import GradientMap
@@ -19,6 +20,7 @@ from ipbox.operators.core.adapters import image_operator
 __all__ = ["AUTOMAP", "PostProcessing"]
 
 
+@answering
 class PostProcessing(GradientMap):
     r"""Learned post-processing: :math:`Φ(b) = N(A^†b)`, a U-Net that corrects an analytical reconstruction.
 
@@ -81,6 +83,7 @@ class PostProcessing(GradientMap):
         return self.scale * from_channels(self.network(to_channels(u)).to(u.real.dtype))
 
 
+@answering
 class AUTOMAP(LearnedMap):
     r"""AUTOMAP: a network from data to image that knows nothing of A.
 

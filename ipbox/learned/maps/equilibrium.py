@@ -13,6 +13,7 @@ from torch import nn
 
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive
+from ipbox.keywords import answering
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.methods.anderson import Anderson, FixedPointResult, norms
@@ -42,6 +43,7 @@ class _FirstOrder(torch.autograd.Function):
         )
 
 
+@answering
 class DeepEquilibrium(GradientMap):
     r"""Deep equilibrium: u = f(u), with one network N in every iteration.
 

@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from ipbox.checks import check_count, check_flag, check_not_negative
+from ipbox.keywords import answering
 from ipbox.learned.maps.base import LearnedMap
 
 __all__ = ["LISTA", "soft_threshold"]
 
 
+@answering
 class LISTA(LearnedMap):
     r"""Learned iterative soft thresholding.
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ipbox.checks import check_count
+from ipbox.keywords import answering
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, norm_of, to_channels
 from ipbox.learned.networks.blocks import Factory, make_networks
@@ -17,6 +18,7 @@ from ipbox.operators.core.adapters import image_operator
 __all__ = ["LearnedPrimalDual"]
 
 
+@answering
 class LearnedPrimalDual(LearnedMap):
     r"""Learned primal-dual reconstruction.
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ipbox.checks import check_choice, check_count, check_flag, check_positive
+from ipbox.keywords import answering
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.networks.blocks import Factory, make_networks
@@ -18,6 +19,7 @@ from ipbox.operators.core.adapters import image_operator
 __all__ = ["LearnedProximalGradient"]
 
 
+@answering
 class LearnedProximalGradient(GradientMap):
     r"""Learned proximal gradient.
 

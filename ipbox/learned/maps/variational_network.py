@@ -12,6 +12,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, pad
 from torch.utils.checkpoint import checkpoint
 
 from ipbox.checks import check_count
+from ipbox.keywords import answering
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, norm_of, to_channels
 from ipbox.operators import Operator
@@ -20,6 +21,7 @@ from ipbox.operators.core.adapters import image_operator
 __all__ = ["RadialBasis", "VariationalNetwork", "magnitude_loss", "project_filters"]
 
 
+@answering
 class VariationalNetwork(LearnedMap):
     r"""The variational network.
 

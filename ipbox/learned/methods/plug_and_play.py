@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ipbox.backend import Array, array_module, norm
 from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.composition import check_data
+from ipbox.keywords import answering
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
@@ -21,6 +22,7 @@ from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.domain import ImageDomain, Stated
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, make_constraint
 from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solution, Solver, solve, stopping
+from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.core.stop_rule import StopRule
 
 METHODS = ("hqs", "forward_backward", "fista", "admm", "pdhg")
@@ -29,6 +31,7 @@ FIRST = 49 / 255  # where their noise levels begin, in units of the image's scal
 STEPS = 8
 
 
+@answering
 def pnp(
     A: Any,
     b: Array,
@@ -53,7 +56,7 @@ def pnp(
     takes_sigma: bool | None = None,
     x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[SolveOptions],
 ) -> tuple[Array, Solution]:
     """Plug-and-play: a method for min ½‖Au - b‖² + R(u) with a denoiser D_σ in the place of R's proximal operator.
 

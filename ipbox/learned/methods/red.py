@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Box
 from ipbox.functionals.core.composition import check_data
+from ipbox.keywords import answering
 from ipbox.learned.methods.plug_and_play import convergence, limits_of, tell_ground
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
@@ -20,11 +21,13 @@ from ipbox.learned.priors.red import RED
 from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared
 from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping
+from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.core.stop_rule import StopRule
 
 METHODS = ("fixed_point", "steepest_descent", "admm")
 
 
+@answering
 def red(
     A: Any,
     b: Array,
@@ -49,7 +52,7 @@ def red(
     takes_sigma: bool | None = None,
     x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[SolveOptions],
 ) -> tuple[Array, Solution]:
     """RED: solve A*(Au - b) + λ (u - D_σ(u)) = 0, as if from min ½‖Au - b‖² + λ/2 <u, u - D_σ(u)>.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypedDict, Unpack, runtime_checkable
 
 import numpy as np
 import torch
@@ -64,6 +64,19 @@ class REDCheck:
         )
 
 
+class DenoiserOptions(TypedDict, total=False):
+    """What `RED` hands on to `Denoiser`."""
+
+    scale: float
+    channels: str | None
+    axes: int
+    strength: float
+    box: tuple[float, float] | None
+    dtype: str | None
+    takes_sigma: bool | None
+    monitor: Any
+
+
 class RED(TorchFunctional):
     """R(x) = ½<x, x - D(x)>, regularisation by denoising.
 
@@ -113,7 +126,7 @@ class RED(TorchFunctional):
         gradient: str = "residual",
         L: float = 1.0,
         inner: int = 1,
-        **options: Any,
+        **options: Unpack[DenoiserOptions],
     ) -> None:
         check_choice(gradient, "gradient", GRADIENTS)
         if isinstance(net, Denoiser) and (sigma is not None or options):

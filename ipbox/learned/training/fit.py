@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ipbox.checks import check_flag
+from ipbox.keywords import answering
 from ipbox.learned.training import checkpoints
 from ipbox.learned.training.options import Options
 from ipbox.learned.training.run import TrainingRun
@@ -47,6 +48,7 @@ class FitResult:
     stop: str
 
 
+@answering
 def fit(
     model: torch.nn.Module,
     loss: Loss,

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from ipbox.checks import check_choice, check_flag, check_type
+from ipbox.keywords import answering
 from ipbox.learned.weights import tensor_files
 from ipbox.learned.weights.domains import domain_of
 from ipbox.problems.truths import datasets
@@ -81,6 +82,7 @@ def config_of(module: torch.nn.Module) -> Any:
     return module.config if isinstance(module, Configured) else None
 
 
+@answering
 def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any], half: bool = False) -> str:
     """Write the parameters and buffers of a module, its class name and its ``config``, atomically.
 
@@ -132,6 +134,7 @@ def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any
     return tensor_files.write(path, tensors, metadata, half)
 
 
+@answering
 def load_weights(
     path: str | Path, module: torch.nn.Module | None = None, sha256: str | None = None, A: Any = None
 ) -> torch.nn.Module:
@@ -188,6 +191,7 @@ def load_weights(
     return built
 
 
+@answering
 def pretrained(name: str, A: Any = None) -> torch.nn.Module:
     """A network with the weights shipped under ``name``, after a check of the file's SHA-256.
 

@@ -10,6 +10,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_dims
+from ipbox.keywords import answering
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.held import SparseMatrix
@@ -131,6 +132,7 @@ class MatrixOperator(OrderedSubsets, PyLopsOperator):
         return sums.reshape(tuple(self.dimsd if rows else self.dims))
 
 
+@answering
 def as_operator(op: Any, shape: Shape | None = None, data_shape: Shape | None = None, dtype: Any = None) -> Operator:
     """``op`` as an `Operator`: one of ours as it is; a PyLops or SciPy operator, a 2-D matrix or two functions wrapped.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ipbox.keywords import answering
 from ipbox.operators.core.adapters import as_operator
 from ipbox.operators.core.base import counts
 
@@ -33,6 +34,7 @@ class Count:
 
 
 @contextmanager
+@answering
 def counting(A: Any, *, shape: tuple[int, ...] | None = None) -> Iterator[Count]:
     """Count the applications of A, A* and those of A's subsets (by their share of the data) in this thread.
 

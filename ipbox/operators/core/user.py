@@ -11,12 +11,14 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_dims, check_flag, check_not_negative, check_type
+from ipbox.keywords import answering
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 
 TOLERANCE = {np.dtype("float32"): 1e-5, np.dtype("float64"): 1e-10}  # relative to ‖Au‖‖v‖, as in the dot test
 TRIES = 3
 
 
+@answering
 def operator(
     forward: Callable[[Array], Array],
     adjoint: Callable[[Array], Array],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.norms import golub_kahan
 from ipbox.operators.fourier.transform import WeightedFourier, check_complex, in_place, phases, shares, weighted
 from ipbox.operators.mri.coils import check_sensitivities, sum_of_squares, support_of
+from ipbox.warning import warn
 
 CACHED = 1 << 17  # pixels of the coils that a thread takes at once
 
@@ -226,9 +226,8 @@ def _check_middle(W: np.ndarray) -> None:
         for where in ([0] * W.ndim, [n // 2 for n in W.shape])
     )
     if first.all() and middle.mean() < 0.75:
-        warnings.warn(
+        warn(
             f"mask samples all around index 0 and {middle.mean():.0%} around its middle, where zero frequency is "
             "expected: if it begins with zero frequency, np.fft.fftshift(mask) is the one",
             UserWarning,
-            stacklevel=4,
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from ipbox.backend import Array
 from ipbox.operators.core.held import host_array
+from ipbox.warning import warn
 
 
 def radians(trajectory: np.ndarray, dims: tuple[int, ...]) -> list[np.ndarray]:
@@ -40,9 +39,8 @@ def _check_unit(reach: np.ndarray, dims: tuple[int, ...]) -> None:
     """Warn of a trajectory that fills the band of another unit, and next to nothing of its own."""
     for unit, edge, factor in (("cycles", 0.5, "n"), ("radians", np.pi, "n / (2 pi)")):
         if min(dims) > 4 * edge and (0.98 * edge < reach).all() and (reach < edge * (1 + 1e-6)).all():
-            warnings.warn(
+            warn(
                 f"trajectory reaches {reach.max():.3g} along every axis; expected cycles per field of view, up to "
                 f"{max(dims) / 2:g}: these seem to be {unit} per pixel, which times {factor} are",
                 UserWarning,
-                stacklevel=4,
             )

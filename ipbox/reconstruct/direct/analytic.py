@@ -9,6 +9,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_not_negative
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.keywords import answering
 from ipbox.operators import (
     PET,
     Blur,
@@ -37,6 +38,7 @@ BY_ADJOINT = (Identity, Mask, Sampling, FourierTransform, Wavelet)
 THRESHOLD = 0.1  # of the truncated inverse where no noise level is given
 
 
+@answering
 def analytic(
     A: Any, b: Array, noise_level: float | None = None, *, shape: tuple[int, ...] | None = None
 ) -> tuple[Array, AnalyticInfo]:

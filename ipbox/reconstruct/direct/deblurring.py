@@ -13,6 +13,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_choice, check_flag, check_not_negative, check_positive
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.keywords import answering
 from ipbox.operators import Blur
 from ipbox.operators.images import diagonal
 from ipbox.operators.images.diagonal import Diagonal
@@ -22,6 +23,7 @@ SIGNALS = ("natural", "white")
 DISCREPANCY = 1.01  # the residual asked for, in units of the noise, as in `cgls` and `landweber`
 
 
+@answering
 def wiener(
     A: Blur,
     b: Array,
@@ -108,6 +110,7 @@ def wiener(
     return reported(x, "wiener", start, parameters=told)
 
 
+@answering
 def truncated_inverse(
     A: Blur, b: Array, noise_level: float | None = None, *, threshold: float | None = None, edgetaper: bool = False
 ) -> tuple[Array, AnalyticInfo]:

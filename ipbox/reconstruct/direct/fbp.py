@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_between, check_flag
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.keywords import answering
 from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
 from ipbox.operators.tomography.ramp import check_filter, ramp
 from ipbox.operators.tomography.views import Scan
@@ -24,12 +24,14 @@ from ipbox.reconstruct.direct.back_projection import back_projection
 from ipbox.reconstruct.direct.fan import fan_back_projection
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.projections import cut_off, ends_there, extended, line_integrals
+from ipbox.warning import warn
 
 LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views,
 ONE_SIDE = 0.1  # or than what a centre of rotation that is off by some pixels leaves to one side
 OVERLAP = 4.0  # pixels: weights that change faster than that alias where the two sides' pixels do not coincide
 
 
+@answering
 def fbp(
     A: RayTransform | JosephTransform | FanBeamTransform | PET,
     b: Array,
@@ -179,11 +181,10 @@ def _from_lines(
 
 def _warn_of_gaps(share: float, most: float) -> None:
     if share > most:
-        warnings.warn(
+        warn(
             f"fbp: the views leave out {share:.0%} of the lines through the image, whose values are off "
             f"and whose edges along them are lost; expected more angles, or a method that fills in, such as ip.tv",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 

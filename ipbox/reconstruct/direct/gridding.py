@@ -11,6 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.keywords import answering
 from ipbox.operators.fourier.transform import FourierTransform
 from ipbox.operators.mri.coils import inverse_sum_of_squares, root_of_squares
 from ipbox.operators.mri.density import density_compensation
@@ -18,6 +19,7 @@ from ipbox.operators.mri.non_cartesian import NonCartesianMRI
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 
 
+@answering
 def gridding(A: NonCartesianMRI, b: Array, density: str | Array = "auto") -> tuple[Array, AnalyticInfo]:
     r"""Gridding reconstruction of radial, spiral, ... MRI.
 
@@ -75,6 +77,7 @@ def gridding(A: NonCartesianMRI, b: Array, density: str | Array = "auto") -> tup
     return reported(x, "gridding", start, parameters={"density": w})
 
 
+@answering
 def gridded_kspace(A: NonCartesianMRI, b: Array, density: str | Array = "auto") -> Array:
     r"""Cartesian k-space of every coil by gridding, as the estimation of sensitivities takes it.
 

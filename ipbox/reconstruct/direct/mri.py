@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -13,15 +13,18 @@ from ipbox.checks import check_not_negative
 from ipbox.functionals import L2
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.keywords import answering
 from ipbox.operators import CartesianMRI, NonCartesianMRI, as_operator
 from ipbox.operators.mri.coils import inverse_sum_of_squares, root_of_squares
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.iterative.early_stopping import batch_of, stopped_early
 from ipbox.reconstruct.iterative.held_out import HeldOut, held_out_iterations
 from ipbox.reconstruct.variational.methods import tikhonov
+from ipbox.reconstruct.variational.minimise import RunOptions
 from ipbox.solvers import CGLS, Solution, stopping
 
 
+@answering
 def zero_filled(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
     r"""Zero-filled reconstruction: what is not measured is taken as zero.
 
@@ -64,6 +67,7 @@ def zero_filled(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
     return reported(x, "zero_filled", start)
 
 
+@answering
 def root_sum_of_squares(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
     r"""The magnitude image of several coils without their sensitivities.
 
@@ -111,6 +115,7 @@ def root_sum_of_squares(A: Any, b: Array) -> tuple[Array, AnalyticInfo]:
     return reported(x, "root_sum_of_squares", start)
 
 
+@answering
 def sense(
     A: Any,
     b: Array,
@@ -121,7 +126,7 @@ def sense(
     niter: int = 50,
     tol: float = 1e-3,
     x0: Array | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> tuple[Array, Solution]:
     r"""SENSE: least squares with the coils' sensitivities, by conjugate gradients, regularised.
 
@@ -203,6 +208,7 @@ def sense(
     return x, info
 
 
+@answering
 def prewhiten(A: CartesianMRI | NonCartesianMRI, b: Array, covariance: Array) -> tuple[Any, Array]:
     r"""Data and operator of virtual coils whose noise is white, of variance 1, and independent.
 

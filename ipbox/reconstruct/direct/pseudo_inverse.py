@@ -14,6 +14,7 @@ from ipbox.checks import check_between, check_choice
 from ipbox.functionals import L2
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
+from ipbox.keywords import answering
 from ipbox.operators import Operator, as_operator
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.iterative.early_stopping import stopped_early
@@ -23,6 +24,7 @@ METHODS = ("auto", "svd", "cgls")
 SMALL = 2**20  # entries of the matrix up to which "auto" takes its SVD, a second of work
 
 
+@answering
 def pseudo_inverse(
     A: Any,
     b: Array,

@@ -10,6 +10,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_choice, check_integer
 from ipbox.functionals.core.composition import check_data
+from ipbox.keywords import answering
 from ipbox.operators import FourierTransform
 from ipbox.operators.mri.coils import sum_of_squares
 from ipbox.problems.measuring.kspace import centre
@@ -18,6 +19,7 @@ METHODS = ("espirit", "low-resolution")
 BLOCK = 1 << 22  # entries of the per-pixel matrices that are held at once
 
 
+@answering
 def estimate_sensitivities(
     kspace: Array,
     calibration: int = 24,

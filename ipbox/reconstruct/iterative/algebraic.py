@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from ipbox.backend import Array
 from ipbox.functionals import L2
+from ipbox.keywords import answering
 from ipbox.operators import as_operator
-from ipbox.reconstruct.iterative.early_stopping import make_constraint, stopped_early
+from ipbox.reconstruct.iterative.early_stopping import EarlyOptions, make_constraint, stopped_early
 from ipbox.solvers import SIRT, Cimmino, Kaczmarz, Solution, Solver
 
 
+@answering
 def sirt(
     A: Any,
     b: Array,
@@ -21,7 +23,7 @@ def sirt(
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Simultaneous iterative reconstruction u ← u - λ C A* R (A u - b), stopped by the discrepancy principle.
 
@@ -77,6 +79,7 @@ def sirt(
     return _iterate(as_operator(A, shape), b, SIRT(relaxation), noise_level, niter, nonneg, box, options)
 
 
+@answering
 def kaczmarz(
     A: Any,
     b: Array,
@@ -90,7 +93,7 @@ def kaczmarz(
     order: str = "interleaved",
     seed: int = 0,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Kaczmarz's method (ART, SART): one row, or one block of views, after another; stopped by the discrepancy.
 
@@ -121,6 +124,7 @@ def kaczmarz(
     )
 
 
+@answering
 def cimmino(
     A: Any,
     b: Array,
@@ -131,7 +135,7 @@ def cimmino(
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Cimmino's method: the mean of the projections onto all equations, stopped by the discrepancy principle.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from ipbox.backend import Array
 from ipbox.checks import check_flag, check_positive
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import L1, L2, TV, Functional, WaveletL1
+from ipbox.keywords import answering
 from ipbox.operators import Operator, as_operator
 from ipbox.operators.core.adapters import image_operator
 from ipbox.operators.core.norms import norm_in_range
-from ipbox.reconstruct.iterative.early_stopping import stopped_early
+from ipbox.reconstruct.iterative.early_stopping import EarlyOptions, stopped_early
 from ipbox.solvers import Bregman, LinearisedBregman, Solution, Solver
 
 # λ in units of max |A*b|/‖A‖², the size of the first gradient step from zero.  Larger ones leave out noise and
@@ -19,6 +20,7 @@ from ipbox.solvers import Bregman, LinearisedBregman, Solution, Solver
 FACTORS = {"tv": 0.02, "l1": 1.0, "wavelet": 2.0}
 
 
+@answering
 def bregman(
     A: Any,
     b: Array,
@@ -30,7 +32,7 @@ def bregman(
     tol: float = 1e-4,
     niter: int = 20,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Bregman iteration u_k = argmin ½‖Au - b_k‖² + λR(u), b_k = b_{k-1} + b - Au_{k-1}, stopped by the discrepancy.
 
@@ -97,6 +99,7 @@ def bregman(
     return x, info
 
 
+@answering
 def linearised_bregman(
     A: Any,
     b: Array,
@@ -107,7 +110,7 @@ def linearised_bregman(
     line_search: bool = True,
     niter: int = 500,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Linearised Bregman iteration v ← v - τA*(Au - b), u = prox_{λR}(v), stopped by the discrepancy principle.
 

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
-import warnings
-from typing import Any
+from typing import Any, Unpack
 
 from ipbox.backend import Array
 from ipbox.checks import check_flag
 from ipbox.functionals import KL, L2, Box, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
+from ipbox.keywords import answering
 from ipbox.operators import as_operator
 from ipbox.solvers import CGLS, ForwardBackward, GradientDescent, Problem, Solution, Solver, callbacks, solve, stopping
+from ipbox.solvers.core.solve import SolveOptions
+from ipbox.warning import warn
 
 
+class EarlyOptions(SolveOptions, total=False):
+    """What methods that are stopped early take beside their own."""
+
+    x0: Array | None
+    stop: stopping.StopRule | None
+    safety: float
+    x_true: Array | None
+
+
+@answering
 def landweber(
     A: Any,
     b: Array,
@@ -25,7 +37,7 @@ def landweber(
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Landweber's iteration u ← P(u - τ A*(Au - b)), stopped by the discrepancy principle; P projects onto bounds.
 
@@ -86,6 +98,7 @@ def landweber(
     return stopped_early(L2(as_operator(A, shape), b), solver, noise_level, niter, R=constraint, **options)
 
 
+@answering
 def cgls(
     A: Any,
     b: Array,
@@ -93,7 +106,7 @@ def cgls(
     *,
     niter: int = 100,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Conjugate gradients for min ‖Au - b‖², stopped by the discrepancy principle.
 
@@ -155,11 +168,10 @@ def stopped_early(
 def warn_of_niter(info: Solution, niter: int) -> None:
     """Say once where the bound on the iterations has ended a run, and not the rule that was asked for."""
     if "niter" in (info.stop if isinstance(info.stop, list) else [info.stop]):
-        warnings.warn(
+        warn(
             f"{type(info.solver).__name__} was ended by niter={niter} before its stop rule was fulfilled; "
             "expected more iterations, or a looser rule",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 

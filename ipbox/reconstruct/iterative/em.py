@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive
 from ipbox.functionals import KL
+from ipbox.keywords import answering
 from ipbox.operators import PET, GaussianBlur, as_operator
 from ipbox.operators.tomography.geometry import Projector
-from ipbox.reconstruct.iterative.early_stopping import stopped_early
+from ipbox.reconstruct.iterative.early_stopping import EarlyOptions, stopped_early
 from ipbox.solvers import MLEM, OSEM, Solution
+from ipbox.warning import warn
 
 
+@answering
 def mlem(
     A: Any,
     b: Array,
@@ -27,7 +29,7 @@ def mlem(
     mask: Array | None = None,
     shape: tuple[int, ...] | None = None,
     post_filter: float | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Maximum-likelihood expectation maximisation u ← u/(A* 1) · A*(b/(Au + r)) for counts b, stopped early.
 
@@ -101,6 +103,7 @@ def mlem(
     return smooth(x), info
 
 
+@answering
 def osem(
     A: Any,
     b: Array,
@@ -112,7 +115,7 @@ def osem(
     mask: Array | None = None,
     shape: tuple[int, ...] | None = None,
     post_filter: float | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Ordered-subsets expectation maximisation: `mlem` with a step for each subset of the views.
 
@@ -142,11 +145,10 @@ def osem(
     smooth, data = _smoothing(A, post_filter), KL(as_operator(A, shape), b, background, mask)
     x, info = stopped_early(data, OSEM(subsets), noise_level, niter, **options)
     if _lost(data, x):
-        warnings.warn(
+        warn(
             f"osem: subsets={subsets} leave nothing of the image though b has counts, since every pixel is 0 for one "
             f"of them; expected fewer subsets, or ip.mlem",
             RuntimeWarning,
-            stacklevel=2,
         )
     return smooth(x), info
 

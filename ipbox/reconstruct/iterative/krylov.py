@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from ipbox.backend import Array
 from ipbox.checks import check_not_negative
 from ipbox.functionals import L2
+from ipbox.keywords import answering
 from ipbox.operators import as_operator
-from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, stopped_early
+from ipbox.reconstruct.iterative.early_stopping import EarlyOptions, batch_of, compared, stopped_early
 from ipbox.solvers import LSQR, HybridLSQR, Problem, Solution, solve, stopping
+from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.krylov.hybrid import FlatGCV
 
 
+@answering
 def lsqr(
     A: Any,
     b: Array,
@@ -21,7 +24,7 @@ def lsqr(
     damp: float = 0.0,
     niter: int = 100,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """LSQR for min ½‖Au - b‖² + damp/2 ‖u‖², stopped by the discrepancy principle.
 
@@ -74,6 +77,7 @@ def lsqr(
     return stopped_early(L2(as_operator(A, shape), b), LSQR(), noise_level, niter, R=R, **options)
 
 
+@answering
 def hybrid_lsqr(
     A: Any,
     b: Array,
@@ -87,7 +91,7 @@ def hybrid_lsqr(
     tol: float = 1e-6,
     x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[SolveOptions],
 ) -> tuple[Array, Solution]:
     """Hybrid LSQR: Tikhonov regularisation within the Krylov spaces of LSQR, λ chosen in every step.
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from ipbox.backend import Array
 from ipbox.checks import check_flag, check_type
 from ipbox.functionals import L2, TV, Functional, Sum, WaveletL1
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
+from ipbox.keywords import answering
 from ipbox.operators import Gradient, as_operator
 from ipbox.operators.core.adapters import image_operator, operator_or_none
 from ipbox.reconstruct.iterative.early_stopping import make_constraint
-from ipbox.reconstruct.variational.minimise import VariationalFamily, make_fidelity
+from ipbox.reconstruct.variational.minimise import RunOptions, VariationalFamily, VariationalOptions, make_fidelity
 from ipbox.solvers import CGLS, Solution, Solver
 
 COLOURS = (3, 4)  # channels that an image's last axis may have
 
 
+@answering
 def tikhonov(
     A: Any,
     b: Array,
@@ -30,7 +32,7 @@ def tikhonov(
     niter: int = 10_000,
     x0: Array | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> tuple[Array, Solution]:
     """Tikhonov regularisation min_u ½‖Au - b‖² + λ/2 ‖u‖², or λ/2 ‖∇u‖² with ``gradient``.
 
@@ -91,6 +93,7 @@ def tikhonov(
     return VariationalFamily(L2(A, b), R, None, CGLS(), tol, niter, x0, options).choose(lam, noise_level)
 
 
+@answering
 def tv(
     A: Any,
     b: Array,
@@ -100,7 +103,7 @@ def tv(
     isotropic: bool = True,
     axes: tuple[int, ...] | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[VariationalOptions],
 ) -> tuple[Array, Solution]:
     """Total variation: min_u D(Au, b) + λ TV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
 
@@ -174,6 +177,7 @@ def tv(
     return variational(A, b, TV(image_dims(A, b, axes), isotropic, axes=axes), lam, noise_level, **options)
 
 
+@answering
 def variational(
     A: Any,
     b: Array,
@@ -189,7 +193,7 @@ def variational(
     niter: int = 10_000,
     x0: Array | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> tuple[Array, Solution]:
     """Variational reconstruction with any regulariser: min_u D(Au, b) + λ R(u), optionally constrained.
 
@@ -266,6 +270,7 @@ def variational(
     return VariationalFamily(D, R, constraint, solver, tol, niter, x0, options).choose(lam, noise_level)
 
 
+@answering
 def wavelet(
     A: Any,
     b: Array,
@@ -276,7 +281,7 @@ def wavelet(
     levels: int | None = None,
     axes: tuple[int, ...] | None = None,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[VariationalOptions],
 ) -> tuple[Array, Solution]:
     """Sparse wavelet coefficients: min_u ½‖Au - b‖² + λ ‖Wu‖₁, W orthogonal, without the coarsest approximation.
 

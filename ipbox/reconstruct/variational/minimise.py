@@ -7,12 +7,12 @@ import math
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_noise_level
-from ipbox.choose.dispatch import ALL_OPTIONS, RULES, resolve
+from ipbox.choose.dispatch import RULES, RuleOptions, resolve
 from ipbox.choose.freedom import exact_dof, plateau_excess
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, TV, Box, DualTerm, Functional, L1Data
@@ -26,6 +26,7 @@ from ipbox.reconstruct.variational.settled import Settled
 from ipbox.solvers import CGLS, FISTA, PDHG, AdaptivePDHG, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.problem import Parts
+from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.primal_dual import saddle
 
 ACCURACY = 0.3  # of the image, in units of √tol: errors of the objective are quadratic in those of the image
@@ -33,6 +34,26 @@ COARSE = 0.1  # where conjugate gradients begin with a weight that is tried; the
 FAR = 20.0  # how far L may be above the typical curvature for steps 1/L
 RELAX = 1.8  # of PDHG; `python -m tests.bench tvct-default` measures what the default path saves
 FIDELITIES = {"l2": L2, "l1": L1Data, "kl": KL}
+
+
+class RunOptions(SolveOptions, RuleOptions, total=False):
+    """What variational functions hand on: to `solve`, and to the rule for λ."""
+
+
+class OwnOptions(TypedDict, total=False):
+    """What `variational` takes beside its regulariser."""
+
+    fidelity: str | Fidelity
+    nonneg: bool
+    box: tuple[float, float] | None
+    solver: Solver | None
+    tol: float
+    niter: int
+    x0: Array | None
+
+
+class VariationalOptions(OwnOptions, RunOptions, total=False):
+    """What functions with a regulariser of their own hand on to `variational`."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +120,7 @@ class VariationalFamily:
         """Solve for a number λ, or for the λ of the rule of that name."""
         if noise_level is not None:
             check_noise_level(noise_level)
-        rule = {k: v for k, v in self.options.items() if k in ALL_OPTIONS}
+        rule = {k: v for k, v in self.options.items() if k in RuleOptions.__annotations__}
         options = compared({k: v for k, v in self.options.items() if k not in rule}, rule.get("x_true"))
         if isinstance(lam, str) and lam == "discrepancy" and self.linear:
             # far from the target the residual says enough, and steps are dear

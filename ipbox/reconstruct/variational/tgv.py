@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from ipbox.backend import Array
 from ipbox.functionals import TGV
+from ipbox.keywords import answering
 from ipbox.operators.core.adapters import operator_or_none
 from ipbox.reconstruct.variational.methods import image_dims, variational
+from ipbox.reconstruct.variational.minimise import VariationalOptions
 from ipbox.solvers import Solution
 
 
+@answering
 def tgv(
     A: Any,
     b: Array,
@@ -21,7 +24,7 @@ def tgv(
     axes: tuple[int, ...] | None = None,
     niter: int = 10_000,
     shape: tuple[int, ...] | None = None,
-    **options: Any,
+    **options: Unpack[VariationalOptions],
 ) -> tuple[Array, Solution]:
     """Total generalised variation: min_u D(Au, b) + λ TGV(u), D = ½‖Au - b‖², optionally with u >= 0 or lo <= u <= hi.
 

@@ -17,6 +17,7 @@ from ipbox import backend, progress
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_flag, check_positive, check_type
 from ipbox.files import check_writable
+from ipbox.keywords import answering
 from ipbox.solvers.core.run import Run
 
 
@@ -44,6 +45,7 @@ class Finishing(Protocol):
     def finish(self, run: Run) -> None: ...
 
 
+@answering
 class Progress:
     """A tqdm bar; it moves on its own time, so that it costs nothing at fast iterations.
 
@@ -97,6 +99,7 @@ class Recorder:
         run.history[-1].update(self._values(run))
 
 
+@answering
 class History(Recorder):
     """Record quantities every ``every`` iterations in the solution's ``history``.
 
@@ -125,6 +128,7 @@ class History(Recorder):
         return {name: getattr(run, name)() for name, on in self._wanted.items() if on}
 
 
+@answering
 class Metrics(Recorder):
     """Compare the iterate with a known truth every ``every`` iterations; recorded in ``history``.
 
@@ -148,6 +152,7 @@ class Metrics(Recorder):
         return {name: _compared(f, self.x_true, run) for name, f in self.metrics.items()}
 
 
+@answering
 class Best:
     """Keep the best iterate where the truth is known.
 
@@ -225,6 +230,7 @@ class Best:
         return float(value) if value.ndim == 0 else value
 
 
+@answering
 class Checkpoint:
     """Save the state atomically every ``every`` iterations or ``seconds`` seconds, and at the end.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.keywords import answering
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.problem import Problem
 from ipbox.solvers.core.protocol import Solver
@@ -19,6 +20,7 @@ from ipbox.solvers.core.stop_rule import StopRule
 from ipbox.solvers.core.stopping import niter
 
 
+@answering
 def iterate(
     problem: Problem,
     solver: Solver,

@@ -11,6 +11,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_noise_level, check_positive, is_integer
 from ipbox.functionals import KL, L2
+from ipbox.keywords import answering
 from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.core.protocol import Solver
 from ipbox.solvers.core.run import Run
@@ -113,6 +114,7 @@ class PoissonDiscrepancy(StopRule):
 # ---------------------------------------------------------------- what users write
 
 
+@answering
 def ncp(axes: int | tuple[int, ...] = -1, patience: int = 2, every: int = 1) -> StopRule:
     """Where the residual Au - b is most like white noise, by its normalised cumulative periodogram (NCP).
 
@@ -146,6 +148,7 @@ def ncp(axes: int | tuple[int, ...] = -1, patience: int = 2, every: int = 1) -> 
     return NCP(tuple(int(a) for a in axes), check_count(patience, "patience"), check_count(every, "every"))
 
 
+@answering
 def monotone_error(noise_level: Any) -> StopRule:
     """The monotone error rule, for Landweber's iteration (`GradientDescent`) and `CGLS`.
 
@@ -169,6 +172,7 @@ def monotone_error(noise_level: Any) -> StopRule:
     return MonotoneError(check_noise_level(noise_level))
 
 
+@answering
 def poisson_discrepancy(safety: float = 1.0, every: int = 1) -> StopRule:
     """KL(b, Au + r) <= safety · E[KL(X, Au + r)], X ~ Poisson(Au + r): about m/2 for m data of many counts each.
 

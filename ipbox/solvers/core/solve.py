@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag
 from ipbox.functionals.sets.boxes import Box
+from ipbox.keywords import answering
 from ipbox.solvers.core.callbacks import Finishing, Progress, says_stop
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.loop import check_kinds, check_state, iterate
@@ -23,6 +24,15 @@ from ipbox.solvers.core.state import State
 from ipbox.solvers.core.stop_rule import StopRule
 
 
+class SolveOptions(TypedDict, total=False):
+    """What the reconstruction functions hand on to `solve`."""
+
+    callbacks: Sequence[Callable[[Run], Any]]
+    progress: bool
+    state: State | str | Path | None
+
+
+@answering
 def solve(
     problem: Problem,
     solver: Solver,

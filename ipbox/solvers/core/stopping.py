@@ -13,6 +13,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.checks import check_count, check_flag, check_noise_level, check_positive
+from ipbox.keywords import answering
 from ipbox.solvers.core.noise_rules import monotone_error, ncp, poisson_discrepancy
 from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.core.protocol import Solver
@@ -134,6 +135,7 @@ class RelativeChange(Tolerance):
 # ---------------------------------------------------------------- what users write
 
 
+@answering
 def niter(n: int, total: bool = False) -> StopRule:
     """After ``n`` iterations of this call (of the whole run, resumed parts included, with ``total``).
 
@@ -145,6 +147,7 @@ def niter(n: int, total: bool = False) -> StopRule:
     return Niter(check_count(n, "niter", least=0), check_flag(total, "total"))
 
 
+@answering
 def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopRule:
     """Morozov's discrepancy principle: ‖Au - b‖ <= safety · noise_level, the expected norm of the noise.
 
@@ -153,16 +156,19 @@ def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopR
     return Discrepancy(check_noise_level(noise_level), check_positive(safety, "safety"), check_count(every, "every"))
 
 
+@answering
 def gap(tol: float, every: int = 10) -> StopRule:
     """Duality gap <= tol · |primal objective|; refused, with the reason, where the dual value is infinite."""
     return Gap(check_positive(tol, "tol"), check_count(every, "every"))
 
 
+@answering
 def residual(tol: float, every: int = 10) -> StopRule:
     """The solver's fixed-point residual, relative, <= tol (gradient norm for smooth problems)."""
     return Residual(check_positive(tol, "tol"), check_count(every, "every"))
 
 
+@answering
 def primal_dual_residual(tol: float, every: int = 10) -> StopRule:
     """Both optimality conditions of a saddle point fulfilled to ``tol``, relative; of primal-dual solvers.
 
@@ -176,11 +182,13 @@ def primal_dual_residual(tol: float, every: int = 10) -> StopRule:
     return PrimalDualResidual(check_positive(tol, "tol"), check_count(every, "every"))
 
 
+@answering
 def relative_change(tol: float, every: int = 1) -> StopRule:
     """‖u - u_old‖ <= tol ‖u‖ between checks: it says that steps are small, not that the solution is near."""
     return RelativeChange(check_positive(tol, "tol"), check_count(every, "every"))
 
 
+@answering
 def wall_time(seconds: float) -> StopRule:
     """After so many seconds, resumed parts included."""
     return WallTime(check_positive(seconds, "seconds"))

@@ -136,7 +136,7 @@ def test_more_kernels_are_closer_to_the_data() -> None:
         ({"inverse_crime": 1}, TypeError, "inverse_crime is 1; expected True or False"),
         ({"dtype": "complex64"}, TypeError, "dtype is complex64"),
         ({"xp": "torch"}, ValueError, "xp is 'torch'"),
-        ({"views": 3}, TypeError, "'views' is not an option of problem 'blur'"),
+        ({"views": 3}, TypeError, "problem 'blur' has no keyword 'views'; expected one of"),
     ],
 )
 def test_refusals(options, error, message: str) -> None:

@@ -215,7 +215,7 @@ def test_unknown_problem_and_option() -> None:
         ip.problem("nmr")
     with pytest.raises(ValueError, match="name is None"):
         ip.problem(None)
-    with pytest.raises(TypeError, match="'view' is not an option of problem 'ct'; expected one of size, views"):
+    with pytest.raises(TypeError, match=r"problem 'ct' has no keyword 'view'; expected views \(it takes size, views"):
         ip.problem("ct", view=20)
 
 

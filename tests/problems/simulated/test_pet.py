@@ -116,7 +116,7 @@ def test_mlem_approaches_the_truth() -> None:
         (dict(dtype="float16"), TypeError, "dtype is float16; expected"),
         (dict(dtype="complex64"), TypeError, "dtype is complex64; JosephTransform expects float32 or float64"),
         (dict(xp="torch"), ValueError, "xp is 'torch'; expected 'numpy' or 'cupy'"),
-        (dict(photons=1e5), TypeError, "'photons' is not an option of problem 'pet'"),
+        (dict(photons=1e5), TypeError, "problem 'pet' has no keyword 'photons'"),
     ],
 )
 def test_pet_refuses(options: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -156,7 +156,7 @@ BAD = {
     "ratio": ("compressed-sensing", {"ratio": 1.5}, ValueError, "^ratio is 1.5"),
     "no ratio": ("compressed-sensing", {"ratio": 0}, ValueError, "^ratio is 0"),
     "huge": ("compressed-sensing", {"size": 512}, ValueError, "at most 2\\^28 entries"),
-    "option": ("inpaint", {"factor": 2}, TypeError, "^'factor' is not an option of problem 'inpaint'"),
+    "option": ("inpaint", {"factor": 2}, TypeError, "^problem 'inpaint' has no keyword 'factor'"),
 }  # fmt: skip
 
 
