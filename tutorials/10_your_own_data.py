@@ -1,4 +1,4 @@
-"""Your own files: a DICOM series, k-space of a scanner, and a split by patient.
+"""Your own files: a DICOM series, sinograms of other packages, k-space of a scanner, and a split by patient.
 
 The files are made here, of the shipped scans, in the formats that scanners and the public data sets use.  Put the
 paths of your own in their place.  Needs ``pip install 'ipbox[io]'``.
@@ -60,6 +60,24 @@ A = ip.RayTransform(u_ct.shape, np.arange(views) * math.pi / views, 364, pixel_s
 x_ct, _ = ip.fbp(A, A.apply(u_ct))
 psnr_ct = ip.psnr(x_ct, u_ct)
 
+# %% Sinograms of other packages
+# `like` puts pixels, angles and detector where another package has them.  scikit-image has views in columns, degrees,
+# and an axis through pixel n // 2, which for even n is not the middle; ASTRA's geometries are dicts.
+A_sk = ip.RayTransform.like("skimage", np.zeros((363, views), "float32"), np.arange(views) * 180 / views, circle=False)
+A_astra = ip.RayTransform.like(
+    "astra",
+    dict(type="parallel", DetectorCount=363, DetectorWidth=1.0, ProjectionAngles=np.arange(views) * math.pi / views),
+    dict(
+        GridRowCount=256,
+        GridColCount=256,
+        option=dict(WindowMinX=-128, WindowMaxX=128, WindowMinY=-128, WindowMaxY=128),
+    ),
+)
+for name, other in (("scikit-image", A_sk), ("ASTRA", A_astra)):
+    print(f"{name}: {tuple(other.dims)} -> {tuple(other.dimsd)}, centre {other.centre}, detector at {other.det_shift}")
+apart = np.linalg.norm(A_sk.apply(u_ct) - A_astra.apply(u_ct)) / np.linalg.norm(A_astra.apply(u_ct))
+print(f"the two sinograms of one image differ by {apart:.1%}: half a pixel")
+
 # %% A slice that is missing is noticed
 (FILES / "thorax" / "4.dcm").replace(FILES / "elsewhere.dcm")
 try:
@@ -119,5 +137,5 @@ ip.show(*shown, titles=titles, vmin=0, vmax=0.6, path=OUT / "tutorial_10.png")  
 
 # %% The headline: what is read is what was written, and no patient is on both sides
 assert noticed
-assert psnr_ct > 30 and error < 1e-5
+assert psnr_ct > 30 and error < 1e-5 and A_sk.dims == A_astra.dims == u_ct.shape and apart > 0.005
 assert not {s.attributes["patient_id"] for s in slices["train"]} & {s.attributes["patient_id"] for s in slices["test"]}

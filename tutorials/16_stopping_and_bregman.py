@@ -71,6 +71,7 @@ assert all(0 <= value <= 1.0 for value in loss.values())
 # The discrepancy principle stops early rather than late: where there are as many pixels as data an iterate fits a good
 # part of the noise at its best already, and ‖Au - b‖ is below δ there.
 
+
 # %% The same in a line, and a stop of one's own
 # With ``x_true`` every iterative function keeps the errors of its iterates and the best of them.  A callback that
 # returns True ends the run: here, once the error has risen for two iterations.

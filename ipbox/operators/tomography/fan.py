@@ -82,6 +82,7 @@ class FanBeamTransform(LineTransform):
     (3, 60, 97)
     """
 
+    beam = "fan"
     kept = (*LineTransform.kept, "source_distance", "detector_distance", "magnification")
 
     def __init__(

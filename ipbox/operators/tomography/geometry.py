@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 class Projector(OrderedSubsets, Operator):
     """Line integrals of a 2-D image, data (angles, detector pixels): the base of all geometries."""
 
-    magnification = 1.0  # of the image's centre on the detector
+    magnification = 1.0  # of the axis on the detector
+    beam: ClassVar[str] = "parallel"
     kept: ClassVar[tuple[str, ...]] = ("n_det", "det_spacing", "pixel_size", "pixel_widths", "centre", "reach")
 
     def __init__(
@@ -47,6 +48,37 @@ class Projector(OrderedSubsets, Operator):
         self.det_spacing, self.det_shift = ds, check_shift(det_shift, angles.size)
         self.n_det = math.ceil(2 * half_shadow / ds) if n_det is None else check_count(n_det, "n_det")
         self._place(dims, angles, check_real(dtype, name))
+
+    @classmethod
+    def like(cls, convention: str, *given: Any, **options: Any) -> Self:
+        """The operator whose data another package's are: pixels, angles and detector where that one has them.
+
+        ``like("skimage", sinogram, theta=None, *, circle=True, dims=None)``
+            for data of ``skimage.transform.radon``, (detector pixels, angles) with ``theta`` in degrees, by default
+            evenly over 180: of them, ``sinogram.T`` is ours.  ``circle`` as there; ``dims`` is (ny, nx) or a side, by
+            default that which ``iradon`` gives.  Image and detector turn about their pixels n // 2, odd or even.
+        ``like("astra", proj_geom, vol_geom, *, dtype="float32")``
+            for geometries that ``astra.create_proj_geom`` and ``astra.create_vol_geom`` made, ``"parallel"`` or
+            ``"fanflat"``, and their ``_vec`` where the detector shifts along itself; data are (angles, detector pixels)
+            as ours.  ASTRA need not be there.
+
+        Raises
+        ------
+        TypeError, ValueError
+            for another convention, a sinogram that is no array, angles that are not one for each view, or a geometry
+            that this class has not.
+
+        Examples
+        --------
+        >>> import numpy as np, ipbox as ip
+        >>> sinogram = np.ones((64, 90))                    # radon(image) of 64 x 64 pixels
+        >>> A = ip.RayTransform.like("skimage", sinogram)
+        >>> A.dims, ip.fbp(A, sinogram.T)[0].shape
+        ((64, 64), (64, 64))
+        """
+        from ipbox.operators.tomography.conventions import arguments
+
+        return cls(**arguments(convention, cls.beam, *given, **options))
 
     def _half_shadow(self) -> float:
         """Half the width of the image's shadow on the detector, from any angle."""

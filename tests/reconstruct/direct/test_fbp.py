@@ -347,3 +347,22 @@ def test_cut_offs_that_are_none(cutoff: Any) -> None:
     A = ip.RayTransform((8, 8), degrees(np.arange(0, 180, 10)))
     with pytest.raises(ValueError, match="^cutoff is .*; expected a share of the Nyquist frequency in"):
         ip.fbp(A, np.ones(A.dimsd, "float32"), cutoff=cutoff)
+
+
+@pytest.mark.parametrize("beam", ["parallel", "fan"])
+def test_an_object_that_just_fits_the_detector_is_no_truncated_one(beam: str) -> None:
+    """What a round field of view leaves of a chest: nothing goes on beyond it, and there is no bright rim."""
+    u = np.maximum(ip.problem("ct", size=128)[2], 0)
+    x = np.arange(128) - 63.5
+    radius = np.hypot(x, x[:, None])
+    u, inside = np.where(radius < 50, u, 0).astype("float32"), radius < 49
+    if beam == "parallel":
+        A: Any = ip.RayTransform(u.shape, degrees(np.arange(180)), 100)
+    else:
+        A = ip.FanBeamTransform(
+            u.shape, degrees(np.arange(360)), 102, 1.5, source_distance=300.0, detector_distance=150.0
+        )
+    wide = A.with_detector(190, 0.0)
+    v, info = ip.fbp(A, A.apply(u))
+    assert 49 < info.parameters["field_of_view"] < 51.5 and not v[radius > 51.5].any()
+    assert ip.psnr(v[inside], u[inside]) > ip.psnr(ip.fbp(wide, wide.apply(u))[0][inside], u[inside]) - 0.5
