@@ -80,6 +80,19 @@ images = [p[2] for p in problems.values()][:1] + [c.x for c in found["ct"].value
 titles = ["truth", *[f"{rule}: {ip.psnr(c.x, problems['ct'][2]):.1f} dB" for rule, c in found["ct"].items()]]
 ip.show(*images, titles=titles, path=OUT / "tutorial_18.png")
 
+# %% A matrix: what its singular values say
+# Of a small matrix the singular value decomposition tells all.  The Picard plot shows how many coefficients of the data
+# are above the noise; the truncated SVD keeps so many, and Tikhonov's λ cuts off smoothly at about the same place, here
+# on a grid of weights of one's own.
+M, g, f, about = ip.problem("shaw", noise=0.01)
+ip.picard(M, g, about.noise_level).plot(OUT / "tutorial_18_picard.png")
+f_tsvd, cut = ip.tsvd(M, g, "discrepancy", about.noise_level)
+f_tik, smooth = ip.tikhonov(M, g, "gcv", lams=np.geomspace(1e-6, 1, 25))
+print(f"\nshaw: TSVD with k = {cut.parameters['k']}: error {ip.nrmse(f_tsvd, f):.3f}", end="; ")
+print(f"Tikhonov with λ = {smooth.extra['lam']:.2g} by GCV: {ip.nrmse(f_tik, f):.3f}")
+assert ip.nrmse(f_tsvd, f) < 0.2 and ip.nrmse(f_tik, f) < 0.2
+assert len(smooth.extra["choice"].curve["lam"]) == 25
+
 # %% The headlines
 assert abs(reached - 1) < 0.01 and choice.solves <= 12
 assert lost["ct", "sure"] < 0.5 and lost["blur", "sure"] < 0.5

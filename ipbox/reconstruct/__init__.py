@@ -8,6 +8,7 @@ from ipbox.reconstruct.direct.gridding import gridded_kspace, gridding
 from ipbox.reconstruct.direct.mri import prewhiten, root_sum_of_squares, sense, zero_filled
 from ipbox.reconstruct.direct.pseudo_inverse import pseudo_inverse
 from ipbox.reconstruct.direct.sensitivities import estimate_sensitivities
+from ipbox.reconstruct.direct.truncated_svd import picard, tsvd
 from ipbox.reconstruct.iterative.algebraic import cimmino, kaczmarz, sirt
 from ipbox.reconstruct.iterative.bregman import bregman, linearised_bregman
 from ipbox.reconstruct.iterative.early_stopping import cgls, landweber
@@ -18,6 +19,7 @@ from ipbox.reconstruct.variational.tgv import tgv
 
 __all__ = ["analytic", "estimate_sensitivities", "fbp", "gridded_kspace", "gridding", "prewhiten", "pseudo_inverse"]
 __all__ += ["root_sum_of_squares", "sense", "truncated_inverse", "wiener", "zero_filled"]
+__all__ += ["picard", "tsvd"]
 __all__ += ["bregman", "cgls", "cimmino", "hybrid_lsqr", "kaczmarz", "landweber", "linearised_bregman", "lsqr"]
 __all__ += ["mlem", "osem", "sirt"]
 __all__ += ["tgv", "tikhonov", "tv", "variational", "wavelet"]

@@ -157,3 +157,13 @@ def test_gcv_of_very_noisy_data_grows_its_range_to_the_minimum(seed: int) -> Non
     left = lams[:, None] / (s**2 + lams[:, None])
     best = lams[(((left * (U.T @ b)) ** 2).sum(1) / left.sum(1) ** 2).argmin()]
     assert ip.tikhonov(K, b, "gcv")[1].extra["lam"] == pytest.approx(best, rel=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:.*no extremum inside the range:RuntimeWarning")
+@pytest.mark.parametrize("rule", ["gcv", "weighted_gcv", "sure", "l_curve", "quasi_optimality", "balancing"])
+def test_a_grid_of_ones_own_is_the_one_that_is_tried(rule: str) -> None:
+    A, b, _, info = ip.problem("phillips", size=32)
+    lams = [0.003, 3.0, 0.1, 0.03, 0.3, 0.01, 1.0]
+    found = ip.tikhonov(A, b, rule, info.noise_level, lams=lams)[1].extra
+    np.testing.assert_allclose(found["choice"].curve["lam"], sorted(lams))
+    assert 0.003 <= found["lam"] <= 3.0

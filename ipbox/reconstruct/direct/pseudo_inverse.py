@@ -104,23 +104,58 @@ def pseudo_inverse(
 
 
 def _by_svd(A: Operator, b: Array, tol: float | None) -> tuple[Array, dict[str, Any]]:
-    xp = backend.array_module(b)
-    matrix = matrix_of(A, xp)
-    if not bool(xp.isfinite(matrix).all()):
-        raise ValueError(f"A ({A.name}) has NaN or infinite entries; expected finite ones")
-    U, s, Vh = xp.linalg.svd(matrix, full_matrices=False)
-    sigma = backend.to_host(s)
+    svd = Decomposition(A, backend.array_module(b))
     tol = max(A.shape) * float(np.finfo(b.dtype).eps) if tol is None else float(tol)
-    rank = int((sigma > tol * sigma[0]).sum())
-    vectors = _vectors(b.reshape(-1, A.shape[0]), A)
-    c = (vectors @ U[:, :rank].conj()) / s[:rank]
-    x = c @ Vh[:rank].conj()
-    if _is_mixed(A) and A.dtype_in.kind == "c":
-        n = A.shape[1]
-        x = x[:, :n] + 1j * x[:, n:]
-    x = x.astype(A.dtype_in).reshape(b.shape[: b.ndim - len(A.dimsd)] + tuple(A.dims))
-    condition = float(sigma[0] / sigma[rank - 1]) if rank else 1.0
-    return x, {"parameters": {"tol": tol, "rank": rank, "condition": condition}}
+    rank = svd.rank(tol)
+    x = svd.image(svd.coefficients(b), rank, b.shape[: b.ndim - len(A.dimsd)])
+    return x, {"parameters": {"tol": tol, "rank": rank, "condition": svd.condition(rank)}}
+
+
+class Decomposition:
+    """The singular value decomposition of A's matrix, over the reals where one side of A is real.
+
+    Attributes
+    ----------
+    matrix : array, (m, n)
+        As `matrix_of` gives it.
+    s : numpy.ndarray
+        Singular values, descending.
+    """
+
+    def __init__(self, A: Operator, xp: Any) -> None:
+        self.A, self.matrix = A, matrix_of(A, xp)
+        if not bool(xp.isfinite(self.matrix).all()):
+            raise ValueError(f"A ({A.name}) has NaN or infinite entries; expected finite ones")
+        self._U, self._s, self._Vh = xp.linalg.svd(self.matrix, full_matrices=False)
+        self.s = backend.to_host(self._s)
+
+    def rank(self, tol: float) -> int:
+        """How many singular values are above tol σ_1."""
+        return int((self.s > tol * self.s[0]).sum())
+
+    def condition(self, k: int) -> float:
+        """σ_1/σ_k."""
+        return float(self.s[0] / self.s[k - 1]) if k else 1.0
+
+    def data(self, b: Array) -> Array:
+        """Data as rows that the matrix fits."""
+        return _vectors(b.reshape(-1, self.A.shape[0]), self.A)
+
+    def coefficients(self, b: Array) -> Array:
+        """⟨b, u_i⟩, for each sample of a batch."""
+        return self.data(b) @ self._U.conj()
+
+    def unreached(self, b: Array, c: Array) -> float:
+        """‖b - Σ ⟨b, u_i⟩ u_i‖², of b with the coefficients c."""
+        return backend.sum_squares(self.data(b) - c @ self._U.T)
+
+    def image(self, c: Array, k: int, lead: tuple[int, ...] = ()) -> Array:
+        """Σ_{i <= k} c_i/σ_i v_i, in the shape of A's images with ``lead`` before it."""
+        A, x = self.A, (c[:, :k] / self._s[:k]) @ self._Vh[:k].conj()
+        if _is_mixed(A) and A.dtype_in.kind == "c":
+            n = A.shape[1]
+            x = x[:, :n] + 1j * x[:, n:]
+        return x.astype(A.dtype_in).reshape(lead + tuple(A.dims))
 
 
 def matrix_of(A: Operator, xp: Any = np) -> Array:

@@ -62,7 +62,8 @@ def tikhonov(
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
         each iterate; with a rule for λ, so has its curve for each λ.
     **options
-        ``callbacks``, ``progress``, ``state`` of `solve`.
+        ``callbacks``, ``progress``, ``state`` of `solve`; with a rule for λ those of the rule in `ipbox.choose`,
+        such as ``lams``, the weights to try.
 
     Returns
     -------
@@ -142,7 +143,8 @@ def tv(
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
         each iterate; with a rule for λ, so has its curve for each λ.
     **options
-        ``callbacks``, ``progress``, ``state`` of `solve`.
+        ``callbacks``, ``progress``, ``state`` of `solve`; with a rule for λ those of the rule in `ipbox.choose`,
+        such as ``lams``, the weights to try.
 
     Returns
     -------
@@ -231,8 +233,8 @@ def variational(
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
         each iterate; with a rule for λ, so has its curve for each λ.
     **options
-        ``callbacks``, ``progress``, ``state`` of `solve`; with a rule, callbacks see every inner solve, and the bar
-        is over them.
+        ``callbacks``, ``progress``, ``state`` of `solve`; with a rule for λ those of the rule in `ipbox.choose`,
+        such as ``lams``, the weights to try; callbacks then see every inner solve, and the bar is over them.
 
     Returns
     -------

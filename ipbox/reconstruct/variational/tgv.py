@@ -65,7 +65,8 @@ def tgv(
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
         each iterate; with a rule for λ, so has its curve for each λ.
     **options
-        ``callbacks``, ``progress``, ``state`` of `solve`.
+        ``callbacks``, ``progress``, ``state`` of `solve`; with a rule for λ those of the rule in `ipbox.choose`,
+        such as ``lams``, the weights to try.
 
     Returns
     -------

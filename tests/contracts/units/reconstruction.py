@@ -202,6 +202,10 @@ def _direct() -> list[Case]:
     return [
         Case("pseudo_inverse svd", dense(lambda A, b, noise, u: ip.pseudo_inverse(A, b, "svd")[0]), accuracy=1e-4),
         Case("pseudo_inverse cgls", dense(lambda A, b, noise, u: ip.pseudo_inverse(A, b, "cgls")[0]), accuracy=1e-4),
+        Case("tsvd", dense(lambda A, b, noise, u: ip.tsvd(A, b, 12)[0]), accuracy=1e-4),
+        Case("tsvd discrepancy", dense(lambda A, b, noise, u: ip.tsvd(A, b, "discrepancy", noise)[0]), accuracy=1e-4),
+        Case("tsvd gcv", dense(lambda A, b, noise, u: ip.tsvd(A, b, "gcv")[0]), accuracy=1e-4),
+        Case("picard", dense(lambda A, b, noise, u: ip.picard(A, b, noise).ratios), accuracy=1e-4),
         Case("analytic", dense(lambda A, b, noise, u: ip.analytic(A, b, noise)[0]), accuracy=1e-4),
         plain("analytic tomography", projected, lambda A, b, noise, u: ip.analytic(A, b, noise)[0]),
         plain("fbp", projected, lambda A, b, noise, u: ip.fbp(A, b)[0]),
