@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, metrics, plot
+from ipbox import backend, metrics, plot, summary
 from ipbox.backend import Array
 from ipbox.keywords import answering
 from ipbox.operators import Operator, as_operator, counting
@@ -82,8 +82,19 @@ class Comparison:
                 return row
         raise KeyError(f"method is {method!r}; expected one of {', '.join(row.method for row in self.rows)}")
 
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        return summary.table(self._cells())
+
     def table(self) -> str:
         """The rows as text; columns of which nothing is known are left out."""
+        lines = self._cells()
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join("  ".join(_pad(line, widths)).rstrip() for line in lines)
+
+    def _cells(self) -> list[list[str]]:
         columns = {
             "method": [row.method for row in self.rows],
             "PSNR": [_number(row.psnr, ".2f") for row in self.rows],
@@ -100,9 +111,7 @@ class Comparison:
         }
         known = {"method", "residual", "iterations", "A and A*", "seconds"}
         columns = {name: cells for name, cells in columns.items() if name in known or any(cells)}
-        lines = [list(columns), *([c or "-" for c in line] for line in zip(*columns.values(), strict=True))]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join("  ".join(_pad(line, widths)).rstrip() for line in lines)
+        return [list(columns), *([c or "-" for c in line] for line in zip(*columns.values(), strict=True))]
 
     def show(
         self,

@@ -62,7 +62,7 @@ def test_of_a_solution(xp: ModuleType, tmp_path: Path) -> None:
     solution = ip.solve(problem, ip.PDHG(), stop=ip.stop.niter(20), callbacks=recorded)
     figure = solution.plot(tmp_path / "a.png")
     assert [ax.get_ylabel() for ax in figure.axes] == ["objective", "relative duality gap", "PSNR (dB)", "NRMSE"]
-    assert figure.get_suptitle() == "PDHG: 20 iterations (niter)"
+    assert figure.get_suptitle() == "PDHG: 20 iterations, stopped by niter"
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 

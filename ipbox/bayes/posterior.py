@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend, plot
+from ipbox import backend, plot, summary
 from ipbox.backend import Array
 from ipbox.bayes.diagnostics import effective_sample_size, split_r_hat
 from ipbox.bayes.samplers import Sampler
@@ -56,6 +56,8 @@ class Posterior:
     traces: np.ndarray
     n: int
     solution: Solution
+
+    __repr__ = summary.of_fields
 
     @property
     def error(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from ipbox import backend, metrics
+from ipbox import backend, metrics, summary
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_count, check_positive
 from ipbox.evaluate.differentiable import Differentiable, as_differentiable
@@ -41,6 +41,8 @@ class Perturbation:
     change: float
     history: list[float] = field(repr=False)
     r: Array | None = field(default=None, repr=False)
+
+    __repr__ = summary.of_fields
 
     @property
     def gain(self) -> float:
@@ -269,7 +271,7 @@ class StabilityTable:
     changes: np.ndarray
     perturbations: dict[str, Perturbation] = field(repr=False)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.table()
 
     def loss(self, name: str) -> float:

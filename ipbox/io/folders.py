@@ -11,6 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from ipbox import summary
 from ipbox.checks import check_choice
 from ipbox.io.checks import folder
 from ipbox.io.formats.dicom import Volume, dicom_files, read_dicom_series
@@ -125,6 +126,8 @@ class FastMRISlice:
     attributes: dict[str, Any]
     file: Path
     index: int
+
+    __repr__ = summary.of_fields
 
 
 @answering

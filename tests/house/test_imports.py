@@ -40,6 +40,7 @@ LAYERS = (
     "backend",
     "kernels",
     "metrics",
+    "summary",
     "figures",
     "curves",
     "plot",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox import summary
 from ipbox.backend import Array
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
@@ -40,6 +41,8 @@ class LowerSolution:
     certificate: np.ndarray
     iterations: np.ndarray
     cost: Cost
+
+    __repr__ = summary.of_fields
 
 
 @answering

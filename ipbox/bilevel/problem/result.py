@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox import summary
 from ipbox.keywords import answering
 
 
@@ -67,6 +68,8 @@ class BilevelResult:
     stop: str
     history: list[dict[str, Any]]
     cost: Cost
+
+    __repr__ = summary.of_fields
 
     def column(self, name: str) -> np.ndarray:
         """One entry of all rows."""

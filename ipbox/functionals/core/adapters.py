@@ -50,6 +50,9 @@ class PyProximalFunctional(Functional):
     def name(self) -> str:
         return f"pyproximal.{type(self.op).__name__}"
 
+    def _formula(self, u: str) -> str:
+        return f"{self.name}({u})"
+
     @property
     def _L(self) -> float:
         op = self.op

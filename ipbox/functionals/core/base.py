@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyproximal
 
-from ipbox import backend
+from ipbox import backend, summary
 from ipbox.backend import Array
 
 ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -152,6 +152,31 @@ class Functional(pyproximal.ProxOperator):
     @property
     def is_convex(self) -> bool:
         return self.weight >= 0
+
+    _form: ClassVar[str] = ""  # g as text, for an image named {u} and attributes {f.…} of this functional
+
+    def _formula(self, u: str) -> str:
+        """g of an image named ``u``."""
+        return self._form.format(u=u, f=self) if self._form else f"{type(self).__name__}({u})"
+
+    def formula(self, u: str = "u") -> str:
+        """f of an image named ``u``, as text.
+
+        Examples
+        --------
+        >>> import ipbox as ip
+        >>> f = 0.1 * ip.L1() @ ip.Gradient((3, 4)) + ip.Box(0, 1)
+        >>> f.formula()
+        '0.1·‖∇u‖₁ + ι(0 ≤ u ≤ 1)'
+        """
+        text = self._formula(u)
+        return text if self.weight == 1.0 else f"{self.weight:g}·{text}"
+
+    def __repr__(self) -> str:
+        image = "" if self.dims is None else f", u: {self.dims}"
+        return summary.shortened(f"{type(self).__name__}: {self.formula()}{image}")
+
+    _repr_html_ = summary.as_html
 
     def __call__(self, x: Array) -> float:
         return self.value(x)

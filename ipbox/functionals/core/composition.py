@@ -115,6 +115,10 @@ class Composition(Functional, DualTerm):
     def name(self) -> str:
         return f"{self.g.name}∘{self.K.name}"
 
+    def _formula(self, u: str) -> str:
+        K = self.K.name
+        return self.g.formula(f"{K}{u}" if len(K) == 1 else f"{K} {u}")
+
     @property
     def size(self) -> float:
         return self.g.weight

@@ -24,6 +24,7 @@ class Zero(Functional):
 
     has_grad = True
     has_prox = True
+    _form = "0"
     _L = 0.0
     _hessian_lipschitz = 0.0
 
@@ -66,6 +67,9 @@ class Sum(Functional):
     @property
     def name(self) -> str:
         return " + ".join(f.name for f in self.terms)
+
+    def _formula(self, u: str) -> str:
+        return " + ".join(f.formula(u) for f in self.terms).replace("+ -", "- ")
 
     @property
     def L(self) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, kernels
+from ipbox import backend, kernels, summary
 from ipbox.backend import Array
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.composition import Composition, check_data
@@ -80,6 +80,17 @@ class Fidelity(Functional):
     @property
     def name(self) -> str:
         return super().name + (f"({self.A.name})" if self.A is not None else "")
+
+    def _formula(self, u: str) -> str:
+        """``_form`` may name the expected data {m} and the residual {r}."""
+        m = u if self.A is None else f"A{u}"
+        form = self._form or f"{type(self).__name__}({{r}})"
+        return form.format(u=u, m=m, r=m if self.b is None else f"{m} - b", f=self)
+
+    def __repr__(self) -> str:
+        if self.A is None:
+            return super().__repr__()
+        return summary.shortened(f"{type(self).__name__}: {self.formula()}, A = {self.A!r}")
 
     @property
     def _L(self) -> float:
@@ -235,6 +246,7 @@ class L2(Fidelity):
     2.5
     """
 
+    _form = "½‖{r}‖²"
     has_grad = True
     hessian_needs_x = False
 

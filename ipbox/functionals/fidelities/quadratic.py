@@ -44,6 +44,7 @@ class Quadratic(Fidelity):
     array([1., 1.])
     """
 
+    _form = "½⟨{u}, {m}⟩ - ⟨b, {u}⟩"
     has_grad = True
     data_has_prox = False
     hessian_needs_x = False

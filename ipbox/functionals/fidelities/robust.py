@@ -85,6 +85,8 @@ class L1Data(_Robust):
     array([1. , 0.5])
     """
 
+    _form = "‖{r}‖₁"
+
     def __init__(self, A: Any, b: Array, *, shape: tuple[int, ...] | None = None) -> None:
         super().__init__(A, check_data(b), shape=shape)
 

@@ -62,6 +62,7 @@ class PoissonTransmission(PointwiseFidelity):
     (array([0.]), 100.0)
     """
 
+    _form = "KL(b, I₀ exp(-{m}))"
     dtypes = REAL_DTYPES
     has_grad = True
     data_arrays = ("I0", "background")

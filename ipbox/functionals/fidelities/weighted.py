@@ -125,6 +125,7 @@ class WeightedL2(PointwiseFidelity):
     4.0
     """
 
+    _form = "½‖{r}‖²_W"
     has_grad = True
     hessian_needs_x = False
     data_arrays = ("weights",)

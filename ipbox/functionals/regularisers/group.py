@@ -51,6 +51,8 @@ class GroupSparsity(ImageFunctional):
     array([2.4, 3.2, 0. , 0. ])
     """
 
+    _form = "Σ_g w_g‖{u}_g‖"
+
     def __init__(
         self,
         dims: tuple[int, ...],

@@ -26,6 +26,7 @@ class L1(Functional):
     array([-2.,  0.])
     """
 
+    _form = "‖{u}‖₁"
     has_prox = True
 
     def _modulus(self, x: Array) -> Array:
@@ -72,6 +73,8 @@ class L21(L1):
     >>> round(ip.L21().value(np.full((2, 1, 1), 3.0)), 6)
     4.242641
     """
+
+    _form = "‖{u}‖₂₁"
 
     def __init__(self, ndim: int = 2) -> None:
         self.ndim = check_integer(ndim, "ndim", 1, 3, ", the number of pixel axes")

@@ -47,6 +47,8 @@ class NuclearNorm(ImageFunctional):
            [0., 0.]]))
     """
 
+    _form = "‖{u}‖_*"
+
     def __init__(self, dims: tuple[int, ...], axis: Any = 0) -> None:
         super().__init__(dims)
         v = Vectors(self.dims, axis)

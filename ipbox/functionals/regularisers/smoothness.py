@@ -82,6 +82,9 @@ class Tikhonov(ImageFunctional):
 
     # ------------------------------------------------------------ by differences
 
+    def _formula(self, u: str) -> str:
+        return f"½‖{('', '∇', 'Δ')[self.order]}{u}‖²"
+
     def _derivative(self, z: Array) -> Array:
         """u, ∇u or ∇*∇u."""
         if self.order == 0:

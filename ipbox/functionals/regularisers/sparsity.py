@@ -52,6 +52,8 @@ class WaveletL1(ImageFunctional):
     (0.0, 2.0)
     """
 
+    _form = "‖W{u}‖₁"
+
     def __init__(
         self,
         dims: tuple[int, ...],

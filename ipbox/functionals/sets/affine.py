@@ -54,6 +54,8 @@ class Affine(ConvexSet):
     array([1., 2., 3.])
     """
 
+    _form = "ι(C{u} = d)"
+
     def __init__(
         self, C: Any, d: Array, dims: tuple[int, ...] | None = None, tol: float | None = None, niter: int = 1000
     ) -> None:

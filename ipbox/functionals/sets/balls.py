@@ -59,6 +59,9 @@ class L2Ball(ConvexSet):
             raise ValueError(f"centre has shape {centre.shape}; expected {self.dims}, or with one batch axis")
         self.centre = centre
 
+    def _formula(self, u: str) -> str:
+        return f"ι(‖{u}{'' if self.centre is None else ' - c'}‖ ≤ {self.radius:g})"
+
     def take(self, index: np.ndarray) -> Functional:
         if self.centre is None or self.centre.ndim == len(self.dims):
             return self
@@ -124,6 +127,7 @@ class LinfBall(Functional):
     array([0.6-0.8j, 0.5+0.j ])
     """
 
+    _form = "ι(|{u}| ≤ {f.radius:g})"
     has_prox = True
     finite_conj = True
 

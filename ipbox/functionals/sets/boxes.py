@@ -40,6 +40,7 @@ class Box(Functional):
     array([0. , 0.5, 1. ])
     """
 
+    _form = "ι({f.lo:g} ≤ {u} ≤ {f.hi:g})"
     dtypes = REAL_DTYPES
     has_prox = True
 
@@ -92,6 +93,8 @@ class NonNegative(Box):
     inf
     """
 
+    _form = "ι({u} ≥ 0)"
+
     def __init__(self) -> None:
         super().__init__(0.0, math.inf)
 
@@ -107,6 +110,9 @@ class L2Box(Functional):
     def __init__(self, l2: Functional, box: Box) -> None:
         self.l2, self.box = l2, box
         super().__init__()
+
+    def _formula(self, u: str) -> str:
+        return f"{self.l2.formula(u)} + {self.box.formula(u)}"
 
     @property
     def name(self) -> str:
@@ -156,6 +162,9 @@ class L1Box(Functional):
         self.l1, self.box, self.finite_conj = l1, box, box.finite_conj
         super().__init__()
         self.b = l1.b
+
+    def _formula(self, u: str) -> str:
+        return f"{self.l1.formula(u)} + {self.box.formula(u)}"
 
     @property
     def name(self) -> str:

@@ -49,6 +49,7 @@ class Simplex(ConvexSet):
     array([0.75, 0.25, 0.  ])
     """
 
+    _form = "ι({u} ≥ 0, Σ{u} = {f.total:g})"
     dtypes = REAL_DTYPES
     finite_conj = True
 
@@ -101,6 +102,7 @@ class L1Ball(ConvexSet):
     array([-0.75,  0.25])
     """
 
+    _form = "ι(‖{u}‖₁ ≤ {f.radius:g})"
     finite_conj = True
 
     def __init__(self, dims: tuple[int, ...], radius: float = 1.0, axis: Any = None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox import summary
 from ipbox.checks import check_type
 from ipbox.io.checks import folder
 from ipbox.io.formats.dicom_slices import Slice, check_alike, in_order, read_header, read_values
@@ -38,6 +39,8 @@ class Volume:
     spacing: tuple[float, float, float]
     positions: np.ndarray = field(repr=False)
     about: dict[str, Any] = field(repr=False)
+
+    __repr__ = summary.of_fields
 
 
 @answering

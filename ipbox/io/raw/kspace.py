@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ipbox import summary
+
 
 @dataclass(frozen=True)
 class KSpace:
@@ -33,6 +35,8 @@ class KSpace:
     target: np.ndarray | None = field(repr=False)
     encoding: Encoding | None
     about: dict[str, Any] = field(repr=False)
+
+    __repr__ = summary.of_fields
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ipbox import summary
 from ipbox.checks import check_between, check_count, check_not_negative, check_positive
 
 __all__ = ["Anderson", "FixedPointResult"]
@@ -40,6 +41,8 @@ class FixedPointResult:
     history: list[float]
     converged: bool
     error: torch.Tensor
+
+    __repr__ = summary.of_fields
 
     @property
     def niter(self) -> int:

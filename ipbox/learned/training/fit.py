@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ipbox import summary
 from ipbox.checks import check_flag
 from ipbox.keywords import answering
 from ipbox.learned.training import checkpoints
@@ -46,6 +47,8 @@ class FitResult:
     best_step: int | None
     steps: int
     stop: str
+
+    __repr__ = summary.of_fields
 
 
 @answering

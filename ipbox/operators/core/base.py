@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, summary
 from ipbox.backend import Array
 from ipbox.checks import check_dims
 from ipbox.operators.core.foreign import pylops
@@ -56,6 +56,15 @@ class Operator(pylops.LinearOperator):
         def __matmul__(self, x: Any) -> Any: ...
 
         def __mul__(self, x: Any) -> Any: ...
+
+    def __repr__(self) -> str:
+        (dims, dtype_in), (dimsd, dtype_out) = self.ends
+        kind = type(self).__name__
+        kind = self.name if self.name.startswith(kind) else f"{kind} {self.name}"
+        dtypes = f"{dtype_in}" if dtype_in == dtype_out else f"{dtype_in} -> {dtype_out}"
+        return summary.shortened(f"{kind}: {dims} -> {dimsd}, {dtypes}")
+
+    _repr_html_ = summary.as_html
 
     # What solvers and functionals ask of an operator, where it knows more than a linear map does.
     nonnegative = False  # no entry of its matrix is negative (or complex)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ipbox import summary
 from ipbox.checks import check_choice, check_integer
 from ipbox.problems.truths import datasets
 
@@ -60,6 +61,8 @@ class BrainPhantom:
     t1: np.ndarray
     attenuation: np.ndarray
     pixel_size: float
+
+    __repr__ = summary.of_fields
 
 
 def brain_phantom(index: int = 7, size: int = 256) -> BrainPhantom:

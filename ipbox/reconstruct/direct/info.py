@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, summary
 from ipbox.backend import Array
 
 
@@ -34,6 +34,8 @@ class AnalyticInfo:
     niter: int = 0
     stop: str = "direct"
     parameters: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = summary.of_fields
 
 
 def reported(x: Array, method: str, start: float, **told: Any) -> tuple[Array, AnalyticInfo]:

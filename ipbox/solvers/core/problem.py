@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, summary
 from ipbox.backend import Array
 from ipbox.functionals import (
     Composition,
@@ -135,6 +135,12 @@ class Problem:
         has_axis = self.batch is not None if f.A is None else f.b.ndim > len(f.A.dimsd)
         if has_axis and (self.batch is None or f.b.ndim < 2 or f.b.shape[0] != self.batch):
             raise ValueError(f"b has shape {f.b.shape}, and batch is {self.batch}; expected batch as its first axis")
+
+    def __repr__(self) -> str:
+        samples = "" if self.batch is None else f", {self.batch} samples"
+        return summary.shortened(f"Problem: min {Sum(self.terms).formula()}, u: {self.dims} {self.dtype}{samples}")
+
+    _repr_html_ = summary.as_html
 
     # ------------------------------------------------------------ values
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, summary
 from ipbox.backend import Array
 from ipbox.curves import plot_history
 from ipbox.solvers.core.divergence import Diverged, located
@@ -74,10 +75,23 @@ class Solution:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return (
-            f"Solution({type(self.solver).__name__}, stop={self.stop!r}, niter={self.niter}, "
-            f"seconds={self.seconds:.3g}, splitting={self.splitting!r}, certificate={self.certificate})"
+        return summary.shortened(
+            f"Solution by {type(self.solver).__name__}: {self.niter} iterations, stopped by {self._stops()}, "
+            f"{self.seconds:.3g} s; x: {self.x.shape} {self.x.dtype}; {self.splitting}; "
+            f"certificate: {self.certificate.kind}{self._bound()}"
         )
+
+    _repr_html_ = summary.as_html
+
+    def _stops(self) -> str:
+        """The rule that ended the run, or how often each did in a batch."""
+        if not isinstance(self.stop, list):
+            return str(self.stop)
+        return ", ".join(f"{name} ({count} samples)" for name, count in Counter(map(str, self.stop)).items())
+
+    def _bound(self) -> str:
+        bound = self.certificate.bound
+        return "" if bound is None else f" = {float(np.max(bound)):.3g}"
 
     def plot(self, path: str | os.PathLike[str] | None = None, against: str = "k", block: bool | None = None) -> Any:
         """The history: an axis for every quantity that callbacks recorded, and a curve for every sample of a batch.
@@ -108,8 +122,7 @@ class Solution:
         >>> [ax.get_ylabel() for ax in solution.plot().axes]
         ['objective', '‖Au - b‖']
         """
-        stop = self.stop if isinstance(self.stop, str) else f"{len(self.stop)} samples"
-        title = f"{type(self.solver).__name__}: {self.niter} iterations ({stop})"
+        title = f"{type(self.solver).__name__}: {self.niter} iterations, stopped by {self._stops()}"
         return plot_history(self.history, path, against, title, block)
 
 
@@ -127,6 +140,9 @@ class Run:
         self._cache: dict[str, Any] = {}
         self._good = (state.k, state.x.copy())  # what a run that diverges is left with
         self._sizes = (0.0, float(backend.norm(state.x)))  # at half of the last power of two of steps, and at that
+
+    def __repr__(self) -> str:
+        return f"Run of {type(self.solver).__name__}: iteration {self.k}, x: {self.x.shape} {self.x.dtype}"
 
     @property
     def k(self) -> int:

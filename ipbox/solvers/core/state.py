@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, summary
 from ipbox.backend import Array
 from ipbox.checks import is_integer
 from ipbox.files import DAMAGED, NotSaved, Npz, replacing
@@ -43,6 +43,9 @@ class State:
         self.loop: dict[str, Any] = {}  # what stop rules remember, and the seconds spent
         self.scratch: dict[str, Any] = {"smooth": {}, "prox": {}}  # of the solver, and of the functionals by their role
         self.__dict__.update(fields)
+
+    def __repr__(self) -> str:
+        return f"State: k = {self.k}, x: {summary.of_value(self.x)}, {self.nbytes / 1e6:.3g} MB in all"
 
     def arrays(self) -> dict[str, Array]:
         """Every array by its path, e.g. ``y/0``."""
