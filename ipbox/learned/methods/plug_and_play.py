@@ -13,6 +13,7 @@ from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.keywords import answering
+from ipbox.learned.methods.balance import BalancedADMM, BalancedHQS
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
@@ -25,6 +26,8 @@ from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solu
 from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.core.stop_rule import StopRule
 
+ACCURACY = {"hqs": 1e-3, "admm": 1e-2}  # of the conjugate gradients for u
+BALANCED = {"hqs": BalancedHQS, "admm": BalancedADMM}
 METHODS = ("hqs", "forward_backward", "fista", "admm", "pdhg")
 LAM = 0.23  # of Zhang et al. 2021
 FIRST = 49 / 255  # where their noise levels begin, in units of the image's scale
@@ -39,8 +42,8 @@ def pnp(
     *,
     sigma: float | Sequence[float] | None = None,
     noise_level: float | None = None,
-    method: str = "hqs",
-    lam: float = LAM,
+    method: str | None = None,
+    lam: float | None = None,
     tau: float | None = None,
     rho: float | None = None,
     niter: int | None = None,
@@ -88,16 +91,20 @@ def pnp(
         deviation of the m data's noise; twice that where σ is fixed.
     noise_level : float, optional
         Expected norm of the noise.
-    method : str
-    lam : float
-        Weight of the prior: ρ_k = lam s²/σ_k².
+    method : str, optional
+        ``"hqs"`` by default, and ``"admm"`` where the network takes no noise level.
+    lam : float, optional
+        Weight of the prior, the same in ``"hqs"``, ``"admm"`` and ``"pdhg"``: ρ_k = lam s²/σ_k², 0.23 by default; ρ =
+        lam ‖A‖² where the network takes no noise level and ``sigma``, that which it removes, is not given.
     tau : float, optional
         Step size of ``"forward_backward"`` (below 2/‖A‖²; 1/‖A‖² by default), ``"fista"`` (at most 1/‖A‖²) and
         ``"pdhg"`` (any; by default 1/ρ as for ``"admm"``).  The larger, the more weight the data have.
     rho : float, optional
-        ρ of ``"admm"``, and the last one of ``"hqs"``, instead of that by ``lam``.
+        ρ of ``"admm"``, and the last one of ``"hqs"``, instead of that by ``lam``.  Where the network takes no noise
+        level, and neither of ``rho``, ``lam`` and ``sigma`` is given, these two methods find ρ by the discrepancy
+        principle: in the first 60 iterations it is moved to where ‖Ax - b‖ is the noise level.
     niter : int, optional
-        Bound on the iterations; 8 for ``"hqs"``, else 100.
+        Bound on the iterations; 8 for ``"hqs"`` whose noise levels fall, else 100.
     tol : float
         Stop where the relative fixed-point residual is at most this, checked every ten iterations (not for ``"hqs"``,
         unless all its noise levels are the same).
@@ -120,8 +127,9 @@ def pnp(
     x : array
     info : Solution
         ``info.extra["sigma"]``: the noise level that the denoiser was given, the list of those of each iteration, or
-        None where it takes none; ``info.extra["monitor"]``: a `Convergence`, with local Lipschitz constants of the
-        denoiser and what they mean, in words.  There is no objective.
+        None where it takes none; ``info.extra["rho"]``: the last ρ of HQS and ADMM; ``info.extra["monitor"]``: a
+        `Convergence`, with local Lipschitz constants of the denoiser and what they mean, in words.  There is no
+        objective.
 
     Warns
     -----
@@ -162,8 +170,14 @@ def pnp(
     noise = None if noise_level is None else standard_deviation(noise_level, b, batch)
     given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, takes_sigma=takes_sigma)
     given["box"] = limits_of(nonneg, box)
-    R, levels = _prior(denoiser, sigma, noise, A, method, niter, given, lambda: _size(A, b))
-    solver = _solver(method, tau, _rho(method, tau, rho, lam, noise, levels, A), levels)
+    blind = _is_blind(denoiser, takes_sigma)
+    method = check_choice(("admm" if blind else "hqs") if method is None else method, "method", METHODS)
+    R, levels = _prior(denoiser, sigma, noise, A, method, niter, given, lambda: _size(A, b), blind)
+    first = _rho(method, tau, rho, lam, noise, levels, A)
+    if blind and method in BALANCED and rho is None and lam is None and sigma is None:
+        solver = BALANCED[method](first / 4, accuracy=ACCURACY[method], noise_level=noise_level)
+    else:
+        solver = _solver(method, tau, first, levels)
     changing = len(set(levels)) > 1
     if changing:
         R = R.replaced(lam=solver.schedule[-1] * levels[-1] ** 2)  # so that σ_k = √(lam/ρ_k)
@@ -175,10 +189,19 @@ def pnp(
     if x0 is None and options.get("state") is None:
         x0 = starting_image(A, b, noise_level)
     info = solve(Problem(data + R, batch=batch), solver, x0=x0, stop=rule, **compared(options, x_true))
+    if isinstance(solver, ADMM | HQS):
+        info.extra["rho"] = float(info.state.rho)
     info.extra["sigma"] = R.monitor.sigma if isinstance(R, Denoiser) else None
     info.extra["monitor"] = convergence(method, info, data, R)
     tell_ground(R, info.x, levels)
     return info.x, info
+
+
+def _is_blind(denoiser: Any, takes_sigma: bool | None) -> bool:
+    """Whether the denoiser is a network or a function that takes no noise level."""
+    if isinstance(denoiser, Functional):
+        return False
+    return callable(denoiser) and noise_argument(denoiser, takes_sigma) is None
 
 
 def _prior(
@@ -190,11 +213,10 @@ def _prior(
     niter: Any,
     given: dict[str, Any],
     size: Callable[[], float],
+    blind: bool,
 ) -> tuple[Functional, list[float]]:
     """The denoiser as a functional, and its noise levels: of each iteration, or one, or none."""
-    check_choice(method, "method", METHODS)
     if not isinstance(denoiser, Functional):
-        blind = callable(denoiser) and noise_argument(denoiser, given["takes_sigma"]) is None
         scale = given["scale"]
         levels = _levels(sigma, noise, A, size if scale is None else lambda: scale, method, niter, blind)
         given = given | {"scale": 1.0 if scale is None else scale, "takes_sigma": not blind}
@@ -236,7 +258,7 @@ def _levels(
         if blind:
             return []
         raise ValueError("sigma and noise_level are both None; expected one of them, for the denoiser's strength")
-    factor = 1.0 if method == "hqs" else 2.0
+    factor = 1.0 if method == "hqs" or blind else 2.0
     last = factor * noise / (A.norm() or 1.0) if sigma is None else check_positive(sigma, "sigma")
     steps = (STEPS if niter is None else niter) if method == "hqs" and not blind else 1
     return [last] if not steps > 1 else np.geomspace(max(FIRST * size(), last), last, steps).tolist()
@@ -263,7 +285,7 @@ def _rho(
     if tau is not None:
         return 1 / check_positive(tau, "tau")
     if noise is not None and levels:
-        return check_positive(lam, "lam") * noise**2 / levels[-1] ** 2
+        return (LAM if lam is None else check_positive(lam, "lam")) * noise**2 / levels[-1] ** 2
     if method == "pdhg":
         return A.norm() ** 2 / 8  # its own step size
     raise ValueError("rho and noise_level are both None; expected one of them, for the weight of the data")
@@ -277,8 +299,8 @@ def _solver(method: str, tau: float | None, rho: float | None, levels: list[floa
     if method == "pdhg":
         return PDHG(1 / rho)
     if method == "admm":
-        return ADMM(rho, accuracy=1e-2)
-    return HQS(schedule=tuple(rho * (levels[-1] / s) ** 2 for s in levels) or (rho,), accuracy=1e-3)
+        return ADMM(rho, accuracy=ACCURACY["admm"])
+    return HQS(schedule=tuple(rho * (levels[-1] / s) ** 2 for s in levels) or (rho,), accuracy=ACCURACY["hqs"])
 
 
 def limits_of(nonneg: bool, box: tuple[float, float] | None) -> tuple[float, float] | None:
