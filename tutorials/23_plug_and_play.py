@@ -46,6 +46,25 @@ for name, x in found.items():
 assert psnr(x_pnp) > psnr(x_wiener) + 1
 assert psnr(x_pnp) > psnr(x_tv)
 
+# %% A network that takes no noise level
+# Called ``net(x)``, it removes whatever noise it was made for.  How much its images weigh then follows from the data:
+# ADMM moves ρ to where ‖Ax - b‖ is the noise level.  Where a signature does not tell, ``takes_sigma=`` does.
+
+
+class Blind(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = ip.learned.pretrained("dncnn")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x, 0.06)
+
+
+x_blind, run = ip.pnp(A, b, Blind(), noise_level=info.noise_level, niter=40)
+misfit = np.linalg.norm(A.apply(x_blind) - b) / info.noise_level
+print(f"a blind network {psnr(x_blind):6.2f} dB, ‖Ax - b‖ {misfit:.2f} times the noise level")
+assert psnr(x_blind) > psnr(x_wiener) and 0.9 < misfit < 1.1
+
 # %% Other methods, and what they have in common
 # Forward-backward, FISTA, ADMM and the primal-dual method all have the fixed points x = D(x - τ∇E(x)), with τ = 1/ρ for
 # ADMM.  Where D is linear, D = W, the fixed point is known: (Id - W + τ W A*A) x = τ W A*b.
