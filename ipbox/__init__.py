@@ -8,6 +8,7 @@ Names are loaded when they are first used: ``import ipbox`` is instant.
 """
 
 import sys
+from importlib.util import find_spec
 
 import lazy_loader
 
@@ -30,7 +31,10 @@ __version__ = "0.1.0"
 
 # The public names are listed once, in __init__.pyi, which editors and type checkers read too.
 _load, _, _names = lazy_loader.attach_stub(__name__, __file__)
-__all__ = sorted([*_names, "stop"])
+_NEEDS_TORCH = ("Denoiser", "learned", "pnp", "red")
+# Left out without torch, so that `help(ip)` and `from ipbox import *` work; asked for, they say what to install.
+_HIDDEN = () if find_spec("torch") else _NEEDS_TORCH
+__all__ = sorted({*_names, "stop"} - {*_HIDDEN})
 
 
 def __getattr__(name: str) -> object:
@@ -39,6 +43,10 @@ def __getattr__(name: str) -> object:
 
         globals()["stop"] = stopping
         return stopping
+    if name not in _names:
+        from ipbox.names import no_attribute
+
+        raise no_attribute(__name__, name, __all__)
     return _load(name)
 
 

@@ -95,7 +95,11 @@ def attributes(package: str) -> Any:
 
     def old(name: str) -> Any:
         if f"{package}.{name}".removeprefix("ipbox.") not in MOVED:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            import sys
+
+            from ipbox.names import no_attribute
+
+            raise no_attribute(package, name, sys.modules[package].__all__)
         from importlib import import_module
 
         return import_module(f"{package}.{name}")

@@ -8,6 +8,7 @@ from ipbox.choose.influence import gcv, sure, weighted_gcv
 from ipbox.choose.result import Choice
 from ipbox.choose.stability import balancing, quasi_optimality
 from ipbox.keywords import answering_classes
+from ipbox.moved import attributes
 
 __all__ = [
     "RULES",
@@ -27,3 +28,4 @@ __all__ = [
 ]
 
 answering_classes(globals())
+__getattr__ = attributes(__name__)

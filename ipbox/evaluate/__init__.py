@@ -16,6 +16,7 @@ from ipbox.evaluate.stability import (
     worst_perturbation,
 )
 from ipbox.keywords import answering_classes
+from ipbox.moved import attributes
 from ipbox.reconstruct.domain import (
     Domain,
     DomainCheck,
@@ -30,3 +31,4 @@ __all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation",
 __all__ += ["Domain", "DomainCheck", "DomainStatistics", "OutsideDomain", "check_domain", "domain_statistics"]
 
 answering_classes(globals())
+__getattr__ = attributes(__name__)

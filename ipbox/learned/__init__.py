@@ -15,7 +15,7 @@ try:
 except ImportError as err:
     raise ModuleNotFoundError("torch is not installed: pip install 'ipbox[learned]' brings it", name="torch") from err
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+_load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["bridge", "maps", "methods", "networks", "priors", "training", "weights"],
     submod_attrs={
@@ -35,3 +35,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "weights": ["load_weights", "pretrained", "save_weights"],
     },
 )
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        from ipbox.names import no_attribute
+
+        raise no_attribute(__name__, name, __all__)
+    return _load(name)

@@ -30,6 +30,7 @@ HEAVY |= {"pydicom", "nibabel", "nrrd", "numpy", "tqdm"}
 
 # A file imports from its own layer or from those before it.
 LAYERS = (
+    "names",
     "moved",
     "checks",
     "keywords",
