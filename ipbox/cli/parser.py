@@ -6,6 +6,7 @@ Nothing heavy is imported before the arguments are parsed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import os
 import sys
@@ -24,6 +25,7 @@ from ipbox.cli.info import info as run_info
 from ipbox.cli.reconstruct import reconstruct as run_reconstruct
 from ipbox.cli.shared import UsageError, quietly
 from ipbox.files import NotSaved
+from ipbox.keywords import right_word
 
 METHODS = ("fbp", "landweber", "cgls", "tikhonov", "tv")
 FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
@@ -60,7 +62,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors in one line."""
+    """Errors in one line; an option that a command lacks is answered with the one that it has."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._subparsers is None:  # a command, all words its own; before argparse misses what was misspelt
+            for word in itertools.takewhile(lambda word: word != "--", args):
+                option = word.partition("=")[0]
+                if option.startswith("--") and not any(known.startswith(option) for known in self._options()):
+                    self.error(self._no_option(option))
+        return super().parse_known_args(args, namespace)
+
+    def _options(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+
+    def _no_option(self, option: str) -> str:
+        by_word = {known[2:].replace("-", "_"): known for known in self._options()}
+        word = right_word(option[2:].replace("-", "_"), by_word)
+        expected = by_word.get(word, f"one of {', '.join(by_word.values())}")
+        return f"{self.prog.rpartition(' ')[2]} has no option {option}; expected {expected}"
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")

@@ -56,3 +56,20 @@ def test_the_command_line_reports_an_overflow_in_one_line(tmp_path: Path, capsys
     error = capsys.readouterr().err
     assert code == 1 and "not finite" in error and "Traceback" not in error
     assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("reconstruct b.npy --theta 0:180:10 --out x.png", "reconstruct has no option --theta; expected --angles ("),
+        ("reconstruct b.npy --angles 0:180:10 --lambda=0.1", "reconstruct has no option --lambda; expected --lam ("),
+        ("reconstruct b.npy --maxiter 3", "reconstruct has no option --maxiter; expected --niter ("),
+        ("reconstruct b.npy --noiselevel 3", "reconstruct has no option --noiselevel; expected --noise-level ("),
+        ("demo ct --n_angles 3", "ct has no option --n_angles; expected --views ("),
+        ("demo blur --positivity", "blur has no option --positivity; expected one of --help, --size"),
+        ("demo ct --siz x", "argument --size: is x; expected an integer >= 16"),  # an abbreviation stays one
+    ],
+)
+def test_options_that_a_command_lacks(words: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    assert f"ipbox: error: {expected}" in capsys.readouterr().err
