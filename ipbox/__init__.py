@@ -46,8 +46,18 @@ def __getattr__(name: str) -> object:
     if name not in _names:
         from ipbox.names import no_attribute
 
-        raise no_attribute(__name__, name, __all__)
+        raise no_attribute(__name__, name, __all__, _use)
     return _load(name)
+
+
+def _use(name: str) -> str:
+    """How a solver is run, for those who took its name for a function's."""
+    from ipbox.solvers import Solver
+
+    value = _load(name)
+    return (
+        f", a solver: ip.solve(problem, ip.{name}())" if isinstance(value, type) and issubclass(value, Solver) else ""
+    )
 
 
 def __dir__() -> list[str]:

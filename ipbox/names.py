@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 # What other packages and textbooks call it: what is typed here.
 ALIASES = {
@@ -40,8 +40,10 @@ ALIASES = {
 CLOSE = 0.7  # ratio of difflib from which two names may be one, mistyped
 
 
-def no_attribute(module: str, name: str, names: Collection[str]) -> AttributeError:
-    """The error for ``module.name``, of the ``names`` that there are.
+def no_attribute(
+    module: str, name: str, names: Collection[str], use: Callable[[str], str] = lambda found: ""
+) -> AttributeError:
+    """The error for ``module.name``, of the ``names`` that there are; ``use`` tells how what was found is used.
 
     Examples
     --------
@@ -50,12 +52,12 @@ def no_attribute(module: str, name: str, names: Collection[str]) -> AttributeErr
     AttributeError("module 'ipbox' has no attribute 'RayTransfrom'; expected ip.RayTransform")
     """
     message = f"module {module!r} has no attribute {name!r}"
-    if not name.startswith("_") and (found := nearest(module, name, names)):
+    if not name.startswith("_") and (found := _nearest(module, name, names, use)):
         message += f"; expected {found}"
     return AttributeError(message, name=name)
 
 
-def nearest(module: str, name: str, names: Collection[str]) -> str:
+def _nearest(module: str, name: str, names: Collection[str], use: Callable[[str], str]) -> str:
     """What ``name`` may have been meant to be, as it is typed; empty where nothing is like it."""
     prefix = module.replace("ipbox", "ip")
     plain = _plain(name)
@@ -67,17 +69,8 @@ def nearest(module: str, name: str, names: Collection[str]) -> str:
     if not same:
         close = difflib.get_close_matches(plain, {_plain(known) for known in names}, 1, CLOSE)
         same = [f"{prefix}.{known}" for word in close for known in names if _plain(known) == word]
-    if len(same) == 1 and module in ("ipbox", "ipbox.solvers") and _is_solver(same[0].rpartition(".")[2]):
-        return f"{same[0]}, a solver: ip.solve(problem, {same[0]}())"
-    return " or ".join(same)
+    return " or ".join(same) + (use(same[0].rpartition(".")[2]) if len(same) == 1 else "")
 
 
 def _plain(word: str) -> str:
     return word.lower().replace("_", "")
-
-
-def _is_solver(name: str) -> bool:
-    from ipbox import solvers
-
-    found = vars(solvers).get(name)
-    return isinstance(found, type) and issubclass(found, solvers.Solver)
