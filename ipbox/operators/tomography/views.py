@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ class Arcs:
     Attributes
     ----------
     cells : array
-        Half the distance of each angle to its two neighbours; angles that are nearly the same share theirs.
+        Half the distance of each angle to its two neighbours; angles that are nearly the same share theirs, by what
+        they are trusted.
     gaps : array, (n, 2)
         Start and length of what is not measured: wider than all other distances by far.
     alone : bool
@@ -35,7 +37,7 @@ class Arcs:
     alone: bool
 
     @staticmethod
-    def of(angles: np.ndarray, period: float, rim: float = 1.0) -> Arcs:
+    def of(angles: np.ndarray, period: float, rim: float = 1.0, trust: np.ndarray | None = None) -> Arcs:
         """Those of ``angles`` modulo ``period``; a gap is worth ``rim`` usual distances to the views at its rims."""
         a = np.mod(angles, period)
         order = np.argsort(a, kind="stable")
@@ -50,7 +52,7 @@ class Arcs:
         usual = float(np.median(width[~out]))
         worth = np.where(out, np.minimum(width, rim * usual), width)
         cells = np.empty(a.size)
-        cells[order] = (0.5 * (worth + np.roll(worth, 1)) / size)[group]
+        cells[order] = (0.5 * (worth + np.roll(worth, 1)))[group] * _shares(group, size, trust, order)
         gaps = np.stack([centre[out] + 0.5 * usual, width[out] - usual], axis=1)
         return Arcs(cells, gaps, alone=size.size == 1)
 
@@ -71,6 +73,13 @@ def _groups(a: np.ndarray, width: float) -> np.ndarray:
     while (end := int(np.searchsorted(a, a[starts[-1]] + width, side="right"))) < a.size:
         starts.append(end)
     return np.repeat(np.arange(len(starts)), np.diff(starts, append=a.size))
+
+
+def _shares(group: np.ndarray, size: np.ndarray, trust: np.ndarray | None, order: np.ndarray) -> np.ndarray:
+    """What each angle has of its group."""
+    if trust is None:
+        return 1.0 / size[group]
+    return trust[order] / np.bincount(group, trust[order])[group]
 
 
 def _left_out(width: np.ndarray) -> np.ndarray:
@@ -94,6 +103,8 @@ class Scan:
     spacing : float
     source, length : float
         From the source to the centre, and to the detector; infinite for parallel beam.
+    trust : array, optional
+        How much each view is trusted, positive: where several see a line, its shares are in this proportion.
     """
 
     angles: np.ndarray
@@ -101,21 +112,22 @@ class Scan:
     spacing: float
     source: float = np.inf
     length: float = np.inf
+    trust: np.ndarray | None = None
 
     @staticmethod
-    def of(A: Projector) -> Scan:
+    def of(A: Projector, trust: np.ndarray | None = None) -> Scan:
         if isinstance(A, FanBeamTransform):
             length = A.source_distance + A.detector_distance
-            return Scan(A.angles, A.positions(), A.det_spacing, A.source_distance, length)
-        return Scan(A.angles, A.positions(), A.det_spacing)
+            return Scan(A.angles, A.positions(), A.det_spacing, A.source_distance, length, trust)
+        return Scan(A.angles, A.positions(), A.det_spacing, trust=trust)
 
     @cached_property
     def half_turn(self) -> Arcs:
-        return Arcs.of(self.angles, np.pi, rim=2.0)
+        return Arcs.of(self.angles, np.pi, rim=2.0, trust=self.trust)
 
     @cached_property
     def turn(self) -> Arcs:
-        return Arcs.of(self.angles, 2 * np.pi)
+        return Arcs.of(self.angles, 2 * np.pi, trust=self.trust)
 
     @property
     def parallel(self) -> bool:
@@ -171,9 +183,13 @@ class Scan:
 
         def depth(beta: np.ndarray, a: np.ndarray) -> np.ndarray:
             edge = np.clip(np.minimum(a - ends[0], ends[1] - a), 0, None) if np.isfinite(ends[0]) else np.ones_like(a)
-            return self.turn.depth(beta) * edge
+            return self.turn.depth(beta) * edge * self._trusted(beta)
 
         return depth(beta, a), depth(beta + np.pi - 2 * self.gamma(a), -a)
+
+    def _trusted(self, beta: np.ndarray) -> Any:
+        """How much views at the angles ``beta`` are trusted, between those there are."""
+        return 1.0 if self.trust is None else np.interp(beta, self.angles, self.trust, period=2 * np.pi)
 
     def left_out(self, radius: float, ends: tuple[float, float]) -> float:
         """The share of the lines through a disc about the centre that no view sees: all but none for a single view."""

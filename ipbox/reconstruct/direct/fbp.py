@@ -23,7 +23,8 @@ from ipbox.operators.tomography.views import Scan
 from ipbox.reconstruct.direct.back_projection import back_projection
 from ipbox.reconstruct.direct.fan import fan_back_projection
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
-from ipbox.reconstruct.direct.projections import cut_off, ends_there, extended, line_integrals
+from ipbox.reconstruct.direct.projections import cut_off, ends_there, extended, filled, line_integrals
+from ipbox.reconstruct.weights import check_weights
 from ipbox.warning import warn
 
 LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views,
@@ -38,6 +39,7 @@ def fbp(
     filter: str | Callable[[np.ndarray], np.ndarray] | Array = "ramp",
     *,
     cutoff: float = 1.0,
+    weights: Array | None = None,
     extend: bool = True,
     mask: bool = True,
 ) -> tuple[Array, AnalyticInfo]:
@@ -61,6 +63,11 @@ def fbp(
     cutoff : float
         Where the window ends, as a share of the detector's highest (Nyquist) frequency, 0 < cutoff <= 1: the filter
         is W(|ω|/ω_c) |ω|/2π for |ω| <= ω_c = cutoff · π/ds, and 0 beyond.
+    weights : array, optional
+        w >= 0 (or a mask) in the shape A.dimsd, or one for each view.  Views whose w are all 0 are left out, and what
+        the others count for is found without them; single readings with w = 0 are interpolated from those beside them.
+        Otherwise the mean w of a view tells its share in the lines that several views see; it changes nothing for
+        lines that are seen once.
     extend : bool
         Where the detector cuts the object off, let the projections go on as those of a disc do; else by zeros, which
         gives a bright rim.  An object that just fits the detector is left as it is.
@@ -101,7 +108,8 @@ def fbp(
     ------
     TypeError, ValueError
         where A is none of these operators, ``filter`` is unknown or not real and finite, ``cutoff`` is not in (0, 1],
-        a flag is none, ``b`` does not fit A or is not finite, or PET has readings without counts (n a = 0).
+        a flag is none, ``b`` does not fit A or is not finite,
+        ``weights`` are negative, all 0 or of another shape, or PET has readings without counts (n a = 0).
 
     References
     ----------
@@ -131,9 +139,11 @@ def fbp(
     start = time.perf_counter()
     if isinstance(A, PET):
         A, b = A.projector, line_integrals(A, b)
-    x, told = _from_lines(
-        A, b.reshape((-1, *A.dimsd)), functools.partial(ramp, filter=window, cutoff=cutoff), extend, mask
-    )
+    lines, trust = b.reshape((-1, *A.dimsd)), None
+    if weights is not None:
+        A, lines, trust = _trusted(A, lines, check_weights(weights, tuple(A.dimsd)))
+    response = functools.partial(ramp, filter=window, cutoff=cutoff)
+    x, told = _from_lines(A, lines, trust, response, extend, mask)
     x = x.reshape(b.shape[:-2] + tuple(A.dims))
     told |= {} if cutoff == 1 else {"cutoff": float(cutoff)}
     return reported(x, "fbp", start, filter=filter if isinstance(filter, str) else "own", parameters=told)
@@ -142,13 +152,14 @@ def fbp(
 def _from_lines(
     A: RayTransform | JosephTransform | FanBeamTransform,
     b: Array,
+    trust: np.ndarray | None,
     response: Callable[[int, float], np.ndarray],
     extend: bool,
     mask: bool,
 ) -> tuple[Array, dict[str, Any]]:
     """The image from line integrals (a batch of them), and what is told about it."""
     fft, xp = backend.fft_module(b), backend.array_module(b)
-    scan, half = Scan.of(A), _half_width(A)
+    scan, half = Scan.of(A, trust), _half_width(A)
     cut = cut_off(b)
     lo, hi = scan.ends
     ends = (lo, hi) if scan.one_sided() and cut[abs(lo) > abs(hi)] else (-math.inf, math.inf)
@@ -165,7 +176,7 @@ def _from_lines(
         near = (-lo < hi, -lo > hi) if around else (False, False)  # what the other side sees goes on in any case
         sides = tuple(c and not fits and (extend or is_near) for c, is_near in zip(cut, near, strict=True))
         b = extended(b, scan, pads, half, sides)
-        scan = Scan.of(A)
+        scan = Scan.of(A, trust)
     weights = _beyond(scan, ends) * np.cos(scan.gamma(scan.positions))
     n = 2 * fft.next_fast_len(A.n_det, real=True)
     lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1)
@@ -177,6 +188,15 @@ def _from_lines(
     if mask and (around or min(-lo, hi) > 0):
         x *= xp.asarray(_radii(A) <= seen, dtype=x.dtype)
     return x, {"field_of_view": seen}
+
+
+def _trusted(A: Any, b: Array, w: np.ndarray) -> tuple[Any, Array, np.ndarray | None]:
+    """The views that have weights, their data without holes, and what they are trusted where that differs."""
+    seen = np.flatnonzero(w.any(axis=1))
+    if seen.size < len(w):
+        A, b, w = A.subset(seen), b[:, backend.array_module(b).asarray(seen)], w[seen]
+    trust = w.mean(axis=1)
+    return A, filled(b, w > 0), None if np.ptp(trust) <= 1e-12 * trust.max() else trust
 
 
 def _warn_of_gaps(share: float, most: float) -> None:

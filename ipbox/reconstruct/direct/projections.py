@@ -46,6 +46,33 @@ def line_integrals(A: PET, b: Array) -> Array:
     return (b - A.background_like(b)) / A.factors_like(b)
 
 
+def filled(b: Array, mask: np.ndarray) -> Array:
+    """``b``, (samples, views, n_det), with the readings outside of ``mask``, (views, n_det), from those beside them.
+
+    Linear along the detector, and constant to its ends; every view has some reading.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.reconstruct.direct.projections import filled
+    >>> filled(np.array([[[1.0, 9.0, 2.0, 9.0]]]), np.array([[True, False, True, False]]))
+    array([[[1. , 1.5, 2. , 2. ]]])
+    """
+    if mask.all():
+        return b
+    xp, at = backend.array_module(b), np.arange(mask.shape[1])
+    ends = np.empty((2, *mask.shape), dtype=np.int64)
+    for left, right, row in zip(*ends, mask, strict=True):
+        known = np.flatnonzero(row)
+        k = np.searchsorted(known, at, side="right") - 1
+        left[:], right[:] = known[np.maximum(k, 0)], known[np.minimum(k + 1, known.size - 1)]
+    left, right = ends
+    share = np.clip((at - left) / np.maximum(right - left, 1), 0, 1)
+    values = [xp.take_along_axis(b, xp.asarray(np.broadcast_to(e, b.shape)), axis=2) for e in ends]
+    share = xp.asarray(share.astype(b.dtype))
+    return xp.where(xp.asarray(mask), b, (1 - share) * values[0] + share * values[1])
+
+
 def cut_off(b: Array) -> tuple[bool, bool]:
     """Whether the first and the last detector pixels of ``b``, (samples, views, n_det), still see the object."""
     profile = _profile(b)

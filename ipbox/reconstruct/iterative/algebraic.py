@@ -9,6 +9,7 @@ from ipbox.functionals import L2
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
 from ipbox.reconstruct.iterative.early_stopping import EarlyOptions, make_constraint, stopped_early
+from ipbox.reconstruct.weights import weighted
 from ipbox.solvers import SIRT, Cimmino, Kaczmarz, Solution, Solver
 
 
@@ -22,6 +23,7 @@ def sirt(
     relaxation: float = 1.0,
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
+    weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
@@ -44,6 +46,11 @@ def sirt(
         Project onto u >= 0 in each iteration.
     box : (lo, hi), optional
         Project onto lo <= u <= hi.
+    weights : array, optional
+        w >= 0 (or a mask) in the shape of the data, or one for each entry of their first axis (views): w A and w b take
+        the places of A and b, so that u ← u - λ C A* w R (Au - b) with C = 1/(A* w), and Σ_i w_i R_i (Au - b)_i² is
+        minimised.  ``noise_level`` is that of w b: of a mask, the norm of the noise on the readings that count.
+        Readings with w = 0 are not used.
     x0 : array, optional
         Start; zero by default.
     safety : float
@@ -62,7 +69,8 @@ def sirt(
     Raises
     ------
     ValueError, TypeError
-        for data that do not fit A, a negative noise level, a relaxation outside of (0, 2), or ``nonneg`` with ``box``.
+        for data that do not fit A, a negative noise level, a relaxation outside of (0, 2), weights that are negative
+        or have another shape, or ``nonneg`` with ``box``.
 
     References
     ----------
@@ -76,7 +84,8 @@ def sirt(
     >>> info.stop
     'discrepancy'
     """
-    return _iterate(as_operator(A, shape), b, SIRT(relaxation), noise_level, niter, nonneg, box, options)
+    A, b = weighted(as_operator(A, shape), b, weights, power=1)
+    return _iterate(A, b, SIRT(relaxation), noise_level, niter, nonneg, box, options)
 
 
 @answering
@@ -92,6 +101,7 @@ def kaczmarz(
     blocks: int | None = None,
     order: str = "interleaved",
     seed: int = 0,
+    weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
@@ -106,6 +116,10 @@ def kaczmarz(
     order : {"interleaved", "sequential", "random"}
     seed : int
         Of the random order.
+    weights : array, optional
+        As in `sirt`: a block of views has u ← u - λ C A_i* w_i R_i (A_i u - b_i) with C = 1/max_i A_i* w_i; for
+        operators that have signs, A_i* w_i (A_i u - b_i)/max_i ‖√w_i A_i‖², and ``noise_level`` is that of √w b.  The
+        step to a single row's hyperplane is the same whatever its weight, but 0.
 
     References
     ----------
@@ -119,9 +133,9 @@ def kaczmarz(
     >>> info.niter < 10
     True
     """
-    return _iterate(
-        as_operator(A, shape), b, Kaczmarz(relaxation, blocks, order, seed), noise_level, niter, nonneg, box, options
-    )
+    A = as_operator(A, shape)
+    A, b = weighted(A, b, weights, power=1 if A.nonnegative else 0.5)
+    return _iterate(A, b, Kaczmarz(relaxation, blocks, order, seed), noise_level, niter, nonneg, box, options)
 
 
 @answering

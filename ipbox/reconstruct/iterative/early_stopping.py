@@ -12,6 +12,7 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
+from ipbox.reconstruct.weights import weighted
 from ipbox.solvers import CGLS, ForwardBackward, GradientDescent, Problem, Solution, Solver, callbacks, solve, stopping
 from ipbox.solvers.core.solve import SolveOptions
 from ipbox.warning import warn
@@ -36,6 +37,7 @@ def landweber(
     tau: float | None = None,
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
+    weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
@@ -58,6 +60,10 @@ def landweber(
         P projects onto u >= 0 (projected Landweber).
     box : (lo, hi), optional
         P projects onto lo <= u <= hi.
+    weights : array, optional
+        w >= 0 (or a mask) in the shape of the data, or one for each entry of their first axis (views): ½ Σ_i w_i (Au -
+        b)_i² takes the place of ½‖Au - b‖², √w A that of A, and ``noise_level`` is that of √w b: of a mask, the norm of
+        the noise on the readings that count.  Readings with w = 0 are not used.
     x0 : array, optional
         Start; zero by default.
     safety : float
@@ -78,7 +84,8 @@ def landweber(
     Raises
     ------
     ValueError, TypeError
-        for data that do not fit A, a negative noise level, a step size beyond its bound, or ``nonneg`` with ``box``.
+        for data that do not fit A, a negative noise level, a step size beyond its bound, weights that are negative
+        or have another shape, or ``nonneg`` with ``box``.
 
     References
     ----------
@@ -95,7 +102,8 @@ def landweber(
     """
     constraint = make_constraint(nonneg, box)
     solver = GradientDescent(tau) if constraint is None else ForwardBackward(tau)
-    return stopped_early(L2(as_operator(A, shape), b), solver, noise_level, niter, R=constraint, **options)
+    data = L2(*weighted(as_operator(A, shape), b, weights))
+    return stopped_early(data, solver, noise_level, niter, R=constraint, **options)
 
 
 @answering
@@ -105,10 +113,11 @@ def cgls(
     noise_level: float | None = None,
     *,
     niter: int = 100,
+    weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
-    """Conjugate gradients for min ‖Au - b‖², stopped by the discrepancy principle.
+    """Conjugate gradients for min Σ_i w_i (Au - b)_i², w = 1 without ``weights``, stopped by the discrepancy principle.
 
     Parameters and returns are those of `landweber` but ``tau``, ``nonneg`` and ``box``; it needs far fewer iterations,
     so overshooting costs more.
@@ -125,7 +134,7 @@ def cgls(
     >>> info.niter < 20
     True
     """
-    return stopped_early(L2(as_operator(A, shape), b), CGLS(), noise_level, niter, **options)
+    return stopped_early(L2(*weighted(as_operator(A, shape), b, weights)), CGLS(), noise_level, niter, **options)
 
 
 def stopped_early(

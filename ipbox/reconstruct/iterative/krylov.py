@@ -10,6 +10,7 @@ from ipbox.functionals import L2
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
 from ipbox.reconstruct.iterative.early_stopping import EarlyOptions, batch_of, compared, stopped_early
+from ipbox.reconstruct.weights import weighted
 from ipbox.solvers import LSQR, HybridLSQR, Problem, Solution, solve, stopping
 from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.krylov.hybrid import FlatGCV
@@ -23,6 +24,7 @@ def lsqr(
     *,
     damp: float = 0.0,
     niter: int = 100,
+    weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
@@ -41,6 +43,8 @@ def lsqr(
         Weight λ >= 0 (the square of what SciPy calls ``damp``).
     niter : int
         Bound on the iterations.
+    weights : array, optional
+        w >= 0, or a mask: ½ Σ_i w_i (Au - b)_i² takes the place of ½‖Au - b‖², as in `landweber`.
     x0 : array, optional
         Start; zero by default.
     safety : float
@@ -74,7 +78,7 @@ def lsqr(
     ('discrepancy', True)
     """
     R = damp * L2() if check_not_negative(damp, "damp") else None
-    return stopped_early(L2(as_operator(A, shape), b), LSQR(), noise_level, niter, R=R, **options)
+    return stopped_early(L2(*weighted(as_operator(A, shape), b, weights)), LSQR(), noise_level, niter, R=R, **options)
 
 
 @answering

@@ -12,6 +12,7 @@ from ipbox.backend import Array
 from ipbox.kernels.core.layout import unit_of
 from ipbox.operators import MatrixOperator, Operator
 from ipbox.operators.core.norms import golub_kahan
+from ipbox.operators.core.weighted import Weighted
 from ipbox.solvers.core.problem import Parts
 
 PROBES = 8
@@ -29,10 +30,15 @@ def has_estimates(blocks: list[Operator]) -> bool:
 
 
 def of_blocks(blocks: list[Operator], p: Parts) -> tuple[list[Any], Any]:
-    """R_i and C with ‖C^½ A_i* R_i A_i C^½‖ <= 1: SART's for non-negative blocks, else 1/‖A_i‖² and 1."""
+    """R_i and C with ‖C^½ A_i* R_i A_i C^½‖ <= 1: SART's for non-negative blocks, else 1/‖A_i‖² and 1.
+
+    Where blocks are weighted, the largest ‖A_i‖ is that of all: by its own, a block's weight would cancel.
+    """
     lone = all(isinstance(A, MatrixOperator) and A.shape[0] == 1 for A in blocks)
     if lone or not _nonnegative(blocks):
         squares = [float(_row_squares(A)[0]) if lone else A.norm() ** 2 for A in blocks]
+        if any(isinstance(A, Weighted) for A in blocks):
+            squares = [max(squares)] * len(squares)
         unit = _unit(max(squares))
         return [_inverse(square) / unit for square in squares], unit
     R, largest = [], None

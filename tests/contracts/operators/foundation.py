@@ -15,6 +15,7 @@ from ipbox.operators import (
     Composition,
     Gradient,
     Identity,
+    JosephTransform,
     MatrixOperator,
     Normal,
     Operator,
@@ -25,6 +26,8 @@ from ipbox.operators import (
     VStack,
     as_operator,
 )
+from ipbox.operators.core.held import HeldArray
+from ipbox.operators.core.weighted import Weighted
 from tests.contracts.operators.case import OperatorCase
 
 DIMS = (7, 5)
@@ -66,6 +69,11 @@ def stack(dtype: np.dtype, xp: ModuleType) -> Operator:
     return VStack([Identity(DIMS, dtype), Gradient(DIMS, dtype), ray(dtype)])
 
 
+def weighed(A: Operator, dtype: np.dtype) -> Weighted:
+    """Views of weights from 0 to 2."""
+    return Weighted(A, HeldArray(np.resize(np.arange(7) / 3, A.dimsd).astype(dtype)))
+
+
 CASES = [
     OperatorCase("identity", Identity, lambda dtype, xp: Identity(DIMS, dtype), "exact"),
     OperatorCase("adjoint", Adjoint, lambda dtype, xp: Gradient(DIMS, dtype).H, "exact"),
@@ -94,6 +102,14 @@ CASES = [
     ),
     OperatorCase("normal of the gradient", Normal, lambda dtype, xp: Gradient(DIMS, dtype).N, "exact"),
     OperatorCase("ray normal", RayNormal, lambda dtype, xp: ray(dtype).normal(), "bound"),
+    OperatorCase("weighted ray", Weighted, lambda dtype, xp: weighed(ray(dtype), dtype), "estimate"),
+    OperatorCase(
+        "weighted joseph",
+        Weighted,
+        lambda dtype, xp: weighed(JosephTransform(DIMS, VIEWS, dtype=dtype), dtype),
+        "bound",
+    ),
+    complex_case(Weighted, lambda M: Weighted(M, HeldArray(np.sin(np.arange(11.0)).astype(M.dtype_out.char.lower())))),
     rays("odd x odd"),
     rays("even x even", dims=(8, 6)),
     rays("even x odd", dims=(6, 9)),

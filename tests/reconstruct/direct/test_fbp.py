@@ -366,3 +366,69 @@ def test_an_object_that_just_fits_the_detector_is_no_truncated_one(beam: str) ->
     v, info = ip.fbp(A, A.apply(u))
     assert 49 < info.parameters["field_of_view"] < 51.5 and not v[radius > 51.5].any()
     assert ip.psnr(v[inside], u[inside]) > ip.psnr(ip.fbp(wide, wide.apply(u))[0][inside], u[inside]) - 0.5
+
+
+# ---------------------------------------------------------------- weights
+
+
+def spoiled(A: Any, b: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """``b`` with nonsense where nothing counts."""
+    lost = (w if w.ndim == 2 else np.repeat(w[:, None], A.n_det, axis=1)) == 0
+    return np.where(lost, np.float32(50), b)
+
+
+LOST = {
+    "views at random": RNG.random(180) > 0.3,
+    "a few views": ~np.isin(np.arange(180), [3, 50, 51, 170]),
+    "a dead pixel": np.repeat(np.arange(70)[None] != 31, 180, axis=0),
+    "readings at random": RNG.random((180, 70)) > 0.1,
+    "both": (RNG.random((180, 70)) > 0.05) & (RNG.random(180) > 0.2)[:, None],
+}
+
+
+@pytest.mark.parametrize("beam", ["parallel", "fan"])
+@pytest.mark.parametrize("what", LOST)
+def test_what_does_not_count_is_left_out(what: str, beam: str) -> None:
+    w = LOST[what]
+    if beam == "parallel":
+        A: Any = ip.RayTransform((N, N), degrees(np.arange(180)), 70)
+    else:
+        A = ip.FanBeamTransform((N, N), degrees(np.arange(0, 360, 2)), 70, 1.5, **FAN)
+    u = disc(14.0, 9.0, -4.0)
+    x, _ = ip.fbp(A, spoiled(A, A.apply(u), w), weights=w)
+    inside = np.hypot(X - 9, X[:, None] - 4) < 10
+    assert x[inside].mean() == pytest.approx(1, abs=0.02) and abs(x[inside] - 1).max() < 0.3
+    assert abs(x[np.hypot(X - 9, X[:, None] - 4) > 18]).mean() < 0.05
+
+
+@pytest.mark.parametrize("beam", ["parallel", "fan", "to one side"])
+def test_views_of_the_same_lines_share_by_their_weights(beam: str) -> None:
+    """A full turn whose second half is spoiled and counts for next to nothing, and the disc keeps its value."""
+    w = np.where(np.arange(360) < 240, 1.0, 1e-6)
+    angles = degrees(np.arange(360))
+    if beam == "fan":
+        A: Any = ip.FanBeamTransform((N, N), angles, **FAN)
+    else:
+        A = ip.RayTransform((N, N), angles, 100, det_shift=6.0 if beam == "to one side" else 0.0)
+    b = A.apply(disc(14.0, 9.0, -4.0))
+    inside = np.hypot(X - 9, X[:, None] - 4) < 10
+    assert ip.fbp(A, b, weights=w)[0][inside].mean() == pytest.approx(1, abs=0.02)
+    b[240:] *= 3
+    assert ip.fbp(A, b, weights=w)[0][inside].mean() == pytest.approx(1, abs=0.02)
+    assert ip.fbp(A, b)[0][inside].mean() > 1.2
+
+
+def test_weights_that_are_all_the_same_change_nothing() -> None:
+    A = ip.RayTransform((N, N), degrees(np.arange(360)))
+    b = A.apply(np.stack([disc(14.0), disc(9.0, 3.0)]))
+    x, _ = ip.fbp(A, b)
+    for w in (np.ones(360), np.full(A.dimsd, 0.3), np.ones(360, dtype=bool)):
+        np.testing.assert_array_equal(ip.fbp(A, b, weights=w)[0], x)
+
+
+def test_weights_on_the_device(xp: ModuleType) -> None:
+    A = ip.RayTransform((N, N), degrees(np.arange(0, 180, 4)), 70)
+    w = (np.random.default_rng(0).random(A.dimsd) > 0.1) & (np.arange(45) % 7 > 0)[:, None]
+    b = A.apply(disc(14.0, 3.0))
+    x, _ = ip.fbp(A, xp.asarray(b), weights=xp.asarray(w))
+    assert isinstance(x, xp.ndarray) and abs(host(x) - ip.fbp(A, b, weights=w)[0]).max() < 1e-4
