@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,31 +14,69 @@ from ipbox.backend import Array
 
 DENSE = 1100  # unknowns up to which the matrices are formed
 RANK = 1e-12  # of the largest eigenvalue
+WIDE, DENSELY = 8, 20  # decades to either side of the first guess that are searched, and weights in each
 
 
-def exact_dof(A: Any, R: Any, dims: tuple[int, ...], like: Array) -> Callable[[float], float] | None:
-    r"""λ -> tr A(A*A + λ L*L)⁻¹A* of ½‖Au - b‖² + λ R(u), R = ½‖Lu‖²; None for more than `DENSE` unknowns.
+@dataclass(frozen=True)
+class ExactTikhonov:
+    r"""Freedom and residual of ½‖Au - b‖² + λ R(u), R = ½‖Lu‖², by dense algebra; called, it gives the first.
 
-    With the eigenvalues μ_i of A*A with respect to A*A + s L*L it is
+    With W and the eigenvalues μ_i of A*A with respect to A*A + s L*L, so that W*A*AW = diag(μ) and
+    W*L*LW = diag(1 - μ)/s,
 
-    .. math:: \mathrm{df} = \sum_i \frac{s μ_i}{s μ_i + λ (1 - μ_i)}.
+    .. math::
+        φ_i = \frac{s μ_i}{s μ_i + λ (1 - μ_i)}, \quad \mathrm{df} = \sum_i φ_i, \quad
+        \|Au_λ - b\|^2 = \|b\|^2 - \sum_i \frac{(W^* A^* b)_i^2}{μ_i} (1 - (1 - φ_i)^2).
 
     Complex images and data count as pairs of real numbers.
     """
-    dtype = like.dtype if A is None else A.dtype_in
+
+    mu: np.ndarray  # those that are not 0
+    energy: np.ndarray  # (W*A*b)² / μ
+    s: float
+    misfit: float  # ‖b‖², less all of the energy
+
+    def __call__(self, lam: float) -> float:
+        return float(np.sum(self.s * self.mu / (self.s * self.mu + lam * (1 - self.mu))))
+
+    def residual(self, lam: float) -> float:
+        rest = lam * (1 - self.mu) / (self.s * self.mu + lam * (1 - self.mu))  # 1 - φ, without cancellation
+        return math.sqrt(self.misfit + float(self.energy @ rest**2))
+
+    def least(self, criterion: Callable[[float, float], float], lam0: float) -> float:
+        """The weight, of many about ``lam0``, of the least ``criterion``(residual, df); else ``lam0``."""
+        lams = lam0 * 10.0 ** np.linspace(-WIDE, WIDE, 2 * WIDE * DENSELY + 1)
+        values = np.array([criterion(self.residual(lam), self(lam)) for lam in lams])
+        return lam0 if np.isnan(values).all() else float(lams[np.nanargmin(values)])
+
+
+def exact_tikhonov(A: Any, R: Any, dims: tuple[int, ...], b: Array) -> ExactTikhonov | None:
+    """None for more than `DENSE` unknowns."""
+    dtype = b.dtype if A is None else A.dtype_in
     unknowns = math.prod(dims) * (2 if np.dtype(dtype).kind == "c" else 1)
     if unknowns > DENSE:
         return None
-    data, penalty = (_gram(K, dims, dtype, like) for K in (A, R.A))
+    data, penalty = (_gram(K, dims, dtype, b) for K in (A, R.A))
     penalty *= R.weight
     s = np.trace(data) / (np.trace(penalty) or 1.0)
+    norm2 = backend.norm(b) ** 2
     if s == 0:
-        return lambda lam: 0.0
+        return ExactTikhonov(np.empty(0), np.empty(0), 1.0, norm2)
     values, vectors = np.linalg.eigh(data + s * penalty)
     kept = values > RANK * values[-1]
     W = vectors[:, kept] / np.sqrt(values[kept])
-    mu = np.clip(np.linalg.eigvalsh(W.T @ data @ W), 0.0, 1.0)
-    return lambda lam: float(np.sum(np.divide(s * mu, s * mu + lam * (1 - mu), out=np.zeros_like(mu), where=mu > 0)))
+    mu, V = np.linalg.eigh(W.T @ data @ W)
+    mu = np.clip(mu, 0.0, 1.0)
+    energy = ((W @ V).T @ _reals(backend.to_host(b if A is None else A.apply_adjoint(b)))) ** 2
+    energy, mu = energy[mu > RANK], mu[mu > RANK]
+    energy /= mu
+    return ExactTikhonov(mu, energy, s, max(norm2 - float(np.sum(energy)), 0.0))
+
+
+def _reals(u: np.ndarray) -> np.ndarray:
+    """As a flat vector over the reals."""
+    u = u.ravel()
+    return np.concatenate([u.real, u.imag] if u.dtype.kind == "c" else [u]).astype(np.float64)
 
 
 def _gram(K: Any, dims: tuple[int, ...], dtype: Any, like: Array) -> np.ndarray:

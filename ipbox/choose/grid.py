@@ -70,8 +70,11 @@ def sweep(
     unknown: str = "",
     rise: float = RISE,
     upward: int = EXTENSIONS,
+    all_falls: bool = False,
 ) -> tuple[float, bool]:
     """Solve along ``grid`` (descending), ``evaluate`` each point, and beyond it while the criterion falls there.
+
+    It may fall once more beyond a minimum inside the range: with ``all_falls`` that is followed too.
 
     Returns the minimiser of the column ``name``, refined by further solves, and whether it is an end of the range.
     ``least`` finds it on the curve: `minimum`, or another where a criterion may fall at an end anyhow; the range then
@@ -91,6 +94,7 @@ def sweep(
         if outer:
             down, up = down and lam == lams[0], up and (lam == lams[-1] or math.isnan(values[-1]))
         down = down and k < EXTENSIONS
+        up = up or (all_falls and values[-2] - values[-1] > rise * abs(values[-1]))
         if not (down or up):
             break
         ends.grow(down, up)

@@ -11,6 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_positive
+from ipbox.choose.freedom import ExactTikhonov
 from ipbox.choose.grid import EXTENSIONS, RISE, sweep, weights
 from ipbox.choose.path import STEADY, TIGHTER, Map, Options, Path, Point, data_count, white_noise
 from ipbox.choose.result import Choice
@@ -26,6 +27,7 @@ PROBES = 8  # ... but no more probes than this
 KNOWN = 1e4  # roundings of the data, below which a residual is not known well enough to be divided by another zero
 FLAT = 1e-3  # GCV that rises by less is the quotient of two roundings
 UPWARD = 40  # weights more than the grid's, of a linear map: without a noise level its guess may be far too small
+FITTED = 1 - 1e-6  # share of the data beyond which m - df is mostly rounding
 OMEGA = 1.4  # inflation of the degrees of freedom in weighted GCV
 
 Excess = Callable[[Array, Array, float], tuple[float, float]]
@@ -277,10 +279,18 @@ def _with_dof(
     **options: Unpack[Options],
 ) -> Choice:
     """The least ``criterion`` of the residual, the degrees of freedom and the number of data, for white noise."""
-    grid, path = weights(lams, lam0), Path(reconstruct, A, b, **options)
+    path = Path(reconstruct, A, b, **options)
     if path.D is not None:
         raise ValueError(f"fidelity is {path.D.name}; {rule} expects L2, white Gaussian noise")
     m = path.m = data_count(path.A, b)
+    if isinstance(dof, ExactTikhonov):  # the deepest of several minima, which may be far from the guess
+
+        def known(residual: float, df: float) -> float:
+            return criterion(residual, df, m) if df <= FITTED * m else math.nan
+
+        lam0 = dof.least(known, check_positive(lam0, "lam0"))
+        path.residual = dof.residual
+    grid = weights(lams, lam0)
     if dof is None:
         count = check_count(probes or (min(max(round(DATA / m), 1), PROBES) if linear else 1), "probes")
         all_probes = [Probe(path, _size(b, m, noise_level), linear, seed + i, excess) for i in range(count)]
@@ -293,7 +303,7 @@ def _with_dof(
         point[name] = criterion(point["residual"], point["dof"], m)
 
     rise, upward = FLAT if name == "gcv" else RISE, UPWARD if linear else EXTENSIONS
-    lam, at_end = sweep(path, grid, name, evaluate, lams is None, rise=rise, upward=upward)
+    lam, at_end = sweep(path, grid, name, evaluate, lams is None, rise=rise, upward=upward, all_falls=linear)
     return path.finish(rule, lam, at_end)
 
 

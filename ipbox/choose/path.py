@@ -94,6 +94,7 @@ class Path:
             check_fits(self.A, b)
             if b.ndim > len(self.A.dimsd):
                 raise ValueError(f"b has shape {b.shape}, with a batch axis; a rule for λ takes one set of data a call")
+        self.residual: Callable[[float], float] | None = None  # at λ, where it is known without a solve
         self.points: list[Point] = []
         self.accuracy = inner_tol  # of the solves to come
         self.settled = True  # the last one
@@ -111,7 +112,11 @@ class Path:
 
         A solve that is started near its end may stop where it began.  So each one goes on with a finer tolerance, until
         ``settled``(point, its finer twin, and both images) says that this changes little beside what λ changes.
+        Where the residual is known, and nothing else is asked for, there is no solve, and no image.
         """
+        if self.residual is not None and self.x_true is None:
+            self.points.append({"lam": lam, "residual": self.residual(lam)})
+            return self.points[-1]
         settled = settled or self._steady
         x, info = self.call(lam, self.x, self.info, tol=self.accuracy)
         point = self._point(lam, x)
@@ -215,7 +220,7 @@ class Path:
     def finish(self, rule: str, lam: float, at_end: bool = False, target: float | None = None) -> Choice:
         """The choice; the last solve is for its λ, to the accuracy ``tol`` or to that which the others have needed."""
         wanted = min((tol for tol in (self.tol, self.reached) if tol is not None), default=None)
-        if self.points[-1]["lam"] != lam or wanted != self.reached:
+        if self.x is None or self.points[-1]["lam"] != lam or wanted != self.reached:
             self.x, self.info = self.call(lam, self.x, self.info, tol=wanted)
         self._bar.close()
         if at_end:

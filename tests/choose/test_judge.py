@@ -9,6 +9,7 @@ import pytest
 
 import ipbox as ip
 from ipbox.choose import RULES
+from ipbox.choose.freedom import exact_tikhonov
 from tests.choose.judge import NAMED, NEW, Judge, problem
 
 QUICK = {"denoise", "inpaint", "mri", "super-resolution", *NEW}
@@ -91,3 +92,26 @@ def test_plateaus_take_the_noise_of_the_probe_away() -> None:
     ]
     for curve in curves:  # one probe alone is off by √(2 df), 20 to 35 %
         assert curve["dof"] == pytest.approx(plateaus, rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["mri", "heat", "inpaint"])
+def test_residual_and_freedom_of_small_problems_are_known_without_a_solve(name: str) -> None:
+    A, b, _ = problem(name)
+    judge, exact = Judge(A, b), exact_tikhonov(A, ip.L2(), tuple(A.dims), b)
+    for lam in np.geomspace(1e-6, 1e3, 7):
+        assert exact.residual(lam) == pytest.approx(judge.residual(lam), rel=1e-4, abs=1e-5 * float(np.linalg.norm(b)))
+        assert exact(lam) == pytest.approx(judge.dof(lam), rel=1e-4)
+
+
+def test_the_deepest_of_two_minima_is_found_far_from_the_guess() -> None:
+    """A spectrum of three steps has a minimum of GCV between any two of them; guesses are near either, and beyond."""
+    s = np.repeat([1.0, 1e-2, 1e-4], [10, 10, 20])
+    A, b = ip.as_operator(np.diag(s)), np.repeat([1.0, 0.3, 0.1], [10, 10, 20])
+    lams = np.geomspace(1e-9, 1e3, 4001)
+    rest = lams[:, None] / (s**2 + lams[:, None])
+    values = ((rest * b) ** 2).sum(1) / rest.sum(1) ** 2
+    inside = values[1:-1]
+    minima = lams[1:-1][(inside < values[:-2]) & (inside < values[2:])]
+    assert minima == pytest.approx([1.3e-5, 0.032], rel=0.05) and values.argmin() == np.searchsorted(lams, minima[0])
+    for lam0 in (1e-6, 0.03, 1e2):
+        assert ip.tikhonov(A, b, "gcv", lam0=lam0)[1].extra["lam"] == pytest.approx(minima[0], rel=0.03)

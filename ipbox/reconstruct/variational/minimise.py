@@ -13,7 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_noise_level
 from ipbox.choose.dispatch import RULES, RuleOptions, resolve
-from ipbox.choose.freedom import exact_dof, plateau_excess
+from ipbox.choose.freedom import exact_tikhonov, plateau_excess
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, TV, Box, DualTerm, Functional, L1Data
 from ipbox.functionals.fidelities.l2 import Fidelity
@@ -163,7 +163,7 @@ class VariationalFamily:
         """What is known of the degrees of freedom: all for a small linear map, the plateaus for denoising by TV."""
         A, b = self.fidelity.A, self.fidelity.b
         if self.linear:
-            return {"dof": exact_dof(A, self.R, b.shape if A is None else tuple(A.dims), b)}
+            return {"dof": exact_tikhonov(A, self.R, b.shape if A is None else tuple(A.dims), b)}
         if isinstance(self.R, TV) and (A is None or isinstance(A, Identity)):
             return {"excess": partial(plateau_excess, axes=self.R.gradient.coupled)}
         return {}
