@@ -45,6 +45,7 @@ from .functionals import (
     WeightedL2 as WeightedL2,
     Zero as Zero,
     as_functional as as_functional,
+    functional as functional,
 )
 from .io.folders import FastMRI as FastMRI, LidcIdri as LidcIdri
 from .io.formats.dicom import read_dicom_series as read_dicom_series

@@ -4,6 +4,7 @@ from ipbox.functionals.core.adapters import PyProximalFunctional, as_functional
 from ipbox.functionals.core.base import Functional
 from ipbox.functionals.core.composition import Composition, DualTerm
 from ipbox.functionals.core.sum import Sum, Zero, terms_of
+from ipbox.functionals.core.user import FunctionFunctional, functional
 from ipbox.functionals.fidelities.kl import KL
 from ipbox.functionals.fidelities.l2 import L2
 from ipbox.functionals.fidelities.quadratic import Quadratic
@@ -28,7 +29,7 @@ from ipbox.keywords import answering_classes
 from ipbox.moved import attributes
 
 __all__ = ["Composition", "DualTerm", "Functional", "PyProximalFunctional", "Sum", "Zero", "as_functional"]
-__all__ += ["terms_of"]
+__all__ += ["FunctionFunctional", "functional", "terms_of"]
 __all__ += ["KL", "L2", "Huber", "L1Data", "PoissonTransmission", "Quadratic", "WeightedL2"]
 __all__ += ["L1", "L21", "GroupSparsity", "NuclearNorm", "Tikhonov", "WaveletL1"]
 __all__ += ["Affine", "Box", "L1Ball", "L1Box", "L2Ball", "L2Box", "LinfBall", "NonNegative", "Simplex"]

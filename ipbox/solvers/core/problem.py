@@ -125,10 +125,11 @@ class Problem:
         return found[0]
 
     def _check_foreign(self, f: Functional) -> None:
-        """PyProximal takes one flat vector: in a batch the adapter must know where a sample ends."""
+        """Foreign ones take one image, PyProximal's a flat one: in a batch it must be known where a sample ends."""
         inner = f.g if isinstance(f, Composition) else f
-        if self.batch is not None and isinstance(inner, PyProximalFunctional) and inner.dims is None:
-            raise ValueError(f"{inner.name} stands in a batch without dims; expected as_functional(f, dims=...)")
+        if self.batch is not None and inner.foreign and inner.dims is None:
+            how = "as_functional(f" if isinstance(inner, PyProximalFunctional) else "functional(..."
+            raise ValueError(f"{inner.name} stands in a batch without dims; expected {how}, dims=...)")
 
     def _check_batch(self, f: Fidelity) -> None:
         """Data with a batch axis must have one entry per sample; without an operator they must have that axis."""

@@ -167,6 +167,12 @@ def step_size(tau: float | None, p: Parts) -> float:
     """τ checked against 2/L of the smooth part, or its default."""
     L, mu = p.smooth.L, p.smooth.mu + p.prox.mu
     if not L < math.inf:
+        own = next((f for f in p.problem.terms if f.foreign and f.has_grad and not f.L < math.inf), None)
+        if own is not None:
+            raise ValueError(
+                f"{own.name} has no Lipschitz constant that is known; expected L=... in ip.functional, or "
+                f"a line search or backtracking, as in ip.LBFGS() or ip.FISTA(backtracking=True)"
+            )
         raise ValueError(f"{p.smooth.name} has no Lipschitz gradient; expected smooth terms")
     if tau is None:
         return 2 / (L + mu) if mu > 0 and mu < L and not p.labels["prox"] else 1 / L if L > 0 else 1.0

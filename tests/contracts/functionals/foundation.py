@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyproximal
 
-from ipbox.functionals import L1, L2, L21, Box, Composition, Functional, L1Box, L2Box, NonNegative, Sum, Zero
+from ipbox.functionals import (
+    L1,
+    L2,
+    L21,
+    Box,
+    Composition,
+    Functional,
+    FunctionFunctional,
+    L1Box,
+    L2Box,
+    NonNegative,
+    Sum,
+    Zero,
+    functional,
+)
 from ipbox.operators import Gradient, Identity, as_operator
 from tests.contracts.functionals.registry import DIMS, FunctionalCase, array, foreign, lacking, simple
 
@@ -27,7 +42,23 @@ def sum_after_operator(dtype: np.dtype, xp: ModuleType) -> Functional:
     return g @ Gradient(DIMS, dtype)
 
 
+def soft(x: Any, t: float) -> Any:
+    size = abs(x)
+    return x * ((size > t) * (1 - t / (size + (size == 0))))
+
+
 CASES = [
+    simple(
+        "functions, a prox", FunctionFunctional, 0.7 * functional(lambda x: abs(x).sum(), prox=soft), "grad", "conj"
+    ),
+    simple(
+        "functions, a gradient",
+        FunctionFunctional,
+        0.7 * functional(lambda x: 1.5 * (abs(x) ** 2).sum(), grad=lambda x: 3 * x, L=3.0),
+        "prox",
+        "prox_conj",
+        "conj",
+    ),
     simple("L1", L1, 0.7 * L1(), "grad"),
     simple("L21 of 2-D fields", L21, 0.7 * L21(), "grad", dims=(2, 4, 3)),
     simple("L21 of 3-D fields", L21, L21(3), "grad", dims=(3, 2, 3, 2)),
