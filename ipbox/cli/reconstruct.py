@@ -77,8 +77,10 @@ def _angles(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
         angles = angles.astype(np.float64)
     else:
         raise UsageError(f"--angles is {args.angles}; expected start:stop:n or a file ({', '.join(KINDS)})")
+    if args.degrees:  # turns are taken out of golden angles and spirals, which end nowhere near radians
+        angles = np.deg2rad(np.where(abs(angles) > 720, angles % 360, angles))
     try:
-        angles = check_angles(np.deg2rad(angles) if args.degrees else angles)
+        angles = check_angles(angles)
     except ValueError as err:
         raise UsageError(f"--angles {args.angles}: {err}{'' if args.degrees else '; or --degrees'}") from err
     if len(angles) != shape[0]:

@@ -89,6 +89,17 @@ def test_same_image_as_by_calling(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["scan.npy", "x.npy"]
 
 
+def test_golden_angles_in_degrees(scan: Path, tmp_path: Path) -> None:
+    """Many turns are no sign of degrees that were given for radians where --degrees says what they are."""
+    turns = 111.246 * np.arange(30)
+    np.save(tmp_path / "angles.npy", turns)
+    np.save(tmp_path / "within.npy", turns % 360)
+    for name in ("angles", "within"):
+        reconstruct(scan, tmp_path / f"{name}-x.npy", "--angles", tmp_path / f"{name}.npy", "--degrees")
+    first, second = (np.load(tmp_path / f"{name}-x.npy") for name in ("angles", "within"))
+    assert np.allclose(first, second, atol=1e-5 * abs(second).max())
+
+
 def test_geometry(scan: Path, tmp_path: Path, sinogram: np.ndarray) -> None:
     options = ["--pixel-size", 0.5, "--det-spacing", 0.75, "--det-shift", -0.2]
     reconstruct(scan, tmp_path / "x.npy", "--angles", IN_RADIANS, "--size", 40, 64, *options)

@@ -12,9 +12,11 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count
 from ipbox.functionals import KL, Box
+from ipbox.operators import MatrixOperator, RayTransform
 from ipbox.solvers.core.protocol import Problem, Solver, State, Verdict
 from ipbox.solvers.per_sample import TINY
 from ipbox.solvers.subsets.ordered import SplitParts, access_order, change_in_a_step, key, split
+from ipbox.warning import warn
 
 _SMALLEST = 1e-30  # of the largest count: a mean below is read as this, which keeps b/(Au + r) finite
 
@@ -43,6 +45,7 @@ class _EM(Solver):
 
     def init(self, p: SplitParts, x0: Array) -> State:
         sensitivity = [_sensitivity(p, f) for f in p.blocks]
+        _tell_negative(p.problem.fidelity.A, type(self).__name__)
         total = sum(sensitivity)
         inverse = [_inverse(v) for v in sensitivity]
         y = {key(f.A.dimsd): p.xp.empty(p.lead + tuple(f.A.dimsd), dtype=x0.dtype) for f in p.blocks}
@@ -133,6 +136,16 @@ class OSEM(_EM):
     @property
     def _n(self) -> int:
         return self.subsets
+
+
+def _tell_negative(A: Any, who: str) -> None:
+    """Warn of weights that are known to be negative in part, where ratios of counts and means may change sign."""
+    if isinstance(A, RayTransform | MatrixOperator) and not A.nonnegative:
+        instead = "ip.JosephTransform of the same views" if isinstance(A, RayTransform) else "a matrix without them"
+        warn(
+            f"A is {A.name}, which has negative weights, with which {who} may diverge; expected {instead}",
+            RuntimeWarning,
+        )
 
 
 def _sensitivity(p: SplitParts, f: KL) -> Array:

@@ -86,14 +86,19 @@ def blurred(dtype: str) -> tuple[Any, np.ndarray, float]:
     return A, ip.Blur((16, 16), np.outer([1, 2, 1], [1, 2, 1]) / 16, dtype="float64").apply(x) + e, 0.32
 
 
+def _projected(transform: Any, dtype: str) -> tuple[Any, np.ndarray, float]:
+    x, angles = np.pad(np.kron(TRUTH, np.ones((2, 2))), 3), np.linspace(0, np.pi, 20, endpoint=False)
+    return transform(x.shape, angles, dtype=dtype), transform(x.shape, angles, dtype="float64").apply(x), 0.1
+
+
 @functools.cache
 def projected(dtype: str) -> tuple[Any, np.ndarray, float]:
-    x, angles = np.pad(np.kron(TRUTH, np.ones((2, 2))), 3), np.linspace(0, np.pi, 20, endpoint=False)
-    return (
-        ip.RayTransform(x.shape, angles, dtype=dtype),
-        ip.RayTransform(x.shape, angles, dtype="float64").apply(x),
-        0.1,
-    )
+    return _projected(ip.RayTransform, dtype)
+
+
+@functools.cache
+def positive(dtype: str) -> tuple[Any, np.ndarray, float]:
+    return _projected(ip.JosephTransform, dtype)
 
 
 @functools.cache
@@ -189,7 +194,7 @@ def _iterative() -> list[Case]:
     counts = dense(lambda A, b, noise, u: ip.mlem(A, b.clip(0), niter=20, background=0.1 * u.c)[0])
     made.append(Case("mlem", counts, accuracy=1e-4))
     subsets = with_operator(
-        projected, lambda A, b, noise, u: ip.osem(A, b.clip(0) + 0.1 * u.c, 4, niter=3, background=0.1 * u.c)[0]
+        positive, lambda A, b, noise, u: ip.osem(A, b.clip(0) + 0.1 * u.c, 4, niter=3, background=0.1 * u.c)[0]
     )
     made.append(Case("osem", subsets, scaled=False, accuracy=1e-4))
     return made

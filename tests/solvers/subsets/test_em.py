@@ -153,3 +153,19 @@ def test_counts_in_any_unit_also_those_that_no_pixel_explains(solver: Any, scale
         ip.solve(ip.Problem(ip.KL(A, b * np.float32(a))), solver, stop=ip.stop.niter(20)).x for a in (1, scale)
     )
     assert np.isfinite(scaled).all() and np.allclose(scaled.astype("float64") / scale, one, rtol=1e-4)
+
+
+def test_negative_weights_are_told() -> None:
+    """The band-limited ray transform has some; without a word MLEM diverges on data that Joseph's projector takes."""
+    angles = np.linspace(0, np.pi, 20, endpoint=False)
+    x = np.pad(np.full((12, 12), 5, "float32"), 10)
+    A, J = ip.RayTransform((32, 32), angles), ip.JosephTransform((32, 32), angles)
+    b = J.apply(x)
+    with pytest.warns(RuntimeWarning, match="^A is RayTransform, which has negative .* MLEM may diverge"):
+        try:
+            ip.mlem(A, b, niter=2)
+        except ip.solvers.Diverged:
+            pass
+    with pytest.warns(RuntimeWarning, match="negative weights, with which OSEM may diverge; expected a matrix without"):
+        ip.osem(np.array([[1.0, 2.0], [1.0, -0.1]]), np.array([3.0, 0.9]), 1, niter=2)
+    assert ip.psnr(ip.mlem(J, b, niter=50)[0], x) > 20
