@@ -1,10 +1,11 @@
 """CPU kernels (Numba) of Joseph's line integrals and their transpose.
 
-Line m of a view goes through the point P + m P' with the direction d + m d', in index coordinates (row, column); a view
-is the 8 numbers (P, P', d, d').  `trace` turns them into three numbers a line.  A line that is nearer to vertical
-steps over rows: in row i it is at column ``p + q i - 1`` and each step is |L| > 0 long.  One that is nearer to
-horizontal steps over columns, of which the transposed image has rows; its L is negative.  The 1 is the width of the
-frame of zeros that `project` and `backproject` have around each row, so that no inner loop branches at the border.
+Line m of a view goes through the point P + m P' with the direction d + m d', or cos(m τ) d + sin(m τ) d' for a turn τ
+from line to line, in index coordinates (row, column); a view is the 8 numbers (P, P', d, d').  `trace` turns them into
+three numbers a line.  A line that is nearer to vertical steps over rows: in row i it is at column ``p + q i - 1`` and
+each step is |L| > 0 long.  One that is nearer to horizontal steps over columns, of which the transposed image has rows;
+its L is negative.  The 1 is the width of the frame of zeros that `project` and `backproject` have around each row, so
+that no inner loop branches at the border.
 
 A row is interpolated for all lines of a view that cross it: first the positions, which vectorises, then the sums.
 Only this file is hashed for Numba's cache: everything a kernel calls must live here.
@@ -114,13 +115,14 @@ def _scatter(row, following, J, left, right):
 
 
 @twins
-def trace(p, q, L, views, h, aspect):
+def trace(p, q, L, views, h, aspect, turn):
     """p, q, L (n_views, n_det) of the lines of ``views`` (n_views, 8), for pixels h high and aspect h wide."""
     for k in prange(p.shape[0]):
         v = views[k]
         for m in range(p.shape[1]):
             row, column = v[0] + m * v[2], v[1] + m * v[3]
-            dr, dc = v[4] + m * v[6], v[5] + m * v[7]
+            along, across = (math.cos(m * turn), math.sin(m * turn)) if turn > 0.0 else (1.0, float(m))
+            dr, dc = along * v[4] + across * v[6], along * v[5] + across * v[7]
             length = h * math.sqrt(dr * dr + (aspect * dc) * (aspect * dc))
             if abs(dr) >= abs(dc):
                 slope = dc / dr

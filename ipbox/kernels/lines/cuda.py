@@ -17,7 +17,7 @@ from ipbox.kernels.core.launch import gpu_twin
 
 
 @cuda.jit
-def _trace(p, q, L, views, h, aspect):
+def _trace(p, q, L, views, h, aspect, turn):
     """As `lines_cpu.trace`."""
     n_views, n_det = p.shape
     first, view = cuda.grid(2)
@@ -25,7 +25,10 @@ def _trace(p, q, L, views, h, aspect):
     for k in range(view, n_views, rows):
         for m in range(first, n_det, columns):
             row, column = views[k, 0] + m * views[k, 2], views[k, 1] + m * views[k, 3]
-            dr, dc = views[k, 4] + m * views[k, 6], views[k, 5] + m * views[k, 7]
+            along, across = 1.0, float(m)
+            if turn > 0.0:
+                along, across = math.cos(m * turn), math.sin(m * turn)
+            dr, dc = along * views[k, 4] + across * views[k, 6], along * views[k, 5] + across * views[k, 7]
             length = h * math.sqrt(dr * dr + (aspect * dc) * (aspect * dc))
             if abs(dr) >= abs(dc):
                 slope = dc / dr
@@ -65,7 +68,7 @@ def _project(x, p, q, L, out, zero, one):
 
 
 @cuda.jit
-def _backproject(y, p, q, L, views, out, zero, one):
+def _backproject(y, p, q, L, views, turn, out, zero, one):
     batch, ny, nx = out.shape
     n_views, n_det = p.shape
     column, row = cuda.grid(2)
@@ -81,6 +84,9 @@ def _backproject(y, p, q, L, views, out, zero, one):
                 denominator = views[k, 2] * views[k, 5] - views[k, 3] * views[k, 4]
                 denominator -= dr * views[k, 7] - dc * views[k, 6]
                 nearest = numerator / denominator
+                if turn > 0.0:  # X - P = |X - P| (cos(m τ) d + sin(m τ) d')
+                    side = views[k, 6] * views[k, 5] - views[k, 7] * views[k, 4]
+                    nearest = math.atan2(numerator * side, denominator * side) / turn
                 middle = -1 if nearest < 0.0 else n_det - 1 if nearest > n_det - 1 else int(nearest)
                 for side in range(2):
                     m, step = (middle, -1) if side == 0 else (middle + 1, 1)
@@ -107,4 +113,4 @@ def _backproject(y, p, q, L, views, out, zero, one):
 
 trace = gpu_twin(_trace)
 project = gpu_twin(_project, 0, 1, over=4)
-backproject = gpu_twin(_backproject, 0, 1, over=5)
+backproject = gpu_twin(_backproject, 0, 1, over=6)

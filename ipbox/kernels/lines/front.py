@@ -2,7 +2,8 @@
 
 A view of straight lines is 8 numbers, float64, in index coordinates (row, column): point P (2), its step P' (2),
 direction d (2), its step d' (2); line m goes through P + m P' along d + m d'.  Parallel beam has d' = 0, fan beam
-P' = 0.  The lines of a view must not meet inside the image.  `lines_reference` writes out the matrix.
+P' = 0; there a turn τ > 0 from line to line makes it cos(m τ) d + sin(m τ) d'.  The lines of a view must not meet
+inside the image.  `lines_reference` writes out the matrix.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ KERNELS = Kernels("lines")
 CHUNK = 1 << 22  # pixels of a batch worked on at a time: the framed copies stay small
 
 
-def project(x: Array, out: Array, views: Array, n_det: int, pixel_widths: tuple[float, float]) -> None:
+def project(
+    x: Array, out: Array, views: Array, n_det: int, pixel_widths: tuple[float, float], turn: float = 0.0
+) -> None:
     r"""Write the line integrals of the images ``x`` to ``out``.
 
     .. math:: p_{km} = \ell_{km} \sum_i (1 - w) u_{i,j} + w u_{i,j+1}, \quad j + w = \text{position in row } i,
@@ -36,8 +39,10 @@ def project(x: Array, out: Array, views: Array, n_det: int, pixel_widths: tuple[
         Lines a view.
     pixel_widths : (float, float)
         (h_y, h_x) of a pixel.
+    turn : float
+        Angle from a line of a fan to the next, where they are evenly apart; 0 for a flat detector.
     """
-    tables = _traced(out, views, n_det, pixel_widths)
+    tables = _traced(out, views, n_det, pixel_widths, turn)
     if on_gpu(x):
         KERNELS.run("project", x, x, *tables, out)
         return
@@ -46,14 +51,14 @@ def project(x: Array, out: Array, views: Array, n_det: int, pixel_widths: tuple[
         KERNELS.run("project", u, u, u_t, *tables, out[part], work=_work(x[part], tables))
 
 
-def backproject(y: Array, out: Array, views: Array, pixel_widths: tuple[float, float]) -> None:
+def backproject(y: Array, out: Array, views: Array, pixel_widths: tuple[float, float], turn: float = 0.0) -> None:
     """Write the transpose of `project` applied to ``y`` (batch, n_views, n_det) to ``out`` (batch, ny, nx).
 
     On either device each pixel is summed by one thread, in the order of views and lines.
     """
-    tables = _traced(y, views, y.shape[2], pixel_widths)
+    tables = _traced(y, views, y.shape[2], pixel_widths, turn)
     if on_gpu(y):
-        KERNELS.run("backproject", y, y, *tables, views, out)
+        KERNELS.run("backproject", y, y, *tables, views, float(turn), out)
         return
     xp, (ny, nx), dtype = array_module(y), out.shape[1:], out.dtype
     for part in _chunks(out):
@@ -63,11 +68,13 @@ def backproject(y: Array, out: Array, views: Array, pixel_widths: tuple[float, f
         xp.add(u[:, :, 1 : nx + 1], u_t[:, :, 1 : ny + 1].transpose(0, 2, 1), out=out[part])
 
 
-def _traced(x: Array, views: Array, n_det: int, pixel_widths: tuple[float, float]) -> tuple[Array, Array, Array]:
+def _traced(
+    x: Array, views: Array, n_det: int, pixel_widths: tuple[float, float], turn: float
+) -> tuple[Array, Array, Array]:
     """p, q and L of every line (see `lines_cpu`)."""
     xp, (hy, hx) = array_module(x, views), pixel_widths
     tables = tuple(xp.empty((views.shape[0], n_det), dtype=x.dtype) for _ in range(3))
-    KERNELS.run("trace", tables[0], *tables, views, float(hy), float(hx / hy))
+    KERNELS.run("trace", tables[0], *tables, views, float(hy), float(hx / hy), float(turn))
     return tables
 
 

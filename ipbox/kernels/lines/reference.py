@@ -9,7 +9,11 @@ import numpy as np
 
 
 def matrix(
-    shape: tuple[int, int], views: np.ndarray, n_det: int, pixel_widths: tuple[float, float] = (1.0, 1.0)
+    shape: tuple[int, int],
+    views: np.ndarray,
+    n_det: int,
+    pixel_widths: tuple[float, float] = (1.0, 1.0),
+    turn: float = 0.0,
 ) -> Any:
     """Joseph's matrix, a SciPy CSR array of shape (n_views * n_det, ny * nx), float64."""
     from scipy.sparse import coo_array
@@ -19,7 +23,8 @@ def matrix(
     for k, view in enumerate(views):
         P, dP, d, dd = view.reshape(4, 2)
         for m in range(n_det):
-            (r0, c0), (dr, dc) = P + m * dP, d + m * dd
+            along, across = (math.cos(m * turn), math.sin(m * turn)) if turn else (1, m)
+            (r0, c0), (dr, dc) = P + m * dP, along * d + across * dd
             if abs(dr) >= abs(dc):  # one step a row
                 step, i = math.hypot(hy * dr, hx * dc) / abs(dr), np.arange(ny)
                 position, n = c0 + (i - r0) * dc / dr, nx
@@ -52,3 +57,15 @@ def backproject_weighted(q: np.ndarray, out: np.ndarray, views: np.ndarray, scal
                 padded = np.concatenate([[0.0], q[k], [0.0]])
                 total += np.interp(m, np.arange(-1, n_det + 1), padded) * (scale / across) ** 2
             out[r, c] = total
+
+
+def backproject_curved(q: np.ndarray, out: np.ndarray, views: np.ndarray, scale: float, turn: float) -> None:
+    """Pixel by pixel what `ipbox.kernels.fan.front.backproject_curved` computes, for one image."""
+    for r, c in np.ndindex(out.shape):
+        out[r, c] = 0.0
+        for k, view in enumerate(views):
+            S, _, d, dd = view.reshape(4, 2)
+            along, across = np.linalg.solve(np.stack([d, dd], axis=1), np.array([r, c]) - S)
+            m, padded = math.atan2(across, along) / turn, np.concatenate([[0.0], q[k], [0.0]])
+            weight = scale**2 / (along**2 + across**2)
+            out[r, c] += np.interp(m, np.arange(-1, q.shape[1] + 1), padded) * weight

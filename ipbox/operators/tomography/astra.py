@@ -63,6 +63,10 @@ class AstraTransform(Operator):
     def __init__(self, geometry: Any, engine: str = "cpu", projector: str | None = None) -> None:
         check_type(geometry, "geometry", Projector, "a RayTransform, JosephTransform or FanBeamTransform")
         fan = isinstance(geometry, FanBeamTransform)
+        if fan and geometry.detector != "flat":
+            raise ValueError(
+                f"geometry has a {geometry.detector} detector; expected a flat one, the only one of ASTRA's"
+            )
         check_choice(engine, "engine", ENGINES)
         projector = ("line" if fan else "linear") if projector is None else projector
         check_choice(projector, "projector", FAN if fan else PARALLEL)

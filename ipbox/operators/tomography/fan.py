@@ -1,4 +1,4 @@
-"""The fan-beam transform with a flat detector."""
+"""The fan-beam transform with a flat or a curved detector."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.checks import check_not_negative, check_positive
+from ipbox.checks import check_choice, check_not_negative, check_positive
 from ipbox.operators.tomography.joseph import LineTransform
 
 
 class FanBeamTransform(LineTransform):
-    r"""Fan-beam transform A of a 2-D image: a point source and a flat detector that turn about the image's centre.
+    r"""Fan-beam transform A of a 2-D image: a point source and a detector that turn about the image's centre.
 
     .. math:: (A u)(β, a) = \int u(S + t\, (D - S)/|D - S|)\, dt, \quad
               S = R (\sin β, -\cos β), \quad D = R_d (-\sin β, \cos β) + a (\cos β, \sin β),
@@ -22,6 +22,9 @@ class FanBeamTransform(LineTransform):
     ``detector_distance``.  It is the parallel-beam reading at
 
     .. math:: θ = β - γ, \quad s = R \sin γ, \quad \tan γ = a / (R + R_d).
+
+    A curved detector is an arc about the source, a the length along it: γ = a / (R + R_d), and rays are the same angle
+    apart (equiangular), D = S + (R + R_d) (\cos γ (-\sin β, \cos β) + \sin γ (\cos β, \sin β)).
 
     Parameters
     ----------
@@ -38,6 +41,8 @@ class FanBeamTransform(LineTransform):
         R, from the source to the centre: the source stays outside the disc around the image.
     detector_distance : float
         R_d >= 0, from the centre to the detector; 0 for a virtual detector through the centre.
+    detector : {"flat", "curved"}
+        Of a curved one, ``det_spacing`` and ``det_shift`` are lengths of arc.
     det_shift : float or array
         Position of the detector's centre on its axis, in the same units; a vector has one for each view (jitter).
     pixel_size : float or (float, float)
@@ -83,7 +88,7 @@ class FanBeamTransform(LineTransform):
     """
 
     beam = "fan"
-    kept = (*LineTransform.kept, "source_distance", "detector_distance", "magnification")
+    kept = (*LineTransform.kept, "source_distance", "detector_distance", "detector", "magnification")
 
     def __init__(
         self,
@@ -94,6 +99,7 @@ class FanBeamTransform(LineTransform):
         *,
         source_distance: float,
         detector_distance: float,
+        detector: str = "flat",
         det_shift: float | Array = 0.0,
         pixel_size: float | tuple[float, float] = 1.0,
         dtype: Any = "float32",
@@ -101,6 +107,7 @@ class FanBeamTransform(LineTransform):
     ) -> None:
         self.source_distance = R = check_positive(source_distance, "source_distance")
         self.detector_distance = check_not_negative(detector_distance, "detector_distance")
+        self.detector = check_choice(detector, "detector", ("flat", "curved"))
         self.magnification = (R + self.detector_distance) / R
         super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype, centre=centre)
 
@@ -110,16 +117,30 @@ class FanBeamTransform(LineTransform):
             raise ValueError(
                 f"source_distance is {R:g}; expected more than {reach:g}, so that the source stays outside the image"
             )
-        return (R + self.detector_distance) * math.tan(math.asin(reach / R))
+        gamma = math.asin(reach / R)
+        return (R + self.detector_distance) * (gamma if self.detector == "curved" else math.tan(gamma))
+
+    @property
+    def turn(self) -> float:
+        """Angle from a ray to the next on a curved detector; 0 on a flat one."""
+        return self.det_spacing / (self.source_distance + self.detector_distance) if self.detector == "curved" else 0.0
 
     def parallel_coordinates(self) -> tuple[np.ndarray, np.ndarray]:
         """(θ, s), each (n_angles, n_det): the parallel-beam angle and offset of every ray."""
-        gamma = np.arctan(self.positions() / (self.source_distance + self.detector_distance))
+        gamma = self.positions() / (self.source_distance + self.detector_distance)
+        gamma = gamma if self.detector == "curved" else np.arctan(gamma)
         s = np.broadcast_to(self.source_distance * np.sin(gamma), (self.angles.size, self.n_det))
         return self.angles[:, None] - gamma, s
 
     def _lines(self) -> np.ndarray:
         c, s, R, ds = np.cos(self.angles), np.sin(self.angles), self.source_distance, self.det_spacing
         a, length = self.positions()[..., 0], R + self.detector_distance
+        if self.detector == "curved":
+            along, across = np.cos(a / length), np.sin(a / length)
+            first, quarter = (
+                (across * c - along * s, along * c + across * s),
+                (across * s + along * c, along * s - across * c),
+            )
+            return self._in_indices((R * s, -R * c), (0.0, 0.0), first, quarter)
         first = (-length * s + a * c, length * c + a * s)
         return self._in_indices((R * s, -R * c), (0.0, 0.0), first, (ds * c, ds * s))

@@ -17,6 +17,7 @@ class LineTransform(Projector):
     """Weighted sums along straight lines of an image, for lines given by ``_lines``: the base of the two geometries."""
 
     nonnegative = True  # no entry of the matrix is negative
+    turn = 0.0  # angle from a ray of a view to the next, where they are evenly apart
 
     @functools.cached_property
     def _views(self) -> HeldArray:
@@ -40,12 +41,12 @@ class LineTransform(Projector):
     def _apply(self, x: Array, out: Array) -> None:
         from ipbox.kernels.lines import front as lines
 
-        lines.project(x, out, self._views_like(x), self.n_det, self.pixel_widths)
+        lines.project(x, out, self._views_like(x), self.n_det, self.pixel_widths, self.turn)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         from ipbox.kernels.lines import front as lines
 
-        lines.backproject(y, out, self._views_like(y), self.pixel_widths)
+        lines.backproject(y, out, self._views_like(y), self.pixel_widths, self.turn)
 
     def _compute_norm(self) -> tuple[float, str]:
         return math.sqrt(collatz_wielandt(self)), "bound"

@@ -27,18 +27,22 @@ WINDOWS: dict[str, Window] = {  # of the frequency f, from 0 to 1 at the cut-off
     "hann": lambda f: 0.5 * (1 + np.cos(np.pi * f)),
 }
 FILTERS = tuple(WINDOWS)
+FARTHEST = 2.5  # radians: more than rays through an object are apart
 
 
-def ramp(n: int, ds: float, filter: str | Window, cutoff: float = 1.0) -> np.ndarray:
+def ramp(n: int, ds: float, filter: str | Window, cutoff: float = 1.0, turn: float = 0.0) -> np.ndarray:
     """The filter's frequency response on rfft's n//2 + 1 frequencies: |ω|/2π sampled in space, times the window.
 
     The window is stretched to end at ``cutoff`` of the detector's Nyquist frequency π/ds; what is beyond is 0.
+    On detectors with an angle ``turn`` from pixel to pixel, the k-th sample is multiplied by (k turn/sin(k turn))².
     """
     k = np.rint(np.fft.fftfreq(n, 1 / n)).astype(int)  # 0, 1, ..., -1
     odd = k % 2 == 1
     h = np.zeros(n)
     h[odd] = -1 / (np.pi * k[odd] * ds) ** 2
     h[0] = 1 / (4 * ds**2)
+    if turn > 0:
+        h /= np.sinc(np.minimum(np.abs(k) * turn, FARTHEST) / np.pi) ** 2
     f = 2 * np.arange(n // 2 + 1) / n / cutoff  # of the cut-off
     window = WINDOWS[filter] if isinstance(filter, str) else filter
     return np.fft.rfft(h).real * ds * np.where(f <= 1 + 1e-12, window(np.minimum(f, 1.0)), 0)

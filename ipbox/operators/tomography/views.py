@@ -103,6 +103,8 @@ class Scan:
     spacing : float
     source, length : float
         From the source to the centre, and to the detector; infinite for parallel beam.
+    curved : bool
+        Whether a is the length of an arc about the source.
     trust : array, optional
         How much each view is trusted, positive: where several see a line, its shares are in this proportion.
     """
@@ -113,12 +115,15 @@ class Scan:
     source: float = np.inf
     length: float = np.inf
     trust: np.ndarray | None = None
+    curved: bool = False
 
     @staticmethod
     def of(A: Projector, trust: np.ndarray | None = None) -> Scan:
         if isinstance(A, FanBeamTransform):
             length = A.source_distance + A.detector_distance
-            return Scan(A.angles, A.positions(), A.det_spacing, A.source_distance, length, trust)
+            return Scan(
+                A.angles, A.positions(), A.det_spacing, A.source_distance, length, trust, A.detector == "curved"
+            )
         return Scan(A.angles, A.positions(), A.det_spacing, trust=trust)
 
     @cached_property
@@ -145,7 +150,8 @@ class Scan:
 
     def gamma(self, a: np.ndarray | float) -> np.ndarray:
         """The fan angle γ of the rays to a."""
-        return np.arctan(np.asarray(a) / self.length)
+        gamma = np.asarray(a) / self.length
+        return np.clip(gamma, -0.5 * np.pi, 0.5 * np.pi) if self.curved else np.arctan(gamma)
 
     def offset(self, a: np.ndarray | float) -> np.ndarray:
         """How far from the centre the rays to a pass."""
@@ -154,7 +160,10 @@ class Scan:
     def meeting(self, offset: np.ndarray | float) -> np.ndarray:
         """The a of rays that pass the centre at an ``offset``."""
         s = np.asarray(offset) * 1.0
-        return s if self.parallel else self.length * np.tan(np.arcsin(s / self.source))
+        if self.parallel:
+            return s
+        gamma = np.arcsin(s / self.source)
+        return self.length * (gamma if self.curved else np.tan(gamma))
 
     def one_sided(self) -> bool:
         """Whether the detector reaches farther to one side, by more than a pixel."""

@@ -47,7 +47,8 @@ def fbp(
 
     u = Σ_θ Δθ (h * b_θ)(x·θ) for parallel beam, where h is the band-limited ramp filter |ω|/2π times a window;
     u = Σ_β Δβ U⁻² (h * [w cos γ b_β])(a(x)) for fan beam, where h acts on the detector scaled to the centre, U is the
-    distance from the source relative to the centre's, and w tells how often a line was measured.
+    distance from the source relative to the centre's, and w tells how often a line was measured.  On a curved detector
+    h is multiplied by (γ/sin γ)².
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ def _from_lines(
     A: RayTransform | JosephTransform | FanBeamTransform,
     b: Array,
     trust: np.ndarray | None,
-    response: Callable[[int, float], np.ndarray],
+    response: Callable[..., np.ndarray],
     extend: bool,
     mask: bool,
 ) -> tuple[Array, dict[str, Any]]:
@@ -180,7 +181,8 @@ def _from_lines(
     weights = _beyond(scan, ends) * np.cos(scan.gamma(scan.positions))
     n = 2 * fft.next_fast_len(A.n_det, real=True)
     lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1)
-    lines *= xp.asarray(response(n, A.det_spacing / A.magnification), dtype=b.dtype)
+    turn = A.turn if isinstance(A, FanBeamTransform) else 0.0
+    lines *= xp.asarray(response(n, A.det_spacing / A.magnification, turn=turn), dtype=b.dtype)
     q = fft.irfft(lines, n=n, axis=-1)[..., : A.n_det]
     x = fan_back_projection(A, q) if isinstance(A, FanBeamTransform) else back_projection(_as_ray(A), q)
     if not any(cut):

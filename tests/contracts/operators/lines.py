@@ -45,5 +45,8 @@ CASES = [
     fan("wide", dims=(4, 3), source_distance=2.6, detector_distance=0.0, n_det=9, det_spacing=1.5),
     fan("truncated, fine", n_det=4, det_spacing=0.5),
     fan("rectangular pixels, off the axis", pixel_size=(0.6, 1.1), centre=(0.4, -1.7)),
+    fan("curved", detector="curved"),
+    fan("curved, wide", dims=(4, 3), source_distance=2.6, detector_distance=0.0, detector="curved"),
+    fan("curved, rectangular, shifts", detector="curved", pixel_size=(0.6, 1.1), det_shift=0.5 * np.sin(9 * VIEWS)),
     fan("a shift for each view", det_shift=0.5 * np.sin(9 * VIEWS), n_det=6),
 ]

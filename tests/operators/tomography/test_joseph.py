@@ -35,7 +35,7 @@ def geometries(dtype) -> list:
 
 
 def matrix(A) -> np.ndarray:
-    return lines_reference.matrix(tuple(A.dims), A._views.host, A.n_det, A.pixel_widths)
+    return lines_reference.matrix(tuple(A.dims), A._views.host, A.n_det, A.pixel_widths, A.turn)
 
 
 @twins(np.float32, np.float64)
