@@ -46,6 +46,18 @@ def shown(figure: Any, path: str | os.PathLike[str] | None, block: bool | None =
     return figure
 
 
+def few_ticks(ax: Any) -> None:
+    """Plain numbers at a few places of logarithmic axes that span less than a factor of ten, where labels overlap."""
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        if axis.get_scale() == "log" and high < 10 * low:
+            axis.set_major_locator(MaxNLocator(4))
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_locator(NullLocator())
+
+
 def save(figure: Any, path: str | os.PathLike[str], **options: Any) -> None:
     """Write a figure, all of it or nothing; a path without an ending gets .png, as matplotlib has it."""
     path = Path(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from ipbox.checks import check_choice
 from ipbox.keywords import answering
 
 COLUMNS = 4
-BESIDE = {"fraction": 0.05, "pad": 0.02, "aspect": 30}
+LINE = 42  # characters of a title above one image
 SCALES = ("first", "shared", "own")
 
 
@@ -98,14 +99,14 @@ def show(
 
     limits = _limits(host, scale, vmin, vmax)
     panels = [p for u, name, lim in zip(host, names, limits, strict=True) for p in _panels(u, name, lim)]
-    columns = min(len(panels), 3 if any(_is_volume(u) for u in host) else COLUMNS)
-    rows = math.ceil(len(panels) / columns)
+    rows = math.ceil(len(panels) / (3 if any(_is_volume(u) for u in host) else COLUMNS))
+    columns = math.ceil(len(panels) / rows)
     width = 3.2 * columns + (0.8 * columns if scale == "own" else 0.8) * colorbar
     figure = figures.new(path, figsize=(width, 3.4 * rows))
     for k, panel in enumerate(panels):
         panel.draw(figure.add_subplot(rows, columns, k + 1), cmap, unit, truth)
     if colorbar:
-        _bars(figure, panels, host, scale == "own", unit)
+        _bars(figure, panels, host, rows, scale == "own", unit)
     return figures.shown(figure, path, block)
 
 
@@ -121,7 +122,7 @@ class _Panel:
 
     def draw(self, ax: Any, cmap: str, unit: str, truth: np.ndarray | None) -> None:
         self.ax = ax
-        ax.set_title(self.title, fontsize=10)
+        ax.set_title("\n".join(textwrap.wrap(self.title, LINE)), fontsize=10)
         if self.u.ndim == 1:
             if truth is not None and truth.shape == self.u.shape:
                 ax.plot(truth, color="0.6", linewidth=2.5)
@@ -149,7 +150,7 @@ def _panels(u: np.ndarray, title: str, limits: tuple[float, float]) -> Iterator[
         yield _Panel(u.take(middle, axis), f"{title}, {where}" if title and axis == 0 else where, limits)
 
 
-def _bars(figure: Any, panels: list[_Panel], host: list[np.ndarray], own: bool, unit: str) -> None:
+def _bars(figure: Any, panels: list[_Panel], host: list[np.ndarray], rows: int, own: bool, unit: str) -> None:
     """A bar for all panels, or one for each; pointed where values lie beyond."""
     drawn = [p for p in panels if p.drawn is not None]
     for group in [[p] for p in drawn] if own else [drawn] if drawn else []:
@@ -157,7 +158,10 @@ def _bars(figure: Any, panels: list[_Panel], host: list[np.ndarray], own: bool, 
         values = [p.u for p in group] if own else [u for u in host if not _is_colour(u) and u.ndim > 1]
         below, above = any(bool((u < low).any()) for u in values), any(bool((u > high).any()) for u in values)
         extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
-        place = {"cax": group[0].ax.inset_axes([1.03, 0, 0.05, 1])} if own else {"ax": [p.ax for p in group], **BESIDE}
+        if own:
+            place = {"cax": group[0].ax.inset_axes([1.03, 0, 0.05, 1])}
+        else:  # as wide, and as pointed, beside many rows as beside one
+            place = {"ax": [p.ax for p in group], "pad": 0.02, "aspect": 25 * rows, "extendfrac": 0.05 / rows}
         bar = figure.colorbar(group[0].drawn, extend=extend, **place)
         bar.set_label(unit, fontsize=9)
         bar.ax.tick_params(labelsize=8)

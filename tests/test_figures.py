@@ -112,3 +112,14 @@ def test_several_in_a_notebooks_cell_in_their_order(notebook: SimpleNamespace) -
 def test_a_bare_figure_for_a_file() -> None:
     figure = figures.new("a.png", figsize=(1, 1))
     assert not plt.get_fignums() and tuple(figure.get_size_inches()) == (1, 1)
+
+
+def test_few_plain_ticks_where_a_logarithmic_axis_is_short() -> None:
+    ax = figures.new("a.png").add_subplot()
+    ax.loglog([0.7, 1.4], [1.0, 1e3])
+    figures.few_ticks(ax)
+    ax.figure.draw_without_rendering()
+    labels = [tick.get_text() for tick in ax.get_xticklabels()]
+    assert 2 <= len(labels) <= 6 and not ax.xaxis.get_minorticklocs().size
+    assert all("10^" not in label for label in labels)
+    assert ax.yaxis.get_major_formatter().__class__.__name__ == "LogFormatterSciNotation"

@@ -100,10 +100,17 @@ def test_images_are_left_as_they_are() -> None:
     assert all(np.array_equal(u, k) for u, k in zip(images, kept, strict=True))
 
 
-def test_many_images_wrap() -> None:
-    figure = plot.show(*[np.eye(4)] * 6)
-    assert len(figure.axes) == 7
-    assert figure.axes[0].get_gridspec().get_geometry() == (2, plot.COLUMNS)
+@pytest.mark.parametrize("n, grid", [(1, (1, 1)), (4, (1, 4)), (5, (2, 3)), (6, (2, 3)), (8, (2, 4)), (9, (3, 3))])
+def test_many_images_wrap(n: int, grid: tuple[int, int]) -> None:
+    figure = plot.show(*[np.eye(4)] * n)
+    assert len(figure.axes) == n + 1
+    assert figure.axes[0].get_gridspec().get_geometry() == grid
+
+
+def test_long_titles_wrap() -> None:
+    title = "chest: 3.3 standard deviations, off: nothing, as far as we know"
+    lines = plot.show(np.eye(4), titles=[title]).axes[0].get_title().split("\n")
+    assert " ".join(lines) == title and max(map(len, lines)) <= plot.LINE
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,8 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "fbp: the views leave out")  # the wedge that is missing
     x_fbp, _ = ip.fbp(A, b, filter="hann")
 titles = ["fbp", f"cgls, {best} iterations", "cgls, 50 iterations", "tv"]
-ip.show(
-    x_fbp, images[best], images[-1], x_tv, titles=titles, vmin=0, vmax=float(x_tv.max()), path=OUT / "tutorial_03.png"
-)
+shown = [x_fbp, images[best], images[-1], x_tv]
+ip.show(*shown, titles=titles, vmin=0, vmax=float(x_tv.max()), unit=info.unit, path=OUT / "tutorial_03.png")
 
 # %% The headline: regularised, the model predicts the angles it has not seen better
 assert with_tv < outside[best]

@@ -69,7 +69,7 @@ images = {
 quality = [ip.psnr(x, x_true) for x in images.values()]
 titles = ["truth", *(f"{name}: {value:.1f} dB" for name, value in zip(images, quality, strict=True))]
 print("\n".join(titles[1:]))
-ip.show(x_true, *images.values(), titles=titles, path=OUT / "tutorial_04.png")
+ip.show(x_true, *images.values(), titles=titles, unit=info.unit, path=OUT / "tutorial_04.png")
 
 # %% The headline: the short scan costs little, and with few views TV is several dB above the analytical method
 full, short, few_fbp, few_tv = quality

@@ -73,9 +73,11 @@ images = {"FBP": x_fbp, "FBP without attenuation": x_dark, "MLEM": u, "ordered s
 quality = {name: ip.psnr(x, x_true) for name, x in images.items()}
 for name, value in quality.items():
     print(f"{name:24s} {value:5.2f} dB")
-attenuation = info.extra["attenuation"] * (x_true.max() / info.extra["attenuation"].max())
-titles = ["activity", "attenuation map", *[f"{name}: {value:.1f} dB" for name, value in quality.items()]]
-ip.show(x_true, attenuation, *images.values(), titles=titles, path=OUT / "tutorial_05.png")
+largest = info.extra["attenuation"].max()
+attenuation = info.extra["attenuation"] * (x_true.max() / largest)  # on the scale of the activity
+titles = ["activity", f"attenuation, up to {largest:.4f} 1/mm"]
+titles += [f"{name}: {value:.1f} dB" for name, value in quality.items()]
+ip.show(x_true, attenuation, *images.values(), titles=titles, unit=info.unit, path=OUT / "tutorial_05.png")
 
 # %% The headline: MLEM beats the inversion formula, and without attenuation most of the middle is lost
 assert quality["MLEM"] > quality["FBP"] + (0.5 if FAST else 2)

@@ -128,12 +128,13 @@ print({name: f"{', '.join(parts[name])}: {len(of)} slices" for name, of in slice
 training, test = slices["train"][0], slices["test"][0]
 
 # %% Look
-titles = ["DICOM slice, 1/mm", f"FBP: {psnr_ct:.1f} dB", "fastMRI file: one coil", "root sum of squares"]
+titles = ["DICOM slice", f"FBP: {psnr_ct:.1f} dB", "fastMRI file: one coil", "root sum of squares"]
 titles += [f"training patient: {training.attributes['patient_id']}", f"test patient: {test.attributes['patient_id']}"]
 coil = abs(centred(np.fft.ifft2, scan.kspace[0, 0]))
 shown = [u / u_ct.max() for u in (u_ct, x_ct)] + [u / rss.max() for u in (coil, rss)]
 shown += [u / u.max() for u in (training.target, test.target)]
-ip.show(*shown, titles=titles, vmin=0, vmax=0.6, path=OUT / "tutorial_10.png")  # each image over its own maximum
+unit = "of the maximum of each"
+ip.show(*shown, titles=titles, vmin=0, vmax=0.6, unit=unit, path=OUT / "tutorial_10.png")
 
 # %% The headline: what is read is what was written, and no patient is on both sides
 assert noticed

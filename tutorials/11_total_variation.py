@@ -85,7 +85,7 @@ shown = [
     noisy,
     stairs,
     smooth,
-    *(np.clip(c.mean(axis=0), 0, 1) for c in (grainy, each, joint)),
+    *(np.moveaxis(c, 0, -1) for c in (grainy, each, joint)),  # in colours: (ny, nx, 3)
     mr,
     activity / 4,
     u_tv / 4,
@@ -97,12 +97,12 @@ titles = [
     f"infimal convolution: {ip.psnr(smooth, ramps):.1f} dB",
 ]
 titles += [
-    "noisy (mean of RGB)",
+    "noisy",
     f"each channel: {ip.psnr(each, colour):.1f} dB",
     f"joint: {ip.psnr(joint, colour):.1f} dB",
 ]
-titles += ["MR", "PET, truth", *[f"PET, {name}: {value:.1f} dB" for name, value in quality.items()]]
-ip.show(*shown, titles=titles, path=OUT / "tutorial_11.png")
+titles += ["MR", "PET/4, truth", *[f"PET/4, {name}: {value:.1f} dB" for name, value in quality.items()]]
+ip.show(*shown, titles=titles, vmin=0, vmax=1, path=OUT / "tutorial_11.png")
 
 # %% The headlines
 assert bends["infconv"] < 0.5 * bends["TV"] and ip.psnr(smooth, ramps) > ip.psnr(stairs, ramps) + 0.5

@@ -84,7 +84,7 @@ for method, solver in methods.items():
     )
 
 # %% Look
-fig, axes = plt.subplots(3, 4, figsize=(16, 12))
+fig, axes = plt.subplots(3, 4, figsize=(16, 11), layout="constrained")
 for row, name in enumerate(problems):
     ax = axes[row, 0]
     for method in ("gradient descent", "LSQR", "hybrid, gcv", "hybrid, discrepancy"):
@@ -95,21 +95,23 @@ for row, name in enumerate(problems):
     ax.legend()
     truth = problems[name][2]
     for ax, method in zip(axes[row, 1:], ("LSQR", "hybrid, gcv", "hybrid, discrepancy"), strict=True):
-        ax.imshow(ends[name, method], cmap="gray", vmin=truth.min(), vmax=truth.max())
+        shown = ax.imshow(ends[name, method], cmap="gray", vmin=truth.min(), vmax=truth.max())
         ax.set_title(f"{method}, {niter} steps: {curves[name, method][-1]:.3f}", fontsize=10)
         ax.axis("off")
+    fig.colorbar(shown, ax=axes[row, 1:], label=problems[name][3].unit, shrink=0.8, pad=0.01)
     for method in ("hybrid, gcv", "hybrid, discrepancy"):
         lams = np.array(weights[name, method]) / problems[name][0].norm() ** 2
         axes[2, 0].semilogy(np.where(lams > 0, lams, np.nan), label=f"{name}, {method}")
 axes[2, 0].set(title="λ/‖A‖² of the hybrids", xlabel="iteration")
-axes[2, 0].legend()
+axes[2, 0].set_ylim(top=30 * axes[2, 0].get_ylim()[1])  # room for the legend
+axes[2, 0].legend(loc="upper right", fontsize=8)
 axes[2, 1].barh(list(taken), list(taken.values()))
-axes[2, 1].set(title="CT with smoothed TV: evaluations of f and ∇f")
+axes[2, 1].set(title="smoothed TV: evaluations of f and ∇f")
 for ax, (title, image) in zip(axes[2, 2:], {"truth": x_true, "smoothed TV": images["L-BFGS"]}.items(), strict=True):
-    ax.imshow(image, cmap="gray", vmin=x_true.min(), vmax=x_true.max())
+    shown = ax.imshow(image, cmap="gray", vmin=x_true.min(), vmax=x_true.max())
     ax.set(title=title)
     ax.axis("off")
-fig.tight_layout()
+fig.colorbar(shown, ax=axes[2, 2:], label=info.unit, shrink=0.8, pad=0.01)
 fig.savefig(OUT / "tutorial_13.png", dpi=80)
 
 # %% The headlines

@@ -104,7 +104,7 @@ figure.savefig(OUT / "tutorial_14_objective.png", dpi=100)
 images = {name: x for name, (x, _) in (em | solvers).items()} | {"OSEM, stopped": x_stopped}
 quality = {name: ip.psnr(x, x_true) for name, x in images.items()}
 titles = ["activity", *[f"{name}: {value:.1f} dB" for name, value in quality.items()]]
-ip.show(x_true, *images.values(), titles=titles, path=OUT / "tutorial_14.png")
+ip.show(x_true, *images.values(), titles=titles, unit=info.unit, path=OUT / "tutorial_14.png")
 for name, value in quality.items():
     print(f"{name:20s} {value:5.2f} dB")
 

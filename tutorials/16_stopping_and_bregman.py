@@ -125,14 +125,15 @@ for ax, (name, curve) in zip(axes[0], curves.items(), strict=True):
 axes[0, 0].legend(loc="lower right")
 window = dict(cmap="gray", vmin=0, vmax=float(np.percentile(x_true, 99.5)))
 pair = [stopped[name, "discrepancy"][1] for name in ("CGLS", "linearised Bregman")]
-axes[1, 0].imshow(np.hstack(pair), **window)
+figure.colorbar(axes[1, 0].imshow(np.hstack(pair), **window), ax=axes[1, 0], location="bottom", label=info.unit)
 axes[1, 0].set_title("CGLS and linearised Bregman, by discrepancy")
-axes[1, 1].imshow(np.hstack([x_tv, x_bregman]), cmap="gray", vmin=0, vmax=1)
+plateaus = axes[1, 1].imshow(np.hstack([x_tv, x_bregman]), cmap="gray", vmin=0, vmax=1)
+figure.colorbar(plateaus, ax=axes[1, 1], location="bottom")
 axes[1, 1].set_title("TV and Bregman, λ = 1")
 for ax in axes[1, :2]:
     ax.axis("off")
 for name, x in {"truth": squares, **heights}.items():
     axes[1, 2].plot(x[24], label=name)
-axes[1, 2].set(title="row through the two small plateaus", xlabel="pixel", ylim=(-0.2, 1.5))
+axes[1, 2].set(title="row through the two small plateaus", xlabel="pixel", ylim=(-0.2, 1.9))
 axes[1, 2].legend(loc="upper left")
 figure.savefig(OUT / "tutorial_16.png", dpi=110)

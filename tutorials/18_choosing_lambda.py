@@ -78,7 +78,7 @@ for name, (A, b, x_true, info) in problems.items():
 # is not made for TV.
 images = [p[2] for p in problems.values()][:1] + [c.x for c in found["ct"].values()]
 titles = ["truth", *[f"{rule}: {ip.psnr(c.x, problems['ct'][2]):.1f} dB" for rule, c in found["ct"].items()]]
-ip.show(*images, titles=titles, path=OUT / "tutorial_18.png")
+ip.show(*images, titles=titles, unit="1/mm", path=OUT / "tutorial_18.png")
 
 # %% A matrix: what its singular values say
 # Of a small matrix the singular value decomposition tells all.  The Picard plot shows how many coefficients of the data

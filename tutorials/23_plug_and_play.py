@@ -151,12 +151,5 @@ values = [record["objective"] for record in run.history]
 assert (np.diff(values) <= 1e-12).all()
 
 # %% The pictures
-import matplotlib.pyplot as plt  # noqa: E402
-
-figure, axes = plt.subplots(2, 3, figsize=(11, 7.4))
-for ax, (name, x) in zip(axes.flat, {"truth": x_true, **found}.items(), strict=True):
-    ax.imshow(x, cmap="gray", vmin=0, vmax=1)
-    ax.set_title(name if name == "truth" else f"{name}, {psnr(x):.2f} dB")
-    ax.axis("off")
-figure.tight_layout()
-figure.savefig(OUT / "tutorial_23.png", dpi=90)
+titles = ["truth", *(f"{name}: {psnr(x):.2f} dB" for name, x in found.items())]
+ip.show(x_true, *found.values(), titles=titles, vmin=0, vmax=1, path=OUT / "tutorial_23.png")

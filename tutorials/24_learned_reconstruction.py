@@ -59,7 +59,8 @@ with torch.no_grad():
 quality = [ip.psnr(u, x_true) for u in iterates]
 print("PSNR of u⁰, u¹, ...:", " ".join(f"{q:.1f}" for q in quality))
 titles = [f"u{k}: {q:.1f} dB" for k, q in enumerate(quality)]
-ip.show(*iterates, titles=titles, path=OUT / "tutorial_24_iterates.png", vmin=0, vmax=0.8 * float(x_true.max()))
+window = dict(vmin=0, vmax=0.8 * float(x_true.max()), unit=info.unit)
+ip.show(*iterates, titles=titles, path=OUT / "tutorial_24_iterates.png", **window)
 
 # %% Off their ground
 # Maps that were trained on chests have learned what chests look like.  A zoomed field of view around the spine is
@@ -87,7 +88,7 @@ x_tv = ip.tv(Z, z, 0.08, nonneg=True)[0]
 titles = [f"chest: {scores[0]}", f"unrolled: {ip.psnr(x_zoomed, zoomed):.1f} dB", f"TV: {ip.psnr(x_tv, zoomed):.1f} dB"]
 print("zoomed:", scores[1], "|", *titles[1:])
 ip.show(unrolled.reconstruct(b)[0], x_zoomed, x_tv, zoomed, titles=[*titles, "zoomed: truth"],
-        path=OUT / "tutorial_24_domain.png")  # fmt: skip
+        unit=info.unit, path=OUT / "tutorial_24_domain.png")  # fmt: skip
 assert on_ground.inside and not off_ground.inside and "pixel size" in off_ground.off
 
 # %% One of your own

@@ -68,7 +68,7 @@ for i, name in enumerate(found.names):
     p = found.perturbations[name]
     images += [tv(b), tv(b + p.e)] if name == "TV" else [p.x, p.x_perturbed]
     titles += [name, f"its worst case ({found.errors[i, i] / np.linalg.norm(x):.2f})"]
-ip.show(*images, titles=titles, path=OUT / "tutorial_27.png", vmin=0, vmax=0.03)
+ip.show(*images, titles=titles, path=OUT / "tutorial_27.png", vmin=0, vmax=0.03, unit="1/mm")
 
 # %% An inserted detail
 # Letters that no training image had, a fifth of the image's range.  The number is the share of their contrast that is

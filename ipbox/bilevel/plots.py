@@ -142,8 +142,10 @@ def plot_sampling(masks: dict[str, np.ndarray], path: PATH = None) -> Any:
         if mask.ndim == 1:
             axes.stem(np.arange(len(mask)) - len(mask) // 2, mask, basefmt=" ", markerfmt=".")
             axes.set_xlabel("frequency")
+            axes.set_ylabel("sampling weight")
         else:
-            axes.imshow(mask, cmap="gray", vmin=0, interpolation="nearest")
+            shown = axes.imshow(mask, cmap="gray", vmin=0, interpolation="nearest")
+            figure.colorbar(shown, cax=axes.inset_axes([1.03, 0, 0.05, 1])).set_label("sampling weight", fontsize=9)
             axes.set_axis_off()
         axes.set_title(f"{name}: {100 * float((mask > 0).mean()):.0f} %", fontsize=10)
     return figures.shown(figure, path)
@@ -166,6 +168,7 @@ def _objective(axes: Any, histories: dict[str, list[dict[str, Any]]], relative_t
         values = np.concatenate([_column(rows, "f") - relative_to for rows in histories.values()])
         axes.set_ylim(0.8 * values.min(), 1.3 * values.max())
     _work_axis(axes, histories)
+    figures.few_ticks(axes)
     axes.set_xlabel("lower-level work (gradients and Hessian-vector products, all images)")
     axes.set_ylabel("objective" if relative_to == 0 else "objective - optimum")
     axes.legend(fontsize=8)

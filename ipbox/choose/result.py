@@ -14,12 +14,12 @@ from ipbox.backend import Array
 
 LABELS = {
     "gcv": "GCV",
-    "sure": "SURE of ‖A(u - u_true)‖²",
-    "change": "‖u_{λ_{j+1}} - u_{λ_j}‖",
+    "sure": "SURE of ‖A(u - u*)‖²",
+    "change": "‖u(λⱼ₊₁) - u(λⱼ)‖",
     "curvature": "curvature of the L-curve",
-    "distance": "distance from the chord of the L-curve",
+    "distance": "distance from the chord",
     "balance": "log Φ_γ(λ)",
-    "psnr": "PSNR [dB]",
+    "psnr": "PSNR (dB)",
 }
 TITLES = {
     "discrepancy": "discrepancy principle",
@@ -103,6 +103,7 @@ def _residual(ax: Any, choice: Choice) -> None:
     ax.loglog(lam, residual, "o-", markersize=4)
     ax.axhline(choice.target, color="k", linestyle="--", linewidth=1, label=f"target {choice.target:.4g}")
     ax.plot(choice.lam, np.interp(np.log(choice.lam), np.log(lam), residual), "r*", markersize=12)
+    figures.few_ticks(ax)
     ax.set_xlabel("λ")
     ax.set_ylabel("‖Au - b‖")
     ax.legend(fontsize=8)
@@ -115,6 +116,8 @@ def _l_curve(ax: Any, choice: Choice) -> None:
     ax.plot(*corner, "r*", markersize=12, label=f"corner, λ = {choice.lam:.3g}")
     for k in range(0, len(lam), 4):
         ax.annotate(f"{lam[k]:.1g}", (residual[k], R[k]), fontsize=7, xytext=(4, 4), textcoords="offset points")
+    ax.margins(0.1)  # room for the weights
+    figures.few_ticks(ax)
     ax.set_xlabel("‖Au - b‖")
     ax.set_ylabel("R(u)")
     ax.legend(fontsize=8)
@@ -131,6 +134,7 @@ def _against_lam(ax: Any, choice: Choice, what: str) -> None:
     if what == "psnr":
         best = int(np.argmax(values))
         ax.plot(lam[best], values[best], "k^", label=f"best {values[best]:.2f} dB")
+    figures.few_ticks(ax)
     ax.set_xlabel("λ")
     ax.set_ylabel(LABELS[what])
     ax.legend(fontsize=8)
