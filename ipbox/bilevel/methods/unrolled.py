@@ -20,8 +20,6 @@ from ipbox.checks import check_choice, check_count, check_fields, check_not_nega
 from ipbox.keywords import answering
 
 ALGORITHMS = ("fista", "gradient")
-STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order
-H = 1e-3  # their step, in log10 units: errors of 1e-12 in ∂μ and ∂L
 
 
 @dataclass
@@ -102,6 +100,7 @@ def unrolled_gradient(
     lower = problem.lower
     theta = lower.check(theta)
     _check_unrolling(iterations, "iterations", algorithm, segments)
+    spent = lower.products
     steps = _Steps(lower, theta, int(iterations), algorithm, constants)
     phi, work, u = lower.at(theta), {}, lower.start(start)
 
@@ -126,7 +125,8 @@ def unrolled_gradient(
         kept = [] if last else None
         pair = run(k, N if last else begins[s + 1], *pair, kept)
     u = pair[0]
-    cost = Cost(gradients=float(lower.n * (2 * N + begins[-1])), hessians=float(lower.n * N))
+    hessians = float(lower.n * N) + lower.products - spent
+    cost = Cost(gradients=float(lower.n * (2 * N + begins[-1])), hessians=hessians)
 
     w, carry = problem.fit_gradient(u), lower.xp.zeros_like(u)  # ū_{k+1}, and what ū_k has from y_{k+1}
     z, tau_bar, beta_bar = np.zeros(len(theta)), 0.0, np.zeros(N)
@@ -247,14 +247,7 @@ class _Steps:
                 raise ValueError(f"constants is {constants}; expected 0 < mu <= {mu:g} and L >= {L:g} at {theta}")
             mu, L = low, high
         else:
-            for i in range(len(theta)):
-                e = np.zeros(len(theta))
-                e[i] = H
-                for k, c in STENCIL:
-                    up, down = np.array(lower.constants(theta + k * e)), np.array(lower.constants(theta - k * e))
-                    slope = c * (up - down) / H
-                    dmu[i] += slope[0]
-                    dL[i] += slope[1]
+            dmu, dL = lower.constants_gradient(theta)
         if algorithm == "gradient":
             self.tau = 2 / (L + mu)
             self.tau_gradient = -self.tau / (L + mu) * (dL + dmu)

@@ -82,7 +82,9 @@ def solve_adjoint(
         warm = g - _apply(lower.at(theta), u, start, cost)
         better = np.flatnonzero(norms(warm) < size)
         q[better], r[better] = start[better], warm[better]
+    spent = lower.products
     mu, L = lower.constants(theta)
+    cost.hessians += lower.products - spent
     iterations, residual = np.zeros(lower.n, dtype=int), norms(r)
     drifts = tolerance < eps**0.5 * size  # then rounding may spoil the recurrence
     for _ in range(RESTARTS):

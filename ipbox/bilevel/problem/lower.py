@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from types import ModuleType
 from typing import Any
@@ -123,7 +124,8 @@ class LowerLevel(LowerProblem):
         self.observe = None if observe is None else _check_observe(observe, self.dims)
         if fidelity is not None and fidelity.A is not None and fidelity.A is not data.A:
             raise ValueError(f"fidelity has another operator than A, {data.A}; expected the same")
-        self.terms = [Fixed(data) if fidelity is None else fidelity.with_data(b), *(_as_term(t) for t in terms)]
+        self.terms = [Fixed(data) if fidelity is None else fidelity.with_data(b)]
+        self.terms += [_as_term(t).near(functools.partial(_first_images, self.A, b)) for t in terms]
         self.names = tuple(name for t in self.terms for name in t.names)
         if not self.names:
             raise ValueError("terms have no parameters; expected one to learn, such as Weight(SmoothedTV(dims, eps))")
@@ -154,6 +156,27 @@ class LowerLevel(LowerProblem):
                 "and L finite (add a strongly convex term, such as 1e-3*ip.Tikhonov(dims, order=0))"
             )
         return mu, L
+
+    def constants_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """∂_θ of μ and of L."""
+        mu, L = zip(*(t.constants_gradient(part) for t, part in self._parts(theta)), strict=True)
+        return np.concatenate(mu), np.concatenate(L)
+
+    @property
+    def products(self) -> float:
+        """Hessian products that the terms have spent on estimates of their constants."""
+        return sum(t.products for t in self.terms)
+
+    @property
+    def estimates(self) -> bool:
+        """Whether L is an estimate."""
+        return any(t.estimates for t in self.terms)
+
+    def raise_lipschitz(self, theta: np.ndarray, u: Array) -> None:
+        """Have the terms that estimate it take a larger constant, a solve having failed near u."""
+        L = self.constants(theta)[1]
+        for t, part in self._parts(theta):
+            t.raise_lipschitz(part, u, L)
 
     def hessian_lipschitz(self, theta: np.ndarray) -> float | None:
         """Lipschitz constant of u ↦ ∇²Φ(u; θ), None where one of a term is not known."""
@@ -224,6 +247,16 @@ class LowerLevel(LowerProblem):
         part.b, part.n = self.b[index], len(index)
         part.terms = [t.take(index) for t in self.terms]
         return part
+
+
+def _first_images(A: Any, b: Array) -> Array:
+    """The data where they are images, else their first steepest-descent iterates from 0: of three samples at most."""
+    b = b[np.linspace(0, len(b) - 1, min(3, len(b))).astype(int)]
+    if A is None:
+        return b
+    back = A.apply_adjoint(b)
+    steps = backend.sum_squares(back, True) / np.maximum(backend.sum_squares(A.apply(back), True), np.finfo("f4").tiny)
+    return back * backend.per_sample(steps, back)
 
 
 def check_range(xp: ModuleType, values: Array, dtype: np.dtype, name: str) -> None:

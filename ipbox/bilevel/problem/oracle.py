@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import summary
+from ipbox import backend, summary
 from ipbox.backend import Array
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
-from ipbox.bilevel.problem.samples import check_each
+from ipbox.bilevel.problem.samples import check_each, norms
 from ipbox.bilevel.terms.base import Fixed
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.base import Work
@@ -26,6 +26,7 @@ from ipbox.solvers.core.stop_rule import StopRule
 from ipbox.solvers.core.stopping import niter
 
 MAX_ITERATIONS = 1_000_000
+RAISES = 40  # of an estimated Lipschitz constant, by a factor of 2 at least
 FUSED = {Nesterov: "fista", GradientDescent: "gradient"}
 
 
@@ -104,7 +105,7 @@ def solve_lower(
     if (accuracy is None) == (iterations is None):
         raise ValueError(f"accuracy is {accuracy} and iterations is {iterations}; expected one of them")
     tolerance = np.zeros(lower.n) if accuracy is None else check_each(accuracy, "accuracy", lower.n)
-    u = lower.start(start)
+    u, spent = lower.start(start), lower.products
     lower.constants(theta)  # refuses what is not strongly convex
     fused = _fused(lower, theta, method)
     if fused is not None:
@@ -114,8 +115,8 @@ def solve_lower(
         cost = Cost(gradients=float(steps.sum()), applications=0.0 if count is None else count.total)
         found = LowerSolution(u, certificate, steps, cost)
     else:
-        stop = niter(iterations) if iterations is not None else Accuracy(tolerance) | niter(max_iterations)
-        found = _by_solver(lower, theta, u, method, stop)
+        found = _by_solver(lower, theta, u, method, tolerance, max_iterations, iterations)
+    found.cost.hessians += lower.products - spent
     if not np.isfinite(found.certificate).all():
         bad = int(np.flatnonzero(~np.isfinite(found.certificate))[0])
         raise FloatingPointError(f"the lower level gave NaN or infinity at theta = {theta}, sample {bad}")
@@ -143,18 +144,78 @@ def _counting(lower: LowerLevel) -> Any:
 # ---------------------------------------------------------------- by the solvers
 
 
-def _by_solver(lower: LowerLevel, theta: np.ndarray, u: Array, method: Solver, stop: StopRule) -> LowerSolution:
+def _by_solver(
+    lower: LowerLevel,
+    theta: np.ndarray,
+    u: Array,
+    method: Solver,
+    tolerance: np.ndarray,
+    most: int,
+    iterations: int | None,
+) -> LowerSolution:
+    """The solve; again with a larger Lipschitz constant where it fails as a term has estimated its own too low."""
+    cost, taken = Cost(), np.zeros(lower.n, dtype=int)
+    for _ in range(RAISES):
+        left = most - int(taken.max())
+        stop = niter(iterations) if iterations is not None else Accuracy(tolerance) | niter(left)
+        try:
+            found = _attempt(lower, theta, u, method, stop, cost)
+        except Diverged as err:
+            near = u if err.x is None else err.x
+            if not lower.estimates or not np.isfinite(backend.to_host(near)).all():
+                raise FloatingPointError(f"the lower level gave NaN, or diverged, at theta = {theta}: {err}") from err
+            lower.raise_lipschitz(theta, near)
+            continue
+        taken += found.iterations
+        done = iterations is not None or (found.certificate <= tolerance).all() or taken.max() >= most
+        if done or not lower.estimates or _is_rounding(lower, theta, found.u):
+            return LowerSolution(found.u, found.certificate, taken, cost)
+        if not _too_steep(lower, theta, found.u):
+            break
+        lower.raise_lipschitz(theta, found.u)
+        u = found.u
+    raise FloatingPointError(
+        f"the lower level was not solved at theta = {theta}, whatever its Lipschitz constant; expected convex terms"
+    )
+
+
+def _is_rounding(lower: LowerLevel, theta: np.ndarray, u: Array) -> bool:
+    """Whether ∇Φ(u) may be nothing but rounding."""
+    f = lower.at(theta)
+    size = f.L * norms(u) + norms(f.grad(lower.xp.zeros_like(u)))
+    return bool((norms(f.grad(u)) <= float(np.finfo(lower.dtype).eps) ** 0.5 * size).all())
+
+
+def _too_steep(lower: LowerLevel, theta: np.ndarray, u: Array) -> bool:
+    """Whether two steps do not bring the descent that L, a Lipschitz constant of ∇Φ, promises."""
+    f = lower.at(theta)
+    for step in (1 / f.L, 2 / (f.L + f.mu)):
+        v = u
+        for _ in range(2):  # iterates may jump to and fro
+            value, g = f.value_grad(v, batch=True)
+            v = v - step * g
+            promised = step * (1 - 0.5 * step * f.L) * np.asarray(backend.sum_squares(g, True))
+            rounding = 100 * float(np.finfo(lower.dtype).eps) * abs(np.asarray(value))
+            if not (value - f.value(v, batch=True) >= 0.99 * promised - rounding).all():
+                return True
+    return False
+
+
+def _attempt(
+    lower: LowerLevel, theta: np.ndarray, u: Array, method: Solver, stop: StopRule, cost: Cost
+) -> LowerSolution:
+    """One solve, whose work is added to ``cost``."""
     f = _Counted(lower.at(theta))
     problem = Problem(f, lower.n, lower.dims, lower.dtype, lower.xp.__name__)
     with _counting(lower) as count:
         try:
             found = solve(problem, method, x0=u, stop=stop)
-        except Diverged as err:
-            raise FloatingPointError(f"the lower level gave NaN, or diverged, at theta = {theta}: {err}") from err
+        finally:
+            cost.gradients += float(f.gradients[0])
+            cost.applications += 0.0 if count is None else count.total
     if found.certificate.bound is None:
         raise TypeError(f"method is {type(method).__name__}, which has no certificate; expected one such as Nesterov()")
     certificate = np.asarray(found.certificate.bound, dtype=np.float64).reshape(lower.n)
-    cost = Cost(gradients=float(f.gradients[0]), applications=0.0 if count is None else count.total)
     return LowerSolution(found.x, certificate, np.array(found.extra["niter_per_sample"]), cost)
 
 
@@ -207,7 +268,7 @@ class Accuracy(StopRule):
 
     def met(self, run: Run) -> Any:
         bound = np.asarray(run.solver.certificate(run.parts, run.state).bound, dtype=np.float64)
-        start = {"best": np.full(bound.shape, np.inf), "since": run.k + 0 * bound}
+        start = {"best": np.full(bound.shape, np.inf), "since": np.full(bound.shape, float(run.k))}
         memory = run.state.loop.setdefault("accuracy", start)
         better = bound < 0.9 * memory["best"]
         memory["best"] = np.where(better, bound, memory["best"])

@@ -14,6 +14,8 @@ from ipbox.checks import check_type
 from ipbox.functionals import Functional
 
 LN10 = math.log(10.0)
+STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order
+H = 1e-3  # their step, in log10 units: errors of 1e-12 in ∂μ and ∂L
 
 
 class ParametricTerm:
@@ -32,12 +34,18 @@ class ParametricTerm:
         (f, mu, L, method) ↦ the fused solve of the lower level Φ = f where this is its fidelity, or None.
     denoising_loop : function, optional
         (theta, b, method) ↦ the fused solve of denoising by this term alone, or None.
+    estimates : bool
+        Whether L is an estimate.
+    products : float
+        Hessian products that have been spent on the constants, where these are estimated.
     """
 
     names: tuple[str, ...] = ()
     A: Any = None
     signal_loop: Callable[..., Any] | None = None
     denoising_loop: Callable[..., Any] | None = None
+    estimates: bool = False
+    products: float = 0.0
 
     def functional(self, theta: np.ndarray) -> Functional:
         """f_θ, with value, gradient, `hessian_apply`, L and mu."""
@@ -63,6 +71,18 @@ class ParametricTerm:
         """Lipschitz constant of u ↦ B, None where it is not known: then it is estimated."""
         return None
 
+    def constants_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """∂_θ of μ and of L of f_θ, shape (p,) each."""
+        mu, L = differences(lambda t: ((f := self.functional(t)).mu, f.L), theta)
+        return mu, L
+
+    def near(self, images: Callable[[], Array]) -> ParametricTerm:
+        """The term for use near these images: itself, unless it estimates its constants."""
+        return self
+
+    def raise_lipschitz(self, theta: np.ndarray, u: Array, L: float) -> None:
+        """Take a larger constant where it is an estimate, L for the whole lower level having failed near u."""
+
     def take(self, index: np.ndarray) -> ParametricTerm:
         """The term of a part of the samples: itself, unless it holds data of each."""
         return self
@@ -74,6 +94,21 @@ class ParametricTerm:
     def initial(self) -> np.ndarray | None:
         """Where to start learning from, or None where the user has to say so."""
         return None
+
+
+def differences(f: Callable[[np.ndarray], Any], theta: np.ndarray) -> np.ndarray:
+    """∂_θ of the numbers f(θ), by central differences: shape (len(f(θ)), p).
+
+    Examples
+    --------
+    >>> differences(lambda t: (10 ** t[0], 3.0), np.array([0.0])).round(6).tolist()
+    [[2.302585], [0.0]]
+    """
+    columns = []
+    for e in np.eye(len(theta)):
+        pairs = ((c, np.array(f(theta + k * H * e)), np.array(f(theta - k * H * e))) for k, c in STENCIL)
+        columns.append(sum(c * (up - down) / H for c, up, down in pairs))
+    return np.stack(columns, axis=1) if columns else np.zeros((len(f(theta)), 0))
 
 
 class Fixed(ParametricTerm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bilevel.terms.base import ParametricTerm
+from ipbox.bilevel.terms.base import ParametricTerm, differences
 from ipbox.checks import check_not_negative
 from ipbox.functionals import Functional
 from ipbox.functionals.core.base import Work
@@ -18,6 +19,8 @@ from ipbox.operators.core.base import check_dims
 if TYPE_CHECKING:
     from ipbox.learned.priors.parametric import ParametricEnergy
 
+MARGIN = 1.1  # of estimates of ‖∇²E‖, which are from below
+NEAR_ZERO = 1e-6
 Bound = float | Callable[[np.ndarray], float]
 
 
@@ -28,8 +31,9 @@ class TorchTerm(ParametricTerm):
     ----------
     energy : torch.nn.Module or callable
         ``module(u)``, where θ stands for all its parameters in their order, or ``function(u, theta)``; from a tensor
-        of shape (n,) + dims to n numbers, each of its own image, twice differentiable.  θ comes in the precision of u.
-        Of a module a copy is taken, in evaluation mode.
+        of shape (n,) + dims to n numbers, each of its own image, twice differentiable; or of shape (n, 1) + dims, where
+        it fails on two images of zeros without channels.  θ comes in the precision of u.  Of a module a copy is taken,
+        in evaluation mode; `module` gives it back.
     dims : tuple of int
         Shape of an image.
     names : tuple of str, optional
@@ -38,9 +42,9 @@ class TorchTerm(ParametricTerm):
         Modulus of strong convexity of E(·, θ), a number or a function of θ: what is certified holds only where it is
         not too large.  0 by default: convex, which is not checked.
     L : float or callable, optional
-        Lipschitz constant of ∇E(·, θ), or a bound from above.  By default 1.1 times ‖∇²E(u, θ)‖ for u near 0, by the
-        power method on the host: right for sums of ψ(Ku) with ψ'' largest at 0; where E curves more elsewhere, solvers
-        may diverge (certificates show it).
+        Lipschitz constant of ∇E(·, θ), or a bound from above.  By default 1.1 times the largest ‖∇²E(u, θ)‖ for u near
+        0 and near three of the images of a lower level, by the power method on the host; where a solve shows that E
+        curves more elsewhere, at least twice as much from then on.
     initial : array, optional
         Where learning starts; for a module its own parameters by default.
 
@@ -82,11 +86,14 @@ class TorchTerm(ParametricTerm):
         for name, value in (("mu", mu), ("L", L)):
             if value is not None and not callable(value):
                 _check_bound(name, value)
-        self.mu, self.L = mu, L
+        self.mu, self.L, self.estimates = mu, L, L is None
         self._initial = self.energy.initial() if initial is None else np.array(initial, dtype=np.float64)
         if self._initial is not None and self._initial.shape != (len(self.names),):
             raise ValueError(f"initial has shape {self._initial.shape}; expected ({len(self.names)},), as theta")
-        self._estimate: tuple[bytes, float] | None = None
+        self._images: Callable[[], Array] | None = None
+        self._points: Array | None = None  # where the curvature is estimated
+        self._estimate: tuple[bytes, float, tuple[Array, Array]] | None = None
+        self._least, self.products = 0.0, 0.0
 
     def functional(self, theta: np.ndarray) -> Functional:
         mu = _check_bound("mu", self.mu(theta) if callable(self.mu) else self.mu)
@@ -101,14 +108,75 @@ class TorchTerm(ParametricTerm):
     def initial(self) -> np.ndarray | None:
         return self._initial
 
+    def module(self, theta: np.ndarray) -> Any:
+        """The module that was given, with the learned θ as its parameters: a copy, in its precision.
+
+        Raises
+        ------
+        TypeError
+            where a function was given.
+        """
+        theta = np.asarray(theta, dtype=np.float64)
+        if theta.shape != (len(self.names),):
+            raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},)")
+        return self.energy.module_at(theta)
+
+    # ------------------------------------------------------------ the Lipschitz constant
+
+    def near(self, images: Callable[[], Array]) -> ParametricTerm:
+        if not self.estimates:
+            return self
+        term = copy.copy(self)
+        term._images, term._points, term._estimate, term._least, term.products = images, None, None, 0.0, 0.0
+        return term
+
     def lipschitz(self, theta: np.ndarray) -> float:
         """L at θ, as given or estimated; the last estimate is kept."""
         if self.L is not None:
             return _check_bound("L", self.L(theta) if callable(self.L) else self.L)
+        return max(MARGIN * self._curvature(theta)[0], self._least)
+
+    def raise_lipschitz(self, theta: np.ndarray, u: Array, L: float) -> None:
+        if not self.estimates:
+            return
+        known = self.lipschitz(theta)
+        _, (worst, _), spent = self.energy.curvature(backend.to_host(u), theta)
+        self.products += spent
+        self._points, self._estimate = np.concatenate([self._places(), worst]), None
+        if self.lipschitz(theta) < known + 0.5 * L:
+            self._least = known + L
+
+    def constants_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of an estimated L by automatic differentiation, as differences would take a power method for each."""
+        if self.L is not None:
+            return super().constants_gradient(theta)
+        mu = self.functional(theta).mu
+        (dmu,) = (
+            differences(lambda t: (self.functional(t).mu,), theta) if callable(self.mu) else np.zeros((1, len(theta)))
+        )
+        curvature, (u, v) = self._curvature(theta)
+        if MARGIN * curvature < max(mu, self._least):
+            return dmu, dmu if mu > self._least else np.zeros_like(dmu)
+        self.products += 1
+        return dmu, MARGIN * self.energy.curvature_gradient(u, v, theta)
+
+    def _curvature(self, theta: np.ndarray) -> tuple[float, tuple[Array, Array]]:
+        """The largest ‖∇²E(u, θ)‖ at the points, and where it is: u, and the direction."""
         key, last = theta.tobytes(), self._estimate
         if last is None or last[0] != key:
-            last = self._estimate = key, self.energy.curvature(self.dims, theta, np.dtype("float64"))
-        return last[1]
+            curvature, place, spent = self.energy.curvature(self._places(), theta)
+            self.products += spent
+            last = self._estimate = key, curvature, place
+        return last[1], last[2]
+
+    def _places(self) -> Array:
+        if self._points is None:
+            # not 0 itself: what torch makes of |z|² written as z.abs().square() has no curvature there
+            zero = NEAR_ZERO * np.random.default_rng(0).standard_normal((1, *self.dims))
+            images = [] if self._images is None else [backend.to_host(self._images())]
+            double = np.result_type(zero.dtype, *images)
+            self._points = np.concatenate([zero, *images]).astype(double)
+        return self._points
 
 
 class TorchEnergy(Functional):

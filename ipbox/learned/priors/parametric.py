@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from ipbox.learned.bridge.arrays import from_torch, to_torch
 
 __all__ = ["ParametricEnergy"]
 
-NEAR_ZERO = 1e-6
+SETTLED = 1e-3  # relative change of ‖∇²E‖ at which the power method ends
+FAILURES = (RuntimeError, ValueError, IndexError, TypeError, AssertionError, NotImplementedError)
 PARAMETERS_OF_FUNCTIONS = "expected a tuple of strings, one for each entry of theta"
 
 
@@ -26,7 +26,8 @@ class ParametricEnergy:
     ----------
     energy : torch.nn.Module or callable
         ``module(u)``, where θ stands for all its parameters, or ``function(u, theta)``; from a tensor (n,) + dims to n
-        numbers.  Of a module a copy is taken, in evaluation mode.
+        numbers, or from (n, 1) + dims where it cannot take the former.  Of a module a copy is taken, in evaluation
+        mode.
     names : tuple of str, optional
         Of the entries of θ, for a function.
 
@@ -47,6 +48,8 @@ class ParametricEnergy:
 
     def __init__(self, energy: Any, names: tuple[str, ...] | None = None) -> None:
         self.module = isinstance(energy, torch.nn.Module)
+        self.training = self.module and energy.training
+        self._channel: bool | None = None  # whether it takes images (n, 1) + dims; not known before the first call
         if not self.module and (isinstance(energy, type) or not callable(energy)):
             shown = energy.__name__ if isinstance(energy, type) else type(energy).__name__
             raise TypeError(f"energy is {shown}; expected a torch module, or a function of u and theta")
@@ -112,30 +115,75 @@ class ParametricEnergy:
             g = _grad(self._energies(t, p).sum(), p, create_graph=True)
             return _array(_grad(g, t, _like(t, dtheta)), u)
 
-    def curvature(self, dims: tuple[int, ...], theta: np.ndarray, dtype: np.dtype, steps: int = 50) -> float:
-        """1.1 times an estimate of ‖∇²E(u, θ)‖ for u near 0, by the power method from a seeded start."""
-        rng = np.random.default_rng(0)
-        u, v = (rng.standard_normal((1, *dims)).astype(dtype) for _ in range(2))
-        u *= NEAR_ZERO  # not 0 itself: what torch makes of |z|² written as z.abs().square() has no curvature there
-        largest = 0.0
+    def curvature(self, u: Array, theta: np.ndarray, steps: int = 50) -> tuple[float, tuple[Array, Array], int]:
+        """‖∇²E(u_i, θ)‖, the largest over the images, from below by the power method from a seeded start.
+
+        Also the image and the direction it was found at, two arrays of one sample each, and the Hessian products spent.
+        """
+        v = np.random.default_rng(0).standard_normal((1, *u.shape[1:])).astype(u.dtype)
+        v = backend.array_module(u).asarray(np.repeat(v, len(u), axis=0))
+        largest, spent, size = np.zeros(len(u)), 0, np.sqrt(backend.sum_squares(v, True))
         for _ in range(steps):
-            norm = backend.norm(v)
-            if not 0 < norm < math.inf:
+            unit = v * backend.per_sample(1 / np.maximum(size, np.finfo(np.float32).tiny), v)
+            v, spent = self.hessian(u, unit, theta), spent + len(u)
+            size = np.sqrt(backend.sum_squares(v, True))
+            if not np.isfinite(size).all():
                 break
-            v = self.hessian(u, v / norm, theta)
-            largest = max(largest, backend.norm(v))
-        return 1.1 * largest
+            settled = (abs(size - largest) <= SETTLED * size).all()
+            largest = np.maximum(largest, size)
+            if settled:
+                break
+        i = int(largest.argmax())
+        return float(largest[i]), (u[i : i + 1], unit[i : i + 1]), spent
+
+    def curvature_gradient(self, u: Array, v: Array, theta: np.ndarray) -> np.ndarray:
+        """∂_θ <∇²E(u, θ) v, v>/‖v‖², of one image: that of ‖∇²E‖ where v is its leading eigenvector."""
+        with torch.inference_mode(False), torch.enable_grad():
+            t, d = _leaf(u), to_torch(v, copy=None)
+            p = _like(t, theta).requires_grad_()
+            g = _grad(self._energies(t, p).sum(), t, create_graph=True)
+            h = _grad(g, t, d, create_graph=True)
+            slope = _grad(h, p, d)
+        return from_torch(slope.double(), copy=True, xp="numpy") / backend.sum_squares(v)
+
+    def module_at(self, theta: np.ndarray) -> torch.nn.Module:
+        """A copy of the module with θ in the place of its parameters, which learn again."""
+        if not self.module:
+            raise TypeError("energy is a function, and theta its argument; expected a module")
+        net = copy.deepcopy(self.energy).requires_grad_(True).train(self.training)
+        parameters = list(net.parameters())
+        values = to_torch(np.array(theta, dtype=np.float64)).split([p.numel() for p in parameters])
+        with torch.no_grad():
+            for p, value in zip(parameters, values, strict=True):
+                p.copy_(value.view(p.shape))
+        return net
 
     # ------------------------------------------------------------ helpers
 
     def _energies(self, t: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-        e = torch.func.functional_call(self.energy, self._state(theta), (t,)) if self.module else self.energy(t, theta)
+        if self._channel is None:
+            blank = t.detach().new_zeros((2, *t.shape[1:]))  # two: a convolution takes one image for a channel
+            self._channel = not self._takes(blank, theta) and self._takes(blank[:, None], theta)
+        e = self._call(t[:, None] if self._channel else t, theta)
         if not isinstance(e, torch.Tensor) or e.shape != t.shape[:1]:
             given = f"shape {tuple(e.shape)}" if isinstance(e, torch.Tensor) else type(e).__name__
             raise ValueError(f"energy gave {given}; expected a tensor of shape ({len(t)},), a number for each image")
         if e.is_complex():
             raise TypeError(f"energy gave {e.dtype}; expected real numbers")
         return e
+
+    def _call(self, t: torch.Tensor, theta: torch.Tensor) -> Any:
+        return (
+            torch.func.functional_call(self.energy, self._state(theta), (t,)) if self.module else self.energy(t, theta)
+        )
+
+    def _takes(self, t: torch.Tensor, theta: torch.Tensor) -> bool:
+        try:
+            with torch.no_grad():
+                e = self._call(t, theta.detach())
+        except FAILURES:
+            return False
+        return isinstance(e, torch.Tensor) and e.shape == t.shape[:1]
 
     def _state(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
         """The module's parameters from θ, and its buffers in the dtype and on the device of θ."""

@@ -6,10 +6,22 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.special
 import torch
 
 import ipbox as ip
-from ipbox.bilevel import HOAG, BilevelProblem, LowerLevel, SmoothedTVRegulariser, TorchTerm, hypergradient, learn
+from ipbox.bilevel import (
+    HOAG,
+    BilevelProblem,
+    LowerLevel,
+    SmoothedTVRegulariser,
+    TorchTerm,
+    hypergradient,
+    learn,
+    solve_lower,
+)
+from ipbox.bilevel.methods.unrolled import unrolled_gradient
 from ipbox.bilevel.terms.torch_term import TorchEnergy
 from tests.contracts.support import assert_close, draw, stays_on_device
 
@@ -161,6 +173,108 @@ def test_an_estimate_that_torch_would_spoil() -> None:
     """The second derivative of z.abs().square() at 0 is 0 to torch."""
     E = TorchTerm(lambda u, theta: theta[0] * u.abs().square().sum((1, 2)), DIMS, ("a",))
     assert E.functional(np.ones(1)).L == pytest.approx(2.2)
+
+
+def bend(u: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """10^θ Σ softplus(40 (u - ½))/40, which curves near ½ alone, by 10^(θ + 1)."""
+    return 10 ** theta[0] * torch.nn.functional.softplus(40 * (u - 0.5)).sum((1, 2)) / 40
+
+
+@pytest.mark.parametrize("method", [ip.Nesterov(), ip.GradientDescent()])
+def test_curvature_that_is_neither_at_zero_nor_at_the_data(method) -> None:
+    """û, near ½ for data of 1, from one equation; the estimate of L is 1 at first and has to be 11."""
+    lower = LowerLevel(None, np.ones((2, *DIMS)), TorchTerm(bend, DIMS, ("a",)))
+    assert lower.constants(np.zeros(1))[1] < 1.01
+    found = solve_lower(lower, [0.0], 1e-6, method=method)
+    expected = scipy.optimize.brentq(lambda u: u - 1 + scipy.special.expit(40 * (u - 0.5)), 0, 1, xtol=1e-12)
+    assert (found.certificate <= 1e-6).all() and abs(found.u - expected).max() <= 1e-6
+    assert 1.5 < lower.constants(np.zeros(1))[1] < 30
+    assert found.cost.gradients < 2000
+
+
+def test_curvature_at_the_data() -> None:
+    """At data near ½ the estimate is right at once, with an operator at its first steepest-descent iterate."""
+    b = np.full((2, *DIMS), 0.5)
+    for A, data in ((None, b), (2.0 * ip.Identity(DIMS, "float64"), 2 * b)):
+        lower = LowerLevel(A, data, TorchTerm(bend, DIMS, ("a",)))
+        assert lower.at(np.zeros(1)).L == pytest.approx((1 if A is None else 4) + 1.1 * 10, rel=1e-2)
+
+
+def test_energies_that_are_not_convex_are_refused() -> None:
+    lower = LowerLevel(None, np.ones((1, *DIMS)), TorchTerm(lambda u, t: -t[0] * (u**2).sum((1, 2)), DIMS, ("a",)))
+    with pytest.raises(FloatingPointError, match="expected convex terms|diverged"):
+        solve_lower(lower, [1.0], 1e-6)
+
+
+def test_hessian_products_are_counted() -> None:
+    """Those of the power method are 20 to 200, each counted for one image."""
+    calls = []
+    own = TorchTerm(Experts(), DIMS)
+    hessian = own.energy.hessian
+    own.energy.hessian = lambda u, v, theta: calls.append(len(u)) or hessian(u, v, theta)
+    evaluator = problem(own).evaluator()
+    hypergradient(evaluator, own.initial(), 1e-3)
+    power = sum(calls)
+    assert evaluator.cost.hessians == power > 20
+
+
+def test_the_gradient_of_an_estimated_constant() -> None:
+    """By automatic differentiation as by differences of the estimates; of a given one by differences."""
+    own, theta = TorchTerm(Experts(), DIMS), TorchTerm(Experts(), DIMS).initial()
+    (_, dL), h = own.constants_gradient(theta), 1e-4
+    spent = own.products
+    for i, e in enumerate(np.eye(len(theta))):
+        ends = [own.lipschitz(theta + s * h * e) for s in (1, -1)]
+        assert dL[i] == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=3e-2 * abs(dL).max())
+    assert spent <= 51
+    dmu, dL = term(L=lambda t: 3 * 10 ** t[0]).constants_gradient(THETA)
+    np.testing.assert_allclose(dmu, [0, np.log(10) * 10 ** THETA[1], 0], atol=1e-9)
+    np.testing.assert_allclose(dL, [3 * np.log(10) * 10 ** THETA[0], 0, 0], atol=1e-9)
+
+
+def test_unrolling_takes_few_products() -> None:
+    """An estimate for every difference took 4 · 19 power methods."""
+    found = unrolled_gradient(problem(TorchTerm(Experts(), DIMS)), TorchTerm(Experts(), DIMS).initial(), 5)
+    assert found.cost.hessians < 3 * 5 + 4 * 50 + 10
+
+
+# ---------------------------------------------------------------- modules as users write them
+
+
+class Convolution(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 1, 3)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.softplus(self.conv(u)).flatten(1).sum(1)
+
+
+def test_modules_for_images_with_a_channel() -> None:
+    u, v = draws()
+    for n in (1, 3):  # one image without channels is a channel to a convolution
+        own, net = TorchTerm(Convolution(), DIMS), Convolution().double()
+        f = own.functional(own.initial())
+        net.load_state_dict(own.module(own.initial()).state_dict())
+        with torch.no_grad():
+            np.testing.assert_allclose(f.value(u[:n], batch=True), net(torch.tensor(u[:n, None])), rtol=1e-12)
+        assert f.grad(u[:n]).shape == f.hessian_apply(u[:n], v[:n]).shape == (n, *DIMS)
+
+
+def test_the_module_comes_back() -> None:
+    net = Experts().train()
+    own = TorchTerm(net, DIMS)
+    theta = own.initial() + 0.5
+    learned = own.module(theta)
+    assert type(learned) is Experts and learned.training and all(p.requires_grad for p in learned.parameters())
+    flat = np.concatenate([p.detach().numpy().ravel() for p in learned.parameters()])
+    np.testing.assert_allclose(flat, theta, rtol=1e-6)
+    assert learned.filters.dtype == torch.float32 and float(net.log_weight.detach()) == -1.0
+    np.testing.assert_array_equal(own.initial() + 0.5, theta)
+    with pytest.raises(TypeError, match="energy is a function, and theta its argument; expected a module"):
+        term().module(THETA)
+    with pytest.raises(ValueError, match=r"theta has shape \(2,\); expected \(19,\)"):
+        own.module(np.zeros(2))
 
 
 # ---------------------------------------------------------------- bilevel learning
