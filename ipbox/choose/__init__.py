@@ -5,6 +5,7 @@ from ipbox.choose.discrepancy import discrepancy
 from ipbox.choose.dispatch import RULES, check_lam, resolve
 from ipbox.choose.guess import TV_FACTOR, first_weight, tv_weight
 from ipbox.choose.influence import gcv, sure, weighted_gcv
+from ipbox.choose.noise_level import estimate_noise
 from ipbox.choose.result import Choice
 from ipbox.choose.stability import balancing, quasi_optimality
 from ipbox.keywords import answering_classes
@@ -17,6 +18,7 @@ __all__ = [
     "balancing",
     "check_lam",
     "discrepancy",
+    "estimate_noise",
     "first_weight",
     "gcv",
     "l_curve",

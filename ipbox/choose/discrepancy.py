@@ -162,7 +162,10 @@ def _target(noise_level: float | None, D: Any, b: Array) -> float:
     if noise_level is not None:
         return check_positive(noise_level, "noise_level")
     if D is None:
-        raise ValueError("noise_level is None; the discrepancy principle expects the norm of the noise")
+        raise ValueError(
+            "noise_level is None; the discrepancy principle expects the norm of the noise, as ip.estimate_noise(b, A) "
+            "finds it"
+        )
     mask = D.mask
     return math.sqrt(b.size if mask is None else float(mask.sum()))
 

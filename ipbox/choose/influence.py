@@ -251,7 +251,7 @@ def sure(reconstruct: Map, A: Any, b: Array, noise_level: float | None = None, *
     True
     """
     if noise_level is None:
-        raise ValueError("noise_level is None; SURE expects the norm of the noise")
+        raise ValueError("noise_level is None; SURE expects the norm of the noise, as ip.estimate_noise(b, A) finds it")
     delta = check_positive(noise_level, "noise_level")
 
     def criterion(residual: float, dof: float, m: int) -> float:

@@ -234,7 +234,10 @@ def _residuals(svd: Decomposition, b: Array, c: Array) -> np.ndarray:
 
 def _by_discrepancy(residuals: np.ndarray, noise_level: float | None, safety: float) -> int:
     if noise_level is None:
-        raise ValueError("noise_level is None; the discrepancy principle expects the norm of the noise")
+        raise ValueError(
+            "noise_level is None; the discrepancy principle expects the norm of the noise, as ip.estimate_noise(b, A) "
+            "finds it"
+        )
     target, least = safety * noise_level, residuals[-1]
     if not least <= target < residuals[0]:
         raise ValueError(
