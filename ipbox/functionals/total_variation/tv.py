@@ -24,8 +24,9 @@ class TV(GradientNorm):
         Image shape, one to three axes, after that of the channels where there are some, or those of a stack.
     isotropic : bool
     accuracy : float, optional
-        `prox` ends when its duality gap certifies ‖p - prox(x)‖ <= accuracy ‖x‖; 1e-4 for single precision and 1e-6
-        for double by default.
+        `prox` ends when its duality gap certifies ‖p - prox(x)‖ <= accuracy ‖x‖.  By default 1e-6; for
+        single precision 1e-4 or, for large weights, what can be proved in it (near 1e-3 where the weight is that of
+        the values); the image is then more accurate than the certificate.
     niter : int
         Bound on the iterations of `prox`, which warns where it was not enough.
     spacing : float or tuple of float, optional

@@ -446,3 +446,15 @@ def test_smoothed_tv_in_units_whose_squares_are_beyond_single_precision(unit: fl
     np.testing.assert_allclose(f.grad(x), one.grad(u), atol=1e-5)
     np.testing.assert_allclose(unit * f.hessian_apply(x, v.astype(dtype)), one.hessian_apply(u, v), atol=1e-4)
     assert f.value(x) / unit == pytest.approx(one.value(u), rel=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"spacing": (0.5, 2.0)}, {"symmetric": True}], ids=str)
+@pytest.mark.parametrize("lam", [0.03, 0.3, 3.0])
+def test_the_default_accuracy_is_one_that_single_precision_can_prove(lam: float, options: dict) -> None:
+    """The certificate of images in single precision has a floor, where the prox took all its steps and warned."""
+    z = np.kron(np.random.default_rng(0).random((4, 4)), np.ones((2, 2)))
+    z += 0.1 * np.random.default_rng(1).standard_normal(z.shape)
+    work: dict = {}
+    p = ip.TV(z.shape, **options).prox(z.astype("float32"), lam, work=work)  # a warning is an error here
+    exact = ip.TV(z.shape, **options, accuracy=1e-5, niter=20_000).prox(z, lam)
+    assert np.linalg.norm(p - exact) <= min(work["bound"][0], 2e-4 * np.linalg.norm(z)) + 1e-5 * np.linalg.norm(z)
