@@ -114,6 +114,17 @@ def test_back_projection_on_the_device(xp: ModuleType, rng: Any) -> None:
     assert np.abs(backend.to_host(device) - on_host).max() < 1e-5
 
 
+@pytest.mark.simulated
+def test_rays_on_the_device(xp: ModuleType, rng: Any) -> None:
+    """Wide fans too, whose last ray is beyond a right angle from the first."""
+    wide = ip.FanBeamTransform((5, 4), BETA[:5], source_distance=3.4, detector_distance=0.0, detector="curved")
+    assert wide.turn * (wide.n_det - 1) > math.pi / 2
+    for A in (wide, small()):
+        u, y = rng.random(tuple(A.dims), dtype=np.float32), rng.random(tuple(A.dimsd), dtype=np.float32)
+        assert np.abs(backend.to_host(A.apply(xp.asarray(u))) - A.apply(u)).max() < 1e-4
+        assert np.abs(backend.to_host(A.apply_adjoint(xp.asarray(y))) - A.apply_adjoint(y)).max() < 1e-4
+
+
 # ---------------------------------------------------------------- filtered back-projection
 
 
