@@ -23,39 +23,66 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+def shown(value: Any) -> str:
+    """A value as an error names it: numbers, texts and short tuples as they are, of all else what it is."""
+    if isinstance(value, tuple | list) and len(value) <= 8:
+        inside = ", ".join(map(shown, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
+    if isinstance(value, np.ndarray) and value.size > 8:
+        return f"an array of shape {value.shape}"
+    text = repr(value)
+    return text if len(text) <= 80 and "\n" not in text else f"of type {type(value).__name__}"
+
+
+def as_dtype(name: str, found: Any, expected: Any, maker: str = "an operator made") -> str:
+    """The calls that make dtypes fit: a cast of what is called ``name``, or ``maker`` with the dtype that was found.
+
+    Examples
+    --------
+    >>> from ipbox.checks import as_dtype
+    >>> as_dtype("b", "float64", "float32")
+    ": b.astype('float32'), or an operator made with dtype='float64'"
+    """
+    found, expected = np.dtype(found), np.dtype(expected)
+    if found.kind == "c" and expected.kind != "c":
+        return f": {name}.real, or its magnitude abs({name})"
+    other = f", or {maker} with dtype='{found}'" if maker and found.kind == expected.kind else ""
+    return f": {name}.astype('{expected}'){other}"
+
+
 def check_count(value: Any, name: str, least: int = 1) -> int:
     """An integer from ``least`` on."""
     if not is_integer(value) or value < least:
         expected = {1: "a positive integer", 0: "an integer that is not negative"}
-        raise ValueError(f"{name} is {value!r}; expected {expected.get(least, f'an integer of at least {least}')}")
+        raise ValueError(f"{name} is {shown(value)}; expected {expected.get(least, f'an integer of at least {least}')}")
     return int(value)
 
 
 def check_integer(value: Any, name: str, low: int, high: int, of: str = "") -> int:
     """An integer from ``low`` to ``high``; ``of`` says what the bounds are."""
     if not is_integer(value) or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}; expected an integer from {low} to {high}{of}")
+        raise ValueError(f"{name} is {shown(value)}; expected an integer from {low} to {high}{of}")
     return int(value)
 
 
 def check_positive(value: Any, name: str, what: str = "a positive number") -> float:
     """A finite number above 0."""
     if not is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; expected {what}")
+        raise ValueError(f"{name} is {shown(value)}; expected {what}")
     return float(value)
 
 
 def check_not_negative(value: Any, name: str, what: str = "zero or a positive number") -> float:
     """A finite number from 0 on."""
     if not is_number(value) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} is {value!r}; expected {what}")
+        raise ValueError(f"{name} is {shown(value)}; expected {what}")
     return float(value)
 
 
 def check_finite(value: Any, name: str) -> float:
     """A finite number."""
     if not is_number(value) or not math.isfinite(value):
-        raise ValueError(f"{name} is {value!r}; expected a finite number")
+        raise ValueError(f"{name} is {shown(value)}; expected a finite number")
     return float(value)
 
 
@@ -65,14 +92,14 @@ def check_between(value: Any, name: str, low: float, high: float, ends: str = "(
         (low < value if ends[0] == "(" else low <= value) and (value < high if ends[1] == ")" else value <= high)
     )
     if not inside:
-        raise ValueError(f"{name} is {value!r}; expected {what} in {ends[0]}{low:g}, {high:g}{ends[1]}")
+        raise ValueError(f"{name} is {shown(value)}; expected {what} in {ends[0]}{low:g}, {high:g}{ends[1]}")
     return float(value)
 
 
 def check_seed(value: Any, name: str = "seed", bits: int = 64) -> int:
     """A seed of random numbers."""
     if not is_integer(value) or not 0 <= value < 2**bits:
-        raise ValueError(f"{name} is {value!r}; expected an integer from 0 to 2^{bits} - 1")
+        raise ValueError(f"{name} is {shown(value)}; expected an integer from 0 to 2^{bits} - 1")
     return int(value)
 
 
@@ -94,14 +121,14 @@ def check_choice(value: Any, name: str, options: Iterable[str], other: str = "")
     """One of the names ``options``; ``other`` says what else the caller takes."""
     options = tuple(options)
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}{other}")
+        raise ValueError(f"{name} is {shown(value)}; expected one of {', '.join(map(repr, options))}{other}")
     return value
 
 
 def check_flag(value: Any, name: str) -> bool:
     """True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} is {value!r}; expected True or False")
+        raise TypeError(f"{name} is {shown(value)}; expected True or False")
     return bool(value)
 
 
@@ -109,9 +136,10 @@ def check_dims(dims: Any, name: str) -> tuple[int, ...]:
     """A shape without empty axes, as a tuple of positive Python integers; an integer is a shape of one axis."""
     if isinstance(dims, numbers.Integral):
         dims = (dims,)
+    given = dims if isinstance(dims, np.ndarray) else None
     dims = tuple(dims) if np.iterable(dims) else (dims,)
     if not dims or not all(is_integer(n) and n > 0 for n in dims):
-        raise ValueError(f"{name} is {dims}; expected positive integers")
+        raise ValueError(f"{name} is {shown(dims if given is None else given)}; expected positive integers")
     return tuple(int(n) for n in dims)
 
 

@@ -12,6 +12,7 @@ import pyproximal
 
 from ipbox import backend, summary
 from ipbox.backend import Array
+from ipbox.checks import check_dims
 
 ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
 REAL_DTYPES = ("float32", "float64")
@@ -65,7 +66,7 @@ class Functional(pyproximal.ProxOperator):
 
     def __init__(self, dims: tuple[int, ...] | None = None) -> None:
         super().__init__(None, self.has_grad)
-        self.dims = dims
+        self.dims = None if dims is None else check_dims(dims, "dims")
         self.weight = 1.0
 
     # ------------------------------------------------------------ to be given by a subclass, for g

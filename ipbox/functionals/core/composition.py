@@ -9,6 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import as_dtype
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.sum import Sum
 from ipbox.operators import Operator
@@ -214,7 +215,8 @@ def check_data(b: Array, name: str = "b") -> Array:
     backend.check_array(b, name)
     xp = backend.array_module(b)
     if b.dtype.kind not in "fc" or b.dtype.char not in "fdFD" or not b.dtype.isnative:
-        raise TypeError(f"{name} has dtype {b.dtype}; expected float32, float64, complex64 or complex128")
+        advice = as_dtype(name, b.dtype, "float32") if b.dtype.kind in "iub" else ""
+        raise TypeError(f"{name} has dtype {b.dtype}; expected float32, float64, complex64 or complex128{advice}")
     if b.ndim == 0 or b.size == 0:
         raise ValueError(f"{name} has shape {b.shape}; expected at least one axis and one entry")
     if not bool(xp.isfinite(b).all()):

@@ -9,10 +9,14 @@ import numpy as np
 
 from ipbox import backend, kernels, summary
 from ipbox.backend import Array
+from ipbox.checks import as_dtype
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.composition import Composition, check_data
+from ipbox.operators import PET, CartesianMRI, FanBeamTransform, JosephTransform, NonCartesianMRI, RayTransform
 from ipbox.operators.core.adapters import operator_or_none
 from ipbox.operators.core.norms import norm_in_range
+
+MEASURING = (CartesianMRI, FanBeamTransform, JosephTransform, NonCartesianMRI, PET, RayTransform)
 
 
 class Fidelity(Functional):
@@ -43,6 +47,9 @@ class Fidelity(Functional):
         self.has_prox = self.A is None and self.data_has_prox
         if self.A is not None and b is not None:
             check_fits(self.A, b)
+        if b is None and isinstance(self.A, MEASURING):
+            who = type(self).__name__
+            raise ValueError(f"b is None and A is {self.A.name}, which measures; expected its data too: ip.{who}(A, b)")
         super().__init__(None if self.A is None else tuple(self.A.dims))
 
     def _own_dtype(self) -> np.dtype | None:
@@ -316,7 +323,9 @@ def check_like(b: Array, x: Array, who: str, name: str = "b") -> None:
     """Refuse an image of another precision than ``b``, or a real one for a complex ``b``."""
     backend.array_module(b, x)
     if x.dtype != b.dtype and backend.complex_dtype(b.dtype) != x.dtype:
-        raise TypeError(f"x has dtype {x.dtype}; {who} expects that of {name}, {b.dtype}")
+        raise TypeError(
+            f"x has dtype {x.dtype}; {who} expects that of {name}, {b.dtype}{as_dtype('x', x.dtype, b.dtype, '')}"
+        )
 
 
 def check_fits(A: Any, b: Array) -> None:
@@ -325,4 +334,4 @@ def check_fits(A: Any, b: Array) -> None:
     if b.shape != dimsd and b.shape[1:] != dimsd:
         raise ValueError(f"b has shape {b.shape}; {A.name} gives {dimsd}, with at most one leading batch axis")
     if b.dtype != A.dtype_out:
-        raise TypeError(f"b has dtype {b.dtype}; {A.name} gives {A.dtype_out}")
+        raise TypeError(f"b has dtype {b.dtype}; {A.name} gives {A.dtype_out}{as_dtype('b', b.dtype, A.dtype_out)}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import as_dtype
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
@@ -70,8 +71,9 @@ class PointwiseFidelity(Fidelity):
             return value
         backend.check_array(value, name, f"{'a number or ' * number}an array as b")
         self._check_like_b(value, name)
-        if value.dtype != backend.real_dtype(self.b.dtype):
-            raise TypeError(f"{name} has dtype {value.dtype}; expected {backend.real_dtype(self.b.dtype)}, as b")
+        if value.dtype != (dtype := backend.real_dtype(self.b.dtype)):
+            advice = as_dtype(name, value.dtype, dtype, "")
+            raise TypeError(f"{name} has dtype {value.dtype}; expected {dtype}, as b{advice}")
         check_data(value, name)
         lowest = float(value.min())
         if not (lowest > 0 if positive else lowest >= 0):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ipbox import backend, kernels
 from ipbox.backend import Array
+from ipbox.checks import shown
 from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, indicator
 
 
@@ -46,7 +47,7 @@ class Box(Functional):
 
     def __init__(self, lo: float = -math.inf, hi: float = math.inf) -> None:
         if not isinstance(lo, numbers.Real) or not isinstance(hi, numbers.Real):
-            raise TypeError(f"lo is {lo!r} and hi is {hi!r}; expected real numbers")
+            raise TypeError(f"lo is {shown(lo)} and hi is {shown(hi)}; expected real numbers")
         self.lo, self.hi = float(lo), float(hi)
         if not self.lo <= self.hi:
             raise ValueError(f"lo is {lo} and hi is {hi}; expected lo <= hi")

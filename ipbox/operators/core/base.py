@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend, summary
 from ipbox.backend import Array
-from ipbox.checks import check_dims
+from ipbox.checks import as_dtype, check_dims
 from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.norms import golub_kahan, norm_of_vector
 
@@ -300,4 +300,4 @@ def check_array(x: Array, dims: tuple[int, ...], dtype: np.dtype, name: str, who
     if x.shape[max(x.ndim - len(dims), 0) :] != dims:
         raise ValueError(f"{name} has shape {x.shape}; {who} expects {dims}, with any leading batch axes")
     if x.dtype != dtype:
-        raise TypeError(f"{name} has dtype {x.dtype}; {who} expects {dtype}")
+        raise TypeError(f"{name} has dtype {x.dtype}; {who} expects {dtype}{as_dtype(name, x.dtype, dtype)}")

@@ -15,7 +15,7 @@ from ipbox.operators.core.base import ALL_DTYPES, Operator, check_array
 from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.norms import golub_kahan
 from ipbox.operators.fourier.transform import WeightedFourier, check_complex, in_place, phases, shares, weighted
-from ipbox.operators.mri.coils import check_sensitivities, sum_of_squares, support_of
+from ipbox.operators.mri.coils import check_sensitivities, dtype_of, sum_of_squares, support_of
 from ipbox.warning import warn
 
 CACHED = 1 << 17  # pixels of the coils that a thread takes at once
@@ -35,8 +35,8 @@ class CartesianMRI(Operator):
         Of the image's shape, zero frequency in the middle: what is sampled, or how much it counts (learned weights).
     sensitivities : array, (coils,) + image shape, optional
         Complex maps S_c of the dtype ``dtype``; without them one coil sees the image as it is.
-    dtype : dtype
-        complex64 or complex128.
+    dtype : dtype, optional
+        complex64 or complex128; by default that of the sensitivities, else complex64.
     real_image : bool
         The image is real: dtype_in is real, and the adjoint takes the real part.
 
@@ -70,9 +70,9 @@ class CartesianMRI(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(
-        self, mask: Array, sensitivities: Array | None = None, dtype: Any = "complex64", real_image: bool = False
+        self, mask: Array, sensitivities: Array | None = None, dtype: Any = None, real_image: bool = False
     ) -> None:
-        W, dtype = check_mask(mask), check_complex(dtype)
+        W, dtype = check_mask(mask), check_complex(dtype_of(sensitivities) if dtype is None else dtype)
         if W.max() > np.finfo(dtype).max:
             raise ValueError(f"mask has weights up to {W.max():g}; expected weights within the range of {dtype}")
         dims = W.shape

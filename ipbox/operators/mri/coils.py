@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend, parallel
 from ipbox.backend import Array
-from ipbox.checks import check_flag
+from ipbox.checks import as_dtype, check_flag
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.held import HeldArray, host_array
 
@@ -80,6 +80,12 @@ def support_of(maps: HeldArray | None) -> np.ndarray | None:
     return None if seen is None or seen.all() else seen
 
 
+def dtype_of(sensitivities: Any) -> str:
+    """The dtype of an operator that is made without one: that of its maps, else complex64."""
+    double = backend.is_array(sensitivities) and sensitivities.dtype == np.complex128
+    return "complex128" if double else "complex64"
+
+
 def check_sensitivities(S: Array, dims: tuple[int, ...] | None = None, dtype: Any = None) -> np.ndarray:
     """``S`` as a read-only copy on the host, after the checks below.
 
@@ -113,7 +119,8 @@ def check_sensitivities(S: Array, dims: tuple[int, ...] | None = None, dtype: An
     if S.ndim < 2 or S.size == 0:
         raise ValueError(f"sensitivities has shape {S.shape}; expected (coils,) + dims")
     if S.dtype not in (np.complex64, np.complex128) or (dtype is not None and S.dtype != expected):
-        raise TypeError(f"sensitivities has dtype {S.dtype}; expected {expected}")
+        advice = "" if dtype is None else as_dtype("sensitivities", S.dtype, dtype)
+        raise TypeError(f"sensitivities has dtype {S.dtype}; expected {expected}{advice}")
     if not S.any():
         raise ValueError("sensitivities vanish: every coil is zero in every pixel")
     with np.errstate(over="ignore"):

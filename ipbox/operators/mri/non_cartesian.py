@@ -16,7 +16,7 @@ from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.subsets import check_subset
 from ipbox.operators.fourier.nonuniform import NonuniformFFT
 from ipbox.operators.fourier.transform import check_complex
-from ipbox.operators.mri.coils import add_coils, check_sensitivities, run_parts, support_of
+from ipbox.operators.mri.coils import add_coils, check_sensitivities, dtype_of, run_parts, support_of
 from ipbox.operators.mri.normal import NonCartesianNormal, convolve_coils, toeplitz_spectrum
 from ipbox.operators.mri.trajectory import check_trajectory, radians
 
@@ -38,8 +38,8 @@ class NonCartesianMRI(Operator):
         `radial_trajectory` and `spiral_trajectory` give such arrays.
     sensitivities : array, (coils,) + dims, optional
         Maps S_c in ``dtype``.  Without them there is one coil with S = 1, and no coil axis.
-    dtype : dtype
-        complex64 or complex128, of the data.
+    dtype : dtype, optional
+        complex64 or complex128, of the data; by default that of the sensitivities, else complex64.
     real_image : bool
         The image is real: dtype_in is real, and the adjoint takes the real part.
     eps : float, optional
@@ -88,11 +88,11 @@ class NonCartesianMRI(Operator):
         dims: tuple[int, ...],
         trajectory: Array,
         sensitivities: Array | None = None,
-        dtype: Any = "complex64",
+        dtype: Any = None,
         real_image: bool = False,
         eps: float | None = None,
     ) -> None:
-        dims, dtype = check_dims(dims, "dims"), check_complex(dtype)
+        dims, dtype = check_dims(dims, "dims"), check_complex(dtype_of(sensitivities) if dtype is None else dtype)
         k = check_trajectory(trajectory, dims)
         eps = EPS[dtype] if eps is None else check_between(eps, "eps", 1e-14, 1, "[)", "a relative tolerance")
         nufft = NonuniformFFT(dims, radians(k, dims), dtype, eps)

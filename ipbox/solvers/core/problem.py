@@ -9,6 +9,7 @@ import numpy as np
 
 from ipbox import backend, summary
 from ipbox.backend import Array
+from ipbox.checks import as_dtype
 from ipbox.functionals import (
     Composition,
     DualTerm,
@@ -86,6 +87,11 @@ class Problem:
         xp: str | None = None,
         roles: dict[int, str] | None = None,
     ) -> None:
+        for name, given in (("batch", batch), ("dims", dims)):
+            if isinstance(given, Functional):
+                raise TypeError(
+                    f"{name} is {given.name}, a functional; expected one objective, their sum: ip.Problem(f + g)"
+                )
         self.terms: list[Functional] = terms_of(as_functional(objective))
         if batch is not None:
             batch = check_dims(batch, "batch")[0]
@@ -174,7 +180,7 @@ class Problem:
         if backend.array_module(x0) is not self.xp:
             raise TypeError(f"x0 is an array of {type(x0).__module__}; expected one of {self.xp.__name__}, as b is")
         if x0.dtype != self.dtype:
-            raise TypeError(f"x0 has dtype {x0.dtype}; expected {self.dtype}")
+            raise TypeError(f"x0 has dtype {x0.dtype}; expected {self.dtype}{as_dtype('x0', x0.dtype, self.dtype, '')}")
         if x0.shape != self.shape:
             raise ValueError(f"x0 has shape {x0.shape}; expected {self.shape}")
         if not bool(self.xp.isfinite(x0).all()):

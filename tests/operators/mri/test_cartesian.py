@@ -145,7 +145,7 @@ def test_bad_dtype() -> None:
 )
 def test_bad_sensitivities(S, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        ip.CartesianMRI(np.ones((4, 5)), S)
+        ip.CartesianMRI(np.ones((4, 5)), S, dtype="complex64")
     if getattr(S, "shape", None) != (2, 5, 4) and getattr(S, "dtype", None) != np.complex128:
         with pytest.raises(error):
             ip.CoilSensitivities(S if isinstance(S, str) or S.ndim == 3 else S[0])
