@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -74,6 +74,7 @@ class LearnedMap(torch.nn.Module):
     config: dict[str, Any]
     filter: str | Operator | None = None  # of maps that filter the data
     domain: Domain | None = None
+    any_coils: ClassVar[bool] = False  # whether data of another number of coils are as good
 
     def __init__(self, A: Any, scale: float = 1.0, *, shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
@@ -93,7 +94,8 @@ class LearnedMap(torch.nn.Module):
         Parameters
         ----------
         A : Operator
-            For example that of another patient, whose pixels have another width.
+            For example that of another patient, whose pixels have another width, or another sampling mask or other
+            coils, also another number of them where the map has no weights for each (not `AUTOMAP`, `LISTA`).
 
         Raises
         ------
@@ -101,7 +103,7 @@ class LearnedMap(torch.nn.Module):
             where the shapes or dtypes of A differ.
         """
         A, mine = as_operator(A), self.A.A
-        if (tuple(A.dims), tuple(A.dimsd)) != (self.dims, self.dimsd):
+        if tuple(A.dims) != self.dims or not self._takes_data(tuple(A.dimsd)):
             made = f"{self.dims} to {self.dimsd}"
             raise ValueError(f"A maps {tuple(A.dims)} to {tuple(A.dimsd)}; this map was made for {made}")
         if (A.dtype_in, A.dtype_out) != (mine.dtype_in, mine.dtype_out):
@@ -115,6 +117,11 @@ class LearnedMap(torch.nn.Module):
         other._modules, other._buffers = dict(self._modules), dict(self._buffers)
         other._set_operator(A)
         return other
+
+    def _takes_data(self, dimsd: tuple[int, ...]) -> bool:
+        """Whether the data's shape is that of the map's, up to the number of coils where that may be another."""
+        coils = len(dimsd) == len(self.dimsd) == len(self.dims) + 1
+        return dimsd == self.dimsd or (self.any_coils and coils and dimsd[1:] == self.dimsd[1:])
 
     # ------------------------------------------------------------ on tensors
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from ipbox.operators import Operator
 
-__all__ = ["channels_of", "from_channels", "norm_of", "to_channels"]
+__all__ = ["channels_of", "each_slice", "from_channels", "norm_of", "to_channels"]
 
 
 def to_channels(u: torch.Tensor) -> torch.Tensor:
@@ -38,6 +39,23 @@ def from_channels(z: torch.Tensor) -> torch.Tensor:
     if z.shape[1] not in (1, 2):
         raise ValueError(f"z has {z.shape[1]} channels; expected 1 (real) or 2 (real and imaginary part)")
     return z[:, 0] if z.shape[1] == 1 else torch.view_as_complex(z.movedim(1, -1).contiguous())
+
+
+def each_slice(network: Callable[[torch.Tensor], torch.Tensor], z: torch.Tensor) -> torch.Tensor:
+    """A network for images (N, C, ny, nx) on (N, C, coils, ny, nx): on the data of each coil by themselves.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.maps.channels import each_slice
+    >>> each_slice(torch.nn.Conv2d(2, 3, 1), torch.ones(5, 2, 8, 4, 4)).shape
+    torch.Size([5, 3, 8, 4, 4])
+    """
+    extra = z.ndim - 4
+    if extra <= 0:
+        return network(z)
+    slices = network(z.movedim(1, 1 + extra).flatten(0, extra))
+    return slices.unflatten(0, (len(z), *z.shape[2 : 2 + extra])).movedim(1 + extra, 1)
 
 
 def channels_of(dtype: np.dtype) -> int:

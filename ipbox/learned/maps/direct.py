@@ -14,7 +14,7 @@ from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
 from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.networks.denoisers import UNet
-from ipbox.operators import Operator
+from ipbox.operators import JosephTransform, Operator, RayTransform
 from ipbox.operators.core.adapters import image_operator
 
 __all__ = ["AUTOMAP", "PostProcessing"]
@@ -34,7 +34,7 @@ class PostProcessing(GradientMap):
         Of the `UNet`, which adds to A†b what it is missing.
     filter : None, str, or Operator
         A† = A*F with F as for `LearnedProximalGradient`: ``"ramp"`` or another name of `RampFilter` for parallel-beam
-        CT; None is the adjoint over ‖A‖².
+        CT; None is the adjoint over ‖A‖².  ``"auto"`` is ``"ramp"`` for parallel-beam CT, None for others (MRI, blur).
     scale : float
         Size of the images' values: the network sees u/scale.
 
@@ -62,12 +62,14 @@ class PostProcessing(GradientMap):
         A: Any,
         width: int = 24,
         depth: int = 4,
-        filter: str | Operator | None = "ramp",
+        filter: str | Operator | None = "auto",
         scale: float = 1.0,
         *,
         shape: tuple[int, ...] | None = None,
     ) -> None:
         A = image_operator(A, shape)
+        if isinstance(filter, str) and filter == "auto":
+            filter = "ramp" if isinstance(A, RayTransform | JosephTransform) else None
         self.filter = filter
         super().__init__(A, scale)
         self.config = dict(width=width, depth=depth, filter=filter, scale=scale)

@@ -68,6 +68,7 @@ class GradientMap(LearnedMap):
     """Base of the maps that take ∇E, as ``self.E``, with the filter ``self.filter``."""
 
     filter: str | Operator | None
+    any_coils = True
 
     def _set_operator(self, A: Operator) -> None:
         super()._set_operator(A)

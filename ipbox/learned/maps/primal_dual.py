@@ -10,7 +10,7 @@ import torch
 from ipbox.checks import check_count
 from ipbox.keywords import answering
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.channels import channels_of, from_channels, norm_of, to_channels
+from ipbox.learned.maps.channels import channels_of, each_slice, from_channels, norm_of, to_channels
 from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator
 from ipbox.operators.core.adapters import image_operator
@@ -87,6 +87,8 @@ class LearnedPrimalDual(LearnedMap):
         self.primal = make_networks(network, c * (memory + 1), c * memory, width, niter, shared, zero=False)
         self.dual = make_networks(network, d * (memory + 2), d * memory, width, niter, shared, zero=False)
 
+    any_coils = True
+
     def _set_operator(self, A: Operator) -> None:
         super()._set_operator(A)
         self.norm = norm_of(A)
@@ -100,7 +102,7 @@ class LearnedPrimalDual(LearnedMap):
         yield self.scale * from_channels(f[:, :c])
         for Γ, Λ in zip(self.dual, self.primal, strict=True):
             Af = self.A(from_channels(f[:, c : 2 * c])) / self.norm
-            h = Γ(torch.cat([h, to_channels(Af), g], dim=1)).to(g.dtype)
+            h = each_slice(Γ, torch.cat([h, to_channels(Af), g], dim=1)).to(g.dtype)
             Ah = self.A.adjoint(from_channels(h[:, :d])) / self.norm
             f = Λ(torch.cat([f, to_channels(Ah)], dim=1)).to(g.dtype)
             yield self.scale * from_channels(f[:, :c])

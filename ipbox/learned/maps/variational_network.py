@@ -97,6 +97,8 @@ class VariationalNetwork(LearnedMap):
         self.activations = nn.ModuleList(RadialBasis(filters, nodes) for _ in range(stages))
         self.log_lam = nn.Parameter(torch.zeros(stages))
 
+    any_coils = True
+
     def _set_operator(self, A: Operator) -> None:
         super()._set_operator(A)
         self.norm = norm_of(A)
