@@ -1,7 +1,7 @@
 """Bilevel learning: parameters θ of a reconstruction û(θ) are learned from pairs of data and true images."""
 
 from ipbox.bilevel.dfo.method import DFO, DFOResult, dfo
-from ipbox.bilevel.learning import Learned, learn
+from ipbox.bilevel.learning import Learned, learn, load_theta
 from ipbox.bilevel.methods.exchange import Exchanged, exchange_samples
 from ipbox.bilevel.methods.hoag import HOAG
 from ipbox.bilevel.methods.lbfgsb import LBFGSB
@@ -26,7 +26,7 @@ from ipbox.bilevel.terms.torch_term import TorchTerm
 from ipbox.keywords import answering_classes
 from ipbox.moved import attributes
 
-__all__ = ["Learned", "learn"]
+__all__ = ["Learned", "learn", "load_theta"]
 __all__ += ["DFO", "DFOResult", "dfo"]
 __all__ += ["Exchanged", "GridSearch", "HOAG", "LBFGSB", "MAID", "ScalarSearch", "Unrolled", "exchange_samples"]
 __all__ += ["unrolled_gradient"]

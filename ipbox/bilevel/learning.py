@@ -13,12 +13,13 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.dfo.method import DFO
-from ipbox.bilevel.problem.lower import LowerLevel
+from ipbox.bilevel.problem.lower import LowerLevel, LowerProblem
 from ipbox.bilevel.problem.oracle import solve_lower
 from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.checks import check_type
+from ipbox.files import replacing
 from ipbox.functionals import Functional
 from ipbox.keywords import answering, slip
 from ipbox.solvers.core.protocol import Solver
@@ -80,6 +81,15 @@ class Learned:
         u = lower.observed(solve_lower(lower, self.theta, accuracy * self.problem.unit, method=method).u)
         return u if b.ndim == len(data) + 1 else u[0]
 
+    def save(self, path: str | Path) -> None:
+        """Write θ with its names, f, its bound and what ended the method to an ``.npz`` file, for `load_theta`."""
+        if Path(path).suffix != ".npz":
+            raise ValueError(f"path is {str(path)!r}; expected the name of a file that ends in .npz")
+        with replacing(path) as file:
+            np.savez(
+                file, theta=self.theta, names=np.array(self.names), f=self.f, bound=self.bound, stop=self.result.stop
+            )
+
     def plot(self, path: str | Path | None = None) -> Any:
         """Objective against work, shaded by its error bound, and the parameters."""
         from ipbox.bilevel.plots import plot_history
@@ -102,6 +112,51 @@ class MinimiseOptions(TypedDict, total=False):
     checkpoint: str | Path | None
     callback: Callable[[dict[str, Any]], Any] | None
     progress: bool
+
+
+@answering
+def load_theta(path: str | Path, lower: LowerProblem | ParametricTerm) -> np.ndarray:
+    """θ that `Learned.save` has written, for a lower level or a term with the same parameters.
+
+    Parameters
+    ----------
+    path : str or Path
+    lower : LowerLevel or ParametricTerm
+        Whose names must be those that were saved.
+
+    Returns
+    -------
+    array, shape (p,)
+
+    Raises
+    ------
+    ValueError
+        where the file is of other parameters, or not one of `Learned.save`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import GridSearch, Weight, learn, load_theta
+    >>> u = np.repeat([[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]], 3, axis=0)
+    >>> b = u + 0.1 * np.random.default_rng(0).standard_normal(u.shape)
+    >>> term = Weight(ip.SmoothedTV((6,), eps=0.05))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     learn((u, b), term, GridSearch(points=9), bounds=([-4.0], [0.0])).save(f"{folder}/weight.npz")
+    ...     load_theta(f"{folder}/weight.npz", term)
+    array([-1.5])
+    """
+    with np.load(path, allow_pickle=False) as file:
+        if not {"theta", "names"} <= set(file):
+            raise ValueError(f"{path} has {', '.join(file)}; expected a file of Learned.save")
+        theta, names = file["theta"], tuple(file["names"].tolist())
+    if names != tuple(lower.names):
+        raise ValueError(f"{path} has {_listed(names)}; expected {_listed(lower.names)}")
+    return theta
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 8 else f"{len(names)} parameters, {names[0]} to {names[-1]}"
 
 
 @answering

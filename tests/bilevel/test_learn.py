@@ -26,6 +26,7 @@ from ipbox.bilevel import (
     Unrolled,
     Weight,
     learn,
+    load_theta,
 )
 
 METHODS = [DFO(), MAID(), HOAG(floor=1e-4), LBFGSB(accuracy=1e-6), Unrolled(200), ScalarSearch()]
@@ -266,3 +267,23 @@ class Given(Penalty):
 def test_a_penalty_that_gives_something_else(method: Any, penalty: Penalty, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         learned(method, penalty=penalty)
+
+
+def test_a_learned_result_is_saved(tmp_path: Path) -> None:
+    u = np.repeat([[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]], 3, axis=0)
+    b = u + 0.1 * np.random.default_rng(0).standard_normal(u.shape)
+    term = Weight(ip.SmoothedTV((6,), eps=0.05))
+    found = learn((u, b), term, GridSearch(points=9), bounds=([-4.0], [0.0]))
+    found.save(tmp_path / "weight.npz")
+    for of in (term, found.problem.lower):
+        np.testing.assert_array_equal(load_theta(tmp_path / "weight.npz", of), found.theta)
+    with np.load(tmp_path / "weight.npz", allow_pickle=False) as file:
+        assert file["f"] == found.f and file["bound"] == found.bound and file["stop"] == found.result.stop
+    other = ip.bilevel.SmoothedTVRegulariser((6,))
+    with pytest.raises(ValueError, match="has log10 weight; expected log10 alpha, log10 xi, log10 nu"):
+        load_theta(tmp_path / "weight.npz", other)
+    np.savez(tmp_path / "other.npz", a=1)
+    with pytest.raises(ValueError, match="has a; expected a file of Learned.save"):
+        load_theta(tmp_path / "other.npz", term)
+    with pytest.raises(ValueError, match="ends in .npz"):
+        found.save(tmp_path / "weight.npy")
