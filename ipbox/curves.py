@@ -61,8 +61,8 @@ def plot_history(
     curves = _curves(history, against)
     if not curves:
         raise ValueError("the history has no numbers; expected a solve with callbacks=[ipbox.callbacks.History()]")
-    columns = min(len(curves), 3)
-    rows = math.ceil(len(curves) / columns)
+    rows = math.ceil(len(curves) / 3)
+    columns = math.ceil(len(curves) / rows)
     figure = figures.new(path, figsize=(4.4 * columns, 3.2 * rows + 0.4 * bool(title)))
     for place, (name, of_samples) in enumerate(curves.items()):
         ax = figure.add_subplot(rows, columns, place + 1)

@@ -38,6 +38,12 @@ resumed = ip.solve(problem, ip.PDHG(), state=OUT / "tutorial_02.npz", stop=ip.st
 whole = ip.solve(problem, ip.PDHG(), stop=ip.stop.niter(100))
 assert np.array_equal(resumed.x, whole.x)
 
+# %% What happened on the way: callbacks record it, and the solution plots it
+watched = [ip.callbacks.History(every=5, gap=True), ip.callbacks.Metrics(x_true, every=5)]
+watched = ip.solve(problem, ip.PDHG(), stop=ip.stop.gap(1e-5), callbacks=watched)
+watched.plot(OUT / "tutorial_02_history.png")
+assert watched.history["gap"][-1] <= 1e-5
+
 # %% Does a theorem say that it converges?
 print(ip.PDHG().is_provably_convergent(problem))
 print(ip.GradientDescent().is_provably_convergent(problem))

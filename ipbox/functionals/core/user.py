@@ -109,6 +109,9 @@ class FunctionFunctional(Functional):
     def name(self) -> str:
         return self._name if self.weight == 1.0 else f"{self.weight:g}·{self._name}"
 
+    def _formula(self, u: str) -> str:
+        return f"{self._name}({u})"
+
     def _value(self, x: Array, batch: bool) -> Any:
         function = self._given("value")
         if batch or self._is_batch(x):
