@@ -74,7 +74,7 @@ A_astra = ip.RayTransform.like(
     ),
 )
 for name, other in (("scikit-image", A_sk), ("ASTRA", A_astra)):
-    print(f"{name}: {tuple(other.dims)} -> {tuple(other.dimsd)}, centre {other.centre}, detector at {other.det_shift}")
+    print(f"{name}: {tuple(other.dims)} -> {tuple(other.dimsd)}, axis to image {other.image_centre}")
 apart = np.linalg.norm(A_sk.apply(u_ct) - A_astra.apply(u_ct)) / np.linalg.norm(A_astra.apply(u_ct))
 print(f"the two sinograms of one image differ by {apart:.1%}: half a pixel")
 

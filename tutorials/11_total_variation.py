@@ -96,11 +96,7 @@ titles = [
     f"TV: {ip.psnr(stairs, ramps):.1f} dB",
     f"infimal convolution: {ip.psnr(smooth, ramps):.1f} dB",
 ]
-titles += [
-    "noisy",
-    f"each channel: {ip.psnr(each, colour):.1f} dB",
-    f"joint: {ip.psnr(joint, colour):.1f} dB",
-]
+titles += ["noisy", f"each channel: {ip.psnr(each, colour):.1f} dB", f"joint: {ip.psnr(joint, colour):.1f} dB"]
 titles += ["MR", "PET/4, truth", *[f"PET/4, {name}: {value:.1f} dB" for name, value in quality.items()]]
 ip.show(*shown, titles=titles, vmin=0, vmax=1, path=OUT / "tutorial_11.png")
 

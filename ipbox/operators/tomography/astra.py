@@ -132,7 +132,7 @@ def _vectors(geometry: Any) -> np.ndarray:
         columns = [R * s, -R * c, -Rd * s + shift * c, Rd * c + shift * s, ds * c, ds * s]
     else:
         columns = [-s, c, shift * c, shift * s, ds * c, ds * s]
-    y0, x0 = geometry.centre  # ASTRA's image has its centre at 0
+    y0, x0 = geometry.image_centre  # ASTRA's image has its centre at 0
     for k in (0, 2) if isinstance(geometry, FanBeamTransform) else (2,):
         columns[k], columns[k + 1] = columns[k] - x0, columns[k + 1] - y0
     return np.stack(columns, axis=1)

@@ -10,22 +10,23 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.checks import check_choice, check_dims, check_flag, check_type
+from ipbox.keywords import answering
 
-CONVENTIONS = ("skimage", "astra")
 ROUNDING = 1e-6
+BEAMS = {"parallel": "parallel", "parallel_vec": "parallel", "fanflat": "fan", "fanflat_vec": "fan"}  # of ASTRA's types
+ENDS = ("MinX", "MaxX", "MinY", "MaxY")
 
 
 def arguments(convention: str, beam: str, *given: Any, **options: Any) -> dict[str, Any]:
     """What makes the operator of a ``beam`` ("parallel" or "fan") that has the ``convention``'s geometry."""
-    check_choice(convention, "convention", CONVENTIONS)
-    if convention == "astra":
-        return _astra(beam, *given, **options)
-    if beam != "parallel":
-        raise ValueError("convention is 'skimage', which has parallel beams only; expected 'astra' for a fan beam")
-    return _skimage(*given, **options)
+    found = CONVENTIONS[check_choice(convention, "convention", CONVENTIONS)](*given, **options)
+    if found["beam"] != beam:
+        raise ValueError(f"the geometry has a {found['beam']} beam; expected a {beam} beam, or {OTHER[beam]}")
+    return {name: value for name, value in found.items() if name != "beam"}
 
 
-def _skimage(sinogram: Any, theta: Any = None, *, circle: bool = True, dims: Any = None) -> dict[str, Any]:
+@answering
+def skimage(sinogram: Any, theta: Any = None, *, circle: bool = True, dims: Any = None) -> dict[str, Any]:
     """Columns are views and degrees; image and detector turn about their pixel n // 2, which is no centre for even n.
 
     ``radon`` sums over the rows of the image turned by θ: s = x cos θ + y sin θ from that pixel, as ours.
@@ -37,6 +38,10 @@ def _skimage(sinogram: Any, theta: Any = None, *, circle: bool = True, dims: Any
         raise TypeError(f"sinogram has dtype {sinogram.dtype}; expected float32 or float64, as of radon")
     n, views = sinogram.shape
     theta = np.linspace(0, 180, views, endpoint=False) if theta is None else np.asarray(backend.to_host(theta))
+    if theta.dtype.kind not in "fiu":
+        raise TypeError(f"theta has dtype {theta.dtype}; expected real numbers, in degrees")
+    if not np.isfinite(theta).all():
+        raise ValueError("theta has NaN or infinite entries; expected finite degrees")
     if theta.shape != (views,):
         raise ValueError(f"theta has shape {theta.shape}; expected one for each of the {views} columns of sinogram")
     if check_flag(circle, "circle"):
@@ -44,11 +49,12 @@ def _skimage(sinogram: Any, theta: Any = None, *, circle: bool = True, dims: Any
     side = math.floor(math.sqrt(n * n / 2))
     ny, nx = _sides(side if dims is None else dims)
     return dict(
+        beam="parallel",
         dims=(ny, nx),
         angles=np.deg2rad(theta),
         n_det=n,
         det_shift=0.5 * (n % 2 - 1),
-        centre=(0.5 * (1 - ny % 2), 0.5 * (nx % 2 - 1)),
+        image_centre=(0.5 * (1 - ny % 2), 0.5 * (nx % 2 - 1)),
         dtype=sinogram.dtype,
     )
 
@@ -60,20 +66,21 @@ def _sides(dims: Any) -> tuple[int, int]:
     return sides[0], sides[-1]
 
 
-def _astra(beam: str, proj_geom: Any, vol_geom: Any, *, dtype: Any = "float32") -> dict[str, Any]:
+@answering
+def astra(proj_geom: Any, vol_geom: Any, *, dtype: Any = "float32") -> dict[str, Any]:
     """Geometries as ASTRA's ``create_proj_geom`` and ``create_vol_geom`` give them, whose axes are ours."""
     p, v = (check_type(g, name, Mapping, "a geometry of ASTRA, a dict") for g, name in _named(proj_geom, vol_geom))
-    kinds = {"parallel": ("parallel", "parallel_vec"), "fan": ("fanflat", "fanflat_vec")}[beam]
-    kind = check_choice(p.get("type"), "proj_geom['type']", kinds)
+    kind = check_choice(p.get("type"), "proj_geom['type']", BEAMS)
     ny, nx = int(_entry(v, "vol_geom", "GridRowCount")), int(_entry(v, "vol_geom", "GridColCount"))
     window = _entry(v, "vol_geom", "option")
-    left, right, low, high = (float(_entry(window, "vol_geom['option']", f"Window{end}")) for end in _ENDS)
+    left, right, low, high = (float(_entry(window, "vol_geom['option']", f"Window{end}")) for end in ENDS)
     hy, hx = (high - low) / ny, (right - left) / nx
     told = dict(
+        beam=BEAMS[kind],
         dims=(ny, nx),
         n_det=int(_entry(p, "proj_geom", "DetectorCount")),
         pixel_size=hx if math.isclose(hy, hx) else (hy, hx),
-        centre=(0.5 * (low + high), 0.5 * (left + right)),
+        image_centre=(0.5 * (low + high), 0.5 * (left + right)),
         dtype=dtype,
     )
     if kind.endswith("_vec"):
@@ -82,17 +89,14 @@ def _astra(beam: str, proj_geom: Any, vol_geom: Any, *, dtype: Any = "float32") 
             raise ValueError(
                 f"proj_geom['Vectors'] has shape {vectors.shape}; expected six finite numbers for each view"
             )
-        return told | (_parallel(vectors) if beam == "parallel" else _fan(vectors))
+        return told | (_parallel(vectors) if told["beam"] == "parallel" else _fan(vectors))
     told |= dict(angles=_entry(p, "proj_geom", "ProjectionAngles"), det_spacing=_entry(p, "proj_geom", "DetectorWidth"))
-    if beam == "fan":
+    if told["beam"] == "fan":
         told |= dict(
             source_distance=_entry(p, "proj_geom", "DistanceOriginSource"),
             detector_distance=_entry(p, "proj_geom", "DistanceOriginDetector"),
         )
     return told
-
-
-_ENDS = ("MinX", "MaxX", "MinY", "MaxY")
 
 
 def _named(proj_geom: Any, vol_geom: Any) -> tuple[tuple[Any, str], ...]:
@@ -141,6 +145,10 @@ def _directions(step: np.ndarray) -> tuple[np.ndarray, float]:
 def _agree(found: np.ndarray, expected: Any, size: Any, what: str) -> None:
     if not (abs(found - expected) <= ROUNDING * size).all() or not (np.asarray(size) > 0).all():
         raise ValueError(f"proj_geom['Vectors'] is no geometry of ours; expected {what}")
+
+
+OTHER = {"parallel": "FanBeamTransform.like", "fan": "RayTransform.like"}
+CONVENTIONS = {"skimage": skimage, "astra": astra}
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ class FanBeamTransform(LineTransform):
         Width h of square pixels, or (h_y, h_x) of rectangular ones; the line integrals are in its units.
     dtype : dtype
         float32 or float64.
-    centre : (float, float)
+    image_centre : (float, float)
         (y, x) of the image's centre, where the axis of rotation is not there; in the same units.
 
     Notes
@@ -103,13 +103,13 @@ class FanBeamTransform(LineTransform):
         det_shift: float | Array = 0.0,
         pixel_size: float | tuple[float, float] = 1.0,
         dtype: Any = "float32",
-        centre: tuple[float, float] = (0.0, 0.0),
+        image_centre: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.source_distance = R = check_positive(source_distance, "source_distance")
         self.detector_distance = check_not_negative(detector_distance, "detector_distance")
         self.detector = check_choice(detector, "detector", ("flat", "curved"))
         self.magnification = (R + self.detector_distance) / R
-        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype, centre=centre)
+        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype, image_centre=image_centre)
 
     def _half_shadow(self) -> float:
         R, reach = self.source_distance, self.reach

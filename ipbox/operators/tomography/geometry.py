@@ -20,7 +20,7 @@ class Projector(OrderedSubsets, Operator):
 
     magnification = 1.0  # of the axis on the detector
     beam: ClassVar[str] = "parallel"
-    kept: ClassVar[tuple[str, ...]] = ("n_det", "det_spacing", "pixel_size", "pixel_widths", "centre", "reach")
+    kept: ClassVar[tuple[str, ...]] = ("n_det", "det_spacing", "pixel_size", "pixel_widths", "image_centre", "reach")
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Projector(OrderedSubsets, Operator):
         pixel_size: float | tuple[float, float] = 1.0,
         dtype: Any = "float32",
         *,
-        centre: tuple[float, float] = (0.0, 0.0),
+        image_centre: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         name, dims = type(self).__name__, check_dims(dims, "dims")
         if len(dims) != 2:
@@ -40,7 +40,7 @@ class Projector(OrderedSubsets, Operator):
         angles = check_angles(angles)
         self.pixel_widths = hy, hx = check_widths(pixel_size)
         self.pixel_size = hx if hx == hy else (hy, hx)
-        self.centre = y0, x0 = _pair(centre, "centre", check_finite)
+        self.image_centre = y0, x0 = _pair(image_centre, "image_centre", check_finite)
         far = (0.5 * dims[0] * (hy / hx) + abs(y0) / hx, 0.5 * dims[1] + abs(x0) / hx)
         self.reach = hx * math.hypot(*far)  # the image lies within this distance of the axis
         half_shadow = self._half_shadow()

@@ -29,7 +29,7 @@ class LineTransform(Projector):
 
     def _in_indices(self, point: tuple, step: tuple, direction: tuple, turn: tuple) -> np.ndarray:
         """What `ipbox.kernels.lines.front` takes, from points (x, y) in the units of ``pixel_size``."""
-        (ny, nx), (hy, hx), (y0, x0) = self.dims, self.pixel_widths, self.centre
+        (ny, nx), (hy, hx), (y0, x0) = self.dims, self.pixel_widths, self.image_centre
         rows = [(ny - 1) / 2 - (point[1] - y0) / hy, (nx - 1) / 2 + (point[0] - x0) / hx]
         for x, y in (step, direction, turn):
             rows += [-y / hy, x / hx]
@@ -76,7 +76,7 @@ class JosephTransform(LineTransform):
         Width h of square pixels, or (h_y, h_x) of rectangular ones; the line integrals are in its units.
     dtype : dtype
         float32 or float64.
-    centre : (float, float)
+    image_centre : (float, float)
         (y, x) of the image's centre, where the axis of rotation is not there; in the same units.
 
     Notes

@@ -44,13 +44,13 @@ class RayTransform(Projector):
         float32 or float64.
     eps : float, optional
         Tolerance of the non-uniform FFT (1e-4 for float32, 1e-9 for float64).
-    centre : (float, float)
+    image_centre : (float, float)
         (y, x) of the image's centre, where the axis of rotation is not there; in the same units.
 
     Notes
     -----
     Geometry: x points right and y up (row 0 has the largest y), pixel centres x_j = x_0 + (j - (nx-1)/2) h_x and
-    y_i = y_0 + ((ny-1)/2 - i) h_y with (y_0, x_0) = ``centre``, detector centres s_k = (k - (n_det-1)/2) ds +
+    y_i = y_0 + ((ny-1)/2 - i) h_y with (y_0, x_0) = ``image_centre``, detector centres s_k = (k - (n_det-1)/2) ds +
     det_shift.  Data shape: (len(angles), n_det).
 
     Discretisation: u_ij is the average of the image over pixel (i, j), a reading is the average of the line
@@ -96,10 +96,10 @@ class RayTransform(Projector):
         dtype: Any = "float32",
         eps: float | None = None,
         *,
-        centre: tuple[float, float] = (0.0, 0.0),
+        image_centre: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.eps = None if eps is None else check_positive(eps, "eps")
-        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype, centre=centre)
+        super().__init__(dims, angles, n_det, det_spacing, det_shift, pixel_size, dtype, image_centre=image_centre)
 
     def _place(self, dims: tuple[int, int], angles: np.ndarray, dtype: np.dtype) -> None:
         super()._place(dims, angles, dtype)
@@ -194,7 +194,7 @@ class _Fourier:
         ny, nx = ray.dims
         ox, oy = ray._phases()
         # the NUFFT counts from index n // 2, the geometry from the axis
-        (y0, x0), (hy, hx) = ray.centre, ray.pixel_widths
+        (y0, x0), (hy, hx) = ray.image_centre, ray.pixel_widths
         phase = ray._omega * ray.positions()[..., :1]
         phase = phase - (nx // 2 - (nx - 1) / 2 + x0 / hx) * ox + (ny // 2 - (ny - 1) / 2 - y0 / hy) * oy
         weights = ray.magnitudes() * np.exp(1j * phase)

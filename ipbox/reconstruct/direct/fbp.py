@@ -214,7 +214,7 @@ def _as_ray(A: RayTransform | JosephTransform) -> RayTransform:
     if isinstance(A, RayTransform):
         return A
     geometry = tuple(A.dims), A.angles, A.n_det, A.det_spacing, A.det_shift, A.pixel_size
-    return RayTransform(*geometry, dtype=A.dtype_in, centre=A.centre)
+    return RayTransform(*geometry, dtype=A.dtype_in, image_centre=A.image_centre)
 
 
 def _widened(A: Any, scan: Scan) -> tuple[Any, tuple[int, int]]:
@@ -238,7 +238,7 @@ def _beyond(wide: Scan, ends: tuple[float, float]) -> np.ndarray:
 
 def _half_width(A: Any) -> float:
     """How far from the axis the image's inscribed disc reaches."""
-    return math.hypot(*A.centre) + 0.5 * min(n * h for n, h in zip(A.dims, A.pixel_widths, strict=True))
+    return math.hypot(*A.image_centre) + 0.5 * min(n * h for n, h in zip(A.dims, A.pixel_widths, strict=True))
 
 
 def _radii(A: Any) -> np.ndarray:
@@ -249,4 +249,4 @@ def _radii(A: Any) -> np.ndarray:
 
 def _down(A: Any) -> tuple[float, float]:
     """The image's centre, y downwards as rows go."""
-    return -A.centre[0], A.centre[1]
+    return -A.image_centre[0], A.image_centre[1]

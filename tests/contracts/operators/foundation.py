@@ -121,6 +121,6 @@ CASES = [
     rays("truncated", "estimate", n_det=4),
     rays("truncated, shifted", "estimate", n_det=5, det_shift=-2.3, det_spacing=0.8),
     rays("one angle", angles=[0.4]),
-    rays("rectangular pixels, off the axis", pixel_size=(0.6, 1.1), centre=(0.4, -1.7)),
+    rays("rectangular pixels, off the axis", pixel_size=(0.6, 1.1), image_centre=(0.4, -1.7)),
     rays("a shift for each view", det_shift=0.5 * np.sin(9 * VIEWS), n_det=6, kind="estimate"),
 ]

@@ -153,8 +153,13 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "theta": (("skimage", SINOGRAM, np.ones(9)), {}, ValueError, r"^theta has shape \(9,\); expected one for each"),
     "circle": (("skimage", SINOGRAM), dict(circle="yes"), TypeError, "^circle is 'yes'"),
     "dims": (("skimage", SINOGRAM), dict(dims=(1, 2, 3)), ValueError, r"^dims is \(1, 2, 3\); expected"),
+    "no angles": (("skimage", SINOGRAM, np.full(4, np.nan)), {}, ValueError, "^theta has NaN or infinite"),
+    "text": (("skimage", SINOGRAM, ["a"] * 4), {}, TypeError, "^theta has dtype <U1; expected real numbers"),
+    "slip": (("skimage", SINOGRAM), dict(angles=3), TypeError, r"^skimage\(\) has no keyword 'angles'; expected theta"),
+    "nothing": (("astra",), {}, TypeError, "^astra"),
+    "kind": (("astra", dict(type="cone"), VOLUME), {}, ValueError, r"^proj_geom\['type'\] is 'cone'; expected one of"),
     "no dict": (("astra", 3, VOLUME), {}, TypeError, "^proj_geom is int; expected a geometry of ASTRA"),
-    "fan": (("astra", scan("fanflat"), VOLUME), {}, ValueError, r"^proj_geom\['type'\] is 'fanflat'; expected"),
+    "fan": (("astra", scan("fanflat"), VOLUME), {}, ValueError, "^the geometry has a fan beam; expected a parallel"),
     "entry": (("astra", dict(type="parallel"), VOLUME), {}, ValueError, "^proj_geom has no 'DetectorCount'"),
     "volume": (("astra", scan("parallel"), {}), {}, ValueError, "^vol_geom has no 'GridRowCount'"),
     "vectors": (
@@ -180,7 +185,9 @@ def test_refusals(what: str) -> None:
 
 
 def test_fan_beams_that_are_not_ours() -> None:
-    with pytest.raises(ValueError, match="^convention is 'skimage', which has parallel beams only"):
+    with pytest.raises(
+        ValueError, match="^the geometry has a parallel beam; expected a fan beam, or RayTransform.like"
+    ):
         ip.FanBeamTransform.like("skimage", SINOGRAM)
     good = vectors("fanflat", 0.0)
     for column, change, what in ((0, 0.5, "a detector at right angles"), (3, 0.5, "a detector that turns")):

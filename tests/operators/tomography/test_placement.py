@@ -22,15 +22,15 @@ JITTER = np.random.default_rng(1).uniform(-0.06, 0.06, VIEWS)
 SETTINGS: dict[str, dict[str, Any]] = {
     "tall pixels": dict(pixel_size=(2 / 48, 2 / 96)),
     "wide pixels": dict(pixel_size=(2 / 128, 2 / 64)),
-    "off the axis": dict(pixel_size=2 / 96, centre=(0.13, -0.21)),
+    "off the axis": dict(pixel_size=2 / 96, image_centre=(0.13, -0.21)),
     "a shift for each view": dict(pixel_size=2 / 96, det_shift=JITTER),
-    "all of it": dict(pixel_size=(2 / 48, 2 / 96), centre=(-0.1, 0.17), det_shift=0.05 + JITTER),
+    "all of it": dict(pixel_size=(2 / 48, 2 / 96), image_centre=(-0.1, 0.17), det_shift=0.05 + JITTER),
 }
 
 
 def image(A: Any) -> np.ndarray:
     """Pixel averages of the phantom: of parts of the pixels, which are square."""
-    (hy, hx), (y0, x0) = A.pixel_widths, A.centre
+    (hy, hx), (y0, x0) = A.pixel_widths, A.image_centre
     h = min(hy, hx) / 2
     parts = round(hy / h), round(hx / h)
     shape = A.dims[0] * parts[0], A.dims[1] * parts[1]
@@ -123,7 +123,7 @@ def test_a_moved_image_is_that_of_moved_data() -> None:
         (ip.FanBeamTransform, dict(source_distance=40.0, detector_distance=9.0)),
     ):
         on = cls(padded.shape, angles, 40, pixel_size=0.5, dtype="float64", **options)
-        off = cls(u.shape, angles, 40, pixel_size=0.5, dtype="float64", centre=(1.5, 2.0), **options)
+        off = cls(u.shape, angles, 40, pixel_size=0.5, dtype="float64", image_centre=(1.5, 2.0), **options)
         np.testing.assert_allclose(off.apply(u), on.apply(padded), atol=1e-7)
 
 
@@ -146,8 +146,8 @@ def test_the_ramp_filter_goes_along() -> None:
         (dict(pixel_size=(1.0,)), ValueError, r"^pixel_size is \(1.0,\); expected two numbers \(y, x\)"),
         (dict(pixel_size=(1.0, 0.0)), ValueError, "^pixel_size is 0.0; expected a positive number"),
         (dict(pixel_size="1"), ValueError, "^pixel_size is '1'; expected a positive number, or two"),
-        (dict(centre=1.0), ValueError, "^centre is 1.0; expected two numbers"),
-        (dict(centre=(0.0, np.nan)), ValueError, "^centre is nan; expected a finite number"),
+        (dict(image_centre=1.0), ValueError, "^image_centre is 1.0; expected two numbers"),
+        (dict(image_centre=(0.0, np.nan)), ValueError, "^image_centre is nan; expected a finite number"),
         (dict(det_shift=np.zeros(4)), ValueError, r"^det_shift has shape \(4,\); expected a number, or"),
         (dict(det_shift=[0.0, 1.0, np.inf]), ValueError, "^det_shift has NaN or infinite"),
         (dict(det_shift=np.zeros(3, complex)), TypeError, "^det_shift has dtype complex128"),
