@@ -63,7 +63,7 @@ def test_formulas() -> None:
     )
     assert ip.Tikhonov((3,), order=2).formula() == "½‖Δu‖²"
     assert ip.L2Ball((3,), 2.0, centre=np.ones(3)).formula() == "ι(‖u - c‖ ≤ 2)"
-    assert (0.5 * ip.functional(abs, name="my f")).formula() == "0.5·my f(u)"
+    assert (0.5 * ip.functional(abs, prox=lambda x, tau: x, name="my f")).formula() == "0.5·my f(u)"
     assert ip.KL(None, b, background=0.5).formula() == "KL(b, u + r)"
 
 
