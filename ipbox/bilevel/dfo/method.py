@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -192,7 +192,26 @@ def _evaluations(algorithm: Algorithm, unscaled: Callable[[np.ndarray], np.ndarr
     return algorithm.stop
 
 
-Given = TypedDict("Given", {f.name: f.type for f in fields(Settings)}, total=False)
+class Given(TypedDict, total=False):
+    """The parameters of `DFO`, as `dfo` takes them."""
+
+    accuracy: str | float | None
+    evaluations: int | None
+    work: float
+    radius: float
+    radius_final: float
+    radius_max: float
+    eta1: float
+    eta2: float
+    eta1_prime: float
+    gamma_inc: float
+    gamma_dec: float
+    c: float
+    epsilon: float
+    curvature: bool
+    reach: float
+    poisedness: float
+    accuracy_floor: float
 
 
 @answering
