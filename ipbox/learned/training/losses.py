@@ -15,6 +15,7 @@ import torch
 from ipbox.checks import check_positive, check_type
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
+from ipbox.learned.training.operators import PerOperator
 from ipbox.learned.training.self_supervised import (
     SURE,
     EquivariantImaging,
@@ -25,7 +26,7 @@ from ipbox.learned.training.self_supervised import (
 )
 
 __all__ = ["SURE", "Adversarial", "Denoising", "EquivariantImaging", "Flips", "QuarterTurns", "Shifts", "Supervised"]
-__all__ += ["Unpaired"]
+__all__ += ["PerOperator", "Unpaired"]
 
 
 @dataclass(frozen=True)
