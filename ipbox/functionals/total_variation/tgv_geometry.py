@@ -63,17 +63,18 @@ class Geometry:
         more than half of the gain.  Few pixels are in excess, so this costs far less of the dual value than s alone.
         """
         xp, c = backend.array_module(y), len(self.spacing)
-        unit = unit_of(radius_p, y.dtype.type)  # so that squares are in range; of two: no bit changes
+        # so that squares are in range; a power of two: no bit changes
+        unit = unit_of(radius_p, backend.real_dtype(y.dtype).type)
         y *= unit
         radius_p, radius_q, q = radius_p * float(unit), radius_q * float(unit), y[c:]
-        q /= xp.maximum(xp.sqrt((q * q).sum(axis=0)) / radius_q, 1)
+        q /= xp.maximum(xp.sqrt(_squares(q)) / radius_q, 1)
         p = self._divergence(y)
-        w = 2 * xp.maximum(xp.sqrt((p * p).sum(axis=0)) / radius_p - 1, 0)
+        w = 2 * xp.maximum(xp.sqrt(_squares(p)) / radius_p - 1, 0)
         self._spread(w)
         w += 1
         q /= w
         p = self._divergence(y)
-        largest = math.sqrt(float((p * p).sum(axis=0).max()))
+        largest = math.sqrt(float(_squares(p).max()))
         y[:c] = p
         if largest > radius_p:
             y *= radius_p / largest
@@ -98,3 +99,9 @@ class Geometry:
                 before, after = along[:-k] * gamma**k, along[k:] * gamma**k
                 along[k:] = xp.maximum(along[k:], before)
                 along[:-k] = xp.maximum(along[:-k], after)
+
+
+def _squares(field: Array) -> Array:
+    """|.|² in each pixel."""
+    each = field * field if field.dtype.kind != "c" else field.real**2 + field.imag**2
+    return each.sum(axis=0)

@@ -5,18 +5,20 @@ TGV² of an image u with the vector field v is α1 ‖∇u - v‖_{2,1} + α0 �
 of its entries exist.  So affine images cost nothing.  The dual variable y = (p, q) holds c components of p and then
 those of the symmetric q: the diagonal, and √2 times the pairs a < b, so that |q| is the Frobenius norm.
 
-Arrays are float32 or float64, C-contiguous, of one library: u batch + dims, v batch + (c,) + dims, y batch + (c + m,) +
+Arrays are float32, float64 or complex (by real and imaginary parts, which the moduli of p and q couple; for these there
+are no fused kernels), C-contiguous, of one library: u batch + dims, v batch + (c,) + dims, y batch + (c + m,) +
 dims with c = 2 or 3 image axes and m = c (c + 1)/2.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ipbox.backend import Array, array_module, is_device, to_host
+from ipbox.backend import Array, array_module, is_array, is_device, to_host
 from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import check_arrays, check_distinct, check_same_shape, fields, images, unit_of
 
@@ -52,6 +54,9 @@ def tgv_forward(u: Array, v: Array, out: Array, spacing: tuple[float, ...]) -> N
     >>> float(abs(K).max())  # nothing is left of an affine image
     0.0
     """
+    if _is_complex(u):
+        _by_parts(lambda *a: tgv_forward(*a, spacing), [u, v], [out])
+        return
     _check(("out",), spacing, u=u, v=v, y=out)
     KERNELS.run("tgv_forward", u, *_views(spacing, u, v, out), *_weights(u, spacing), u.dtype.type(1))
 
@@ -68,6 +73,9 @@ def tgv_adjoint(y: Array, u: Array, v: Array, spacing: tuple[float, ...], add: b
     >>> u.tolist(), v[0].tolist()
     ([[-1.0, 0.0], [1.0, 0.0]], [[-1.0, 0.0], [0.0, 0.0]])
     """
+    if _is_complex(u):
+        _by_parts(lambda y, u, v: tgv_adjoint(y, u, v, spacing, add), [y], [u, v])
+        return
     _check(("u", "v"), spacing, u=u, v=v, y=y)
     u_, v_, y_ = _views(spacing, u, v, y)
     KERNELS.run("tgv_adjoint", u, y_, u_, v_, *_weights(u, spacing), bool(add))
@@ -93,9 +101,13 @@ def tgv_dual_step(
     >>> y[1].tolist()
     [[2.0, 0.5, 0.0]]
     """
-    _check(("y",), spacing, u=u_bar, v=v_bar, y=y)
+    if not _is_complex(y):
+        _check(("y",), spacing, u=u_bar, v=v_bar, y=y)
     if not (radius_p >= 0 and radius_q >= 0):
         raise ValueError(f"radius_p is {radius_p} and radius_q {radius_q}; expected numbers that are not negative")
+    if _is_complex(y):
+        _complex_dual_step(y, u_bar, v_bar, sigma, (radius_p, radius_q), spacing, rho)
+        return
     u_, v_, y_ = _views(spacing, u_bar, v_bar, y)
     real = u_bar.dtype.type
     units = unit_of(radius_p, real), unit_of(radius_q, real)
@@ -112,16 +124,18 @@ def tgv_sizes(u: Array, v: Array, spacing: tuple[float, ...]) -> np.ndarray:
     >>> tgv_sizes(np.array([[0.0, 3.0], [4.0, 0.0]]), np.zeros((2, 2, 2)), (1.0, 1.0)).tolist()
     [[12.0], [0.0]]
     """
-    _check((), spacing, u=u, v=v)
+    if not _is_complex(u):
+        _check((), spacing, u=u, v=v)
     u_, v_ = _views(spacing, u, v)
-    if not is_device(u):
+    if not is_device(u) and not _is_complex(u):
         sizes = KERNELS.run("tgv_sizes", u, u_, v_, *_weights(u, spacing))
         return np.zeros((2, len(u_))) if sizes is None else sizes
     c = len(spacing)
     xp, y = array_module(u), array_module(u).empty(v.shape[: v.ndim - c - 1] + (components(c),) + u.shape[-c:], u.dtype)
     tgv_forward(u, v, y, spacing)
-    y = y.reshape((len(u_), components(c)) + u.shape[-c:]).astype(np.float64)
-    parts = [xp.sqrt((part**2).sum(axis=1)).reshape(len(u_), -1).sum(axis=1) for part in (y[:, :c], y[:, c:])]
+    y = y.reshape((len(u_), components(c)) + u.shape[-c:])
+    y = y.astype(np.complex128 if _is_complex(y) else np.float64)
+    parts = [xp.sqrt((abs(part) ** 2).sum(axis=1)).reshape(len(u_), -1).sum(axis=1) for part in (y[:, :c], y[:, c:])]
     return to_host(xp.stack(parts))
 
 
@@ -151,6 +165,46 @@ def relaxed_step(
     real = x.dtype.type
     flat = [a.reshape(-1) for a in (x, d, x_bar, x if b is None else b)]
     KERNELS.run("relaxed_step", x, *flat, b is not None, real(tau), real(tau * w), real(1 + tau * w), real(rho))
+
+
+# ---------------------------------------------------------------- complex images
+
+
+def _is_complex(a: Array) -> bool:
+    return is_array(a) and a.dtype.kind == "c"
+
+
+def _by_parts(run: Callable[..., None], of: list[Array], out: list[Array]) -> None:
+    """A map that is linear over the reals, of real and imaginary parts; what it adds to is read."""
+    xp = array_module(*of)
+    for part in ("real", "imag"):
+        results = [xp.ascontiguousarray(_part(a, part)) for a in out]
+        run(*(xp.ascontiguousarray(_part(a, part)) for a in of), *results)
+        for a, result in zip(out, results, strict=True):
+            _part(a, part)[...] = result
+
+
+def _part(a: Array, part: str) -> Array:
+    return a.real if part == "real" else a.imag
+
+
+def _complex_dual_step(
+    y: Array, u_bar: Array, v_bar: Array, sigma: float, radii: tuple[float, ...], spacing: tuple[float, ...], rho: float
+) -> None:
+    """The step, whose balls couple real and imaginary parts, array by array."""
+    xp, c = array_module(y), len(spacing)
+    z = xp.empty_like(y)
+    tgv_forward(u_bar, v_bar, z, spacing)
+    z *= y.real.dtype.type(sigma)
+    z += y
+    axis = y.ndim - c - 1
+    for part, radius in ((slice(0, c), radii[0]), (slice(c, None), radii[1])):
+        field = z[(slice(None),) * axis + (part,)]
+        size = xp.sqrt((field.real**2 + field.imag**2).sum(axis=axis, keepdims=True))
+        field /= xp.maximum(size / radius, 1) if radius > 0 else xp.inf
+    y *= y.real.dtype.type(1 - rho)
+    z *= y.real.dtype.type(rho)
+    y += z
 
 
 # ---------------------------------------------------------------- checks, views

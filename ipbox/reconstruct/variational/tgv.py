@@ -79,7 +79,7 @@ def tgv(
     ------
     ValueError, TypeError
         for λ <= 0 or β <= 0, a rule that cannot be served (an infeasible noise level, a batch), ``nonneg`` together
-        with ``box``, complex data, or data that do not fit A.
+        with ``box``, or data that do not fit A.
 
     References
     ----------

@@ -21,7 +21,7 @@ def tgv(name: str, dims: tuple[int, ...], **options: Any) -> FunctionalCase:
         exact = 5e-6 if xp is np else 0.05
         return 0.3 * TGV(dims, accuracy=loose(dtype, xp), value_accuracy=exact, **options)
 
-    return FunctionalCase(f"TGV {name}", TGV, make, dims, lacking("grad", "conj", "complex"), loose, costly=True)
+    return FunctionalCase(f"TGV {name}", TGV, make, dims, lacking("grad", "conj"), loose, costly=True)
 
 
 CASES = [tgv("2-D", (3, 2), beta=1.5), tgv("3-D with voxel sizes", (2, 2, 2), beta=1.0, spacing=(0.5, 1.0, 2.0))]
