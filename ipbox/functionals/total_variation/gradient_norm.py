@@ -80,7 +80,9 @@ class GradientNorm(IteratedProx):
     def _denoise(self, z: Array, t: float, start: dict[str, Array]) -> tuple[Array, float]:
         """argmin_u ½‖u - z‖² + t c Σ|(Ku)_i|: accelerated projected gradient steps until the gap certifies."""
         scratch: dict[str, Any] = {}
-        accuracy, size = self.accuracy or self._default_accuracy(z, t), backend.norm(z)
+        single = backend.real_dtype(z.dtype) == np.float32
+        accuracy, size = self.accuracy or (1e-4 if single else 1e-6), backend.norm(z)
+        enough = self._provable(z, t) if single and self.accuracy is None else accuracy
         sigma, radius = 1 / (self.term_norm() ** 2 or 1.0), t * self.gradient.factor
         mean = z.mean(axis=tuple(range(-self.gradient.ndim, 0)), keepdims=True)
         d, p = (backend.array_module(z).empty_like(z) for _ in range(2))
@@ -102,7 +104,7 @@ class GradientNorm(IteratedProx):
             last = energy
             return bound
 
-        for _ in self.steps("prox", error, accuracy, 10, size):
+        for _ in self.steps("prox", error, accuracy, 10, size, enough):
             descend(new)
             self._dual_step(new, p, sigma, radius, scratch)
             s, s_old = (1 + math.sqrt(1 + 4 * s * s)) / 2, s
@@ -113,22 +115,14 @@ class GradientNorm(IteratedProx):
         start["y"][...] = old
         return p, bound
 
-    def _default_accuracy(self, z: Array, t: float) -> float:
-        """1e-6, in single precision 1e-4 or what can be proved.
+    def _provable(self, z: Array, t: float) -> float:
+        """The accuracy that y in single precision proves: z - K*y is rounded, and the gap has the variation of that.
 
-        There each pixel of z - K*y is rounded, and the gap has the variation of that: the image is as accurate as
-        ever, but no dual in single precision proves it.
+        The image is as accurate as ever.
         """
-        if backend.real_dtype(z.dtype) != np.float32:
-            return 1e-6
-        size, largest = backend.norm(z), t * self._largest
-        noise = 2 * float(np.finfo(z.dtype).eps) * largest * (size * math.sqrt(z.size) + z.size * largest)
-        return max(1e-4, math.sqrt(2 * noise) / (size or 1.0))
-
-    @property
-    def _largest(self) -> float:
-        """Of K*y for |y_i| <= c, about."""
-        return self.gradient.volume * sum(1 / h for h in self.gradient.widths)
+        size, largest = backend.norm(z), t * self.gradient.volume * self.gradient.ndim / min(self.gradient.widths)
+        noise = float(np.finfo(z.dtype).eps) * largest * (size * math.sqrt(z.size) + z.size * largest)
+        return math.sqrt(2 * noise) / (size or 1.0)
 
     def _certificate(self, p: Array, d: Array, t: float, mean: Array) -> tuple[float, float]:
         """A bound on ‖p - prox(z)‖ for p = z - d, d = K*y, and ‖p - mean‖², which falls as the dual objective rises."""
@@ -137,7 +131,8 @@ class GradientNorm(IteratedProx):
         energy = _real_sum(centred, centred)  # in float64, to tell small changes
         # d is a sum of 2 ndim numbers up to t c/h, each rounded: independent errors in <p - mean, d>
         eps = float(np.finfo(p.dtype).eps)
-        rounding = 2 * eps * t * self._largest * math.sqrt(energy)
+        largest = self.gradient.volume * sum(1 / h for h in self.gradient.widths)
+        rounding = 2 * eps * t * largest * math.sqrt(energy)
         return math.sqrt(2 * (max(gap, 0.0) + rounding)) + eps * backend.norm(p), energy
 
 

@@ -16,6 +16,8 @@ from ipbox.functionals.core.composition import DualTerm
 from ipbox.kernels.tgv.front import relaxed_step
 from ipbox.warning import warn
 
+STALLED, FALLING = 10, 0.9  # looks at an error without a new least one by this factor, when it is said not to fall
+
 
 class IteratedProx(Functional, DualTerm):
     """Base of the total variations: dual terms K of the image and their own blocks, with a prox by iteration.
@@ -79,12 +81,28 @@ class IteratedProx(Functional, DualTerm):
         """out <- K x of all blocks."""
         raise NotImplementedError("abstract")
 
-    def steps(self, what: str, error: Callable[[], float], tol: float, every: int, size: float = 1.0) -> Iterator[int]:
-        """Count the steps until ``error``, looked at every so often, is at most tol·size; warn after ``niter``."""
+    def steps(
+        self,
+        what: str,
+        error: Callable[[], float],
+        tol: float,
+        every: int,
+        size: float = 1.0,
+        enough: float = 0.0,
+    ) -> Iterator[int]:
+        """Count the steps until ``error``, looked at every so often, is at most tol·size; warn after ``niter``.
+
+        An error that no longer falls is accepted at ``enough``·size.
+        """
+        least, stalled = math.inf, 0
         for k in range(self.niter + 1):
             if k % every == 0 or k == self.niter:
                 found = error()
                 if found <= tol * size or math.isnan(found):
+                    return
+                stalled = 0 if found < FALLING * least else stalled + 1
+                least = min(least, found)
+                if stalled >= STALLED and found <= enough * size:
                     return
             if k < self.niter:
                 yield k
