@@ -39,6 +39,7 @@ from .functionals import (
     NuclearNorm as NuclearNorm,
     PoissonTransmission as PoissonTransmission,
     Quadratic as Quadratic,
+    RelativeDifference as RelativeDifference,
     Simplex as Simplex,
     SmoothedTV as SmoothedTV,
     Tikhonov as Tikhonov,

@@ -14,6 +14,7 @@ from ipbox.functionals.fidelities.weighted import WeightedL2
 from ipbox.functionals.regularisers.group import GroupSparsity
 from ipbox.functionals.regularisers.norms import L1, L21
 from ipbox.functionals.regularisers.nuclear import NuclearNorm
+from ipbox.functionals.regularisers.relative_difference import RelativeDifference
 from ipbox.functionals.regularisers.smoothness import Tikhonov
 from ipbox.functionals.regularisers.sparsity import WaveletL1
 from ipbox.functionals.sets.affine import Affine
@@ -31,7 +32,7 @@ from ipbox.moved import attributes
 __all__ = ["Composition", "DualTerm", "Functional", "PyProximalFunctional", "Sum", "Zero", "as_functional"]
 __all__ += ["FunctionFunctional", "functional", "terms_of"]
 __all__ += ["KL", "L2", "Huber", "L1Data", "PoissonTransmission", "Quadratic", "WeightedL2"]
-__all__ += ["L1", "L21", "GroupSparsity", "NuclearNorm", "Tikhonov", "WaveletL1"]
+__all__ += ["L1", "L21", "GroupSparsity", "NuclearNorm", "RelativeDifference", "Tikhonov", "WaveletL1"]
 __all__ += ["Affine", "Box", "L1Ball", "L1Box", "L2Ball", "L2Box", "LinfBall", "NonNegative", "Simplex"]
 __all__ += ["TGV", "TV", "DirectionalTV", "InfConvTV", "SmoothedTV"]
 

@@ -140,6 +140,10 @@ class Functional(pyproximal.ProxOperator):
         constant = self.hessian_lipschitz
         return None if constant is None else constant * np.sqrt(backend.sum_squares(q, True))
 
+    def diagonal_bound(self, x: Array) -> Any:
+        """d with ∇²f(x) <= diag(d), of smooth f: a number, or an array like ``x``."""
+        return self.L
+
     @property
     def has_conj(self) -> bool:
         """Whether `conj` is known."""

@@ -92,6 +92,9 @@ class Sum(Functional):
         parts = [f.hessian_variation(q) for f in self.terms]
         return None if any(p is None for p in parts) else sum(parts)
 
+    def diagonal_bound(self, x: Array) -> Any:
+        return sum(f.diagonal_bound(x) for f in self.terms)
+
     @property
     def is_convex(self) -> bool:
         return all(f.is_convex for f in self.terms) or self._modulus >= 0
