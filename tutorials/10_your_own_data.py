@@ -127,6 +127,16 @@ slices = {name: data.slices(patients=patients) for name, patients in parts.items
 print({name: f"{', '.join(parts[name])}: {len(of)} slices" for name, of in slices.items()})
 training, test = slices["train"][0], slices["test"][0]
 
+# %% Keep it
+# The ending tells the format: TIFF and HDF5 keep values, spacing and unit, NIfTI and DICOM also the patient's axes.
+# A PNG is a picture, and asks what is black and what is white.
+ip.save(x_ct, FILES / "slice.tif", spacing=volume.spacing[1:], unit="1/mm")
+ip.save(volume.array, FILES / "thorax.nii.gz", spacing=volume.spacing, unit="HU")
+ip.save(x_ct, FILES / "slice.png", window=(0, 0.025))
+kept, kept_spacing = ip.read_image(FILES / "thorax.nii.gz")
+picture, _ = ip.read_image(FILES / "slice.png")
+print(f"slice.tif, thorax.nii.gz ({kept_spacing} mm), slice.png ({picture.dtype})")
+
 # %% Look
 titles = ["DICOM slice", f"FBP: {psnr_ct:.1f} dB", "fastMRI file: one coil", "root sum of squares"]
 titles += [f"training patient: {training.attributes['patient_id']}", f"test patient: {test.attributes['patient_id']}"]
@@ -138,5 +148,7 @@ ip.show(*shown, titles=titles, vmin=0, vmax=0.6, unit=unit, path=OUT / "tutorial
 
 # %% The headline: what is read is what was written, and no patient is on both sides
 assert noticed
+assert np.array_equal(ip.read_image(FILES / "slice.tif")[0], x_ct) and np.array_equal(kept, volume.array)
+assert np.allclose(kept_spacing, volume.spacing)
 assert psnr_ct > 30 and error < 1e-5 and A_sk.dims == A_astra.dims == u_ct.shape and apart > 0.005
 assert not {s.attributes["patient_id"] for s in slices["train"]} & {s.attributes["patient_id"] for s in slices["test"]}

@@ -1,4 +1,4 @@
-"""Arrays from files: .npy, .npz, HDF5, .mat and .nrrd, without pickle, with errors of one line."""
+"""Arrays from files: .npy, .npz, HDF5, .mat, .nrrd and TIFF, without pickle, with errors of one line."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, one_sentence, pick, regular_file
 from ipbox.io.formats.mat import read_mat
 from ipbox.io.formats.nrrd import read_nrrd
+from ipbox.io.formats.tiff import read_tiff
 
 HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
-KINDS = (".npy", ".npz", *HDF5, ".mat", ".nrrd")
+TIFF = (".tif", ".tiff")
+KINDS = (".npy", ".npz", *HDF5, ".mat", ".nrrd", *TIFF)
 
 
 def read_sinogram(
     path: str | os.PathLike, dataset: str | None = None, dtype: Any = None, transpose: bool = False, name: str = "path"
 ) -> np.ndarray:
-    """A sinogram from a .npy, .npz, HDF5, .mat or .nrrd file.
+    """A sinogram from a .npy, .npz, HDF5, .mat, .nrrd or TIFF file.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def read_sinogram(
 
 
 def read_array(path: str | os.PathLike, dataset: str | None = None, name: str = "path") -> np.ndarray:
-    """An array of any shape and dtype from a .npy, .npz, HDF5, .mat or .nrrd file; arguments as for `read_sinogram`.
+    """An array of any shape and dtype from a .npy, .npz, HDF5, .mat, .nrrd or TIFF file; arguments of `read_sinogram`.
 
     Axes of a .mat file are MATLAB's, those of a .nrrd file come from the slowest to the fastest.
 
@@ -98,8 +100,9 @@ def read_array(path: str | os.PathLike, dataset: str | None = None, name: str = 
     path = regular_file(path, KINDS, name)
     kind = path.suffix.lower()
     read = {".npy": _read_npy, ".npz": _read_npz, ".mat": read_mat, ".nrrd": lambda *of: read_nrrd(*of)[0]}
+    read |= dict.fromkeys(TIFF, lambda *of: read_tiff(*of)[0]) | dict.fromkeys(HDF5, lambda *of: read_hdf5(*of)[0])
     with one_sentence(path, f"{'HDF5' if kind in HDF5 else kind} file of numbers", name):
-        return read.get(kind, _read_hdf5)(path, dataset)
+        return read[kind](path, dataset)
 
 
 def _read_npy(path: Path, dataset: str | None) -> np.ndarray:
@@ -115,7 +118,8 @@ def _read_npz(path: Path, dataset: str | None) -> np.ndarray:
         return arrays[pick(path, dataset, arrays.names)]
 
 
-def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:
+def read_hdf5(path: Path, dataset: str | None) -> tuple[np.ndarray, dict[str, Any]]:
+    """A dataset and its attributes; of one whose data are in other files, which HDF5 opens once, none."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -124,4 +128,5 @@ def _read_hdf5(path: Path, dataset: str | None) -> np.ndarray:
         node = hdf5.dataset(file, dataset, path) if dataset else None  # follows links, which visititems does not
         if node is None:
             node = hdf5.dataset(file, pick(path, dataset, found), path)
-        return hdf5.numbers(node, path)
+        attributes = {} if node.is_virtual or node.external else dict(node.attrs)
+        return hdf5.numbers(node, path), attributes

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.io.arrays import KINDS, read_array
+from ipbox.io.arrays import HDF5, KINDS, TIFF, read_array, read_hdf5
 from ipbox.io.checks import one_sentence, regular_file
 from ipbox.io.formats.nifti import read_nifti
 from ipbox.io.formats.nrrd import read_nrrd
 from ipbox.io.formats.orientation import axial
+from ipbox.io.formats.picture import read_picture
+from ipbox.io.formats.tiff import read_tiff
 from ipbox.keywords import answering
 
-IMAGES = (*KINDS, ".nii", ".nii.gz", ".dcm")
+IMAGES = (*KINDS, ".png", ".jpg", ".jpeg", ".nii", ".nii.gz", ".dcm")
 _DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex64", "complex128"))
 # (L, P, S) components of the axes of space that NRRD names
 _SPACES = {
@@ -32,12 +34,13 @@ _SPACES |= {"".join(word[0] for word in name.split("-")): signs for name, signs 
 def read_image(
     path: str | os.PathLike, dataset: str | None = None, dtype: Any = None, name: str = "path"
 ) -> tuple[np.ndarray, tuple[float, ...] | None]:
-    """An image or volume from a .npy, .npz, HDF5, .mat, .nrrd, .nii, .nii.gz or .dcm file.
+    """An image or volume from a .npy, .npz, HDF5, .mat, TIFF, PNG, JPEG, .nrrd, .nii, .nii.gz or .dcm file.
 
     Volumes with an orientation (DICOM of several frames, most NIfTI and NRRD) are turned, by permuting and flipping
     axes, to the order of DICOM's axial slices: slices towards the head, rows towards the back, columns towards the
     left.  Other files are returned as stored, NIfTI and NRRD with their axes from the slowest to the fastest.  Arrays
-    of MATLAB have the type of their class, not the smaller one in which MATLAB stores whole numbers.
+    of MATLAB have the type of their class, not the smaller one in which MATLAB stores whole numbers.  Colours come
+    first, (3, rows, columns); pages of a TIFF are slices.  Pictures are turned as the camera says (Exif).
 
     Parameters
     ----------
@@ -56,8 +59,8 @@ def read_image(
     array : numpy.ndarray
         (rows, columns) or (slices, rows, columns), after any others, such as time; finite.
     spacing : tuple of float or None
-        Distance of pixels along the last axes, in the file's unit (mm for DICOM and NIfTI); None where the file has
-        none.
+        Distance of pixels along the last axes, in the file's unit (mm for DICOM, NIfTI and TIFF); None where the file
+        has none.  The resolution of a picture is none; ImageJ's calibration, and what `save` wrote, are.
 
     Raises
     ------
@@ -68,6 +71,10 @@ def read_image(
         for arrays that are not of numbers, and a ``dtype`` that cannot hold them.
     ImportError
         where DICOM, NIfTI or NRRD needs ``pip install 'ipbox[io]'``.
+
+    See Also
+    --------
+    save
 
     Examples
     --------
@@ -92,9 +99,27 @@ def read_image(
     elif kind.endswith(".nrrd"):
         with one_sentence(path, ".nrrd file of numbers", name):
             array, spacing = _turned(*read_nrrd(path, dataset))
+    elif kind.endswith((".png", ".jpg", ".jpeg")):
+        with one_sentence(path, "PNG or JPEG picture", name):
+            array, spacing = read_picture(path, dataset), None
+    elif kind.endswith(TIFF):
+        with one_sentence(path, "TIFF file of numbers", name):
+            array, spacing = read_tiff(path, dataset)
+    elif kind.endswith(HDF5):
+        with one_sentence(path, "HDF5 file of numbers", name):
+            array, attributes = read_hdf5(path, dataset)
+        spacing = _written(attributes, array.ndim)
     else:
         array, spacing = read_array(path, dataset, name), None
     return _numbers(array, to, f"{name} {path}"), spacing
+
+
+def _written(attributes: Mapping[str, Any], ndim: int) -> tuple[float, ...] | None:
+    """The spacing that `save` wrote beside a dataset; another program's attribute of that name may be anything."""
+    steps = np.asarray(attributes.get("spacing", ""))
+    if steps.dtype.kind != "f" or steps.shape not in ((2,), (3,)) or len(steps) > ndim or not (steps > 0).all():
+        return None
+    return tuple(steps.tolist())
 
 
 def _dicom(path: os.PathLike, dataset: str | None) -> tuple[np.ndarray, tuple[float, ...] | None]:

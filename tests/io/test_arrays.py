@@ -121,9 +121,9 @@ def test_missing_file(tmp_path: Path, suffix: str) -> None:
 def test_folder_and_unknown_kind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a folder; expected a file that ends in \.npy"):
         read_sinogram(tmp_path)
-    (tmp_path / "b.tif").write_bytes(b"II*\0")
-    with pytest.raises(ValueError, match=r"path is .*b\.tif; expected a file that ends in \.npy, \.npz, \.h5"):
-        read_sinogram(tmp_path / "b.tif")
+    (tmp_path / "b.bmp").write_bytes(b"II*\0")
+    with pytest.raises(ValueError, match=r"path is .*b\.bmp; expected a file that ends in \.npy, \.npz, \.h5"):
+        read_sinogram(tmp_path / "b.bmp")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -313,8 +313,8 @@ def test_another_format_than_the_name_says(tmp_path: Path, name: str) -> None:
 def test_paths(tmp_path: Path) -> None:
     refused(tmp_path / "a.nii", "path is .*a.nii; there is no such file", FileNotFoundError)
     refused(tmp_path, r"a folder; expected a file that ends in \.npy, .*\.nii\.gz, \.dcm")
-    (tmp_path / "a.tif").write_bytes(b"II*\0")
-    refused(tmp_path / "a.tif", r"path is .*a\.tif; expected a file that ends in")
+    (tmp_path / "a.bmp").write_bytes(b"II*\0")
+    refused(tmp_path / "a.bmp", r"path is .*a\.bmp; expected a file that ends in")
     for name in ("a.nii", "a.nrrd", "a.npy"):
         refused(write(tmp_path / name), "dataset is 'b'; .* holds one array without a name", dataset="b")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -76,3 +76,24 @@ def _oriented(array: np.ndarray, affine: np.ndarray, header: Any) -> tuple[np.nd
         affine = header.get_qform()
     lps = affine[:3, :3].T * scale * np.array([-1.0, -1.0, 1.0])  # NIfTI counts to the right, to the front, to the head
     return axial(array.transpose(3, 0, 1, 2) if array.ndim == 4 else array, lps)
+
+
+def write_nifti(file: IO[bytes], x: np.ndarray, spacing: tuple[float, ...] | None, unit: str, packed: bool) -> None:
+    """NIfTI-1, axes from the fastest to the slowest; placed by its spacing in mm, the centre at the origin."""
+    with io_extra("writing NIfTI files"):
+        import nibabel
+
+    affine = None
+    if spacing is not None:
+        steps = np.array([*spacing[::-1], *[1.0] * (3 - len(spacing))]) * [-1, -1, 1]  # NIfTI: right, front, head
+        shape = np.array([*x.shape[::-1], 1])[:3]
+        affine = np.diag([*steps, 1.0])
+        affine[:3, 3] = -steps * (shape - 1) / 2
+    image = nibabel.Nifti1Image(x.T, affine, dtype=x.dtype)
+    if affine is not None:
+        image.header.set_xyzt_units("mm")
+        image.set_sform(affine, code="scanner")
+        image.set_qform(affine, code="scanner")
+    image.header["descrip"] = f"unit {unit}".encode() if unit else b""
+    content = image.to_bytes()
+    file.write(gzip.compress(content, mtime=0) if packed else content)
