@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, metrics, plot, summary
+from ipbox import backend, metrics, plot, reports, summary
 from ipbox.backend import Array
 from ipbox.keywords import answering
 from ipbox.operators import Operator, as_operator, counting
@@ -112,6 +112,30 @@ class Comparison:
         known = {"method", "residual", "iterations", "A and A*", "seconds"}
         columns = {name: cells for name, cells in columns.items() if name in known or any(cells)}
         return [list(columns), *([c or "-" for c in line] for line in zip(*columns.values(), strict=True))]
+
+    def report(self) -> dict[str, Any]:
+        """The table and what each method reports of its run, as a dictionary that ``json.dump`` writes.
+
+        Returns
+        -------
+        dict
+            ``rows``, a dictionary each as `Row`; ``runs``, by the method's name what ``info.report()`` tells, else the
+            fields of what it returned beside the image; ``unit`` of the images, and ``versions`` of the packages.
+
+        Examples
+        --------
+        >>> import json, ipbox as ip
+        >>> result = ip.compare(ip.problem("ct", size=32, views=20), {"fbp": ip.fbp})
+        >>> report = json.loads(json.dumps(result.report()))
+        >>> report["rows"][0]["method"], report["runs"]["fbp"]["stop"]
+        ('fbp', 'direct')
+        """
+        return {
+            "rows": reports.ready(self.rows),
+            "runs": {name: _reported(info) for name, info in self.infos.items()},
+            "unit": self.unit,
+            "versions": reports.versions(),
+        }
 
     def show(
         self,
@@ -306,6 +330,13 @@ def _told(info: Any, name: str, kind: type) -> Any:
     """What a method's ``info``, which may be anything, has under a name; None where the table cannot show it."""
     value = getattr(info, name, None)
     return value if isinstance(value, kind) else None
+
+
+def _reported(info: Any) -> Any:
+    """What a run tells of itself, without the versions, which the comparison tells once."""
+    own = _told(info, "report", Callable)
+    told = reports.ready(info if own is None else own())
+    return {key: value for key, value in told.items() if key != "versions"} if isinstance(told, dict) else told
 
 
 def _number(value: Any, form: str) -> str:

@@ -6,6 +6,7 @@ paths of your own in their place.  Needs ``pip install 'ipbox[io]'``.
 
 # %% A DICOM series
 # A CT comes as one file a slice, in a folder, in any order.
+import json
 import math
 import os
 from pathlib import Path
@@ -57,7 +58,7 @@ print(f"{volume.array.shape} {volume.about['units']}, spacing {volume.spacing} m
 u_ct = hu_to_attenuation(volume.array[2]) * field_of_view(volume.array.shape[1:])
 views = 180 if FAST else 720
 A = ip.RayTransform(u_ct.shape, np.arange(views) * math.pi / views, 364, pixel_size=volume.spacing[1], dtype="float32")
-x_ct, _ = ip.fbp(A, A.apply(u_ct))
+x_ct, run = ip.fbp(A, A.apply(u_ct))
 psnr_ct = ip.psnr(x_ct, u_ct)
 
 # %% Sinograms of other packages
@@ -133,6 +134,7 @@ training, test = slices["train"][0], slices["test"][0]
 ip.save(x_ct, FILES / "slice.tif", spacing=volume.spacing[1:], unit="1/mm")
 ip.save(volume.array, FILES / "thorax.nii.gz", spacing=volume.spacing, unit="HU")
 ip.save(x_ct, FILES / "slice.png", window=(0, 0.025))
+(FILES / "slice.json").write_text(json.dumps(run.report(), indent=1))  # method, parameters, seconds, versions
 kept, kept_spacing = ip.read_image(FILES / "thorax.nii.gz")
 picture, _ = ip.read_image(FILES / "slice.png")
 print(f"slice.tif, thorax.nii.gz ({kept_spacing} mm), slice.png ({picture.dtype})")

@@ -11,7 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, Shown, UsageError, bar, checked_input, chosen, noise_of, picture, writable
+from ipbox.cli.shared import (
+    Shown,
+    UsageError,
+    bar,
+    check_outputs,
+    checked_input,
+    chosen,
+    noise_of,
+    picture,
+    write_report,
+)
 
 Method = Callable[[Any, Any], tuple[Any, Any]]
 _IMAGE = {"size": 256, "noise": 0.01, "seed": 0}
@@ -60,7 +70,7 @@ def compare(args: argparse.Namespace) -> None:
     """Run the comparison ``args.problem``: a table, a line on what it says, and a picture."""
     setting = SETTINGS[args.problem]
     with checked_input():
-        writable(args.out, PICTURES, make_folder=True)
+        check_outputs(args)
         names = chosen(args.methods, setting.methods)
         options = {name: getattr(args, name) for name in setting.options}
         if options.get("noise") == 0:
@@ -78,6 +88,7 @@ def compare(args: argparse.Namespace) -> None:
     print(result.table())
     print(_summary(result))
     picture(args.out, result, problem[1] if setting.data else None)
+    write_report(args, result.report(), problem[3])
 
 
 def _noisier(options: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     try:
-        args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        argv = sys.argv[1:] if argv is None else argv
+        args = _parser().parse_args(_joined(argv))
+        args.argv = list(argv)
         with quietly(args):
             args.run(args)
         sys.stdout.flush()
@@ -207,6 +209,11 @@ def _add_output(command: argparse.ArgumentParser, out: str) -> None:
 def _add_picture(command: argparse.ArgumentParser, out: str) -> None:
     command.add_argument("--out", default=out, help="picture, .png, .pdf or .svg (%(default)s)")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
+    _add_report(command)
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", metavar="FILE", help="report: options, parameters, stops, histories, versions, seed")
 
 
 def _add_options(command: argparse.ArgumentParser, options: dict[str, Any]) -> None:
@@ -246,3 +253,4 @@ def _add_reconstruct(subparsers: Any) -> None:
     add("--nonneg", action="store_const", const=True, help="tv: image >= 0")
     add("--xp", choices=("numpy", "cupy"), default="numpy", help="CPU or GPU (%(default)s)")
     add("--quiet", action="store_true", help="no progress bar")
+    _add_report(command)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import UsageError, bar, checked_input, writable
+from ipbox.cli.shared import UsageError, bar, check_outputs, checked_input, write_report
 from ipbox.files import replacing
 
 OUTPUTS = (".npy", ".npz", ".h5", ".png")
@@ -23,7 +23,7 @@ def reconstruct(args: argparse.Namespace) -> None:
     with checked_input():
         from ipbox.io.arrays import read_sinogram
 
-        writable(args.out, OUTPUTS, make_folder=False)
+        check_outputs(args, OUTPUTS, make_folder=False)
         for name, given in (("FILE", args.file), ("--angles", args.angles)):
             if Path(args.out).exists() and Path(given).exists() and os.path.samefile(args.out, given):
                 raise UsageError(f"--out is {args.out}, which is {name} itself; expected another file")
@@ -46,6 +46,7 @@ def reconstruct(args: argparse.Namespace) -> None:
         _write(Path(args.out), x, {"method": args.method, "pixel_size": args.pixel_size, "residual": row.residual})
     print(result.table())
     print(f"{A.dims[0]} x {A.dims[1]} pixels of {args.pixel_size:g}, from {x.min():.4g} to {x.max():.4g}: {args.out}")
+    write_report(args, result.report())
 
 
 def _angles(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import math
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import ipbox
+from ipbox.files import replacing
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -102,11 +105,17 @@ def picture(path: str, result: Any, data: Any = None) -> None:
     print(f"picture: {path}")
 
 
-def writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:
-    """Refuse, before the work, a file that cannot be written after it."""
+def check_outputs(args: argparse.Namespace, suffixes: tuple[str, ...] = PICTURES, make_folder: bool = True) -> None:
+    """Refuse, before the work, files that cannot be written after it."""
+    _writable(args.out, "--out", suffixes, make_folder)
+    if args.json is not None:
+        _writable(args.json, "--json", (".json",), make_folder)
+
+
+def _writable(path: str, name: str, suffixes: tuple[str, ...], make_folder: bool) -> None:
     out = Path(path)
     if out.suffix not in suffixes:
-        raise UsageError(f"--out is {path}; expected a file that ends in {', '.join(suffixes)}")
+        raise UsageError(f"{name} is {path}; expected a file that ends in {', '.join(suffixes)}")
     if make_folder:
         with contextlib.suppress(OSError):  # the next check says it better
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -116,4 +125,19 @@ def writable(path: str, suffixes: tuple[str, ...], make_folder: bool) -> None:
     except OSError:
         good = False
     if not good:
-        raise UsageError(f"--out is {path}; expected a file in a folder that exists and can be written")
+        raise UsageError(f"{name} is {path}; expected a file in a folder that exists and can be written")
+
+
+def write_report(args: argparse.Namespace, told: dict[str, Any], info: Any = None) -> None:
+    """``--json``: the command, its options, what is known of the problem, and what the runs tell."""
+    if args.json is None:
+        return
+    from ipbox import reports
+
+    options = {name: value for name, value in vars(args).items() if name not in ("run", "argv", "json")}
+    about = {"command": shlex.join(["python", "-m", "ipbox", *args.argv]), "options": reports.ready(options)}
+    if info is not None:
+        about["problem"] = reports.fields(info)
+    with replacing(args.json, "--json") as file:
+        file.write(json.dumps(about | told, indent=1, allow_nan=False).encode())
+    print(f"report: {args.json}")

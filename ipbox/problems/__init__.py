@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox import reports
 from ipbox.backend import Array
 from ipbox.checks import check_choice
 from ipbox.keywords import answering, slip
@@ -86,6 +87,8 @@ class ProblemInfo:
     licence: str = ""
     seed: int | None = None
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    report = reports.of_fields
 
 
 @answering

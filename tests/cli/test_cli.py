@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -366,3 +368,34 @@ def test_arguments_are_parsed_before_anything_heavy_is_imported() -> None:
         "python -m ipbox demo ct"
     )
     assert not {"numpy", "scipy", "numba", "pylops", "matplotlib", "h5py", "torch"} & set(done.stdout.split())
+
+
+# ---------------------------------------------------------------- reports
+
+
+def test_report_of_a_reconstruction(scan: Path, tmp_path: Path, sinogram: np.ndarray) -> None:
+    words = ["--angles", IN_RADIANS, "--method", "cgls", "--noise-level", 2, "--json", tmp_path / "run.json"]
+    reconstruct(scan, tmp_path / "x.npy", *words)
+    told = json.loads((tmp_path / "run.json").read_text())
+    _, run = ip.cgls(ip.RayTransform((48, 48), ANGLES, 48, dtype=sinogram.dtype), sinogram, 2.0)
+    assert told["runs"]["cgls"]["niter"] == run.niter and told["runs"]["cgls"]["stop"] == "discrepancy"
+    assert told["rows"][0]["method"] == "cgls" and told["options"]["noise_level"] == 2
+    assert told["command"].startswith("python -m ipbox reconstruct ") and told["versions"]["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("command", ["demo", "compare"])
+def test_report_of_a_demonstration(command: str, tmp_path: Path) -> None:
+    words = ["inpaint", "--size", "32", "--out", str(tmp_path / "a.png"), "--json", str(tmp_path / "a.json"), "--quiet"]
+    words += ["--methods", "pseudo-inverse", "--once"] if command == "compare" else ["--niter", "5"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert main([command, *words]) == 0
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told["problem"]["name"] == "inpaint" and told["problem"]["seed"] == 0
+    assert told["runs"].keys() == {row["method"] for row in told["rows"]}
+
+
+def test_report_that_cannot_be_written(scan: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
+    rest = ["--angles", IN_RADIANS, "--out", tmp_path / "x.npy", "--json"]
+    assert "--json is run.txt; expected a file that ends in .json" in fails("reconstruct", scan, *rest, "run.txt")
+    assert "in a folder that exists" in fails("reconstruct", scan, *rest, tmp_path / "none" / "run.json")

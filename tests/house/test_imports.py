@@ -42,6 +42,7 @@ LAYERS = (
     "kernels",
     "metrics",
     "summary",
+    "reports",
     "figures",
     "curves",
     "plot",

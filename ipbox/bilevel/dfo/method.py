@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
+from ipbox import reports
 from ipbox.bilevel.dfo.algorithm import Algorithm
 from ipbox.bilevel.dfo.model import Point
 from ipbox.bilevel.dfo.residuals import Residuals
@@ -54,6 +55,8 @@ class DFOResult:
     evaluations: int
     stop: str
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    report = reports.of_fields
 
     def __repr__(self) -> str:
         theta = np.array2string(self.theta, precision=5, threshold=8)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import summary
+from ipbox import reports, summary
 from ipbox.keywords import answering
 
 
@@ -70,6 +70,7 @@ class BilevelResult:
     cost: Cost
 
     __repr__ = summary.of_fields
+    report = reports.of_fields
 
     def column(self, name: str) -> np.ndarray:
         """One entry of all rows."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, checked_input, chosen, writable
+from ipbox.cli.shared import check_outputs, checked_input, chosen, write_report
 
 OPTIONS = {"images": 10, "size": 96, "noise": 0.1, "seed": 0}
 BOUNDS = ([-3.0, -4.0, -3.0], [1.0, 0.0, 0.0])  # of log10 α, ξ, ν
@@ -59,7 +59,7 @@ def demo(args: argparse.Namespace) -> None:
         from ipbox.bilevel import BilevelProblem, LowerLevel, SmoothedTVRegulariser
         from ipbox.problems.simulated.pairs import photograph_pairs
 
-        writable(args.out, PICTURES, make_folder=True)
+        check_outputs(args)
         truths, data = photograph_pairs(args.images, args.size, args.noise, args.seed)
         held_truths, held_data = photograph_pairs(2, args.size, args.noise, args.seed + 1, split="test")
         runs, names = methods(not args.quiet), chosen(args.methods, NAMES)
@@ -80,6 +80,7 @@ def demo(args: argparse.Namespace) -> None:
     evaluator, accuracy = problem.evaluator(), 1e-6 / math.sqrt(args.images)
     print(_table(results, lambda theta: evaluator.evaluate(theta, accuracy).f, seconds, held))
     _pictures(Path(args.out), results, held)
+    write_report(args, {"seconds": seconds, "runs": {name: of.report() for name, of in results.items()}})
 
 
 def _table(results: dict[str, Any], objective: Callable[[Any], float], seconds: dict[str, float], held: Any) -> str:

@@ -7,14 +7,14 @@ import warnings
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, bar, checked_input, noise_of, tv, tv_weight, writable
+from ipbox.cli.shared import bar, check_outputs, checked_input, noise_of, tv, tv_weight, write_report
 
 HU_WINDOW = (-1000.0, 400.0)  # air, lung and soft tissue; bone is white
 
 
 def demo_ct(args: argparse.Namespace) -> None:
     with checked_input():
-        writable(args.out, PICTURES, make_folder=True)
+        check_outputs(args)
         problem = ipbox.problem(
             "ct", size=args.size, views=args.views, noise=args.noise, seed=args.seed, slice=args.slice, xp=args.xp
         )
@@ -37,13 +37,14 @@ def demo_ct(args: argparse.Namespace) -> None:
     low, high = HU_WINDOW
     result.show(args.out, transform=lambda u: 1000.0 * (u / 0.0192 - 1.0), vmin=low, vmax=high, unit="HU")
     print(f"picture, Hounsfield units from {low:g} to {high:g}: {args.out}")
+    write_report(args, result.report(), info)
 
 
 def demo_measured(args: argparse.Namespace) -> None:
     with checked_input():
         import numpy as np
 
-        writable(args.out, PICTURES, make_folder=True)
+        check_outputs(args)
         held = np.arange(0, 77, 5)
         problem = ipbox.problem(
             "tomography-measured", slice=args.slice, angles=np.setdiff1d(np.arange(77), held), xp=args.xp
@@ -79,6 +80,7 @@ def demo_measured(args: argparse.Namespace) -> None:
     print(result.table())
     result.show(args.out)
     print(f"picture: {args.out}")
+    write_report(args, result.report(), info)
 
 
 def _warm_up(A: Any, b: Any, lam: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, UsageError, checked_input, chosen, writable
+from ipbox.cli.shared import UsageError, check_outputs, checked_input, chosen, write_report
 
 OPTIONS = {"slices": 4, "seed": 0}
 SETTING = {"size": 128, "views": 40, "noise": 0.01}  # what the shipped maps were trained for
@@ -35,7 +35,7 @@ METHODS: dict[str, str] = {
 def demo(args: argparse.Namespace) -> None:
     """Run the demonstration: the setting, a table of means over held-out slices, and a picture of one of them."""
     with checked_input():
-        writable(args.out, PICTURES, make_folder=True)
+        check_outputs(args)
         if args.slices > len(SLICES):
             raise UsageError(f"--slices is {args.slices}; expected at most {len(SLICES)}")
         names = chosen(args.methods, METHODS)
@@ -54,6 +54,7 @@ def demo(args: argparse.Namespace) -> None:
     print(_table([METHODS[n] for n in names], results))
     results[0].show(args.out)
     print(f"picture: {args.out} (slice {shown[0]})")
+    write_report(args, {"slices": {str(index): of.report() for index, of in zip(shown, results, strict=True)}})
 
 
 def method(name: str) -> Method:

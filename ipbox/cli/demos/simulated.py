@@ -11,7 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 import ipbox
-from ipbox.cli.shared import PICTURES, Shown, UsageError, bar, checked_input, noise_of, picture, tv, tv_weight, writable
+from ipbox.cli.shared import (
+    Shown,
+    UsageError,
+    bar,
+    check_outputs,
+    checked_input,
+    noise_of,
+    picture,
+    tv,
+    tv_weight,
+    write_report,
+)
 
 Method = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -64,7 +75,7 @@ def demo(args: argparse.Namespace) -> None:
     with checked_input():
         from numpy import finfo
 
-        writable(args.out, PICTURES, make_folder=True)
+        check_outputs(args)
         options = {name: getattr(args, name) for name in shown.options}
         problem = ipbox.problem(args.problem, xp=args.xp, **options)
         A, b, x_true, info = problem
@@ -85,6 +96,7 @@ def demo(args: argparse.Namespace) -> None:
     result = ipbox.compare(problem, methods)
     print(result.table())
     picture(args.out, result, b if shown.data else None)
+    write_report(args, result.report(), info)
 
 
 def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None) -> Method:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ipbox import summary
+from ipbox import reports, summary
 from ipbox.checks import check_flag
 from ipbox.keywords import answering
 from ipbox.learned.training import checkpoints
@@ -49,6 +49,7 @@ class FitResult:
     stop: str
 
     __repr__ = summary.of_fields
+    report = reports.of_fields
 
 
 @answering

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, summary
+from ipbox import backend, reports, summary
 from ipbox.backend import Array
 
 
@@ -36,6 +36,7 @@ class AnalyticInfo:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     __repr__ = summary.of_fields
+    report = reports.of_fields
 
 
 def reported(x: Array, method: str, start: float, **told: Any) -> tuple[Array, AnalyticInfo]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ipbox import backend, summary
+from ipbox import backend, reports, summary
 from ipbox.backend import Array
 from ipbox.curves import plot_history
 from ipbox.solvers.core.divergence import Diverged, located
@@ -92,6 +92,43 @@ class Solution:
     def _bound(self) -> str:
         bound = self.certificate.bound
         return "" if bound is None else f" = {float(np.max(bound)):.3g}"
+
+    def report(self) -> dict[str, Any]:
+        """What was run and how it ended, as a dictionary that ``json.dump`` writes.
+
+        Returns
+        -------
+        dict
+            ``solver`` and its ``parameters``, its ``seed`` (None where it draws nothing at random), ``stop``,
+            ``niter``, ``seconds``, ``splitting``, ``certificate``, ``shape`` and ``dtype`` of the image, ``history`` (a
+            dictionary for each record), ``extra``, and ``versions`` of the packages.  Numbers that JSON lacks are the
+            strings ``"nan"``, ``"inf"`` and ``"-inf"``; arrays of more than 1000 entries are told by shape and dtype.
+
+        Examples
+        --------
+        >>> import json, ipbox as ip
+        >>> A, b, _, info = ip.problem("ct", size=32, views=20, noise=0.02)
+        >>> x, run = ip.cgls(A, b, noise_level=info.noise_level)
+        >>> report = run.report()
+        >>> report["solver"], report["stop"], json.loads(json.dumps(report)) == report
+        ('CGLS', 'discrepancy', True)
+        """
+        parameters = reports.fields(self.solver)
+        return {
+            "solver": type(self.solver).__name__,
+            "parameters": parameters,
+            "seed": parameters.get("seed"),
+            "stop": reports.ready(self.stop),
+            "niter": reports.ready(self.niter),
+            "seconds": reports.ready(self.seconds),
+            "splitting": self.splitting,
+            "certificate": reports.ready(self.certificate),
+            "shape": list(self.x.shape),
+            "dtype": str(self.x.dtype),
+            "history": reports.ready(list(self.history)),
+            "extra": reports.ready(self.extra),
+            "versions": reports.versions(),
+        }
 
     def plot(self, path: str | os.PathLike[str] | None = None, against: str = "k", block: bool | None = None) -> Any:
         """The history: an axis for every quantity that callbacks recorded, and a curve for every sample of a batch.
