@@ -127,6 +127,7 @@ from .reconstruct import (
 )
 from .solvers import (
     ADMM as ADMM,
+    BSREM as BSREM,
     CG as CG,
     CGLS as CGLS,
     FISTA as FISTA,

@@ -30,6 +30,7 @@ from ipbox.solvers.proximal.scale_space import InverseScaleSpace
 from ipbox.solvers.proximal.two_proxes import DavisYin, DouglasRachford
 from ipbox.solvers.splitting.admm import ADMM, HQS
 from ipbox.solvers.splitting.linearised_admm import LinearisedADMM
+from ipbox.solvers.subsets.bsrem import BSREM
 from ipbox.solvers.subsets.em import MLEM, OSEM
 from ipbox.solvers.subsets.row_action import SIRT, Cimmino, Kaczmarz
 from ipbox.solvers.subsets.variance_reduction import SAGA, SVRG
@@ -43,7 +44,7 @@ __all__ += ["PD3O", "PDHG", "SPDHG", "AdaptivePDHG", "CondatVu", "Preconditioned
 __all__ += ["FISTA", "Bregman", "DavisYin", "DouglasRachford", "ForwardBackward", "InverseScaleSpace"]
 __all__ += ["LinearisedBregman", "ProximalPoint"]
 __all__ += ["ADMM", "HQS", "LinearisedADMM"]
-__all__ += ["MLEM", "OSEM", "SAGA", "SIRT", "SVRG", "Cimmino", "Kaczmarz"]
+__all__ += ["BSREM", "MLEM", "OSEM", "SAGA", "SIRT", "SVRG", "Cimmino", "Kaczmarz"]
 
 answering_classes(globals())
 __getattr__ = attributes(__name__)

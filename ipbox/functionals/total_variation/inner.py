@@ -82,13 +82,7 @@ class IteratedProx(Functional, DualTerm):
         raise NotImplementedError("abstract")
 
     def steps(
-        self,
-        what: str,
-        error: Callable[[], float],
-        tol: float,
-        every: int,
-        size: float = 1.0,
-        enough: float = 0.0,
+        self, what: str, error: Callable[[], float], tol: float, every: int, size: float = 1.0, enough: float = 0.0
     ) -> Iterator[int]:
         """Count the steps until ``error``, looked at every so often, is at most tol·size; warn after ``niter``.
 

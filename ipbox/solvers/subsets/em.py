@@ -6,19 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count
 from ipbox.functionals import KL, Box
-from ipbox.operators import MatrixOperator, RayTransform
 from ipbox.solvers.core.protocol import Problem, Solver, State, Verdict
-from ipbox.solvers.per_sample import TINY
+from ipbox.solvers.subsets.counts import count_ratio, mean_activity, sensitivity, smallest_mean, tell_negative
 from ipbox.solvers.subsets.ordered import SplitParts, access_order, change_in_a_step, key, split
-from ipbox.warning import warn
-
-_SMALLEST = 1e-30  # of the largest count: a mean below is read as this, which keeps b/(Au + r) finite
 
 
 @dataclass(frozen=True)
@@ -44,23 +38,17 @@ class _EM(Solver):
         return p
 
     def init(self, p: SplitParts, x0: Array) -> State:
-        sensitivity = [_sensitivity(p, f) for f in p.blocks]
-        _tell_negative(p.problem.fidelity.A, type(self).__name__)
-        total = sum(sensitivity)
-        inverse = [_inverse(v) for v in sensitivity]
+        parts = [sensitivity(p, f) for f in p.blocks]
+        tell_negative(p.problem.fidelity.A, type(self).__name__)
+        inverse = [_inverse(v) for v in parts]
         y = {key(f.A.dimsd): p.xp.empty(p.lead + tuple(f.A.dimsd), dtype=x0.dtype) for f in p.blocks}
-        floor = max(_SMALLEST * float(p.problem.fidelity.b.max()), TINY)
-        return State(x=_start(p, x0, total), g=p.xp.empty_like(x0), y=y, inverse=inverse, floor=floor)
+        x = _start(p, x0, sum(parts))
+        return State(x=x, g=p.xp.empty_like(x0), y=y, inverse=inverse, floor=smallest_mean(p))
 
     def step(self, p: SplitParts, s: State) -> None:
         for i in access_order(len(p.blocks)):
             f, y = p.blocks[i], s.y[key(p.blocks[i].A.dimsd)]
-            f.A.apply(s.x, out=y)
-            y += f.background
-            p.xp.maximum(y, s.floor, out=y)
-            p.xp.divide(f.b, y, out=y)
-            if f.mask is not None:
-                y *= f.mask
+            count_ratio(f, s.x, s.floor, y)
             f.A.apply_adjoint(y, out=s.g)
             s.g *= s.inverse[i]
             s.x *= p.xp.where(s.inverse[i] > 0, s.g, 1)  # pixels that this subset does not see stay
@@ -138,31 +126,6 @@ class OSEM(_EM):
         return self.subsets
 
 
-def _tell_negative(A: Any, who: str) -> None:
-    """Warn of weights that are known to be negative in part, where ratios of counts and means may change sign."""
-    if isinstance(A, RayTransform | MatrixOperator) and not A.nonnegative:
-        instead = "ip.JosephTransform of the same views" if isinstance(A, RayTransform) else "a matrix without them"
-        warn(
-            f"A is {A.name}, which has negative weights, with which {who} may diverge; expected {instead}",
-            RuntimeWarning,
-        )
-
-
-def _sensitivity(p: SplitParts, f: KL) -> Array:
-    """A* 1 (on the mask), with an axis of length 1, or one for each sample, in a batch.
-
-    Raises
-    ------
-    ValueError
-        where it is negative, by more than rounding.
-    """
-    ones = p.xp.ones(tuple(f.A.dimsd), dtype=p.problem.dtype)
-    v = f.A.apply_adjoint(ones if f.mask is None else ones * f.mask)
-    if (least := float(v.min())) < -1e-4 * float(abs(v).max()):
-        raise ValueError(f"A is {f.A.name}, whose columns have sums down to {least:g}; expected one without negatives")
-    return v[None] if p.batch is not None and v.ndim == len(f.A.dims) else v
-
-
 def _inverse(v: Array) -> Array:
     xp = backend.array_module(v)
     return xp.where(v > 0, 1 / xp.where(v > 0, v, 1), 0).astype(v.dtype)
@@ -184,13 +147,7 @@ def _start(p: SplitParts, x0: Array, sensitivity: Array) -> Array:
             raise ValueError("x0 is 0 at pixels that A sees, which would stay 0; expected a positive image")
         x0 *= seen
         return x0
-    D, batched = p.problem.fidelity, p.batch is not None
-    counts = D.b if D.mask is None else D.b * D.mask
-    signal = p.xp.maximum(D.b - D.background, 0) if D.mask is None else p.xp.maximum(D.b - D.background, 0) * D.mask
-    sums = [np.maximum(np.asarray(backend.reduce_sum(v, batched)), 0) for v in (signal, counts, sensitivity)]
-    level = np.where(sums[0] > 0, sums[0], sums[1]) / np.where(sums[2] > 0, sums[2], 1)
-    level = np.where(level > 0, level, 1.0)
     x0[...] = 1
-    x0 *= backend.per_sample(level if batched else float(level), x0)
+    x0 *= backend.per_sample(mean_activity(p, sensitivity), x0)
     x0 *= seen
     return x0
