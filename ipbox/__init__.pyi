@@ -97,6 +97,7 @@ from .problems import problem as problem
 from .reconstruct import (
     analytic as analytic,
     bregman as bregman,
+    bsrem as bsrem,
     cgls as cgls,
     cimmino as cimmino,
     estimate_sensitivities as estimate_sensitivities,

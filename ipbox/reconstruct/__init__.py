@@ -14,6 +14,7 @@ from ipbox.reconstruct.iterative.bregman import bregman, linearised_bregman
 from ipbox.reconstruct.iterative.early_stopping import cgls, landweber
 from ipbox.reconstruct.iterative.em import mlem, osem
 from ipbox.reconstruct.iterative.krylov import hybrid_lsqr, lsqr
+from ipbox.reconstruct.variational.emission import bsrem
 from ipbox.reconstruct.variational.methods import tikhonov, tv, variational, wavelet
 from ipbox.reconstruct.variational.tgv import tgv
 
@@ -22,6 +23,6 @@ __all__ += ["root_sum_of_squares", "sense", "truncated_inverse", "wiener", "zero
 __all__ += ["picard", "tsvd"]
 __all__ += ["bregman", "cgls", "cimmino", "hybrid_lsqr", "kaczmarz", "landweber", "linearised_bregman", "lsqr"]
 __all__ += ["mlem", "osem", "sirt"]
-__all__ += ["tgv", "tikhonov", "tv", "variational", "wavelet"]
+__all__ += ["bsrem", "tgv", "tikhonov", "tv", "variational", "wavelet"]
 
 __getattr__ = attributes(__name__)

@@ -62,3 +62,46 @@ def test_white_matter_is_too_high_where_mlem_is_stopped_and_right_at_convergence
         recovery[niter] = ip.contrast_recovery(u, x, grey, white)
     assert bias[4] > 0.2 and abs(bias[100]) < 0.12 * bias[4]
     assert recovery[4] < 0.7 and recovery[100] == pytest.approx(1, abs=0.05)
+
+
+def test_bsrem_is_the_minimiser_of_its_objective_and_better_than_stopping_early() -> None:
+    A, b, x, _ = ip.problem("pet", size=32, views=30, counts=2e5, dtype="float64")
+    u, info = ip.bsrem(A, b, 2.0, subsets=5)
+    assert info.stop == "residual" and info.extra["lam"] == 2.0 and u.min() >= 0
+    assert ip.psnr(u, x) > ip.psnr(ip.osem(A, b, 5, noise_level="poisson")[0], x)
+    mean = (b - A.background).sum() / A.sensitivity().sum()
+    f = ip.KL(A, b) + 2.0 * ip.RelativeDifference(A.dims, 0.01 * mean, spacing=A.projector.pixel_widths)
+    exact = ip.solve(ip.Problem(f), ip.BSREM(1, decay=0), x0=u, stop=ip.stop.niter(400)).x
+    assert f.value(u) - f.value(exact) < 1e-4 * f.value(exact) and ip.nrmse(u, exact) < 0.03
+    again, _ = ip.bsrem(A, b, 2.0, subsets=5, eps=0.01 * mean, background=A.background)
+    assert np.array_equal(u, again)
+
+
+def test_bsrem_chooses_its_weight_from_the_counts() -> None:
+    A, b, x, _ = ip.problem("pet", size=32, views=30, counts=2e5)
+    u, info = ip.bsrem(A, b, "discrepancy", subsets=5)
+    D = ip.KL(A, b)
+    assert abs(D.value(u) / D.expected_value(u) - 1.02) < 0.03 and info.extra["choice"].solves <= 10
+    assert ip.psnr(u, x) > ip.psnr(ip.fbp(A, b, "hann")[0], x)
+
+
+def test_bsrem_with_a_mask_and_a_batch() -> None:
+    A, b, _, _ = ip.problem("pet", size=24, views=20, counts=1e5, dtype="float64")
+    mask = np.random.default_rng(0).random(b.shape) < 0.8
+    changed = np.where(mask, b, 77.0)
+    options = {"subsets": 4, "mask": mask, "background": A.background}
+    assert np.array_equal(ip.bsrem(A, b, 0.3, **options)[0], ip.bsrem(A, changed, 0.3, **options)[0])
+    two, info = ip.bsrem(A, np.stack([b, b[:, ::-1]]), 0.3, subsets=4, eps=0.01)
+    assert two.shape == (2, 24, 24) and np.allclose(two[0], ip.bsrem(A, b, 0.3, subsets=4, eps=0.01)[0], rtol=1e-10)
+
+
+def test_bsrem_refuses() -> None:
+    for match, options in (
+        ("^lam is", {"lam": -1.0}),
+        ("^eps is", {"lam": 1.0, "eps": 0.0}),
+        ("^subsets is", {"lam": 1.0, "subsets": 0}),
+    ):
+        with pytest.raises(ValueError, match=match):
+            ip.bsrem(np.eye(4), np.ones(4), shape=(2, 2), **options)
+    with pytest.raises(ValueError, match="its image's shape is not known"):
+        ip.bsrem(np.eye(4), np.ones(4), 1.0)

@@ -140,9 +140,9 @@ class Functional(pyproximal.ProxOperator):
         constant = self.hessian_lipschitz
         return None if constant is None else constant * np.sqrt(backend.sum_squares(q, True))
 
-    def diagonal_bound(self, x: Array) -> Any:
-        """d with ∇²f(x) <= diag(d), of smooth f: a number, or an array like ``x``."""
-        return self.L
+    def diagonal_bound(self, x: Array, times: Any = 1.0) -> Any:
+        """``times`` · d with ∇²f(x) <= diag(d), of smooth f: d is a number, or an array like ``x``."""
+        return self.L * times
 
     @property
     def has_conj(self) -> bool:

@@ -92,8 +92,8 @@ class Sum(Functional):
         parts = [f.hessian_variation(q) for f in self.terms]
         return None if any(p is None for p in parts) else sum(parts)
 
-    def diagonal_bound(self, x: Array) -> Any:
-        return sum(f.diagonal_bound(x) for f in self.terms)
+    def diagonal_bound(self, x: Array, times: Any = 1.0) -> Any:
+        return sum(f.diagonal_bound(x, times) for f in self.terms)
 
     @property
     def is_convex(self) -> bool:

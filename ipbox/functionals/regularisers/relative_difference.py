@@ -143,15 +143,15 @@ class RelativeDifference(Functional):
             g[there] -= slope * (flat + t)
         out[...] = g.reshape(out.shape)
 
-    def diagonal_bound(self, x: Array) -> Array:
-        """d with ∇²f(x) <= diag(d) at x >= 0: (2/s) q qᵀ is at most (2/s) ‖q‖₁ diag(|q|) for each pair."""
+    def diagonal_bound(self, x: Array, times: Any = 1.0) -> Array:
+        """``times`` · d, ∇²f(x) <= diag(d) at x >= 0: (2/s) q qᵀ is at most (2/s) ‖q‖₁ diag(|q|) for each pair."""
         d = self._zeros(x)
         for w, t, s, here, there in self._terms(x):
             flat = 1 - self.gamma * abs(t)
             size = 4 * w * flat / s  # q has one sign in each place
             d[here] += size * (flat - t)
             d[there] += size * (flat + t)
-        return abs(self.weight) * d.reshape(x.shape)
+        return abs(self.weight) * (d.reshape(x.shape) * times)  # d alone may leave single precision
 
     def _zeros(self, x: Array) -> Array:
         return backend.array_module(x).zeros((x.size // math.prod(self.dims), *self.dims), dtype=x.dtype)

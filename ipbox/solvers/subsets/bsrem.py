@@ -98,8 +98,10 @@ class BSREM(Solver):
             f.A.apply_adjoint(y, out=s.g)
             s.g *= n * f.weight
             s.g += p.smooth.grad(s.x, out=s.h, work=s.scratch["smooth"])
-            curvature = s.sensitivity / (s.x + s.offset) + p.smooth.diagonal_bound(s.x)
-            s.x -= p.xp.where(curvature > 0, length * s.g / p.xp.where(curvature > 0, curvature, 1), 0)
+            scale = s.x + s.offset
+            curvature = s.sensitivity + p.smooth.diagonal_bound(s.x, scale)
+            scale /= p.xp.where(curvature > 0, curvature, 1)
+            s.x -= length * s.g * p.xp.where(curvature > 0, scale, 0)
             p.xp.maximum(s.x, 0, out=s.x)
             p.prox.prox(s.x, 1.0, out=s.x, work=s.scratch["prox"])
 

@@ -197,6 +197,10 @@ def _iterative() -> list[Case]:
         positive, lambda A, b, noise, u: ip.osem(A, b.clip(0) + 0.1 * u.c, 4, niter=3, background=0.1 * u.c)[0]
     )
     made.append(Case("osem", subsets, scaled=False, accuracy=1e-4))
+    penalised = dense(
+        lambda A, b, noise, u: ip.bsrem(A, b.clip(0), 0.05 * u.s, subsets=1, background=0.1 * u.c, tol=1e-4)[0]
+    )
+    made.append(Case("bsrem", penalised, accuracy=1e-3))
     return made
 
 
