@@ -79,15 +79,31 @@ class Module:
         xp = backend.array_module(b)
         with torch.inference_mode(False), torch.enable_grad():
             t = to_torch(b[None], copy=True).requires_grad_()
-            u, x = self._run(t, xp)
+            u, x = self._run(t.clone(), xp)  # which a module may change
+        if not u.requires_grad:
+            raise self._no_derivative()
 
         def pullback(w: Array) -> Array:
-            (g,) = torch.autograd.grad(u, t, to_torch(w[None], copy=True), retain_graph=True)
+            (g,) = torch.autograd.grad(u, t, to_torch(w[None], copy=True), retain_graph=True, allow_unused=True)
+            if g is None:
+                raise self._no_derivative()
             return from_torch(g.contiguous(), xp=xp)[0]
 
         return x, pullback
 
+    @property
+    def _name(self) -> str:
+        return type(self.net).__name__
+
+    def _no_derivative(self) -> TypeError:
+        name = type(self.net).__name__
+        return TypeError(
+            f"phi is {name}, whose image has no derivative by the data; expected torch's operations all the way"
+        )
+
     def _run(self, b: Any, xp: Any = None) -> tuple[Any, Array]:
+        import torch
+
         from ipbox.learned.bridge.arrays import from_torch, to_torch
 
         xp = xp or backend.array_module(b)
@@ -99,6 +115,10 @@ class Module:
         finally:
             for m in training:
                 m.training = True
+        if not isinstance(u, torch.Tensor):
+            raise TypeError(
+                f"phi is {type(self.net).__name__}, which gives {type(u).__name__}; expected a torch tensor"
+            )
         return u, from_torch(u, copy=True, xp=xp)[0]
 
 
@@ -168,6 +188,21 @@ class Variational:
             return self.A.apply(solve(Problem(Quadratic(H, free * w)), CG(), stop=stop).x)
 
         return u, pullback
+
+
+def as_function(phi: Any, name: str) -> Callable[[Array], Array]:
+    """b ↦ x on arrays: what `as_differentiable` takes, or a function, whose derivative is not asked for."""
+    if isinstance(phi, Differentiable | TorchModule) or is_foreign(phi) or backend.is_array(phi):
+        return as_differentiable(phi)
+    if not callable(phi):
+        raise TypeError(
+            f"{name} is {type(phi).__name__}; expected a function of the data, a torch module or an operator"
+        )
+
+    def image(b: Array) -> Array:
+        return backend.check_array(phi(b), f"the image of {name}", "an array, as of lambda b: ip.fbp(A, b)[0]")
+
+    return image
 
 
 @answering

@@ -11,8 +11,9 @@ import numpy as np
 
 from ipbox import backend, metrics, summary
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_count, check_positive
-from ipbox.evaluate.differentiable import Differentiable, as_differentiable
+from ipbox.checks import check_between, check_choice, check_count, check_positive, check_seed, check_type
+from ipbox.evaluate.differentiable import Differentiable, as_differentiable, as_function
+from ipbox.functionals.core.composition import check_data
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
 
@@ -113,14 +114,16 @@ def worst_perturbation(
     >>> abs(found.e).round(3).tolist(), round(found.gain, 4)
     ([0.1, 0.0], 3.0)
     """
-    phi, norm = as_differentiable(phi), check_positive(norm, "norm")
-    check_count(niter, "niter")
+    phi, b, norm = as_differentiable(phi), check_data(b), check_positive(norm, "norm")
+    check_count(niter, "niter"), check_seed(seed)
     check_count(restarts, "restarts", least=0)
     if not restarts and not len(starts):
         raise ValueError("restarts is 0 and starts is empty; expected a start")
     x = phi(b)
     y = x if x_true is None else _like(x_true, x, "x_true")
     begins = [*_random(b, restarts, seed), *(_like(e, b, "starts") for e in starts)]
+    if wrong := [e.dtype for e in begins if e.dtype != b.dtype]:
+        raise TypeError(f"starts has dtype {wrong[0]}; expected {b.dtype}, that of b")
     if not all(backend.norm(e) > 0 for e in begins):
         raise ValueError("starts has a perturbation that is zero everywhere; expected a direction")
     runs = (_ascend(phi, b, y, norm, e * (norm / backend.norm(e)), niter) for e in begins)
@@ -228,7 +231,8 @@ def worst_image_perturbation(
     for name, value in (("lam", lam), ("eta", eta), ("start", start)):
         check_positive(value, name)
     check_between(gamma, "gamma", 0, 1, "[)")
-    check_count(niter, "niter")
+    check_count(niter, "niter"), check_seed(seed)
+    backend.check_array(x, "x")
     b = A.apply(x)
     y = phi(b)
     r = (start * backend.generator(seed, x).random(x.shape)).astype(x.dtype)
@@ -276,7 +280,7 @@ class StabilityTable:
 
     def loss(self, name: str) -> float:
         """‖Φ(b + e) - x‖ - ‖Φ(b) - x‖ under the map's own worst perturbation."""
-        i = self.names.index(name)
+        i = self.names.index(check_choice(name, "name", self.names))
         return float(self.errors[i, i] - self.clean[i])
 
     def table(self) -> str:
@@ -342,11 +346,15 @@ def stability_table(
     >>> found.changes.round(6).tolist()
     [[0.1, 0.1], [0.2, 0.2]]
     """
+    check_type(maps, "maps", Mapping, "a dictionary of names and maps")
+    if not maps or not all(isinstance(name, str) for name in maps):
+        raise ValueError(f"maps has the names {list(maps)}; expected strings, one at least")
+    check_type(evaluate, "evaluate", Mapping | None, "a dictionary of names and functions")
     maps = {name: as_differentiable(phi) for name, phi in maps.items()}
     unknown = sorted(set(evaluate or {}) - set(maps))
     if unknown:
         raise ValueError(f"evaluate has {', '.join(unknown)}; expected names of maps: {', '.join(maps)}")
-    runs = {name: (evaluate or {}).get(name, phi) for name, phi in maps.items()}
+    runs = maps | {name: as_function(run, f"evaluate[{name!r}]") for name, run in (evaluate or {}).items()}
     found = {name: worst_perturbation(phi, b, norm, x_true=x_true, **options) for name, phi in maps.items()}
     every = [p.e for p in found.values()]
     again = dict(options, restarts=0, starts=every, x_true=x_true)
@@ -363,15 +371,13 @@ def stability_table(
 
 
 @answering
-def recovered_contrast(
-    phi: Callable[[Array], Array], A: Any, x: Array, detail: Array, *, shape: tuple[int, ...] | None = None
-) -> float:
+def recovered_contrast(phi: Any, A: Any, x: Array, detail: Array, *, shape: tuple[int, ...] | None = None) -> float:
     """The share of a small detail d that is seen: <Φ(A(x + d)) - Φ(Ax), d>/‖d‖²; 1 where it is recovered in full.
 
     Parameters
     ----------
     phi : callable
-        b ↦ x.
+        b ↦ x, or what `as_differentiable` takes.
     A : Operator
     shape : tuple of int, optional
         Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
@@ -394,6 +400,7 @@ def recovered_contrast(
     size = backend.sum_squares(detail)
     if size == 0:
         raise ValueError("detail is zero everywhere; expected something to recover")
+    phi = as_function(phi, "phi")
     difference = phi(A.apply(x + detail)) - phi(A.apply(x))
     return backend.dot(difference, detail) / size
 
@@ -424,6 +431,7 @@ def more_samples(
 
 
 def _like(value: Array, x: Array, name: str) -> Array:
+    backend.check_array(value, name)
     backend.array_module(value, x)
     if value.shape != x.shape:
         raise ValueError(f"{name} has shape {value.shape}; expected {x.shape}")

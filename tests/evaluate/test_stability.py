@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -169,3 +171,105 @@ def test_nan_is_refused() -> None:
 def test_a_functional_without_hessian() -> None:
     with pytest.raises(ValueError, match="expected a convex functional with a Hessian"):
         Variational(ip.Identity((4, 4)), ip.TV((4, 4)))
+
+
+class Net(torch.nn.Module):
+    """A torch module that does to its data what ``f`` does."""
+
+    def __init__(self, f: Callable) -> None:
+        super().__init__()
+        self.f, self.w = f, torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+    def forward(self, b: torch.Tensor) -> object:
+        return self.f(self.w, b)
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda w, b: torch.zeros_like(b), "no derivative by the data"),
+        (lambda w, b: w * b.detach(), "no derivative by the data"),  # one by the parameters does not help
+        (lambda w, b: (w * b, b), "which gives tuple; expected a torch tensor"),
+        (lambda w, b: None, "which gives NoneType"),
+    ],
+)
+def test_modules_that_are_no_maps_with_a_derivative(f: Callable, message: str) -> None:
+    for search in (
+        lambda phi: worst_perturbation(phi, np.ones(2), 0.1),
+        lambda phi: worst_image_perturbation(phi, np.eye(2), np.ones(2)),
+        lambda phi: stability_table({"net": phi, "A": np.eye(2)}, np.ones(2), np.ones(2), 0.1),
+    ):
+        with pytest.raises(TypeError, match=f"^phi is Net, .*{message}"):
+            search(Net(f))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's, while it compiles
+def test_modules_that_work_in_place_are_frozen_or_compiled() -> None:
+    b = np.ones(2)
+    for net in (
+        Net(lambda w, b: b.mul_(2 * w)),
+        Net(lambda w, b: 2 * w * b).requires_grad_(False),
+        torch.compile(Net(lambda w, b: 2 * w * b), backend="eager"),
+    ):
+        assert worst_perturbation(net, b, 0.1).gain == pytest.approx(2)
+        assert recovered_contrast(net, np.eye(2), b, np.array([0.0, 1.0])) == pytest.approx(2)
+    np.testing.assert_array_equal(b, 1)
+
+
+def test_a_derivative_of_zero_ends_the_search() -> None:
+    """Rounding has it almost everywhere, although the images differ; so has a dead ReLU."""
+    for f in (lambda w, b: w * b.round(), lambda w, b: torch.relu(w * b - 100)):
+        found = worst_perturbation(Net(f), np.ones(2), 0.1, x_true=np.zeros(2))
+        assert found.gain == 0 and np.linalg.norm(found.e) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (dict(b=[1.0, 1.0]), TypeError, "b is list; expected a NumPy"),
+        (dict(b=torch.ones(2)), TypeError, "b is Tensor; expected a NumPy"),
+        (dict(b=np.ones(2, int)), TypeError, "b has dtype int64"),
+        (dict(b=np.array([1.0, np.nan])), ValueError, "b has NaN"),
+        (dict(b=np.ones(0)), ValueError, "b has shape"),
+        (dict(norm=np.nan), ValueError, "norm is nan"),
+        (dict(seed=-1), ValueError, "seed is -1"),
+        (dict(x_true=[1.0, 1.0]), TypeError, "x_true is list"),
+        (dict(starts=[[1.0, 0.0]]), TypeError, "starts is list"),
+        (dict(starts=[np.ones(2, "float32")]), TypeError, "starts has dtype float32; expected float64"),
+    ],
+)
+def test_bad_arrays_and_numbers(change: dict, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        worst_perturbation(**{"phi": np.eye(2), "b": np.ones(2), "norm": 0.1, **change})
+
+
+def test_numpy_numbers() -> None:
+    found = worst_perturbation(
+        np.diag([3.0, 1.0]), np.ones(2), np.float32(0.1), niter=np.int64(30), restarts=np.int8(1), seed=np.int64(2)
+    )
+    assert found.gain == pytest.approx(3, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (dict(maps=[np.eye(2)]), TypeError, "maps is list; expected a dictionary"),
+        (dict(maps={}), ValueError, "maps has the names \\[\\]; expected strings, one at least"),
+        (dict(maps={1: np.eye(2)}), ValueError, "maps has the names \\[1\\]"),
+        (dict(nitr=3), TypeError, "no keyword 'nitr'; expected niter"),
+        (dict(evaluate=[1]), TypeError, "evaluate is list"),
+        (dict(evaluate={"A": 3}), TypeError, "evaluate\\['A'\\] is int; expected a function"),
+        (dict(evaluate={"A": lambda b: (b, 1)}), TypeError, "the image of evaluate\\['A'\\] is tuple"),
+    ],
+)
+def test_bad_tables(change: dict, error: type, message: str) -> None:
+    given = {"maps": {"A": np.eye(2)}, "b": np.ones(2), "x_true": np.ones(2), "norm": 0.1, **change}
+    with pytest.raises(error, match=message):
+        stability_table(**given)
+
+
+def test_the_loss_of_an_unknown_map() -> None:
+    found = stability_table({"A": np.eye(2)}, np.ones(2), np.ones(2), 0.1, evaluate={"A": 2 * np.eye(2)})
+    assert found.changes[0, 0] == pytest.approx(0.2)  # a matrix stands for the map as well
+    with pytest.raises(ValueError, match="name is 'B'; expected one of 'A'"):
+        found.loss("B")
