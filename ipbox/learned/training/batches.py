@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
+from ipbox.backend import is_array
 from ipbox.checks import check_type
 from ipbox.learned.bridge.arrays import to_torch
 
@@ -39,6 +40,9 @@ class Batches:
         self.queue: list[int] = []  # what is left of this pass
         if not callable(data):
             check_type(data, "data", Samples, "a sequence of samples, or a function")
+            if isinstance(data, Mapping) or not len(data):
+                found = type(data).__name__ if isinstance(data, Mapping) else "empty"
+                raise ValueError(f"data is {found}; expected a sequence with one sample at least")
             if not 1 <= batch_size <= len(data):
                 raise ValueError(f"batch_size is {batch_size}; expected 1 to {len(data)}, the number of samples")
 
@@ -57,9 +61,20 @@ class Batches:
 
 
 def as_batch(value: Any, device: torch.device, copy: bool = False) -> tuple[torch.Tensor, ...]:
-    """One tensor or NumPy array, or several, as a tuple of tensors on ``device``; copies for in-place models."""
+    """Tensors, arrays or integers, one or several, as a tuple of tensors on ``device``; copies for in-place models."""
     parts = value if isinstance(value, tuple | list) else (value,)
-    if not parts or not all(isinstance(t, torch.Tensor | np.ndarray) for t in parts):
+    if not parts or not all(isinstance(t, torch.Tensor | np.integer | int) or is_array(t) for t in parts):
         raise TypeError("data gives something else than tensors; expected a tuple of tensors or NumPy arrays")
-    tensors = (t if isinstance(t, torch.Tensor) else to_torch(t, copy=True) for t in parts)
-    return tuple(t.to(device, copy=copy) for t in tensors)
+    return tuple(_tensor(t).to(device, copy=copy) for t in parts)
+
+
+def _tensor(part: Any) -> torch.Tensor:
+    if isinstance(part, torch.Tensor):
+        return part
+    if isinstance(part, np.integer | int):  # the index of an operator, a class
+        return torch.tensor(int(part))
+    if part.dtype.kind in "iub" or part.dtype == np.float16:
+        return torch.tensor(part.tolist() if part.dtype.kind != "f" else part.astype("float32")).to(
+            getattr(torch, part.dtype.name)
+        )
+    return to_torch(part, copy=True)

@@ -21,7 +21,7 @@ __all__ = ["describe", "load", "save"]
 
 def save(path: Path, run: Any, settings: dict[str, Any]) -> None:
     """Write the state of a run of `training.fit`, atomically."""
-    tensors = {f"model.{k}": t for k, t in run.model.state_dict().items()}
+    tensors = {f"model.{k}": t for k, t in run.module.state_dict().items()}
     tensors |= {f"best.{k}": t for k, t in (run.best_weights or {}).items()}
     tensors |= {f"random.{k}": t for k, t in run.random_state().items()}
     optimizer = run.optimizer.state_dict()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ipbox import reports, summary
-from ipbox.checks import check_flag
+from ipbox.checks import check_flag, check_type
 from ipbox.keywords import answering
 from ipbox.learned.training import checkpoints
 from ipbox.learned.training.options import Options
@@ -79,14 +79,16 @@ def fit(
     Parameters
     ----------
     model : torch.nn.Module
-        Parameters that require a gradient are trained, on the device they are on.
+        Parameters that require a gradient are trained, on the device they are on; compiled or not, which checkpoints do
+        not tell apart.
     loss : callable
         ``loss(model, batch, generator)``, a real scalar tensor, mean over the batch, which is a tuple of tensors; see
         `ipbox.learned.training.losses`.
     data : sequence or callable
-        Samples, each a tuple of tensors or NumPy arrays (or one of them), drawn without replacement in a new order each
-        time all were used, and stacked; or a function ``data(generator)`` that returns a batch, and draws all that is
-        random from ``generator``, a torch.Generator on the device of the model.
+        Samples, each a tuple of tensors, NumPy arrays or integers (or one of them), drawn without replacement in a new
+        order each time all were used, and stacked; or a function ``data(generator)`` that returns a batch, and draws
+        all that is random from ``generator``, a torch.Generator on the device of the model.  They are not changed, also
+        by a model that works in place.
     steps : int
         In all, with those before a resumption.
     batch_size : int
@@ -154,6 +156,7 @@ def fit(
     ('steps', 3.0)
     """
     check_flag(resume, "resume"), check_flag(progress, "progress")
+    check_type(callbacks, "callbacks", Sequence, "a sequence of functions of step and model")
     for callback in callbacks:
         if not callable(callback):
             raise TypeError(f"callbacks has {type(callback).__name__}; expected functions of step and model")

@@ -19,6 +19,7 @@ from ipbox.learned.training.operators import PerOperator
 from ipbox.learned.training.self_supervised import (
     SURE,
     EquivariantImaging,
+    applied,
     check_map,
     full_precision,
     mean_square,
@@ -61,7 +62,7 @@ class Supervised:
         if len(batch) < 2:
             raise ValueError(f"the batch has {len(batch)} tensor; expected the data and the image, (b, x)")
         *inputs, x = batch
-        u = model(*inputs)
+        u = applied(model, *inputs)
         if u.shape != x.shape:
             raise ValueError(f"model gives shape {tuple(u.shape)}; the images have {tuple(x.shape)}")
         z = u.to(x.dtype) - x
@@ -119,7 +120,10 @@ class Denoising:
         sigma = low + (high - low) * u
         s = sigma.reshape(-1, *[1] * (x.ndim - 1))
         y = x + s * normal(x, generator)
-        z = (model(y) if self.blind else model(y, sigma)).to(x.dtype) - x
+        d = applied(model, y) if self.blind else applied(model, y, sigma)
+        if d.shape != x.shape:  # which might broadcast
+            raise ValueError(f"model gives shape {tuple(d.shape)}; the images have {tuple(x.shape)}")
+        z = d.to(x.dtype) - x
         return mean_square(z / s if self.weighting == "score" else z)
 
 
@@ -227,7 +231,7 @@ class Unpaired:
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator | None) -> torch.Tensor:
         b = batch[0]
-        u = model(b)
+        u = applied(model, b)
         # constants instead of the critic's parameters, so that these collect no gradients
         fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
         prior = torch.func.functional_call(self.critic, fixed, (u,))
@@ -236,7 +240,7 @@ class Unpaired:
 
 def _values(model: torch.nn.Module, u: torch.Tensor) -> torch.Tensor:
     """Ψ(u), one real number per sample."""
-    values = model(u)
+    values = applied(model, u)
     if values.numel() != len(u) or values.is_complex():
         raise ValueError(f"model gives shape {tuple(values.shape)} for {len(u)} samples; expected one real number each")
     return values.flatten()

@@ -11,6 +11,7 @@ import torch
 from ipbox.checks import check_type
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.maps.base import LearnedMap
+from ipbox.learned.priors.signature import unwrapped
 from ipbox.learned.training.self_supervised import SURE
 from ipbox.operators import as_operator
 
@@ -44,7 +45,7 @@ class PerOperator:
     >>> one, two = (c * ip.Identity((4, 4), "float32") for c in (1.0, 2.0))
     >>> net, b = LearnedProximalGradient(one, niter=1, width=2), torch.ones(2, 4, 4)
     >>> loss = PerOperator(Supervised(), [one, two])
-    >>> float(loss(net, (torch.tensor([0, 1]), b, b), None)) >= 0
+    >>> float(loss(net, (torch.tensor([0, 1]), b, b), None).detach()) >= 0
     True
     """
 
@@ -56,6 +57,7 @@ class PerOperator:
         self.loss, self.operators = loss, [as_operator(A) for A in operators]
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator | None) -> torch.Tensor:
+        model = unwrapped(model)
         check_type(model, "model", LearnedMap, "a LearnedMap, which has with_operator")
         index, *rest = batch
         if index.is_floating_point() or index.is_complex() or index.ndim != 1:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from ipbox.checks import check_count, check_positive, check_seed
+from ipbox.checks import check_count, check_not_negative, check_positive, check_seed
 
-__all__ = ["Options"]
+__all__ = ["Options", "as_number"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Options:
             return 1.0
         if self.schedule == "cosine":
             return (1 + math.cos(math.pi * step / self.steps)) / 2
-        return float(self.schedule(step, self.steps))
+        return check_not_negative(as_number(self.schedule(step, self.steps)), f"what schedule gives in step {step}")
 
     def made_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer of these parameters."""
@@ -79,4 +79,15 @@ class Options:
             raise TypeError(
                 f"optimizer gives {type(made).__name__}; expected a torch.optim.Optimizer without line search"
             )
+        known = {id(p) for p in parameters}
+        if any(id(p) not in known for group in made.param_groups for p in group["params"]):
+            raise ValueError(
+                f"optimizer gives {type(made).__name__} of parameters that are not the model's to train; expected one "
+                "of those that it is called with"
+            )
         return made
+
+
+def as_number(value: Any) -> Any:
+    """A tensor of one entry as a number; what else a function gives as it is."""
+    return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value

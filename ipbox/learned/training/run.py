@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from ipbox.checks import check_type
+from ipbox.checks import check_type, is_number
 from ipbox.learned.priors.network import evaluation, mode
+from ipbox.learned.priors.signature import unwrapped
 from ipbox.learned.training.batches import Batches, as_batch
 from ipbox.learned.training.checkpoints import describe
-from ipbox.learned.training.options import Options
+from ipbox.learned.training.options import Options, as_number
 from ipbox.learned.weights.modules import config_of
 from ipbox.solvers.core.divergence import Diverged
 
@@ -45,11 +46,9 @@ class TrainingRun:
         if not callable(loss):
             raise TypeError(f"loss is {type(loss).__name__}; expected a function of model, batch and generator")
         self.model, self.loss, self.options = model, loss, options
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        devices = {p.device for p in self.parameters}
-        if len(devices) != 1:
-            raise ValueError(f"model has parameters to train on {len(devices)} devices; expected 1")
-        self.device = devices.pop()
+        self.module = unwrapped(model)  # so that weights have the same names, compiled or not
+        self.parameters, self.device = _trained(self.module)
+        self.unbounded = {k for k, b in self.module.named_buffers() if not bool(torch.isfinite(b).all())}
         self.batches = Batches(data, options.batch_size)
         self.optimizer = options.made_optimizer(self.parameters)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -69,10 +68,10 @@ class TrainingRun:
         groups = self.optimizer.state_dict()["param_groups"]
         return {
             "model": [
-                type(self.model).__qualname__,
-                describe(config_of(self.model)),
-                {k: f"{t.dtype} {tuple(t.shape)}" for k, t in self.model.state_dict().items()},
-                [k for k, p in self.model.named_parameters() if p.requires_grad],
+                type(self.module).__qualname__,
+                describe(config_of(self.module)),
+                {k: f"{t.dtype} {tuple(t.shape)}" for k, t in self.module.state_dict().items()},
+                [k for k, p in self.module.named_parameters() if p.requires_grad],
             ],
             "loss": describe(self.loss),
             "data": describe(data)
@@ -129,7 +128,8 @@ class TrainingRun:
 
     def record(self) -> None:
         """A row of the history; keeps the weights, and the best ones."""
-        if not all(bool(torch.isfinite(t).all()) for t in self.model.state_dict().values()):
+        weights = self.module.state_dict()
+        if not all(bool(torch.isfinite(t).all()) for k, t in weights.items() if k not in self.unbounded):
             raise self._diverged("a weight", self.step)
         now = time.perf_counter()
         self.seconds, self._since = self.seconds + now - self._since, now
@@ -154,14 +154,31 @@ class TrainingRun:
 
     def _loss(self, batch: tuple, generator: torch.Generator) -> torch.Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.autocast is not None):
-            value = self.loss(self.model, batch, generator)
+            try:
+                value = self.loss(self.model, batch, generator)
+            except RuntimeError as err:
+                self._check_dtypes(batch, err)
+                raise
         if not isinstance(value, torch.Tensor) or value.ndim or value.is_complex():
             raise TypeError("loss does not return a real scalar tensor; expected one, such as a mean")
         return value
 
+    def _check_dtypes(self, batch: tuple, err: RuntimeError) -> None:
+        """What a loss that failed comes from, most often."""
+        mine = self.parameters[0].dtype.to_real()
+        given = {t.real.dtype for t in batch if t.is_floating_point() or t.is_complex()} or {t.dtype for t in batch}
+        if given and given != {mine}:
+            raise TypeError(
+                f"data is {', '.join(map(str, given))}, the parameters of {type(self.module).__name__} are {mine}; "
+                f"expected one dtype, by model.to({min(given, key=str)}) or data of the other"
+            ) from err
+
     def _validate(self) -> float:
         if callable(self.options.validation):
-            return float(self.options.validation(self.model))
+            value = as_number(self.options.validation(self.model))
+            if not is_number(value):
+                raise TypeError(f"validation gives {type(value).__name__}; expected a number")
+            return float(value)
         generator = torch.Generator(self.device).manual_seed(self.options.seed)
         values = [
             float(self._loss(as_batch(batch, self.device, copy=True), generator).detach())
@@ -171,7 +188,7 @@ class TrainingRun:
 
     def _diverged(self, what: str, step: int) -> Diverged:
         return Diverged(
-            f"{what} of {type(self.model).__name__} is not finite in step {step}; the model has its best weights "
+            f"{what} of {type(self.module).__name__} is not finite in step {step}; the model has its best weights "
             "again, or the last recorded ones",
             k=step,
         )
@@ -180,10 +197,10 @@ class TrainingRun:
 
     def restore(self, weights: Weights) -> None:
         """Give the model these weights."""
-        self.model.load_state_dict(weights)
+        self.module.load_state_dict(weights)
 
     def _copy(self) -> Weights:
-        return {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+        return {name: t.detach().clone() for name, t in self.module.state_dict().items()}
 
     def random_state(self) -> Weights:
         """The states of all generators."""
@@ -205,3 +222,21 @@ class TrainingRun:
         torch.set_rng_state(random["torch"])
         if "cuda" in random:
             torch.cuda.set_rng_state(random["cuda"], self.device)
+
+
+def _trained(module: torch.nn.Module) -> tuple[list[torch.nn.Parameter], torch.device]:
+    """The parameters that require a gradient, and the device that they are on."""
+    for name, p in module.named_parameters():
+        if isinstance(p, torch.nn.UninitializedParameter):
+            raise ValueError(f"model has {name} of no shape yet; expected a model that was called with a batch")
+        if p.is_meta:
+            raise ValueError(f"model has {name} on the device meta, without values; expected a CPU or a GPU")
+        if not bool(torch.isfinite(p).all()):
+            raise ValueError(f"model has values in {name} that are not finite; expected finite ones")
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    devices = {p.device for p in parameters}
+    if not parameters:
+        raise ValueError(f"model is {type(module).__name__}, of no parameter that requires a gradient; expected one")
+    if len(devices) > 1:
+        raise ValueError(f"model has parameters to train on {len(devices)} devices; expected 1")
+    return parameters, devices.pop()

@@ -112,10 +112,10 @@ class SURE:
     def _predict(self, model: torch.nn.Module, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Φ(b) and AΦ(b)."""
         if self.A is not None:
-            u = full_precision(model(b), b)
+            u = full_precision(applied(model, b), b)
             return u, self.A(u)
         sigma = torch.full((len(b),), self.sigma, device=b.device, dtype=b.real.dtype)
-        u = full_precision(model(b) if self.blind else model(b, sigma), b)
+        u = full_precision(applied(model, b) if self.blind else applied(model, b, sigma), b)
         if u.shape != b.shape:
             raise ValueError(f"model gives shape {tuple(u.shape)}; expected {tuple(b.shape)}, or A between them")
         return u, u
@@ -185,7 +185,7 @@ class EquivariantImaging:
         if self.sigma > 0:
             consistency, x1 = SURE(self.sigma, self.A, self.W).estimate(model, b, generator)
         else:
-            x1 = full_precision(model(b), b)
+            x1 = full_precision(applied(model, b), b)
             r = self.A(x1) - b
             r = r if self.W is None else self.W(r)
             consistency = _dot(r, r) / b.numel()
@@ -195,7 +195,7 @@ class EquivariantImaging:
         b2 = self.A(x2)
         if self.sigma > 0:
             b2 = b2 + self.sigma * normal(b2, generator)
-        x3 = full_precision(model(b2), b2)
+        x3 = full_precision(applied(model, b2), b2)
         return consistency + self.weight * mean_square(x3 - x2)
 
 
@@ -205,6 +205,12 @@ class EquivariantImaging:
 def mean_square(z: torch.Tensor) -> torch.Tensor:
     """Mean of |z|²."""
     return _dot(z, z) / z.numel()
+
+
+def applied(model: torch.nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    """What the model gives, which has to be one tensor."""
+    u = model(*inputs)
+    return check_type(u, "what model gives", torch.Tensor, "a torch tensor, as of a module that returns one alone")
 
 
 def full_precision(u: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 
 from ipbox.checks import check_choice, check_flag, check_type
 from ipbox.keywords import answering
+from ipbox.learned.priors.signature import unwrapped
 from ipbox.learned.weights import tensor_files
 from ipbox.learned.weights.domains import domain_of
 from ipbox.problems.truths import datasets
@@ -91,8 +92,8 @@ def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any
     path : str or Path
         A file that ends in .safetensors, in a folder that exists.
     module : torch.nn.Module
-        `load_weights` can rebuild it where its class is in `CLASSES` and it has a dictionary ``config`` with the
-        constructor's arguments; other modules can only be filled.
+        Also a compiled one.  `load_weights` can rebuild it where its class is in `CLASSES` and it
+        has a dictionary ``config`` with the constructor's arguments; other modules can only be filled.
     about : dict
         Where the weights come from: the training script, data, settings; anything JSON can hold.
     half : bool
@@ -123,6 +124,7 @@ def save_weights(path: str | Path, module: torch.nn.Module, about: dict[str, Any
     True
     """
     check_type(module, "module", torch.nn.Module, "a torch.nn.Module"), check_flag(half, "half")
+    module = unwrapped(module)
     tensors = dict(module.state_dict())
     _check_finite({k: t.half() if half and t.dtype == torch.float32 else t for k, t in tensors.items()}, "module")
     metadata = {
@@ -172,7 +174,7 @@ def load_weights(
     """
     check_type(module, "module", torch.nn.Module | None, "a torch.nn.Module or None")
     tensors, metadata = tensor_files.read(path, sha256)
-    built = _build(metadata, A, path) if module is None else module
+    built = _build(metadata, A, path) if module is None else unwrapped(module)
     wanted = built.state_dict()
     missing, unexpected = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
     if missing or unexpected:

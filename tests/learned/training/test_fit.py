@@ -352,8 +352,8 @@ def test_operators_in_the_loss_stay_on_the_device(xp: object) -> None:
     ("change", "error", "match"),
     [
         ({"model": mse}, TypeError, "model is function; expected a torch.nn.Module"),
-        ({"model": nn.ReLU()}, ValueError, "model has parameters to train on 0 devices"),
-        ({"loss": 3}, TypeError, "loss is 3"),
+        ({"model": nn.ReLU()}, ValueError, "model is ReLU, of no parameter that requires a gradient"),
+        ({"loss": 3}, TypeError, "loss is int"),
         ({"loss": lambda m, b, g: m(b[0])}, TypeError, "loss does not return a real scalar tensor"),
         ({"loss": lambda m, b, g: 1.0}, TypeError, "loss does not return a real scalar tensor"),
         ({"loss": lambda m, b, g: torch.ones(())}, ValueError, "loss does not depend on the parameters"),
@@ -383,7 +383,7 @@ def test_operators_in_the_loss_stay_on_the_device(xp: object) -> None:
         ({"optimizer": torch.optim.LBFGS}, TypeError, "optimizer gives LBFGS"),
         ({"checkpoint": "run.pt"}, ValueError, "checkpoint is run.pt; expected a file that ends in .safetensors"),
         ({"checkpoint": "none/run.safetensors"}, FileNotFoundError, "its folder does not exist"),
-        ({"callbacks": [3]}, TypeError, "callbacks has 3; expected functions"),
+        ({"callbacks": [3]}, TypeError, "callbacks has int; expected functions"),
     ],
 )
 def test_bad_arguments(change: dict, error: type, match: str) -> None:
