@@ -54,6 +54,7 @@ from .io.formats.dicom import read_dicom_series as read_dicom_series
 from .io.image import read_image as read_image
 from .io.raw.fastmri import read_fastmri as read_fastmri
 from .io.raw.ismrmrd import read_ismrmrd as read_ismrmrd
+from .io.raw.projections import line_integrals as line_integrals
 from .io.saving import save as save
 from .io.splits import split_by_patient as split_by_patient
 from .learned.methods.plug_and_play import pnp as pnp

@@ -113,8 +113,19 @@ def _number(least: float, strict: bool = False, kind: Callable[[str], Any] = flo
     return parse
 
 
+RULES = ("balancing", "discrepancy", "gcv", "l_curve", "quasi_optimality", "sure", "weighted_gcv")
+
+
 def _weight(text: str) -> Any:
     return text if text == "auto" else _number(0, strict=True)(text)
+
+
+def _weight_or_rule(text: str) -> Any:
+    return text if text in RULES else _weight(text)
+
+
+def _level(text: str) -> Any:
+    return text if text == "estimate" else _number(0)(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -229,25 +240,32 @@ def _add_reconstruct(subparsers: Any) -> None:
     command = subparsers.add_parser(
         "reconstruct",
         help="reconstruct a sinogram of your own",
-        description="Reconstruct a parallel-beam sinogram of line integrals, shape (angles, detector pixels).",
+        description="Reconstruct a parallel-beam sinogram, shape (angles, detector pixels), or a stack of them: line "
+        "integrals, or with --flat what the detector counted.",
     )
     command.set_defaults(run=run_reconstruct)
     add = command.add_argument
-    add("file", metavar="FILE", help=".npy, .npz, HDF5 (.h5, .hdf5, .hdf, .nxs), .mat or .nrrd")
+    add("file", metavar="FILE", help=".npy, .npz, HDF5 (.h5, .hdf5, .hdf, .nxs), .mat, .nrrd or .tif")
     add("--angles", required=True, help="start:stop:n (n angles, stop left out) or a file; radians unless --degrees")
     add("--degrees", action="store_true", help="the angles are in degrees")
     add("--method", choices=METHODS, default="fbp", help="(%(default)s)")
-    add("--out", required=True, help="image: .npy, .npz, .h5 or .png")
+    add("--out", required=True, help="image: .npy, .npz, .h5, .tif or, of one slice, .png")
     add("--dataset", metavar="NAME", help="array of an .npz or .mat file, or HDF5 dataset, where there are several")
     add("--angles-dataset", metavar="NAME", help="the same for a file of angles")
     add("--dtype", choices=("float32", "float64"), help="convert the sinogram (needed for integers)")
+    add("--order", metavar="AXES", help="what the axes of FILE are (angles,detector or angles,slices,detector)")
+    add("--slice", type=_number(0, kind=int), help="only this slice of a stack, from 0 on")
+    add("--flat", metavar="FIELD", help="FILE holds counts: those without the object, a number or a file; takes -log")
+    add("--dark", metavar="FIELD", help="counts without the beam, a number or a file (0)")
+    add("--fields-dataset", metavar="NAME", help="array of the files of --flat and --dark, where there are several")
     add("--transpose", action="store_true", help="the file holds (detector pixels, angles)")
     add("--size", type=_number(1, kind=int), nargs="+", help="pixels: n, or ny nx (default: the detector's width)")
     add("--pixel-size", type=_number(0, strict=True), default=1.0, help="width of an image pixel (%(default)s)")
     add("--det-spacing", type=_number(0, strict=True), help="width of a detector pixel (default: --pixel-size)")
-    add("--det-shift", type=_number(-math.inf), default=0.0, help="position of the detector's centre (%(default)s)")
-    add("--lam", type=_weight, help="weight of tikhonov and tv; auto: tv's from --noise-level")
-    add("--noise-level", type=_number(0), help="norm of the noise: landweber and cgls stop there")
+    add("--det-shift", type=_number(-math.inf), help="position of the detector's centre (0)")
+    add("--centre", type=_number(0), help="instead, the detector pixel, from 0 on, onto which the axis projects")
+    add("--lam", type=_weight_or_rule, help=f"weight of tikhonov and tv, or a rule: {', '.join(RULES)}; auto: tv's own")
+    add("--noise-level", type=_level, help="norm of the noise, or estimate: landweber and cgls stop there, λ is chosen")
     add("--niter", type=_number(1, kind=int), help="bound on the iterations (default: the method's)")
     add("--filter", choices=FILTERS, help="window of fbp (ramp)")
     add("--nonneg", action="store_const", const=True, help="tv: image >= 0")

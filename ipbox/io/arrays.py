@@ -63,22 +63,36 @@ def read_sinogram(
     b = read_array(path, dataset, name)
     if b.ndim != 2 or b.size == 0:
         raise ValueError(f"{name} {path} has shape {b.shape}; expected a sinogram (angles, detector pixels)")
+    return as_line_integrals(b.T if transpose else b, dtype, f"{name} {path}")
+
+
+def as_line_integrals(b: np.ndarray, dtype: Any, what: str) -> np.ndarray:
+    """Finite real data as float32 or float64; integers, which may be counts, only where ``dtype`` says so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.io.arrays import as_line_integrals
+    >>> as_line_integrals(np.ones((2, 3), dtype=">f4"), None, "b").dtype
+    dtype('float32')
+    """
+    if b.size == 0:
+        raise ValueError(f"{what} has shape {b.shape}; expected a sinogram (angles, detector pixels)")
     to = b.dtype.newbyteorder("=") if dtype is None else np.dtype(dtype)
     if b.dtype.kind not in "iuf":
-        raise TypeError(f"{name} {path} has dtype {b.dtype}; expected line integrals in float32 or float64")
+        raise TypeError(f"{what} has dtype {b.dtype}; expected line integrals in float32 or float64")
     if to not in (np.float32, np.float64):
         if dtype is not None:
             raise TypeError(f"dtype is {to}; expected float32 or float64")
         raise TypeError(
-            f"{name} {path} has dtype {b.dtype}; expected line integrals in float32 or float64 "
-            f"(dtype=float32 converts them)"
+            f"{what} has dtype {b.dtype}; expected line integrals in float32 or float64 (dtype=float32 converts them)"
         )
     if not np.isfinite(b).all():
-        raise ValueError(f"{name} {path} has NaN or infinite entries; expected finite line integrals")
+        raise ValueError(f"{what} has NaN or infinite entries; expected finite line integrals")
     with np.errstate(over="ignore"):
-        b = np.ascontiguousarray(b.T if transpose else b, dtype=to)
+        b = np.ascontiguousarray(b, dtype=to)
     if not np.isfinite(b).all():
-        raise ValueError(f"{name} {path} has entries beyond the range of {to}; expected a wider dtype")
+        raise ValueError(f"{what} has entries beyond the range of {to}; expected a wider dtype")
     return b
 
 

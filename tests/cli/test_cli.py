@@ -231,7 +231,7 @@ def test_bad_angles_in_a_file(fails: Callable, scan: Path, tmp_path: Path) -> No
         (["--size", "0"], "argument --size: is 0; expected an integer >= 1"),
         (["--size", "8", "8", "8"], "--size is 8 8 8; expected n, or ny nx"),
         (["--method", "art"], "argument --method: invalid choice: 'art'"),
-        (["--out", "x.tif"], "--out is x.tif; expected a file that ends in .npy"),
+        (["--out", "x.bmp"], "--out is x.bmp; expected a file that ends in .npy"),
         (["--out", "nowhere/x.npy"], "--out is nowhere/x.npy; expected a file in a folder that exists"),
     ],
 )
