@@ -88,6 +88,11 @@ class LearnedMap(torch.nn.Module):
         self.dims, self.dimsd = tuple(A.dims), tuple(A.dimsd)
         self.dtype: torch.dtype = getattr(torch, A.dtype_in.name)
 
+    def _as_exact_as_data(self) -> None:
+        """Networks are made in single precision: those of an operator in double compute in double too."""
+        if self.dtype.to_real() == torch.float64:
+            self.double()
+
     def with_operator(self, A: Any) -> LearnedMap:
         """The same map, with the same parameters (shared, not copied), for another operator of the same shape.
 
@@ -124,6 +129,11 @@ class LearnedMap(torch.nn.Module):
         return dimsd == self.dimsd or (self.any_coils and coils and dimsd[1:] == self.dimsd[1:])
 
     # ------------------------------------------------------------ on tensors
+
+    def __call__(self, b: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(b, torch.Tensor) and tuple(b.shape[1:]) != self.dimsd:
+            raise ValueError(f"b has shape {tuple(b.shape)}; expected (N,) + {self.dimsd}, a batch of data of A")
+        return super().__call__(b, *args, **kwargs)
 
     def forward(self, b: torch.Tensor) -> torch.Tensor:
         """Φ(b): images of shape (N,) + dims for data of shape (N,) + dimsd."""
@@ -201,8 +211,11 @@ class LearnedMap(torch.nn.Module):
         for name, p in self.named_parameters():
             if p.device != b.device:
                 raise ValueError(f"b is on {b.device}; the map's parameter {name} is on {p.device}")
-            if p.dtype != b.abs().dtype:
-                raise TypeError(f"the map's parameter {name} has dtype {p.dtype}; expected {b.abs().dtype}, as b")
+            if p.dtype != b.real.dtype:
+                raise TypeError(
+                    f"the map's parameter {name} has dtype {p.dtype}; expected {b.real.dtype}, as b, by "
+                    f"net.to({b.real.dtype})"
+                )
 
     def _diverged(self, b: torch.Tensor, single: bool, xp: Any) -> Diverged:
         """The error that carries the last finite iterate."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
 from ipbox.operators import Operator
 
-__all__ = ["channels_of", "each_slice", "from_channels", "norm_of", "to_channels"]
+__all__ = ["channels_of", "check_plane", "each_slice", "from_channels", "norm_of", "to_channels"]
 
 
 def to_channels(u: torch.Tensor) -> torch.Tensor:
@@ -61,6 +62,15 @@ def each_slice(network: Callable[[torch.Tensor], torch.Tensor], z: torch.Tensor)
 def channels_of(dtype: np.dtype) -> int:
     """How many channels images of this dtype have: 2 where it is complex."""
     return 2 if dtype.kind == "c" else 1
+
+
+def check_plane(A: Operator, network: Any) -> None:
+    """Refuse images that are no (ny, nx) where the network is one of ours, by its name: theirs may be for others."""
+    if isinstance(network, str) and len(A.dims) != 2:
+        raise ValueError(
+            f"A has images of shape {tuple(A.dims)}, and network {network!r} is for (ny, nx); expected such an A, or a "
+            "function of (c_in, c_out) that makes networks for its images"
+        )
 
 
 def norm_of(A: Operator) -> float:

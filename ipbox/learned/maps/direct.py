@@ -11,7 +11,7 @@ from torch import nn
 from ipbox.checks import check_count, check_positive
 from ipbox.keywords import answering
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
+from ipbox.learned.maps.channels import channels_of, check_plane, from_channels, to_channels
 from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.networks.denoisers import UNet
 from ipbox.operators import JosephTransform, Operator, RayTransform
@@ -70,10 +70,12 @@ class PostProcessing(GradientMap):
         A = image_operator(A, shape)
         if isinstance(filter, str) and filter == "auto":
             filter = "ramp" if isinstance(A, RayTransform | JosephTransform) else None
+        check_plane(A, "unet")
         self.filter = filter
         super().__init__(A, scale)
         self.config = dict(width=width, depth=depth, filter=filter, scale=scale)
         self.network = UNet(channels_of(A.dtype_in), width, depth)
+        self._as_exact_as_data()
 
     def start(self, b: torch.Tensor) -> torch.Tensor:
         """A†b."""
@@ -150,6 +152,7 @@ class AUTOMAP(LearnedMap):
         )
         self.last = nn.ConvTranspose2d(width, 1, 7, padding=3)
         self.features: torch.Tensor | None = None
+        self._as_exact_as_data()
 
     def forward(self, b: torch.Tensor) -> torch.Tensor:
         """N(b)."""

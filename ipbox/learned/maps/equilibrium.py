@@ -14,7 +14,7 @@ from torch import nn
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive
 from ipbox.keywords import answering
-from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
+from ipbox.learned.maps.channels import channels_of, check_plane, from_channels, to_channels
 from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.methods.anderson import Anderson, FixedPointResult, norms
 from ipbox.learned.networks.blocks import Factory, make_networks
@@ -130,6 +130,7 @@ class DeepEquilibrium(GradientMap):
         if eta is not None:
             check_positive(eta, "eta", "a positive number, or None")
         A = image_operator(A, shape)
+        check_plane(A, network)
         self.filter, self.method, self.backward = filter, method, backward
         self.solver = Anderson(memory=memory, tol=tol, niter=niter)
         self.found: FixedPointResult | None = None
@@ -141,6 +142,7 @@ class DeepEquilibrium(GradientMap):
         (self.network,) = make_networks(network, c, c, width, 1, True, zero=True)
         eta = 1.0 / self.E.lipschitz() if eta is None else float(eta)
         self.eta = nn.Parameter(torch.tensor(eta, dtype=self.dtype.to_real()))
+        self._as_exact_as_data()
 
     # ------------------------------------------------------------ the iteration
 

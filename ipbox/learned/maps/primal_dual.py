@@ -10,7 +10,7 @@ import torch
 from ipbox.checks import check_count
 from ipbox.keywords import answering
 from ipbox.learned.maps.base import LearnedMap
-from ipbox.learned.maps.channels import channels_of, each_slice, from_channels, norm_of, to_channels
+from ipbox.learned.maps.channels import channels_of, check_plane, each_slice, from_channels, norm_of, to_channels
 from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator
 from ipbox.operators.core.adapters import image_operator
@@ -79,13 +79,21 @@ class LearnedPrimalDual(LearnedMap):
         *,
         shape: tuple[int, ...] | None = None,
     ) -> None:
-        super().__init__(image_operator(A, shape), scale)
+        A = image_operator(A, shape)
+        check_plane(A, network)
+        if isinstance(network, str) and len(A.dimsd) < 2:
+            raise ValueError(
+                f"A has data of shape {tuple(A.dimsd)}, and network {network!r} is for two axes or more; expected such "
+                "an A, or LearnedProximalGradient, whose networks see images alone"
+            )
+        super().__init__(A, scale)
         self.config = dict(niter=niter, network=network, width=width, memory=memory, shared=shared, scale=scale)
         self.memory = check_count(memory, "memory", 2)
         c, d = channels_of(self.A.A.dtype_in), channels_of(self.A.A.dtype_out)
         self.channels = c
         self.primal = make_networks(network, c * (memory + 1), c * memory, width, niter, shared, zero=False)
         self.dual = make_networks(network, d * (memory + 2), d * memory, width, niter, shared, zero=False)
+        self._as_exact_as_data()
 
     any_coils = True
 

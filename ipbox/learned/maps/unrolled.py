@@ -10,7 +10,7 @@ from torch import nn
 
 from ipbox.checks import check_choice, check_count, check_flag, check_positive
 from ipbox.keywords import answering
-from ipbox.learned.maps.channels import channels_of, from_channels, to_channels
+from ipbox.learned.maps.channels import channels_of, check_plane, from_channels, to_channels
 from ipbox.learned.maps.gradient import GradientMap
 from ipbox.learned.networks.blocks import Factory, make_networks
 from ipbox.operators import Operator
@@ -97,6 +97,7 @@ class LearnedProximalGradient(GradientMap):
         if tau is not None:
             check_positive(tau, "tau", "a positive number, or None")
         A = image_operator(A, shape)
+        check_plane(A, network)
         self.memory, self.inputs, self.filter = check_count(memory, "memory", 0), inputs, filter
         super().__init__(A, scale)
         self.config = dict(niter=niter, network=network, width=width, memory=memory, inputs=inputs, filter=filter)
@@ -107,6 +108,7 @@ class LearnedProximalGradient(GradientMap):
         if inputs == "step":
             tau = 1.0 / self.E.lipschitz() if tau is None else float(tau)
             self.tau = nn.Parameter(torch.full((1 if shared else niter,), tau, dtype=self.dtype.to_real()))
+        self._as_exact_as_data()
 
     def iterates(self, b: torch.Tensor) -> Iterator[torch.Tensor]:
         """u⁰, ..., u^K."""

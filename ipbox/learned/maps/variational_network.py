@@ -96,6 +96,7 @@ class VariationalNetwork(LearnedMap):
         self.filters = nn.ParameterList(_random_filters(filters, c, size) for _ in range(stages))
         self.activations = nn.ModuleList(RadialBasis(filters, nodes) for _ in range(stages))
         self.log_lam = nn.Parameter(torch.zeros(stages))
+        self._as_exact_as_data()
 
     any_coils = True
 

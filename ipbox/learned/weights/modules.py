@@ -36,6 +36,8 @@ CLASSES: dict[str, str] = {
     "DeepEquilibrium": "ipbox.learned.maps.equilibrium",
 }
 
+WIDER = {(torch.float16, torch.float32), (torch.float16, torch.float64), (torch.float32, torch.float64)}
+
 
 @dataclass(frozen=True)
 class Shipped:
@@ -143,7 +145,8 @@ def load_weights(
     """Rebuild the module that `save_weights` wrote, or fill a given one.
 
     Tensors stored as float16 become float32, exactly as they are stored: float16 saves space in the file, and nothing
-    is computed in it.  Every other dtype must be that of the module.
+    is computed in it; either becomes float64 in a map whose operator computes so.  Every other dtype must be that of
+    the module.
 
     Parameters
     ----------
@@ -186,7 +189,7 @@ def load_weights(
         found = tensors[name]
         if found.shape != t.shape:
             raise ValueError(f"{path} has {name} of shape {tuple(found.shape)}; the module's is {tuple(t.shape)}")
-        if found.dtype != t.dtype and (found.dtype, t.dtype) != (torch.float16, torch.float32):
+        if found.dtype != t.dtype and (found.dtype, t.dtype) not in WIDER:
             raise ValueError(f"{path} has {name} of dtype {found.dtype}; the module's is {t.dtype}")
     _check_finite(tensors, str(path))
     built.load_state_dict(tensors)
@@ -250,7 +253,11 @@ def _build(metadata: dict[str, str], A: Any, path: str | Path) -> torch.nn.Modul
     if name not in CLASSES:
         raise ValueError(f"{path} holds class {name!r}; expected one of {', '.join(CLASSES)}, or the argument module")
     cls = getattr(importlib.import_module(CLASSES[name]), name)
-    config = tensor_files.json_of(metadata, "config", path)
+    config, is_map = tensor_files.json_of(metadata, "config", path), ".maps." in CLASSES[name]
+    if is_map and A is None:
+        raise ValueError(f"A is None, and {path} holds {name}, a reconstruction map; expected the operator of the data")
+    if not is_map and A is not None:
+        raise ValueError(f"A is {type(A).__name__}, and {path} holds {name}, which has no operator; expected None")
     with torch.random.fork_rng():  # initial weights that are overwritten should not move the caller's generator
         try:
             return cls(*([] if A is None else [A]), **config).eval()

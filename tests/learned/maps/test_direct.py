@@ -90,7 +90,7 @@ def test_bad_input(A: ip.RayTransform) -> None:
     with pytest.raises(ValueError, match="shape"):
         PostProcessing(A, width=2, depth=2).reconstruct(np.ones((3, 3)))
     with pytest.raises(TypeError, match="float64"):
-        PostProcessing(A, width=2, depth=2).reconstruct(np.ones(A.dimsd))  # its parameters are float32
+        PostProcessing(A, width=2, depth=2).float().reconstruct(np.ones(A.dimsd))
 
 
 def test_a_filter_made_for_one_operator_is_not_kept_for_another(A: ip.RayTransform) -> None:

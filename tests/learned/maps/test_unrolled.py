@@ -329,7 +329,7 @@ def test_bad_data(rng):
     with pytest.raises(ValueError, match="NaN"):
         net.reconstruct(np.full(A.dimsd, np.nan))
     with pytest.raises(TypeError, match=r"networks.0.* has dtype torch.float32; expected torch.float64"):
-        LearnedProximalGradient(A, niter=2, width=2, inputs="gradient").reconstruct(b)
+        LearnedProximalGradient(A, niter=2, width=2, inputs="gradient").float().reconstruct(b)
     with pytest.raises(TypeError, match="neither forward nor iterates"):
         LearnedMap(A).reconstruct(b)
 

@@ -7,10 +7,12 @@ import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import ipbox as ip
 from ipbox.learned.networks.denoisers import DnCNN
 from ipbox.learned.weights import modules as weights
 from ipbox.learned.weights import tensor_files
@@ -272,3 +274,19 @@ def test_shipped_files_are_those_of_the_registry() -> None:
         assert path.stat().st_size <= 3_000_000
         _, metadata = tensor_files.read(path, shipped.sha256)
         assert metadata["class"] in weights.CLASSES and json.loads(metadata["about"])["script"]
+
+
+def test_maps_need_their_operator_and_denoisers_none() -> None:
+    A = ip.problem("ct", size=16, views=8, dtype="float64")[0]
+    with pytest.raises(ValueError, match=r"^A is None, and .*unrolled_ct.* holds LearnedProximalGradient, a reconstru"):
+        pretrained("unrolled_ct")
+    with pytest.raises(ValueError, match=r"^A is RayTransform, and .*dncnn.* holds DnCNN, which has no operator"):
+        pretrained("dncnn", A)
+    b = np.ones(A.dimsd)
+    assert pretrained("unrolled_ct", A).reconstruct(b)[0].dtype == "float64"  # as its operator
+
+
+def test_missing_weights_end_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("ipbox.problems.truths.datasets.folders", lambda: [tmp_path], raising=True)
+    with pytest.raises(FileNotFoundError, match=r"^dncnn.safetensors is not in .*; expected there, or in the folder I"):
+        pretrained("dncnn")
