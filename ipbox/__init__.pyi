@@ -61,6 +61,7 @@ from .learned.methods.plug_and_play import pnp as pnp
 from .learned.methods.red import red as red
 from .learned.priors.denoiser import Denoiser as Denoiser
 from .metrics import (
+    background_variability as background_variability,
     contrast_recovery as contrast_recovery,
     nrmse as nrmse,
     psnr as psnr,

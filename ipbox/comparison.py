@@ -6,7 +6,7 @@ import numbers
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ class Row:
     on data that the method did not see; ``applications`` counts those of A and of A* (direct
     methods may do without: fbp filters and projects back in one Fourier transform); ``lam`` is the weight, where one
     was chosen by the rule ``lam_rule``; ``loss`` is how much PSNR falls on the noisier problem; ``seconds`` is the time
-    of the call.
+    of the call.  ``contrast`` is the `contrast_recovery` of regions by their names, ``variability`` the
+    `background_variability` of their background.
     """
 
     method: str
@@ -44,6 +45,8 @@ class Row:
     lam: float | None = None
     lam_rule: str | None = None
     loss: float | None = None
+    contrast: dict[str, float] = field(default_factory=dict)
+    variability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,19 @@ class Comparison:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join("  ".join(_pad(line, widths)).rstrip() for line in lines)
 
+    @property
+    def _regions(self) -> list[str]:
+        return list(self.rows[0].contrast)
+
     def _cells(self) -> list[list[str]]:
         columns = {
             "method": [row.method for row in self.rows],
             "PSNR": [_number(row.psnr, ".2f") for row in self.rows],
             "SSIM": [_number(row.ssim, ".3f") for row in self.rows],
+            **{
+                f"contrast, {name}": [_number(row.contrast[name], ".2f") for row in self.rows] for name in self._regions
+            },
+            "variability": [_number(row.variability, ".3f") for row in self.rows],
             "residual": [_number(row.residual, ".4f") for row in self.rows],
             "held out": [_number(row.held_out, ".4f") for row in self.rows],
             "iterations": [_number(row.niter or None, "d") for row in self.rows],
@@ -180,6 +191,7 @@ def compare(
     held_out: tuple[Any, Array] | None = None,
     noisier: tuple[tuple[Any, ...], Mapping[str, Method]] | None = None,
     *,
+    regions: tuple[Mapping[str, Array], Array] | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> Comparison:
     """Run several methods on one problem.
@@ -202,6 +214,9 @@ def compare(
     noisier : (problem, methods), optional
         The same problem with more noise, and the same methods for it: how much PSNR they lose there is their
         sensitivity to the noise level.  They run first, so that compilation is in no time of the table.
+    regions : ({name: array of bool}, array of bool), optional
+        Regions and their common background, for columns with the `contrast_recovery` of each and the
+        `background_variability`, pixel by pixel; asks for ``x_true``.
 
     Returns
     -------
@@ -226,6 +241,7 @@ def compare(
     A = A if shape is None else as_operator(A, shape)
     _check(methods)
     _check_options(path, held_out, noisier)
+    _check_regions(regions, x_true)
     lost = {}
     if noisier is not None:
         if x_true is None or _unpack(noisier[0])[2] is None or set(noisier[1]) != set(methods):
@@ -256,6 +272,7 @@ def compare(
                     seconds=seconds,
                     applications=count.total,
                     **_weight(info),
+                    **_in_regions(regions, x, x_true),
                     loss=None if name not in lost else metrics.psnr(_magnitude(x), _magnitude(x_true)) - lost[name],
                 )
             )
@@ -297,6 +314,25 @@ def _check_options(path: Any, held_out: Any, noisier: Any) -> None:
         raise TypeError(f"held_out has {type(held_out[0]).__name__} and {type(held_out[1]).__name__}; expected (A, b)")
     if noisier is not None and not isinstance(noisier[1], Mapping):
         raise TypeError(f"noisier has {type(noisier[1]).__name__} for its methods; expected a dictionary")
+
+
+def _check_regions(regions: Any, x_true: Array | None) -> None:
+    """That every figure will be known, before the methods run."""
+    if regions is None:
+        return
+    if not (isinstance(regions, tuple | list) and len(regions) == 2 and isinstance(regions[0], Mapping)):
+        raise TypeError(f"regions is {type(regions).__name__}; expected ({{name: array of bool}}, array of bool)")
+    if x_true is None:
+        raise ValueError("regions are given and x_true is not; expected the truth, whose contrast is that to recover")
+    for roi in regions[0].values():
+        metrics.contrast_recovery(x_true, x_true, roi, regions[1])
+
+
+def _in_regions(regions: Any, x: Array, x_true: Array | None) -> dict[str, Any]:
+    if regions is None:
+        return {}
+    contrast = {name: metrics.contrast_recovery(x, x_true, roi, regions[1]) for name, roi in regions[0].items()}
+    return {"contrast": contrast, "variability": metrics.background_variability(x, regions[1])}
 
 
 def _call(name: str, method: Method, A: Any, b: Array) -> tuple[Array, Any]:

@@ -180,3 +180,20 @@ def test_bad_problem_and_unknown_row(problem: tuple, result: Comparison) -> None
         ip.compare((*problem[:2], problem[2].tolist()), {"fbp": ip.fbp})
     with pytest.raises(KeyError, match="method is 'tv'; expected one of fbp, cgls"):
         result["tv"]
+
+
+def test_contrast_and_variability_of_regions() -> None:
+    problem = ip.problem("denoise", size=32, noise=0.05)
+    b, x = problem[1], problem[2]
+    bright, dark = x > np.quantile(x, 0.8), x < np.quantile(x, 0.3)
+    result = ip.compare(problem, {"none": lambda A, b: (b, None)}, regions=({"bright": bright}, dark))
+    row = result["none"]
+    assert row.contrast == {"bright": ip.contrast_recovery(b, x, bright, dark)}
+    assert row.variability == ip.background_variability(b, dark)
+    assert "contrast, bright  variability" in result.table() and result.report()["rows"][0]["contrast"]
+    for error, match, regions in (
+        (TypeError, "^regions is", (bright, dark)),
+        (ValueError, "overlap", ({"all": bright | dark}, dark)),
+    ):
+        with pytest.raises(error, match=match):
+            ip.compare(problem, {"none": lambda A, b: (b, None)}, regions=regions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,3 +173,30 @@ def test_bad_regions(error: type, message: str, change: dict) -> None:
     given |= dict(roi=np.array([True, False, False]), background=np.array([False, True, True]))
     with pytest.raises(error, match=message):
         ip.contrast_recovery(**(given | change))
+
+
+def test_background_variability_of_regions_is_that_of_their_means(rng: np.random.Generator, xp: Any) -> None:
+    """NEMA's: the standard deviation of 12 means over the mean of them; pixel by pixel it is √25 times as large."""
+    x = xp.asarray(10 + rng.standard_normal((60, 5)))
+    labels = xp.asarray(np.repeat(np.arange(12), 25).reshape(60, 5)) + 1
+    means = [float(x[labels == k].mean()) for k in range(1, 13)]
+    assert np.isclose(ip.background_variability(x, labels), np.std(means, ddof=1) / np.mean(means))
+    pixels = ip.background_variability(x, labels > 0)
+    assert pixels == pytest.approx(0.1, rel=0.2) and ip.background_variability(5 * x, labels > 0) == pytest.approx(
+        pixels
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "background"),
+    [
+        (TypeError, "^background has dtype float64", np.ones(4)),
+        (ValueError, "^background has shape", np.ones(3, bool)),
+        (ValueError, "^background has 1 pixels", np.arange(4) == 1),
+        (ValueError, "^background has 1 pixels or regions", np.ones(4, int)),
+        (ValueError, "^background has labels down to -1", np.arange(4) - 1),
+    ],
+)
+def test_background_variability_refuses(error: Any, match: str, background: np.ndarray) -> None:
+    with pytest.raises(error, match=match):
+        ip.background_variability(np.arange(4.0), background)

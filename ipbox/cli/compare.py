@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ipbox
+from ipbox.cli.regions import regions
 from ipbox.cli.shared import (
     Shown,
     UsageError,
@@ -31,7 +32,7 @@ _ON_WAVELETS = ("landweber", "cgls", "linearised bregman (wavelet)")
 
 KINDS: dict[str, tuple[str, ...]] = {
     "analytical": ("fbp (ramp)", "fbp (hann)", "zero-filled", "truncated inverse", "wiener", "pseudo-inverse"),
-    "variational": (*_PENALTIES, "tikhonov (gradient)", "tv, Kullback-Leibler", "tgv, Kullback-Leibler"),
+    "variational": (*_PENALTIES, "tikhonov (gradient)", "tv, Kullback-Leibler", "tgv, Kullback-Leibler", "bsrem"),
     "iterative": (*_ITERATIONS, "linearised bregman (wavelet)", "sirt", "mlem", "osem"),
 }
 # methods are names in `_method`; ``noise`` or ``counts`` is what is doubled
@@ -44,7 +45,7 @@ SETTINGS: dict[str, Shown] = {
     "pet": Shown(
         "PET of a brain: Poisson counts, attenuation, randoms and scatter",
         {"size": 128, "counts": 1e6, "seed": 0, "slice": 7},
-        ("fbp (hann)", "tv, Kullback-Leibler", "tgv, Kullback-Leibler", "mlem", "osem"),
+        ("fbp (hann)", "tv, Kullback-Leibler", "tgv, Kullback-Leibler", "bsrem", "mlem", "osem"),
     ),
     "mri": Shown(
         "multi-coil Cartesian MRI of a head",
@@ -84,7 +85,7 @@ def compare(args: argparse.Namespace) -> None:
         print(f"{kind}: {', '.join(name for name in names if name in methods) or '-'}")
     methods = {name: _served(name, args, problem) for name in names}
     second = None if args.once else (noisier, {name: _served(name, args, noisier) for name in names})
-    result = ipbox.compare(problem, methods, noisier=second)
+    result = ipbox.compare(problem, methods, noisier=second, regions=regions(problem))
     print(result.table())
     print(_summary(result))
     picture(args.out, result, problem[1] if setting.data else None)
@@ -128,6 +129,7 @@ def _method(name: str, args: argparse.Namespace, problem: tuple[Any, ...]) -> Me
         "wiener": lambda A, b: ipbox.wiener(A, b, noise_level=delta),
         "tv, Kullback-Leibler": lambda A, b: ipbox.tv(A, b, fidelity="kl", nonneg=True, **counts),
         "tgv, Kullback-Leibler": lambda A, b: ipbox.tgv(A, b, fidelity="kl", nonneg=True, **counts),
+        "bsrem": lambda A, b: ipbox.bsrem(A, b, "discrepancy", tol=0.03, progress=not args.quiet),
         "mlem": lambda A, b: ipbox.mlem(A, b, noise_level="poisson", **bar(args, name)),
         "osem": lambda A, b: ipbox.osem(A, b, noise_level="poisson", **bar(args, name)),
         "tikhonov": lambda A, b: ipbox.tikhonov(A, b, **lam),

@@ -31,7 +31,7 @@ def bsrem(
     kappa: Array | None = None,
     background: float | Array | None = None,
     mask: Array | None = None,
-    tol: float = 0.03,
+    tol: float = 0.01,
     niter: int = 200,
     x0: Array | None = None,
     shape: tuple[int, ...] | None = None,

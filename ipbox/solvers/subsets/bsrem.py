@@ -57,7 +57,7 @@ class BSREM(Solver):
 
     subsets: int = 10
     relaxation: float = 1.0
-    decay: float = 0.1
+    decay: float = 0.05
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
 
