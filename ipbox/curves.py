@@ -60,7 +60,8 @@ def plot_history(
     check_choice(against, "against", AXES)
     curves = _curves(history, against)
     if not curves:
-        raise ValueError("the history has no numbers; expected a solve with callbacks=[ipbox.callbacks.History()]")
+        expected = "a solve with callbacks=[ip.callbacks.History()], or x_true="
+        raise ValueError(f"the history has no numbers; expected {expected}")
     rows = math.ceil(len(curves) / 3)
     columns = math.ceil(len(curves) / rows)
     figure = figures.new(path, figsize=(4.4 * columns, 3.2 * rows + 0.4 * bool(title)))

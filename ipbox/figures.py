@@ -47,8 +47,8 @@ def shown(figure: Any, path: str | os.PathLike[str] | None, block: bool | None =
 
 
 def few_ticks(ax: Any) -> None:
-    """Plain numbers at a few places of logarithmic axes that span less than a factor of ten, where labels overlap."""
-    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+    """Plain numbers at a few places of logarithmic axes that span less than a factor of 100, where labels overlap."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
     for axis in (ax.xaxis, ax.yaxis):
         low, high = sorted(axis.get_view_interval())
@@ -56,6 +56,10 @@ def few_ticks(ax: Any) -> None:
             axis.set_major_locator(MaxNLocator(4))
             axis.set_major_formatter(ScalarFormatter())
             axis.set_minor_locator(NullLocator())
+        elif axis.get_scale() == "log" and high < 100 * low:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Any, path: str | os.PathLike[str], **options: Any) -> None:

@@ -52,6 +52,7 @@ SAME = (
     "relaxation relax: omega relax_param relaxpar",
     "seed: random_state rng random_seed rand_state",
     "denoiser net module model: network prior",
+    "photons: counts I0 dose n_photons num_photons incident_photons",
     "wavelet: wname wavelet_name basis",
     "levels: level n_levels scales depth",
     "boundary: mode bc padding boundary_condition pad_mode",

@@ -51,3 +51,36 @@ def table(rows: list[list[str]]) -> str:
     lines = ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
     names = "".join(f"<th>{cell}</th>" for cell in head)
     return f"<table><tr>{names}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+# of a run: what it is called elsewhere, such as in IR Tools and AIR Tools II, in small letters without underscores
+_OF_A_RUN = {
+    'history["nrmse"], where x_true= was given': "errors error enrm relerr relativeerror nrmse",
+    'history["psnr"], where x_true= was given': "psnr psnrs",
+    'history["data_residual"], with callbacks=[ip.callbacks.History(1, data_residual=True)]': (
+        "residual residuals rnrm resnorm relres residualnorm datares dataresidual"
+    ),
+    'history["objective"], with callbacks=[ip.callbacks.History(1)]': "objective objectives cost costs loss fun values",
+    'extra["lam"], where a weight was given or chosen': "lam lambda alpha regp regparam weight",
+    'extra["choice"], where a rule chose the weight': "choice curve lcurve",
+    'extra["best"], where x_true= was given': "best bestreg",
+    "niter": "its iter iterations nit niters iteration k",
+    "stop": "stopflag status message reason converged success stopreason",
+    "x": "u image solution result reconstruction",
+    "seconds": "time elapsed cputime runtime",
+}
+
+
+def elsewhere(kind: str, name: str) -> str:
+    r"""The sentence for an attribute that a run lacks, with the one that was meant.
+
+    Examples
+    --------
+    >>> from ipbox.summary import elsewhere
+    >>> elsewhere("Solution", "Enrm")
+    'Solution has no attribute \'Enrm\'; expected history["nrmse"], where x_true= was given'
+    """
+    plain = name.lower().replace("_", "")
+    found = next((there for there, words in _OF_A_RUN.items() if plain in words.split()), None)
+    known = found is not None and not name.startswith("_")
+    return f"{kind} has no attribute {name!r}" + (f"; expected {found}" if known else "")

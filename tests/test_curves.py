@@ -76,7 +76,7 @@ def test_of_a_batch() -> None:
 
 def test_nothing_recorded() -> None:
     solution = ip.solve(ip.Problem(ip.L2(b=np.eye(3))), ip.CG())
-    with pytest.raises(ValueError, match=r"the history has no numbers; expected a solve with callbacks=\[ipbox\.callb"):
+    with pytest.raises(ValueError, match=r"the history has no numbers; expected a solve with callbacks=\[ip\.callb"):
         solution.plot()
     with pytest.raises(ValueError, match="against is 'time'; expected one of 'k', 'seconds'"):
         solution.plot(against="time")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -123,3 +124,17 @@ def test_few_plain_ticks_where_a_logarithmic_axis_is_short() -> None:
     assert 2 <= len(labels) <= 6 and not ax.xaxis.get_minorticklocs().size
     assert all("10^" not in label for label in labels)
     assert ax.yaxis.get_major_formatter().__class__.__name__ == "LogFormatterSciNotation"
+
+
+def test_labels_of_less_than_two_decades_do_not_overlap() -> None:
+    ax = figures.new("a.png").add_subplot()
+    ax.loglog([0.015, 0.4], [1.0, 1e3])
+    figures.few_ticks(ax)
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    labels = [
+        tick for tick in ax.get_xticklabels(which="both") if low <= tick.get_position()[0] <= high and tick.get_text()
+    ]
+    ends = [tick.get_window_extent() for tick in labels]
+    assert [tick.get_text() for tick in labels] == ["0.02", "0.05", "0.1", "0.2"]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(ends))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,3 +68,19 @@ def test_results_hold_no_numbers_of_arrays() -> None:
     posterior = ip.sample(ip.Problem(ip.L2(b=np.ones((4, 4)))), ip.ULA(), n=8)
     for text in map(repr, (result.infos["fbp"], posterior, problem[3])):
         assert len(text) < 500 and "array(" not in text and " at 0x" not in text
+
+
+def test_a_run_answers_the_names_of_other_toolboxes() -> None:
+    _, run = ip.cgls(np.eye(3), np.ones(3), niter=2)
+    for name, expected in (
+        ("Enrm", 'history["nrmse"]'),
+        ("its", "niter"),
+        ("StopFlag", "stop"),
+        ("RegP", 'extra["lam"]'),
+    ):
+        with pytest.raises(AttributeError, match="^Solution has no attribute") as caught:
+            getattr(run, name)
+        assert f"expected {expected}" in str(caught.value)
+    assert str(pytest.raises(AttributeError, getattr, run, "colour").value) == "Solution has no attribute 'colour'"
+    assert not hasattr(run, "__array__")
+    assert copy.copy(run).niter == run.niter

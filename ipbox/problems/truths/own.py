@@ -19,7 +19,8 @@ def own_image(image: Array, expected: str, dtypes: tuple[str, ...] = REAL) -> np
     if u.ndim != 2 or u.size == 0:
         raise ValueError(f"image has shape {u.shape}; expected (ny, nx)")
     if u.dtype.name not in dtypes:
-        raise TypeError(f"image has dtype {u.dtype}; expected {', '.join(dtypes[:-1])} or {dtypes[-1]}")
+        call = f": image.astype({dtypes[0]!r})" if u.dtype.kind in "biu" else ""
+        raise TypeError(f"image has dtype {u.dtype}; expected {', '.join(dtypes[:-1])} or {dtypes[-1]}{call}")
     if not np.isfinite(u).all():
         raise ValueError("image has NaN or infinite entries; expected finite values")
     return u

@@ -87,6 +87,7 @@ def fbp(
     Warns
     -----
     RuntimeWarning
+        for a window of your own that is 0 at frequency 0, as a ramp is: the image loses its mean;
         where the views leave out more than 3 % of the lines through the image (limited angles, a single one, or a
         detector set to one side without a full turn, then more than 10 %): its values are off.
 
@@ -133,6 +134,9 @@ def fbp(
         expected = "a RayTransform, JosephTransform, FanBeamTransform or PET"
         raise TypeError(f"A is {type(A).__name__}; fbp expects {expected}")
     window = check_filter(filter)
+    if not isinstance(window, str) and np.ravel(window(np.linspace(0, 1, 9)))[0] == 0:
+        expected = "the window that the ramp |ω| is multiplied by, not the ramp itself"
+        warn(f"filter is 0 at frequency 0; expected {expected}", RuntimeWarning)
     check_between(cutoff, "cutoff", 0, 1, "(]", "a share of the Nyquist frequency")
     check_flag(extend, "extend")
     check_flag(mask, "mask")

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -82,6 +82,12 @@ class Solution:
         )
 
     _repr_html_ = summary.as_html
+
+    if not TYPE_CHECKING:  # type checkers are to find slips
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """What it has under another name, such as IR Tools', is told."""
+            raise AttributeError(summary.elsewhere("Solution", name), name=name)
 
     def _stops(self) -> str:
         """The rule that ended the run, or how often each did in a batch."""

@@ -130,7 +130,7 @@ def test_where_the_arrays_live(xp: ModuleType, dtype: np.dtype) -> None:
         (dict(dtype="complex64"), TypeError, "dtype is complex64; RayTransform expects float32 or float64"),
         (dict(xp="torch"), ValueError, "xp is 'torch'; expected 'numpy' or 'cupy'"),
         (dict(image="brain"), ValueError, "image is 'brain'; expected 'lung', 'shepp-logan' or an image"),
-        (dict(image=np.ones((4, 4), int)), TypeError, "image has dtype int64; expected float32 or float64"),
+        (dict(image=np.ones((4, 4), int)), TypeError, "expected float32 or float64: image.astype\\('float32'\\)"),
         (dict(image=np.ones(4)), ValueError, r"image has shape \(4,\); expected \(ny, nx\)"),
         (dict(image=np.full((4, 4), np.nan)), ValueError, "image has NaN or infinite entries"),
         (dict(image=np.ones((4, 4)), size=5), ValueError, r"size is 5; .*image, which has shape \(4, 4\)"),

@@ -432,3 +432,11 @@ def test_weights_on_the_device(xp: ModuleType) -> None:
     b = A.apply(disc(14.0, 3.0))
     x, _ = ip.fbp(A, xp.asarray(b), weights=xp.asarray(w))
     assert isinstance(x, xp.ndarray) and abs(host(x) - ip.fbp(A, b, weights=w)[0]).max() < 1e-4
+
+
+def test_a_ramp_for_a_window_is_told() -> None:
+    A = ip.RayTransform((16, 16), np.linspace(0, math.pi, 20, endpoint=False))
+    b = A.apply(np.ones((16, 16), "float32"))
+    for ramp in (np.abs, np.linspace(0, 1, 9)):
+        with pytest.warns(RuntimeWarning, match="filter is 0 at frequency 0; expected the window"):
+            ip.fbp(A, b, ramp)
