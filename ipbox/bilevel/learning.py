@@ -13,6 +13,8 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.dfo.method import DFO
+from ipbox.bilevel.nonsmooth.analysis import AnalysisLower
+from ipbox.bilevel.nonsmooth.newton import AnalysisProblem, SemismoothNewton
 from ipbox.bilevel.problem.lower import LowerLevel, LowerProblem
 from ipbox.bilevel.problem.oracle import solve_lower
 from ipbox.bilevel.problem.penalties import Penalty
@@ -45,14 +47,14 @@ class Learned:
         f̃(θ) and the bound on |f̃(θ) - f(θ)|.
     result
         What the method returns: ``history`` (a row for every evaluation), ``stop`` and the like.
-    problem : BilevelProblem
+    problem : BilevelProblem or AnalysisProblem
     """
 
     theta: np.ndarray
     f: float
     bound: float
     result: Any
-    problem: BilevelProblem
+    problem: BilevelProblem | AnalysisProblem
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -77,8 +79,12 @@ class Learned:
         if b.shape not in (data, (*b.shape[:1], *data)):
             raise ValueError(f"b has shape {b.shape}; expected {data}, or (n,) + {data}")
         batch = b if b.ndim == len(data) + 1 else b[None]
-        lower = self.problem.lower.with_data(batch)
-        u = lower.observed(solve_lower(lower, self.theta, accuracy * self.problem.unit, method=method).u)
+        lower, accuracy = self.problem.lower.with_data(batch), accuracy * self.problem.unit
+        if isinstance(lower, AnalysisLower):
+            _check_exact(method=(method, None))
+            u = np.stack([lower.solve(self.theta, i, accuracy).u.reshape(data) for i in range(lower.n)])
+        else:
+            u = lower.observed(solve_lower(lower, self.theta, accuracy, method=method).u)
         return u if b.ndim == len(data) + 1 else u[0]
 
     def save(self, path: str | Path) -> None:
@@ -162,7 +168,7 @@ def _listed(names: Sequence[str]) -> str:
 @answering
 def learn(
     pairs: Sequence[tuple[Array, Array]] | tuple[Array, Array],
-    lower: LowerLevel | ParametricTerm | Callable[[Array], LowerLevel],
+    lower: LowerLevel | AnalysisLower | ParametricTerm | Callable[[Array], LowerLevel | AnalysisLower],
     method: Any = None,
     theta0: Any = None,
     bounds: Any = None,
@@ -178,12 +184,13 @@ def learn(
     ----------
     pairs : list of (u_i, b_i), or two arrays (truths, data)
         Each array with the samples along its first axis, where two are given.
-    lower : LowerLevel, ParametricTerm or function
+    lower : LowerLevel, AnalysisLower, ParametricTerm or function
         A function of the data that makes the lower level; or a regulariser, for denoising; or a lower level, whose data
-        then are replaced by those of the pairs.
+        then are replaced by those of the pairs.  An `AnalysisLower`, whose solves are exact, takes no ``penalty``,
+        ``lower_method`` and ``n_jobs``.
     method : optional
         `DFO` (the default), `MAID`, `HOAG`, `LBFGSB`, `Unrolled`, `GridSearch` ...: anything with
-        ``minimise(evaluator, theta0, bounds, **options)``.
+        ``minimise(evaluator, theta0, bounds, **options)``; of an `AnalysisLower`, `SemismoothNewton`, its default.
     theta0 : array, optional
         Start; that of the terms by default, where they have one.
     bounds : pair of arrays, optional
@@ -217,7 +224,7 @@ def learn(
     array([-1.5])
     """
     truths, data = stacked(pairs)
-    if isinstance(lower, LowerLevel):
+    if isinstance(lower, LowerLevel | AnalysisLower):
         lower = lower.with_data(data)
     elif isinstance(lower, ParametricTerm):
         lower = LowerLevel(None, data, lower)
@@ -227,20 +234,31 @@ def learn(
         )
     elif callable(lower):
         lower = lower(data)
-        if not isinstance(lower, LowerLevel):
-            raise TypeError(f"lower returned {type(lower).__name__}; expected a LowerLevel")
+        if not isinstance(lower, LowerLevel | AnalysisLower):
+            raise TypeError(f"lower returned {type(lower).__name__}; expected a LowerLevel or an AnalysisLower")
     else:
         raise TypeError(f"lower is {type(lower).__name__}; expected a LowerLevel, a term, or a function of the data")
-    method = DFO() if method is None else method
+    exact = isinstance(lower, AnalysisLower)
+    method = (SemismoothNewton() if exact else DFO()) if method is None else method
     if isinstance(method, type) or not isinstance(method, Method):
         raise TypeError(f"method is {method!r}; expected a configured one, such as ip.bilevel.DFO()")
+    if isinstance(method, SemismoothNewton) and not exact:
+        raise TypeError(
+            "method is SemismoothNewton, and lower is smooth; expected an AnalysisLower, such as lambda b: "
+            "AnalysisLower(b, gradient_filters())"
+        )
     known = inspect.signature(method.minimise).parameters
     if unknown := [name for name in options if name not in known]:
         own, name = [k for k, v in known.items() if v.kind is v.KEYWORD_ONLY], type(method).__name__
         own += [f.name for f in dataclasses.fields(method)] if dataclasses.is_dataclass(method) else []
         raise TypeError(f"{slip(f'{name}.minimise', unknown, own, 'bilevel')}; settings are given to {name}() itself")
-    problem = BilevelProblem(truths, lower, penalty, convention)
-    evaluator = problem.evaluator(method=lower_method, n_jobs=n_jobs)
+    if exact:
+        _check_exact(penalty=(penalty, None), lower_method=(lower_method, None), n_jobs=(n_jobs, 1))
+        problem = AnalysisProblem(truths, lower, convention)
+        evaluator = problem.evaluator()
+    else:
+        problem = BilevelProblem(truths, lower, penalty, convention)
+        evaluator = problem.evaluator(method=lower_method, n_jobs=n_jobs)
     if theta0 is not None:
         start = lower.check(theta0)
     else:  # searches over a box need none
@@ -251,6 +269,13 @@ def learn(
             raise ValueError(f"theta0 has {name} = {t:g}; expected -{LARGEST} to {LARGEST}: θ is log10 of the weight")
     result = method.minimise(evaluator, start, bounds, **options)
     return Learned(result.theta, result.f, result.bound, result, problem)
+
+
+def _check_exact(**given: tuple[Any, Any]) -> None:
+    """Refuse what an `AnalysisLower` cannot use."""
+    for name, (value, usual) in given.items():
+        if value is not usual and value != usual:
+            raise ValueError(f"{name} is {value!r}, which AnalysisLower cannot use; expected {usual}")
 
 
 def stacked(pairs: Any) -> tuple[Array, Array]:

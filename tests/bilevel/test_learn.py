@@ -15,6 +15,8 @@ from ipbox.bilevel import (
     HOAG,
     LBFGSB,
     MAID,
+    AnalysisLower,
+    AnalysisProblem,
     BilevelProblem,
     GridSearch,
     L1Penalty,
@@ -23,6 +25,7 @@ from ipbox.bilevel import (
     ParametricTerm,
     Penalty,
     ScalarSearch,
+    SemismoothNewton,
     Unrolled,
     Weight,
     learn,
@@ -128,6 +131,18 @@ def test_the_checkpoint_of_another_number_of_iterations_is_refused(tmp_path: Pat
     method.minimise(problem.evaluator(iterations=20), [-1.0], BOUNDS, checkpoint=path)
     with pytest.raises(ValueError, match="of another problem"):
         method.minimise(problem.evaluator(iterations=200), [-1.0], BOUNDS, checkpoint=path)
+
+
+@pytest.mark.parametrize("method", [*METHODS, GridSearch(4)], ids=named)
+def test_the_checkpoint_of_other_bounds_is_refused(method: Any, tmp_path: Path) -> None:
+    """Also where the start is the same, and the first points."""
+    path = tmp_path / "run.npz"
+    learned(method, checkpoint=path)
+    low, high = (np.asarray(b, dtype=float) for b in BOUNDS)
+    for other in ((low - 0.5, high), (low, high + 0.25), None):
+        if other is not None or not isinstance(method, GridSearch | ScalarSearch):  # which need some
+            with pytest.raises(ValueError, match="expected (one of .* within|that of a run of the same start, bounds)"):
+                learned(method, checkpoint=path, bounds=other)
 
 
 @pytest.mark.parametrize("method", [*METHODS, GridSearch(4)], ids=named)
@@ -287,3 +302,69 @@ def test_a_learned_result_is_saved(tmp_path: Path) -> None:
         load_theta(tmp_path / "other.npz", term)
     with pytest.raises(ValueError, match="ends in .npz"):
         found.save(tmp_path / "weight.npy")
+
+
+# ---------------------------------------------------------------- far too large, and without smoothing
+
+
+@pytest.mark.parametrize("method", METHODS[:-1], ids=named)  # a search has no start
+def test_a_weight_far_too_large(method: Any) -> None:
+    """It is refused at once: of a condition number beyond 1/eps, solves would go on for hours."""
+    with pytest.raises(ValueError, match=r"theta is \[18.\], far too large: .* no digit of its solution"):
+        learned(method, theta0=[18.0], bounds=([-3.0], [19.0]))
+
+
+def edges() -> tuple[np.ndarray, np.ndarray]:
+    u = np.repeat([[[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]]], 3, axis=0).repeat(4, axis=1)
+    return u, u + 0.1 * np.random.default_rng(0).standard_normal(u.shape)
+
+
+def analysis(b: np.ndarray) -> AnalysisLower:
+    return AnalysisLower(b, [np.array([[-1.0, 1.0]])])
+
+
+def test_semismooth_newton_learns() -> None:
+    """What a grid finds on the same problem; the lower level as a function, or one of other data."""
+    u, b = edges()
+    found = learn((u, b), analysis, SemismoothNewton(), theta0=[-1.0])
+    assert isinstance(found, Learned) and found.names == ("log10 weight 0",)
+    grid = min(AnalysisProblem(u, analysis(b)).evaluator().evaluate([t], 1e-6).f for t in GRID)
+    assert found.f <= grid * (1 + 1e-6)
+    again = learn([(x, d) for x, d in zip(u, b, strict=True)], analysis(b + 1), theta0=[-1.0])  # its default method
+    assert again.theta == pytest.approx(found.theta) and again.f == pytest.approx(found.f)
+    direct = SemismoothNewton().minimise(AnalysisProblem(u, analysis(b)).evaluator(), [-1.0])
+    assert np.array_equal(direct.theta, found.theta)
+
+
+GRID = np.linspace(-2.0, 0.0, 21)
+
+
+def test_semismooth_newton_reconstructs_and_saves(tmp_path: Path) -> None:
+    u, b = edges()
+    found = learn((u, b), analysis, SemismoothNewton(), theta0=[-1.0], checkpoint=tmp_path / "run.npz")
+    x = found.reconstruct(b)
+    assert x.shape == u.shape and np.array_equal(found.reconstruct(b[0]), x[0])
+    assert float(np.sum((x - u) ** 2)) / 3 == pytest.approx(found.f, rel=1e-2)
+    found.save(tmp_path / "theta.npz")
+    assert np.array_equal(load_theta(tmp_path / "theta.npz", analysis(b)), found.theta)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        (
+            dict(lower=lambda b: LowerLevel(None, b, weight())),
+            TypeError,
+            "method is SemismoothNewton, and lower is smoo",
+        ),
+        (dict(n_jobs=2), ValueError, "n_jobs is 2, which AnalysisLower cannot use; expected 1"),
+        (dict(penalty=L1Penalty(0.1)), ValueError, "penalty is .*, which AnalysisLower cannot use"),
+        (dict(lower_method=ip.Nesterov()), ValueError, "lower_method is .*, which AnalysisLower cannot use"),
+        (dict(method=DFO()), TypeError, "AnalysisEvaluator"),
+        (dict(lower=lambda b: None), TypeError, "lower returned NoneType; expected a LowerLevel or an AnalysisLower"),
+    ],
+)
+def test_what_semismooth_newton_does_not_go_with(change: dict, error: type[Exception], match: str) -> None:
+    given = {"lower": analysis, "method": SemismoothNewton(), "theta0": [-1.0], **change}
+    with pytest.raises(error, match=match):
+        learn(edges(), **given)

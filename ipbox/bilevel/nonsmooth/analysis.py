@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,16 @@ class AnalysisLower(LowerProblem):
     def __init__(self, b: np.ndarray, filters: Sequence[np.ndarray], gamma: float = 0.0) -> None:
         from scipy import sparse
 
+        self._set_data(b)
+        self.gamma = check_not_negative(gamma, "gamma")
+        groups = [as_group(h, k) for k, h in enumerate(filters)]
+        if not groups:
+            raise ValueError("filters is empty; expected at least one, such as dct_filters(3)")
+        self.K = [[filter_matrix(h, self.dims) for h in group] for group in groups]
+        self.stacked = sparse.vstack([K for group in self.K for K in group]).tocsr()
+        self.names = tuple(f"log10 weight {k}" for k in range(len(self.K)))
+
+    def _set_data(self, b: np.ndarray) -> None:
         if not isinstance(b, np.ndarray) or b.dtype != np.float64:
             what = b.dtype if isinstance(b, np.ndarray) else type(b).__name__
             raise TypeError(f"b is {what}; expected a float64 array in host memory, which the sparse solver needs")
@@ -92,16 +103,17 @@ class AnalysisLower(LowerProblem):
             raise ValueError(f"b has shape {b.shape}; expected (n, rows, columns) with at least one image")
         if not np.isfinite(b).all():
             raise ValueError("b has NaN or infinite entries; expected finite numbers")
-        self.gamma = check_not_negative(gamma, "gamma")
-        groups = [as_group(h, k) for k, h in enumerate(filters)]
-        if not groups:
-            raise ValueError("filters is empty; expected at least one, such as dct_filters(3)")
         self.b = b
         self.n, self.dims = b.shape[0], b.shape[1:]
         self.unit = float(np.sqrt(np.mean(b * b))) or 1.0
-        self.K = [[filter_matrix(h, self.dims) for h in group] for group in groups]
-        self.stacked = sparse.vstack([K for group in self.K for K in group]).tocsr()
-        self.names = tuple(f"log10 weight {k}" for k in range(len(self.K)))
+
+    def with_data(self, b: np.ndarray) -> AnalysisLower:
+        """The same lower level for other data ``b``, shape (n, rows, columns)."""
+        if b.shape[1:] != self.dims:
+            raise ValueError(f"b has shape {b.shape}; expected (n,) + {self.dims}, that of the filters' images")
+        other = copy.copy(self)
+        other._set_data(b)
+        return other
 
     # ------------------------------------------------------------ the lower level
 

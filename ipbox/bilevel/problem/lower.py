@@ -146,10 +146,16 @@ class LowerLevel(LowerProblem):
         Raises
         ------
         ValueError
-            where μ = 0 or L is not finite: then û(θ) may not be unique, and its error has no bound.
+            where μ = 0 or L is not finite: then û(θ) may not be unique, and its error has no bound; where L is so much
+            larger than μ, θ being so large, that rounding leaves no digit of û(θ).
         """
         f = self.at(theta)
         mu, L = f.mu, f.L
+        if 0 < mu <= np.finfo(np.float64).eps * L < math.inf:
+            raise ValueError(
+                f"theta is {np.asarray(theta)}, far too large: the lower level has μ = {mu:g} and L = {L:g}, so that "
+                "no digit of its solution can be computed; expected smaller entries (of weights, their log10)"
+            )
         if not 0 < mu <= L * (1 + 1e-12) or not L < math.inf:
             raise ValueError(
                 f"the lower level has μ = {mu:g} and L = {L:g} at theta = {np.asarray(theta)}; expected 0 < μ <= L "
