@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,10 @@ def read_values(slices: list[Slice], name: str) -> Iterator[np.ndarray]:
             stored = content.pixel_array
         except Exception as err:
             if syntax.is_compressed and not syntax.is_deflated:
+                more = "" if find_spec("gdcm") else "; pip install 'ipbox[io]' brings more decoders"
                 raise Unusable(
-                    f"{one.path} is compressed ({syntax.name}), which no installed decoder could read ({one_line(err)})"
+                    f"{one.path} is compressed ({syntax.name}), which no installed decoder could read "
+                    f"({one_line(err)}){more}"
                 ) from err
             raise
         if stored.shape != ((one.frames,) if one.frames > 1 else ()) + (one.rows, one.columns):
