@@ -25,7 +25,7 @@ from ipbox.cli.shared import (
     write_report,
 )
 
-SLOW = ("tv", "kl + tv", "bsrem")  # what they compile others have
+SLOW = ("tv", "kl + tv", "bsrem", "wavelets", "complex tv")  # what they compile others have
 Method = Callable[[Any, Any], tuple[Any, Any]]
 
 
@@ -41,7 +41,7 @@ DEMOS: dict[str, Shown] = {
     "mri": Shown(
         "multi-coil Cartesian MRI of a head",
         {**_IMAGE, "slice": 11, "coils": 8, "acceleration": 4.0, "mask": "variable-density"},
-        ("zero-filled", "rss", "sense"),
+        ("zero-filled", "rss", "sense", "wavelets", "complex tv"),
     ),
     "mri-radial": Shown(
         "multi-coil radial or spiral MRI of a head",
@@ -113,6 +113,8 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         "rss": ipbox.root_sum_of_squares,
         "gridding": ipbox.gridding,
         "sense": lambda A, b: ipbox.sense(A, b, delta, tol=1e-5, **bar(args, "sense")),
+        "wavelets": lambda A, b: ipbox.wavelet(A, b, 0.5 * _weight(A, b, delta), tol=3e-3, **bar(args, name)),
+        "complex tv": lambda A, b: ipbox.tv(A, b, _weight(A, b, delta), tol=1e-3, **bar(args, name)),
         "wiener": lambda A, b: ipbox.wiener(A, b, noise_level=delta),
         "truncated inverse": lambda A, b: ipbox.truncated_inverse(A, b, noise_level=delta),
         "cgls": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, "cgls")),
@@ -128,3 +130,9 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
 
 def _without_attenuation(A: Any) -> Any:
     return ipbox.PET(A.projector, normalisation=A.factors.max(), background=A.background)
+
+
+def _weight(A: Any, b: Any, delta: float) -> float:
+    from ipbox.choose import tv_weight
+
+    return tv_weight(A, b, delta)
