@@ -205,6 +205,7 @@ def _is_volume(u: np.ndarray) -> bool:
 
 
 def _checked(image: Array, name: str) -> np.ndarray:
+    backend.check_array(image, name)
     backend.array_module(image)
     if image.ndim not in (1, 2, 3) or image.size == 0:
         raise ValueError(

@@ -30,6 +30,9 @@ sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.m
         ("IRcgls", "ip.CGLS or ip.cgls$"),
         ("PRtomo", r'ip.problem\("ct"\)$'),
         ("iradon", "ip.fbp$"),
+        ("IRhtv", "ip.tv$"),
+        ("paralleltomo", "ip.RayTransform$"),
+        ("l_curve", 'lam="l_curve" of ip.tikhonov, or of ip.tv$'),
         ("psnrr", "ip.psnr$"),
     ],
 )

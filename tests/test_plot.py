@@ -123,7 +123,7 @@ def test_long_titles_wrap() -> None:
         ([np.eye(2)], {"x_true": 1j * np.eye(2)}, TypeError, "x_true has dtype complex128; expected real values"),
         ([np.eye(2)], {"scale": "each"}, ValueError, "scale is 'each'; expected one of 'first', 'shared', 'own'"),
         ([np.eye(2), np.eye(2) * 1j], {}, TypeError, "image 1 has dtype complex128; expected real values"),
-        ([[[1.0]]], {}, TypeError, "expected a NumPy or CuPy array, got list"),
+        ([[[1.0]]], {}, TypeError, "^image 0 is list; expected a NumPy or CuPy array$"),
         ([np.eye(2)], {"titles": ["a", "b"]}, ValueError, "titles has 2 entries; expected 1, one for each image"),
     ],
 )

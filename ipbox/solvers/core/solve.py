@@ -78,6 +78,8 @@ def solve(
            [0.1, 0.9]])
     """
     state = check_kinds(problem, solver, state)
+    if callable(callbacks):
+        raise TypeError("callbacks is a function; expected a list of them: callbacks=[function]")
     for call in callbacks:
         if isinstance(call, type) or not callable(call):
             raise TypeError(f"callbacks has {call!r}; expected functions of the run, such as ip.callbacks.History()")

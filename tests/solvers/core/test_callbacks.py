@@ -386,3 +386,8 @@ def test_a_rule_for_the_weight_goes_on_after_solves_that_a_callback_ends() -> No
     b = np.random.default_rng(0).random((12, 12))
     _, info = ip.tv(None, b, "l_curve", callbacks=[lambda run: run.k == 5])
     assert info.niter == 5 and info.stop == "callback"
+
+
+def test_a_function_for_a_list_of_them() -> None:
+    with pytest.raises(TypeError, match=r"^callbacks is a function; expected a list of them: callbacks=\[function\]$"):
+        ip.cgls(np.eye(2), np.ones(2), niter=1, callbacks=lambda run: None)
