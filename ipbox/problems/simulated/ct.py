@@ -18,6 +18,7 @@ from ipbox.problems.simulated.joseph import joseph
 from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths import datasets, phantoms
 from ipbox.problems.truths.own import GIVEN, check_size, own_image
+from ipbox.warning import warn
 
 
 def ct(
@@ -176,6 +177,12 @@ def truth_and_finer(
 def _own_image(image: Array, size: int | None) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:
     u = own_image(image, "'lung', 'shepp-logan' or an array").astype(np.float64)
     check_size(size, u)
+    if -2100 < u.min() < -500 and u.max() < 32768 and u.max() - u.min() > 500:
+        warn(
+            f"image looks like Hounsfield units, from {u.min():g} to {u.max():g}; expected attenuation, which is not "
+            "negative: ipbox.io.hounsfield.hu_to_attenuation(image, 0.0192 * pixel size in mm)",
+            RuntimeWarning,
+        )
     about = dict(units="x in the image's units per pixel, lengths in pixels", masked=False, extra={})
     return u, _refined(u, 2), 1.0, about | GIVEN
 

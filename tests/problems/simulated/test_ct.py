@@ -223,3 +223,10 @@ def test_info_is_frozen() -> None:
     info = ip.problem("ct", size=16, views=3)[3]
     with pytest.raises(AttributeError):
         info.noise_level = 0.0
+
+
+@pytest.mark.parametrize("name", ["ct", "fan"])
+def test_hounsfield_units_are_noticed(name: str) -> None:
+    hu = np.where(bump(24, 24) > 0.1, 40.0, -1000.0).astype(np.float32)
+    with pytest.warns(RuntimeWarning, match="image looks like Hounsfield units, from -1000 to 40; expected"):
+        ip.problem(name, image=hu, views=5)
