@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ipbox.backend import Array
@@ -26,4 +27,6 @@ def starting_image(A: Operator, b: Array, noise_level: Any = None) -> Array:
     """
     if isinstance(A, (*BY_FILTERING, CartesianMRI, NonCartesianMRI)):
         return analytic(A, b)[0]
-    return cgls(A, b, noise_level, niter=STEPS)[0]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* was ended by niter=", RuntimeWarning)  # so few steps are meant
+        return cgls(A, b, noise_level, niter=STEPS)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -480,3 +481,11 @@ def test_compiled_parallel_and_traced_networks(problem: tuple) -> None:
         )
         for net in wrapped:
             np.testing.assert_allclose(run(A, b, net, **given)[0], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_few_steps_of_its_start_are_no_warning() -> None:
+    A, b, _, info = ip.problem("blur", size=32)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        pnp(A, b, Smoother(dtype=torch.float32), niter=1, noise_level=info.noise_level)
+    assert not [w for w in seen if "CGLS" in str(w.message)]
