@@ -13,7 +13,7 @@ import numpy as np
 
 from ipbox import backend, figures, metrics
 from ipbox.backend import Array
-from ipbox.checks import check_choice
+from ipbox.checks import check_choice, check_flag
 from ipbox.keywords import answering
 
 COLUMNS = 4
@@ -87,6 +87,7 @@ def show(
     if not images:
         raise ValueError("images is empty; expected at least one image")
     check_choice(scale, "scale", SCALES)
+    check_flag(colorbar, "colorbar")
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"titles has {len(titles)} entries; expected {len(images)}, one for each image")
     host = [_checked(u, f"image {k}") for k, u in enumerate(images)]

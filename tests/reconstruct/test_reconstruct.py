@@ -283,7 +283,7 @@ BAD_DATA = {
     "another precision": (GOOD.astype("float64"), TypeError, "^b has dtype float64; RayTransform gives float32"),
     "complex numbers": (GOOD + 0j, TypeError, "^b has dtype complex64; RayTransform gives float32"),
     "a list": (GOOD.tolist(), TypeError, "^b is list; expected a NumPy or CuPy array"),
-    "nothing": (None, TypeError, "^b is NoneType; expected a NumPy or CuPy array"),
+    "nothing": (None, TypeError, "^b is None"),
 }
 METHODS = {
     "fbp": ip.fbp,

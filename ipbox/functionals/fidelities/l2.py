@@ -49,7 +49,7 @@ class Fidelity(Functional):
             check_fits(self.A, b)
         if b is None and isinstance(self.A, MEASURING):
             who = type(self).__name__
-            raise ValueError(f"b is None and A is {self.A.name}, which measures; expected its data too: ip.{who}(A, b)")
+            raise TypeError(f"b is None and A is {self.A.name}, which measures; expected its data too: ip.{who}(A, b)")
         super().__init__(None if self.A is None else tuple(self.A.dims))
 
     def _own_dtype(self) -> np.dtype | None:

@@ -50,3 +50,6 @@ class BalancedHQS(Balanced, HQS):
 
     reach = 16.0
     growth: float = 1.0
+
+    def _last_rho(self, s: State) -> float:
+        return s.rho

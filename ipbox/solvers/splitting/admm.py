@@ -279,6 +279,10 @@ class HQS(Splitting):
             raise ValueError(f"schedule is {self.schedule}; expected positive numbers")
         return float(self.schedule[0])
 
+    def _last_rho(self, s: State) -> float:
+        """What ρ rises to."""
+        return s.rho_max if self.schedule is None else float(self.schedule[-1])
+
     def residual(self, p: Parts, s: State) -> Any:
         """How far u is from the minimiser with the last ρ: a penalty method ends near no saddle point.
 
@@ -288,7 +292,7 @@ class HQS(Splitting):
         if p.labels["prox"] and not p.prox.explicit:
             x_new = p.prox.prox(s.u, 1 / s.rho)
             return norms(x_new - s.x, p) / np.maximum(norms(s.x, p), TINY)
-        rho = s.rho_max if self.schedule is None else float(self.schedule[-1])
+        rho = self._last_rho(s)
         y = [p.xp.zeros_like(a) for a in s.y]
         for i, term in enumerate(p.dual):
             term.ascend(y[i], [s.u, *s.aux[i]], rho, {})

@@ -42,6 +42,18 @@ def sum_after_operator(dtype: np.dtype, xp: ModuleType) -> Functional:
     return g @ Gradient(DIMS, dtype)
 
 
+def total(x: Any) -> Any:
+    return abs(x).sum()
+
+
+def energy(x: Any) -> Any:
+    return 1.5 * (abs(x) ** 2).sum()
+
+
+def triple(x: Any) -> Any:
+    return 3 * x
+
+
 def soft(x: Any, t: float) -> Any:
     size = abs(x)
     return x * ((size > t) * (1 - t / (size + (size == 0))))
@@ -49,12 +61,12 @@ def soft(x: Any, t: float) -> Any:
 
 CASES = [
     simple(
-        "functions, a prox", FunctionFunctional, 0.7 * functional(lambda x: abs(x).sum(), prox=soft), "grad", "conj"
+        "functions, a prox", FunctionFunctional, 0.7 * functional(total, prox=soft), "grad", "conj"
     ),
     simple(
         "functions, a gradient",
         FunctionFunctional,
-        0.7 * functional(lambda x: 1.5 * (abs(x) ** 2).sum(), grad=lambda x: 3 * x, L=3.0),
+        0.7 * functional(energy, grad=triple, L=3.0),
         "prox",
         "prox_conj",
         "conj",

@@ -148,7 +148,7 @@ def test_dtype_and_library(name: str, dtype: str, xp: ModuleType) -> None:
         ("heat", dict(kappa=0), "kappa is 0; expected a positive number"),
         ("gravity", dict(depth=-1), "depth is -1; expected a positive number"),
         ("phillips", dict(seed=-1), "seed is -1"),
-        ("phillips", dict(depth=1), "'depth' is not an option of problem 'phillips'"),
+        ("phillips", dict(depth=1), "problem 'phillips' has no keyword 'depth'"),
     ],
 )
 def test_options_of_no_use_are_refused(name: str, options: dict[str, Any], message: str) -> None:
