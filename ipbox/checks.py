@@ -117,12 +117,32 @@ def check_fields(of: Any, check: Callable[..., Any], *names: str, optional: tupl
             check(getattr(of, name), name)
 
 
+CLOSE = 0.75  # ratio of difflib from which two names may be one, mistyped
+
+
 def check_choice(value: Any, name: str, options: Iterable[str], other: str = "") -> str:
     """One of the names ``options``; ``other`` says what else the caller takes."""
     options = tuple(options)
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name} is {shown(value)}; expected one of {', '.join(map(repr, options))}{other}")
+        near = nearest(value, options)
+        meant = "" if near is None else f"; did you mean {near!r}?"
+        raise ValueError(f"{name} is {shown(value)}; expected one of {', '.join(map(repr, options))}{other}{meant}")
     return value
+
+
+def nearest(value: Any, options: tuple[str, ...]) -> str | None:
+    """The option that was meant: another case, a hyphen for an underscore, a letter too many, the start of one."""
+    if not isinstance(value, str):
+        return None
+    import difflib
+
+    def plain(word: str) -> str:
+        return "".join(c for c in word.lower() if c.isalnum())
+
+    by_plain = {plain(option): option for option in options}
+    begun = [option for word, option in by_plain.items() if len(plain(value)) > 2 and word.startswith(plain(value))]
+    close = difflib.get_close_matches(plain(value), by_plain, 1, CLOSE)
+    return begun[0] if len(begun) == 1 else by_plain[close[0]] if close else None
 
 
 def check_flag(value: Any, name: str) -> bool:

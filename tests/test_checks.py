@@ -82,6 +82,18 @@ BAD: list[tuple[Callable[..., Any], Any, type[Exception], str]] = [
     (c.check_seed, -1, ValueError, "a is -1; expected an integer from 0 to 2^64 - 1"),
     (partial(c.check_seed, bits=32), 2**32, ValueError, "a is 4294967296; expected an integer from 0 to 2^32 - 1"),
     (partial(c.check_choice, options=("x", "y")), "z", ValueError, "a is 'z'; expected one of 'x', 'y'"),
+    (
+        partial(c.check_choice, options=("hann", "ram_lak")),
+        "Ram-Lak",
+        ValueError,
+        "a is 'Ram-Lak'; expected one of 'hann', 'ram_lak'; did you mean 'ram_lak'?",
+    ),
+    (
+        partial(c.check_choice, options=("discrepancy", "gcv")),
+        "discrep",
+        ValueError,
+        "a is 'discrep'; expected one of 'discrepancy', 'gcv'; did you mean 'discrepancy'?",
+    ),
     (partial(c.check_choice, options=("x", "y")), ["x"], ValueError, "a is ['x']; expected one of 'x', 'y'"),
     (c.check_flag, 1, TypeError, "a is 1; expected True or False"),
     (c.check_dims, (), ValueError, "a is (); expected positive integers"),

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.checks import check_not_negative, check_positive
+from ipbox.checks import check_not_negative, check_positive, nearest
 from ipbox.choose.corner import l_curve
 from ipbox.choose.discrepancy import discrepancy
 from ipbox.choose.influence import gcv, sure, weighted_gcv
@@ -163,4 +163,6 @@ def _note(info: Any, **what: Any) -> None:
 @answering
 def check_lam(lam: Any) -> float:
     """The regularisation weight as a positive float."""
-    return check_positive(lam, "lam", f"a positive number, or a rule: {', '.join(map(repr, RULES))}")
+    rule = nearest(lam, tuple(RULES))
+    meant = "" if rule is None else f"; did you mean {rule!r}?"
+    return check_positive(lam, "lam", f"a positive number, or a rule: {', '.join(map(repr, RULES))}{meant}")
