@@ -54,6 +54,6 @@ CASES = [
     Case(ip.ADMM(rho=1.0), LASSO, 200, numbers=100),
     Case(ip.HQS(rho=RHO, growth=1.0, rho_max=RHO), PENALISED, 200, numbers=100, proved=False),
     # so much noise that ρ rises to the largest it may be, which is RHO
-    Case(BalancedADMM(rho=RHO / BalancedADMM.reach, noise_level=1e6), LASSO, 250, numbers=100),
-    Case(BalancedHQS(rho=RHO / BalancedHQS.reach, noise_level=1e6), PENALISED, 250, numbers=100, proved=False),
+    Case(BalancedADMM(rho=RHO / BalancedADMM.reach, noise_level=1e60), LASSO, 250, numbers=100),
+    Case(BalancedHQS(rho=RHO / BalancedHQS.reach, noise_level=1e60), PENALISED, 250, numbers=100, proved=False),
 ]
