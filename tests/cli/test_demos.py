@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.image
@@ -11,6 +13,7 @@ from ipbox.cli import main
 from ipbox.cli.demos.simulated import DEMOS
 from ipbox.problems import names
 
+ROOT = Path(__file__).parents[2]
 OPTIONS = {
     "fan": ["--views", "60"],
     "mri": ["--coils", "4"],
@@ -69,3 +72,12 @@ def test_overflow_is_told_in_one_line(name: str, tmp_path: Path, capsys: pytest.
     words = ["demo", name, "--size", "32", "--noise", "1e30", "--out", str(tmp_path / "a.png"), "--quiet"]
     assert main(words) == 1
     assert "the squared norm of the data is beyond the range of float32" in capsys.readouterr().err
+
+
+def test_a_warning_is_one_line(tmp_path: Path) -> None:
+    """Few views in a process of its own: no file, no line of code."""
+    options = ["demo", "tomography-measured", "--quiet", "--niter", "2", "--out", str(tmp_path / "picture.png")]
+    command = [sys.executable, "-m", "ipbox", *options]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stderr.splitlines()
+    assert said[0].startswith("ipbox: RuntimeWarning: fbp: the views leave out")
+    assert all(line.startswith("ipbox: ") for line in said)
