@@ -63,8 +63,9 @@ def test_demo(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
 def test_bad_usage(words: list[str], expected: str, capsys: pytest.CaptureFixture) -> None:
     assert main(["demo", *words]) == 2
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1
-    assert captured.err.startswith("ipbox: error: ") and expected in captured.err
+    said = [line for line in captured.err.splitlines() if not line.startswith("ipbox: compiling")]
+    assert captured.out == "" and len(said) == 1
+    assert said[0].startswith("ipbox: error: ") and expected in said[0]
 
 
 @pytest.mark.parametrize("name", ["denoise", "inpaint"])
@@ -79,5 +80,6 @@ def test_a_warning_is_one_line(tmp_path: Path) -> None:
     options = ["demo", "tomography-measured", "--quiet", "--niter", "2", "--out", str(tmp_path / "picture.png")]
     command = [sys.executable, "-m", "ipbox", *options]
     said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stderr.splitlines()
+    said = [line for line in said if not line.startswith("ipbox: compiling")]
     assert said[0].startswith("ipbox: RuntimeWarning: fbp: the views leave out")
     assert all(line.startswith("ipbox: ") for line in said)
