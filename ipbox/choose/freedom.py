@@ -56,10 +56,11 @@ def exact_tikhonov(A: Any, R: Any, dims: tuple[int, ...], b: Array) -> ExactTikh
     unknowns = math.prod(dims) * (2 if np.dtype(dtype).kind == "c" else 1)
     if unknowns > DENSE:
         return None
-    data, penalty = (_gram(K, dims, dtype, b) for K in (A, R.A))
-    penalty *= R.weight
+    rows, others = (_rows(K, dims, dtype, b) for K in (A, R.A))
+    data, penalty = rows @ rows.T, R.weight * (others @ others.T)
     s = np.trace(data) / (np.trace(penalty) or 1.0)
-    norm2 = backend.norm(b) ** 2
+    measured = _reals(backend.to_host(b))
+    norm2 = float(measured @ measured)
     if s == 0:
         return ExactTikhonov(np.empty(0), np.empty(0), 1.0, norm2)
     values, vectors = np.linalg.eigh(data + s * penalty)
@@ -67,7 +68,7 @@ def exact_tikhonov(A: Any, R: Any, dims: tuple[int, ...], b: Array) -> ExactTikh
     W = vectors[:, kept] / np.sqrt(values[kept])
     mu, V = np.linalg.eigh(W.T @ data @ W)
     mu = np.clip(mu, 0.0, 1.0)
-    energy = ((W @ V).T @ _reals(backend.to_host(b if A is None else A.apply_adjoint(b)))) ** 2
+    energy = ((W @ V).T @ (rows @ measured)) ** 2  # A*b by the rows that A*A is made of
     energy, mu = energy[mu > RANK], mu[mu > RANK]
     energy /= mu
     return ExactTikhonov(mu, energy, s, max(norm2 - float(np.sum(energy)), 0.0))
@@ -79,8 +80,8 @@ def _reals(u: np.ndarray) -> np.ndarray:
     return np.concatenate([u.real, u.imag] if u.dtype.kind == "c" else [u]).astype(np.float64)
 
 
-def _gram(K: Any, dims: tuple[int, ...], dtype: Any, like: Array) -> np.ndarray:
-    """K*K as a matrix over the reals."""
+def _rows(K: Any, dims: tuple[int, ...], dtype: Any, like: Array) -> np.ndarray:
+    """K* as a matrix over the reals."""
     xp, n = backend.array_module(like), math.prod(dims)
     units = np.eye(n).reshape(n, *dims)
     if np.dtype(dtype).kind == "c":
@@ -90,7 +91,7 @@ def _gram(K: Any, dims: tuple[int, ...], dtype: Any, like: Array) -> np.ndarray:
     rows = rows.astype(np.complex128 if rows.dtype.kind == "c" else np.float64)
     if rows.dtype.kind == "c":
         rows = np.concatenate([rows.real, rows.imag], axis=1)
-    return rows @ rows.T
+    return rows
 
 
 def plateau_excess(noise: Array, x: Array, tol: float, axes: tuple[int, ...]) -> tuple[float, float]:
