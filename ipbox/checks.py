@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.spelling import alike, close, plain
+
+CLOSE = 0.75  # ratio of difflib from which two names may be one, mistyped
+
 
 def is_integer(value: Any) -> bool:
     """Whether ``value`` is an integer of Python or NumPy; True and False are none."""
@@ -117,9 +121,6 @@ def check_fields(of: Any, check: Callable[..., Any], *names: str, optional: tupl
             check(getattr(of, name), name)
 
 
-CLOSE = 0.75  # ratio of difflib from which two names may be one, mistyped
-
-
 def check_choice(value: Any, name: str, options: Iterable[str], other: str = "") -> str:
     """One of the names ``options``; ``other`` says what else the caller takes."""
     options = tuple(options)
@@ -134,15 +135,9 @@ def nearest(value: Any, options: tuple[str, ...]) -> str | None:
     """The option that was meant: another case, a hyphen for an underscore, a letter too many, the start of one."""
     if not isinstance(value, str):
         return None
-    import difflib
-
-    def plain(word: str) -> str:
-        return "".join(c for c in word.lower() if c.isalnum())
-
-    by_plain = {plain(option): option for option in options}
-    begun = [option for word, option in by_plain.items() if len(plain(value)) > 2 and word.startswith(plain(value))]
-    close = difflib.get_close_matches(plain(value), by_plain, 1, CLOSE)
-    return begun[0] if len(begun) == 1 else by_plain[close[0]] if close else None
+    begun = [option for option in options if len(plain(value)) > 2 and plain(option).startswith(plain(value))]
+    found = alike(value, options) or (begun if len(begun) == 1 else close(value, options, CLOSE))
+    return found[0] if found else None
 
 
 def check_flag(value: Any, name: str) -> bool:

@@ -66,6 +66,9 @@ def save(figure: Any, path: str | os.PathLike[str], **options: Any) -> None:
     """Write a figure, all of it or nothing; a path without an ending gets .png, as matplotlib has it."""
     path = Path(path)
     path = path if path.suffix else path.with_name(f"{path.name}.png")
+    endings = sorted(figure.canvas.get_supported_filetypes())
+    if path.suffix[1:].lower() not in endings:
+        raise ValueError(f"path is {path}; expected one that ends in .{', .'.join(endings)}")
     with replacing(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150, **options)
 

@@ -5,11 +5,12 @@ Only where Python itself would refuse a call, or where a function that hands opt
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
+
+from ipbox.spelling import alike, close, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -211,21 +212,19 @@ def right_word(word: str, known: Collection[str], room: str = "") -> str | None:
     >>> right_word("max_iter", ["A", "b", "niter"]), right_word("filtre", ["A", "b", "filter"])
     ('niter', 'filter')
     """
-    by_plain = {_plain(name): name for name in known}
-    if _plain(word) in by_plain:
-        return by_plain[_plain(word)]
+    if same := alike(word, known):
+        return same[-1]
     table = _table()
-    meanings = table.get(_plain(word), [])
+    meanings = table.get(plain(word), [])
     meant = [name for ours in meanings for name in ours if name in known]
     if meant:
         return meant[0]
-    close = difflib.get_close_matches(_plain(word), by_plain, 1, CLOSE)
-    if close:
-        return by_plain[close[0]]
+    if nearest := close(word, known, CLOSE):
+        return nearest[-1]
     concept = next((ours[0] for ours in meanings if ours[0] in ELSEWHERE), None)
     if concept is not None:
         return next(where for needs, where in ELSEWHERE[concept] if not needs or needs == room or needs in known)
-    mistyped = [] if meanings else difflib.get_close_matches(_plain(word), table, 1, CLOSER)
+    mistyped = [] if meanings else close(word, table, CLOSER)
     return right_word(mistyped[0], known, room) if mistyped else None
 
 
@@ -235,13 +234,9 @@ def _table() -> dict[str, list[list[str]]]:
     table: dict[str, list[list[str]]] = {}
     for line in SAME:
         ours, theirs = line.split(":")
-        for word in dict.fromkeys(map(_plain, f"{ours} {theirs}".split())):
+        for word in dict.fromkeys(map(plain, f"{ours} {theirs}".split())):
             table.setdefault(word, []).append(ours.split())
     return table
-
-
-def _plain(word: str) -> str:
-    return word.lower().replace("_", "")
 
 
 @functools.cache

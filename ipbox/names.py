@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection
+
+from ipbox.spelling import alike, close, plain
 
 # What other packages and textbooks call it: what is typed here.
 ALIASES = {
@@ -77,17 +78,8 @@ def no_attribute(
 def _nearest(module: str, name: str, names: Collection[str], use: Callable[[str], str]) -> str:
     """What ``name`` may have been meant to be, as it is typed; empty where nothing is like it."""
     prefix = module.replace("ipbox", "ip")
-    plain = _plain(name)
-    same = [f"{prefix}.{known}" for known in names if _plain(known) == plain]
-    flat = plain.removeprefix("ir")  # IRcgls of IR Tools
-    same = same or [f"{prefix}.{known}" for known in names if _plain(known) == flat]
-    if not same and (alias := {_plain(word): what for word, what in ALIASES.items()}.get(plain)):
+    same = alike(name, names) or alike(plain(name).removeprefix("ir"), names)  # IRcgls of IR Tools
+    if not same and (alias := {plain(word): what for word, what in ALIASES.items()}.get(plain(name))):
         return alias
-    if not same:
-        close = difflib.get_close_matches(plain, {_plain(known) for known in names}, 1, CLOSE)
-        same = [f"{prefix}.{known}" for word in close for known in names if _plain(known) == word]
-    return " or ".join(same) + (use(same[0].rpartition(".")[2]) if len(same) == 1 else "")
-
-
-def _plain(word: str) -> str:
-    return word.lower().replace("_", "")
+    same = same or close(name, names, CLOSE)
+    return " or ".join(f"{prefix}.{found}" for found in same) + (use(same[0]) if len(same) == 1 else "")

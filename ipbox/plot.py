@@ -41,8 +41,8 @@ def show(
     ----------
     *images : array
         Real arrays, NumPy or CuPy (copied to the host here); shapes may differ.  (ny, nx): an image; (ny, nx, 3) or
-        (ny, nx, 4): one in colours, of [0, 1] or uint8; (n,): a signal; (nz, ny, nx): a volume, of which the three
-        planes through its middle are shown.
+        (ny, nx, 4), or with the colours first as `read_image` gives them: one in colours, of [0, 1] or uint8; (n,): a
+        signal; any other (nz, ny, nx): a volume, of which the three planes through its middle are shown.
     titles : sequence of str, optional
         One for each image.
     path : str or path, optional
@@ -71,7 +71,8 @@ def show(
     Raises
     ------
     ValueError
-        for no image, one of another shape, titles that are not as many, or an unknown scale.
+        for no image, one of another shape, an ``x_true`` of none of their shapes, titles that are not as many, an
+        unknown scale, or vmin above vmax.
     TypeError
         for something else than a real array.
 
@@ -91,9 +92,13 @@ def show(
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"titles has {len(titles)} entries; expected {len(images)}, one for each image")
     host = [_checked(u, f"image {k}") for k, u in enumerate(images)]
+    if vmin is not None and vmax is not None and not vmin <= vmax:
+        raise ValueError(f"vmin is {vmin} and vmax is {vmax}; expected vmin <= vmax")
     names = [""] * len(host) if titles is None else list(titles)
     truth = None if x_true is None else _checked(x_true, "x_true")
     if truth is not None:
+        if all(u.shape != truth.shape for u in host):
+            raise ValueError(f"x_true has shape {truth.shape}; expected that of an image, {host[0].shape}")
         names = [_caption(name, u, truth, given is x_true) for name, u, given in zip(names, host, images, strict=True)]
         if all(given is not x_true for given in images):
             host, names = [truth, *host], ["truth", *names]
@@ -215,4 +220,6 @@ def _checked(image: Array, name: str) -> np.ndarray:
         )
     if image.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {image.dtype}; expected real values (show its abs or real part)")
-    return backend.to_host(image)
+    host = backend.to_host(image)
+    first = host.ndim == 3 and host.shape[0] in (3, 4) and not _is_colour(host)
+    return np.moveaxis(host, 0, -1) if first else host

@@ -93,6 +93,27 @@ def test_planes_of_a_volume() -> None:
     assert len(figure.axes) == 4 and figure.axes[0].get_images()[0].get_clim() == (0, u.max())
 
 
+def test_colours_may_come_first() -> None:
+    """As `read_image` gives them."""
+    u = np.random.default_rng(0).random((3, 5, 6))
+    first, last = (plot.show(v).axes[0].get_images()[0].get_array() for v in (u, np.moveaxis(u, 0, -1)))
+    assert np.array_equal(first, last) and first.shape == (5, 6, 3)
+    assert plot.show(u, x_true=u + 0.1).axes[1].get_title() == "20.8 dB"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(x_true=np.ones((4, 3))), r"^x_true has shape \(4, 3\); expected that of an image, \(3, 4\)$"),
+        (dict(vmin=2.0, vmax=1.0), "^vmin is 2.0 and vmax is 1.0; expected vmin <= vmax$"),
+        (dict(path="picture.xyz"), r"^path is picture.xyz; expected one that ends in \..*, \.png, "),
+    ],
+)
+def test_slips(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        plot.show(np.ones((3, 4)), **options)
+
+
 def test_images_are_left_as_they_are() -> None:
     images = [np.linspace(-1.0, 2.0, n).reshape(shape) for n, shape in ((12, (3, 4)), (36, (3, 4, 3)), (5, (5,)))]
     kept = [u.copy() for u in images]

@@ -30,6 +30,7 @@ HEAVY |= {"pydicom", "nibabel", "nrrd", "numpy", "tqdm", "PIL", "tifffile"}
 
 # A file imports from its own layer or from those before it.
 LAYERS = (
+    "spelling",
     "names",
     "moved",
     "checks",

@@ -31,7 +31,7 @@ class Balanced(Splitting):
         super().step(p, s)
         if s.k % EVERY == 0 and s.k <= UNTIL:
             misfit = float(np.sqrt(2 * np.mean(p.smooth.value(s.x, p.batch is not None))))
-            wanted = (self.noise_level / misfit) ** POWER if misfit > 0 else LARGEST
+            wanted = min(self.noise_level / misfit, LARGEST) ** POWER if misfit > 0 else LARGEST
             first = self._first_rho(p)
             rho = s.rho * min(max(wanted, 1 / LARGEST), LARGEST)
             s.rho = float(min(max(rho, first / self.reach), first * self.reach))
