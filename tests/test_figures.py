@@ -42,7 +42,7 @@ def test_formats(tmp_path: Path, name: str) -> None:
 def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"^path is .*nowhere/a\.png, which cannot be written: No such file"):
         plot.show(np.eye(16), path=tmp_path / "nowhere" / "a.png")
-    with pytest.raises(ValueError, match="Format 'xyz' is not supported"):
+    with pytest.raises(ValueError, match=r"a\.xyz; expected one that ends in \..*\.png"):
         plot.show(np.eye(16), path=tmp_path / "a.xyz")
     assert not list(tmp_path.iterdir())
 
