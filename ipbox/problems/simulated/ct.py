@@ -10,15 +10,14 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_count, check_integer, is_integer
+from ipbox.checks import check_between, check_count, check_integer, is_integer, shown
 from ipbox.operators import RayTransform
 from ipbox.problems import ProblemInfo
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.simulated.joseph import joseph
 from ipbox.problems.simulated.posed import check_common, pose
 from ipbox.problems.truths import datasets, phantoms
-from ipbox.problems.truths.own import GIVEN, check_size, own_image
-from ipbox.warning import warn
+from ipbox.problems.truths.attenuation import own_slice
 
 
 def ct(
@@ -26,7 +25,7 @@ def ct(
     views: int = 180,
     noise: float | None = None,
     seed: int = 0,
-    image: str | Array = "lung",
+    image: str | Array | tuple[Array, Any] = "lung",
     slice: int = 0,
     patient: str = "test",
     photons: float | None = None,
@@ -35,6 +34,8 @@ def ct(
     dtype: Any = "float32",
     xp: str = "numpy",
     rays_per_bin: int = 2,
+    pixel_size: float | tuple[float, float] | None = None,
+    units: str | None = None,
 ) -> tuple[RayTransform, Array, Array, ProblemInfo]:
     """Simulated parallel-beam CT, without inverse crime.
 
@@ -55,8 +56,9 @@ def ct(
         Seed of the noise.
     image : str or array
         ``"lung"``: a chest-CT slice as attenuation in 1/mm (see `ipbox.problems.truths.datasets.lung_slice`), 0 outside
-        the inscribed disc; ``"shepp-logan"``; or a real floating image of your own with pixels of width 1, taken as it
-        is.
+        the inscribed disc; ``"shepp-logan"``; or an image of your own, real and floating, taken as it is, or in
+        Hounsfield units, also integers, which become attenuation in 1/mm.  What `ipbox.read_image` returns, with its
+        spacing, is taken too.
     slice : int
         Slice of ``"lung"``: 0 to 4 for those with a finer truth, up to 60 (47 for ``patient="train"``).
     patient : str
@@ -73,6 +75,11 @@ def ct(
         ``"numpy"`` or ``"cupy"``: everything is simulated on the host and moved once.
     rays_per_bin : int
         Rays of Joseph's projector averaged over each detector bin.
+    pixel_size : float or pair of float, optional
+        Width in mm of the square pixels of your own image; 1 by default, or the spacing that came with the image.
+    units : str, optional
+        Of your own image: ``"HU"`` for Hounsfield units, ``"attenuation"`` to take it as it is.  By default what
+        reaches from about -1000 to tissue is noticed and converted, with a warning.
 
     Returns
     -------
@@ -96,7 +103,7 @@ def ct(
     (True, 'x in 1/mm, lengths in mm')
     """
     level = check_scan(views, arc, noise, photons, seed, xp)
-    truth, fine, h, about = truth_and_finer(image, size, slice, patient)
+    truth, fine, h, about = truth_and_finer(image, size, slice, patient, pixel_size, units)
     angles = np.arange(views) * (arc / views)
     A = RayTransform(truth.shape, angles, n_det=detectors, pixel_size=h, dtype=dtype)
     if fine is None:
@@ -147,11 +154,15 @@ def scanned(
 
 
 def truth_and_finer(
-    image: str | Array, size: int | None, index: int, patient: str
+    image: Any, size: int | None, index: int, patient: str, pixel_size: Any, units: str | None
 ) -> tuple[np.ndarray, np.ndarray | None, float, dict[str, Any]]:
     """The truth, the same on a finer grid (None: known exactly), the pixel width, and what to say about it."""
     if not isinstance(image, str):
-        return _own_image(image, size)
+        u, h, about = own_slice(image, size, pixel_size, units, "'lung', 'shepp-logan' or an array")
+        return u, _refined(u, 2), h, about
+    for name, value in (("pixel_size", pixel_size), ("units", units)):
+        if value is not None:
+            raise ValueError(f"{name} is {shown(value)} and image is {image!r}; expected it with an image of your own")
     n = 256 if size is None else size
     check_count(n, "size")
     if image == "shepp-logan":
@@ -159,7 +170,8 @@ def truth_and_finer(
         about |= dict(source="Shepp and Logan 1974, with Toft's contrast", licence="none needed")
         return phantoms.shepp_logan(n), None, 2.0 / n, about
     if image != "lung":
-        raise ValueError(f"image is {image!r}; expected 'lung', 'shepp-logan' or an image of your own")
+        own = "an image of your own, as ip.read_image(path) gives"
+        raise ValueError(f"image is {image!r}; expected 'lung', 'shepp-logan' or {own}")
 
     truth, h = datasets.lung_slice(index, n, patient)
     mask = datasets.field_of_view(truth.shape)
@@ -172,19 +184,6 @@ def truth_and_finer(
         fine = _refined(truth, 2)
     about = dict(units="x in 1/mm, lengths in mm", unit="1/mm", masked=True) | datasets.credit(datasets.LUNGS[patient])
     return truth, fine, h, about | dict(extra={"image": "lung", "slice": index, "patient": patient})
-
-
-def _own_image(image: Array, size: int | None) -> tuple[np.ndarray, np.ndarray, float, dict[str, Any]]:
-    u = own_image(image, "'lung', 'shepp-logan' or an array").astype(np.float64)
-    check_size(size, u)
-    if -2100 < u.min() < -500 and u.max() < 32768 and u.max() - u.min() > 500:
-        warn(
-            f"image looks like Hounsfield units, from {u.min():g} to {u.max():g}; expected attenuation, which is not "
-            "negative: ipbox.io.hounsfield.hu_to_attenuation(image, 0.0192 * pixel size in mm)",
-            RuntimeWarning,
-        )
-    about = dict(units="x in the image's units per pixel, lengths in pixels", masked=False, extra={})
-    return u, _refined(u, 2), 1.0, about | GIVEN
 
 
 def _refined(u: np.ndarray, k: int) -> np.ndarray:

@@ -20,7 +20,7 @@ def fan(
     views: int = 360,
     noise: float | None = None,
     seed: int = 0,
-    image: str | Array = "lung",
+    image: str | Array | tuple[Array, Any] = "lung",
     slice: int = 0,
     patient: str = "test",
     photons: float | None = None,
@@ -31,6 +31,8 @@ def fan(
     dtype: Any = "float32",
     xp: str = "numpy",
     rays_per_bin: int = 4,
+    pixel_size: float | tuple[float, float] | None = None,
+    units: str | None = None,
 ) -> tuple[FanBeamTransform, Array, Array, ProblemInfo]:
     """Simulated fan-beam CT with a flat detector, without inverse crime.
 
@@ -51,8 +53,9 @@ def fan(
         Seed of the noise.
     image : str or array
         ``"lung"``: a chest-CT slice as attenuation in 1/mm (see `ipbox.problems.truths.datasets.lung_slice`), 0 outside
-        the inscribed disc; ``"shepp-logan"``; or a real floating image of your own with pixels of width 1, taken as it
-        is.
+        the inscribed disc; ``"shepp-logan"``; or an image of your own, real and floating, taken as it is, or in
+        Hounsfield units, also integers, which become attenuation in 1/mm.  What `ipbox.read_image` returns, with its
+        spacing, is taken too.
     slice : int
         Slice of ``"lung"``: 0 to 4 for those with a finer truth, up to 60 (47 for ``patient="train"``).
     patient : str
@@ -71,6 +74,11 @@ def fan(
         ``"numpy"`` or ``"cupy"``: everything is simulated on the host and moved once.
     rays_per_bin : int
         Rays averaged over each detector pixel.
+    pixel_size : float or pair of float, optional
+        Width in mm of the square pixels of your own image; 1 by default, or the spacing that came with the image.
+    units : str, optional
+        Of your own image: ``"HU"`` for Hounsfield units, ``"attenuation"`` to take it as it is.  By default what
+        reaches from about -1000 to tissue is noticed and converted, with a warning.
 
     Returns
     -------
@@ -95,7 +103,7 @@ def fan(
     """
     level = ct.check_scan(views, arc, noise, photons, seed, xp)
     check_count(rays_per_bin, "rays_per_bin")
-    truth, fine, h, about = ct.truth_and_finer(image, size, slice, patient)
+    truth, fine, h, about = ct.truth_and_finer(image, size, slice, patient, pixel_size, units)
     angles, width = np.arange(views) * (arc / views), max(truth.shape) * h
     A = FanBeamTransform(
         truth.shape,

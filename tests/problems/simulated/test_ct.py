@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -225,8 +226,74 @@ def test_info_is_frozen() -> None:
         info.noise_level = 0.0
 
 
+# ---------------------------------------------------------------- an image of your own, in Hounsfield units and mm
+
+
+def tissue() -> np.ndarray:
+    return np.where(bump(24, 24) > 0.1, 40.0, -1000.0)
+
+
 @pytest.mark.parametrize("name", ["ct", "fan"])
-def test_hounsfield_units_are_noticed(name: str) -> None:
-    hu = np.where(bump(24, 24) > 0.1, 40.0, -1000.0).astype(np.float32)
-    with pytest.warns(RuntimeWarning, match="image looks like Hounsfield units, from -1000 to 40; expected"):
-        ip.problem(name, image=hu, views=5)
+@pytest.mark.parametrize("kind", ["float32", "float64", "int16"])
+def test_hounsfield_units_are_noticed(name: str, kind: str) -> None:
+    """Water attenuates 0.0192/mm; the same scan as that of the attenuation itself, lengths in mm."""
+    hu = tissue().astype(kind)
+    with pytest.warns(RuntimeWarning, match="looks like Hounsfield units, from -1000 to 40, .* expected units='HU'"):
+        A, b, x, info = ip.problem(name, image=hu, views=5, pixel_size=0.7, dtype="float64")
+    mu = 0.0192 * (1 + tissue() / 1000)
+    np.testing.assert_allclose(x, mu, rtol=1e-6)
+    assert info.unit == "1/mm" and info.pixel_size == A.pixel_size == 0.7
+    plain = ip.problem(name, image=mu, pixel_size=0.7, views=5, dtype="float64")
+    np.testing.assert_allclose(b, plain[1], rtol=1e-6)
+    assert plain[3].units == "x in the image's units, lengths in mm"
+
+
+def test_units_say_what_an_image_is() -> None:
+    hu = tissue()
+    _, _, x, _ = ip.problem("ct", image=hu, views=3, units="attenuation", dtype="float64")
+    np.testing.assert_array_equal(x, hu)  # and no warning
+    _, _, x, _ = ip.problem("ct", image=np.full((8, 8), 60.0), views=3, units="HU", pixel_size=2, dtype="float64")
+    np.testing.assert_allclose(x, 0.0192 * 1.06, rtol=1e-12)  # nothing tells it from attenuation
+    with pytest.warns(RuntimeWarning, match="is in Hounsfield units, .* on pixels of 1 mm; expected pixel_size= in mm"):
+        ip.problem("ct", image=hu, views=3, units="HU")
+
+
+def test_lengths_are_those_of_the_pixels() -> None:
+    """Twice the width: twice the line integrals."""
+    u = bump(16, 16)
+    one, two = (ip.problem("ct", image=u, views=4, noise=0, dtype="float64", pixel_size=h)[1] for h in (1, 2))
+    np.testing.assert_allclose(two, 2 * one, rtol=1e-12)
+
+
+def test_a_file_brings_its_spacing(tmp_path: Path) -> None:
+    """What `read_image` returns is taken as it is; a width that is given counts more."""
+    ip.save(tissue().astype(np.float32), tmp_path / "slice.dcm", spacing=(1.5, 1.5))
+    A, _, _, info = ip.problem("ct", image=ip.read_image(tmp_path / "slice.dcm"), views=3, units="HU")
+    assert A.pixel_size == info.pixel_size == 1.5
+    pair = (bump(8, 8), (3.0, 3.0))
+    assert ip.problem("ct", image=pair, views=3, pixel_size=0.5)[3].pixel_size == 0.5
+    assert ip.problem("ct", image=(bump(8, 8), None), views=3)[3].pixel_size == 1
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (dict(pixel_size=0), ValueError, "pixel_size is 0; expected a positive width in mm"),
+        (dict(pixel_size="1 mm"), ValueError, "pixel_size is '1 mm'; expected a positive width in mm, or one for each"),
+        (dict(pixel_size=(1, 2)), ValueError, r"pixel_size is \(1, 2\); expected square pixels: an image resampled"),
+        (dict(pixel_size=(1, math.nan)), ValueError, "pixel_size is nan; expected positive widths in mm"),
+        (dict(pixel_size=(1, 1, 1)), ValueError, r"pixel_size is \(1, 1, 1\); expected a positive width"),
+        (dict(units="hu"), ValueError, "units is 'hu'; expected one of 'attenuation', 'HU'; did you mean 'HU'"),
+        (dict(image=tissue() > 0, units="HU"), TypeError, "image has dtype bool"),
+        (dict(image=tissue().astype(int) // 100), TypeError, r"image has dtype int64; .* image.astype\('float32'\)"),
+        (dict(image=np.full((4, 4), np.nan), units="HU"), ValueError, "image has NaN"),
+        (dict(image=(tissue(), (1.0,))), ValueError, r"pixel_size is \(1.0,\); expected"),
+        (dict(image="lung", pixel_size=1.0), ValueError, "pixel_size is 1.0 and image is 'lung'; expected it with an"),
+        (dict(image="lung", units="HU"), ValueError, "units is 'HU' and image is 'lung'; expected it with an image"),
+        (dict(image="slice.dcm"), ValueError, r"or an image of your own, as ip.read_image\(path\) gives"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ct", "fan"])
+def test_an_image_that_does_not_fit(name: str, options: dict, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        ip.problem(name, **{"image": bump(8, 8), "views": 3} | options)
