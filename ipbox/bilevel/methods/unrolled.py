@@ -13,8 +13,9 @@ from ipbox.backend import Array, norm
 from ipbox.bilevel.methods.lbfgsb import scipy_lbfgsb
 from ipbox.bilevel.methods.minimiser import Minimiser, also_called
 from ipbox.bilevel.methods.session import Session
+from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
-from ipbox.bilevel.problem.samples import inner, norms, objective_bound
+from ipbox.bilevel.problem.samples import by_processes, inner, norms, objective_bound
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.checks import check_choice, check_count, check_fields, check_not_negative
 from ipbox.keywords import answering
@@ -42,6 +43,7 @@ def unrolled_gradient(
     segments: int = 1,
     start: Array | None = None,
     constants: tuple[float, float] | None = None,
+    n_jobs: int = 1,
 ) -> UnrolledGradient:
     r"""f_N(θ) = scale Σ_i ‖u_{N,i}(θ) - u_i‖² + J(θ), u_N the N-th iterate of an algorithm, and ∇f_N(θ).
 
@@ -61,6 +63,8 @@ def unrolled_gradient(
     constants : (mu, L), optional
         Constants for the step sizes that do not depend on θ, and bound those of Φ(·; θ); by default they are those at
         θ, whose derivatives are part of ∇f_N.
+    n_jobs : int
+        Processes that share the samples; step sizes are those of all samples together.
 
     Returns
     -------
@@ -100,9 +104,42 @@ def unrolled_gradient(
     lower = problem.lower
     theta = lower.check(theta)
     _check_unrolling(iterations, "iterations", algorithm, segments)
+    check_count(n_jobs, "n_jobs")
     spent = lower.products
-    steps = _Steps(lower, theta, int(iterations), algorithm, constants)
-    phi, work, u = lower.at(theta), {}, lower.start(start)
+    steps = _Steps(lower, theta, int(iterations), algorithm, constants)  # of all samples, also where these are shared
+    solve = functools.partial(_reverse, theta=theta, steps=steps, segments=int(segments))
+    found = by_processes(solve, lower, n_jobs, truths=problem.truths, start=lower.start(start))
+    found.cost += Cost(hessians=lower.products - spent)
+    z = problem.scale * found.z.sum(axis=0)
+    z += found.tau_bar.sum() * problem.scale * steps.tau_gradient
+    z += problem.scale * (found.beta_bar.sum(axis=0) @ steps.beta_slope) * steps.q_gradient
+
+    f = problem.scale * float((problem.distances(found.u) ** 2).sum()) + problem.penalty_value(theta)
+    z += problem.penalty_gradient(theta)
+    if not math.isfinite(f) or not np.isfinite(z).all():
+        raise FloatingPointError(f"f_N is {f} with gradient {z} at theta = {theta}; expected finite numbers")
+    mu, _ = lower.constants(theta)
+    return UnrolledGradient(f, z, found.u, found.slopes / mu, found.cost)
+
+
+@dataclass
+class _Reversed:
+    """Of each sample, for Σ‖u_N - truth‖²: u_N, ‖∇Φ(u_N)‖, ∂_θ with τ and β_k fixed, and the derivatives by those."""
+
+    u: Array
+    slopes: np.ndarray
+    z: np.ndarray
+    tau_bar: np.ndarray
+    beta_bar: np.ndarray
+    cost: Cost
+
+
+def _reverse(
+    lower: LowerLevel, truths: Array, start: Array, theta: np.ndarray, steps: _Steps, segments: int
+) -> _Reversed:
+    """The iterations forth and back, of some of the samples; step sizes are those of all."""
+    problem = BilevelProblem(truths, lower, convention="sum")
+    phi, work, u, N = lower.at(theta), {}, start, len(steps.beta)
 
     def run(k: int, end: int, u: Array, before: Array, kept: list[Array] | None) -> tuple[Array, Array]:
         """u_end, u_{end - 1}, from u_k, u_{k - 1}; ``kept`` gets u_{k - 1}, ..., u_end."""
@@ -115,7 +152,6 @@ def unrolled_gradient(
                 kept.append(u)
         return u, before
 
-    N = int(iterations)
     begins = [N * s // segments for s in range(segments)]
     heads, pair = [], (u, u)
     kept: list[Array] | None = None
@@ -125,11 +161,10 @@ def unrolled_gradient(
         kept = [] if last else None
         pair = run(k, N if last else begins[s + 1], *pair, kept)
     u = pair[0]
-    hessians = float(lower.n * N) + lower.products - spent
-    cost = Cost(gradients=float(lower.n * (2 * N + begins[-1])), hessians=hessians)
+    cost = Cost(gradients=float(lower.n * (2 * N + begins[-1])), hessians=float(lower.n * N))
 
     w, carry = problem.fit_gradient(u), lower.xp.zeros_like(u)  # ū_{k+1}, and what ū_k has from y_{k+1}
-    z, tau_bar, beta_bar = np.zeros(len(theta)), 0.0, np.zeros(N)
+    z, tau_bar, beta_bar = np.zeros((lower.n, len(theta))), np.zeros(lower.n), np.zeros((lower.n, N))
     for s in range(segments - 1, -1, -1):
         k0, u_head, before = heads[s]
         if kept is None:
@@ -140,21 +175,13 @@ def unrolled_gradient(
             step = u_k - u_before
             beta = float(steps.beta[k])  # a NumPy scalar would turn float32 into float64
             y = u_k + beta * step
-            z -= steps.tau * lower.mixed(theta, y, w).sum(axis=0)
-            tau_bar -= inner(y - u_next, w, False) / steps.tau
+            z -= steps.tau * lower.mixed(theta, y, w)
+            tau_bar -= inner(y - u_next, w) / steps.tau
             y_bar = w - steps.tau * phi.hessian_apply(y, w, work=work)
-            beta_bar[k] = inner(y_bar, step, False)
+            beta_bar[:, k] = inner(y_bar, step)
             w, carry = carry + (1 + beta) * y_bar, -beta * y_bar
         kept = None
-    z += tau_bar * steps.tau_gradient + (beta_bar @ steps.beta_slope) * steps.q_gradient
-
-    f = problem.scale * float((problem.distances(u) ** 2).sum()) + problem.penalty_value(theta)
-    z += problem.penalty_gradient(theta)
-    if not math.isfinite(f) or not np.isfinite(z).all():
-        raise FloatingPointError(f"f_N is {f} with gradient {z} at theta = {theta}; expected finite numbers")
-    mu, _ = lower.constants(theta)
-    certificate = norms(phi.grad(u, work=work)) / mu
-    return UnrolledGradient(f, z, u, certificate, cost)
+    return _Reversed(u, norms(phi.grad(u, work=work)), z, tau_bar, beta_bar, cost)
 
 
 @also_called("iterations", "lower_iterations")
@@ -179,9 +206,9 @@ class Unrolled(Minimiser):
 
     Notes
     -----
-    The lower level starts from zero for every θ, so that f_N is a function; the evaluator's solver is not used, and its
-    n_jobs must be 1.  The result's ``f`` and the history's are
-    f_N at θ, and their bounds those of |f_N(θ) - f(θ)|: it does not vanish, as N is fixed.
+    The lower level starts from zero for every θ, so that f_N is a function; the evaluator's solver is not used, its
+    ``n_jobs`` processes share the samples.  The result's ``f`` and the history's are f_N at θ, and their bounds those
+    of |f_N(θ) - f(θ)|: it does not vanish, as N is fixed.
 
     Raises
     ------
@@ -213,18 +240,13 @@ class Unrolled(Minimiser):
         _check_unrolling(self.lower_iterations, "lower_iterations", self.algorithm, self.segments)
         check_fields(self, check_not_negative, "tol", "ftol")
 
-    def _check(self, evaluator: Any) -> None:
-        super()._check(evaluator)
-        if evaluator.n_jobs != 1:
-            raise ValueError(f"evaluator has n_jobs = {evaluator.n_jobs}; expected 1: Unrolled takes one process")
-
     def _loop(self, run: Session) -> str:
         return scipy_lbfgsb(functools.partial(self._at, run), run, tol=self.tol, ftol=self.ftol)
 
     def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
         evaluator, problem = run.source, run.source.problem
         settings = self.lower_iterations, self.algorithm, self.segments
-        found = unrolled_gradient(problem, theta, *settings, constants=self.constants)
+        found = unrolled_gradient(problem, theta, *settings, constants=self.constants, n_jobs=evaluator.n_jobs)
         evaluator.cost += found.cost
         evaluator.u, evaluator.recent = found.u, [(theta, found.u)]
         delta, r = problem.scale**0.5 * found.certificate, problem.scale**0.5 * problem.distances(found.u)

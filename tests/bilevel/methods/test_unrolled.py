@@ -135,6 +135,23 @@ def test_the_certificate_bounds_the_distance_to_the_solution() -> None:
         assert (np.sqrt(((found.u - exact) ** 2).sum(axis=(1, 2))) <= found.certificate + 1e-11).all()
 
 
+def test_samples_shared_by_processes() -> None:
+    """Constants and penalty are those of the whole problem, once."""
+    settings = {"iterations": 9, "segments": 3}
+    for p, theta in ((problem(), THETA), (blur_problem(), np.array([-0.8, -0.6]))):
+        start = np.random.default_rng(2).standard_normal(p.truths.shape)
+        one, two = (unrolled_gradient(p, theta, start=start, n_jobs=n, **settings) for n in (1, 2))
+        assert abs(two.f - one.f) < 1e-14 * one.f
+        assert np.abs(two.z - one.z).max() < 1e-13 * np.abs(one.z).max()
+        assert np.abs(two.u - one.u).max() < 1e-13 * np.abs(one.u).max()
+        assert np.abs(two.certificate / one.certificate - 1).max() < 1e-12
+        assert vars(two.cost) == vars(one.cost)
+    e = edges()
+    one, two = (Unrolled(20).minimise(e.evaluator(n_jobs=n), [-2.0, -1.0], (-4.0, 1.0), iterations=2) for n in (1, 2))
+    assert np.abs(two.theta - one.theta).max() < 1e-9
+    assert [row["work"] for row in two.history] == [row["work"] for row in one.history]
+
+
 def test_float32_stays_float32() -> None:
     single, double = (unrolled_gradient(problem(dtype=d), THETA, 30) for d in ("float32", "float64"))
     assert single.u.dtype == np.float32
@@ -231,8 +248,8 @@ def test_bad_input() -> None:
         unrolled_gradient(p, THETA, 5, constants=(1.0, 2.0))
     with pytest.raises(ValueError, match="theta has shape"):
         unrolled_gradient(p, [0.0], 5)
-    with pytest.raises(ValueError, match="evaluator has n_jobs = 2; expected 1"):
-        Unrolled(5).minimise(p.evaluator(n_jobs=2), THETA)
+    with pytest.raises(ValueError, match="n_jobs is 0"):
+        unrolled_gradient(p, THETA, 5, n_jobs=0)
     with pytest.raises(TypeError, match="evaluator is BilevelProblem"):
         Unrolled(5).minimise(p, THETA)
     with pytest.raises(ValueError, match="bounds cross"):
