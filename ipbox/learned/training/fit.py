@@ -80,7 +80,8 @@ def fit(
     ----------
     model : torch.nn.Module
         Parameters that require a gradient are trained, on the device they are on; compiled or not, which checkpoints do
-        not tell apart.
+        not tell apart.  Where it has a method ``project_()``, as networks with non-negative weights do, that is called
+        after every step.
     loss : callable
         ``loss(model, batch, generator)``, a real scalar tensor, mean over the batch, which is a tuple of tensors; see
         `ipbox.learned.training.losses`.

@@ -16,6 +16,13 @@ from ipbox.checks import check_positive, check_type
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
 from ipbox.learned.training.operators import PerOperator
+from ipbox.learned.training.regularisers import (
+    Difference,
+    MultiStepDenoising,
+    MultiStepReconstruction,
+    noise_weight,
+    values,
+)
 from ipbox.learned.training.self_supervised import (
     SURE,
     EquivariantImaging,
@@ -27,7 +34,7 @@ from ipbox.learned.training.self_supervised import (
 )
 
 __all__ = ["SURE", "Adversarial", "Denoising", "EquivariantImaging", "Flips", "QuarterTurns", "Shifts", "Supervised"]
-__all__ += ["PerOperator", "Unpaired"]
+__all__ += ["Difference", "MultiStepDenoising", "MultiStepReconstruction", "PerOperator", "Unpaired", "noise_weight"]
 
 
 @dataclass(frozen=True)
@@ -180,9 +187,9 @@ class Adversarial:
             eps = torch.rand(len(x), generator=generator, device=x.device, dtype=x.real.dtype)
             eps = eps.reshape(-1, *[1] * (x.ndim - 1))
             between = (eps * x + (1 - eps) * z).detach().requires_grad_()
-            (slope,) = torch.autograd.grad(_values(model, between).sum(), between, create_graph=learning)
+            (slope,) = torch.autograd.grad(values(model, between).sum(), between, create_graph=learning)
             excess = (torch.linalg.vector_norm(slope.flatten(1), dim=1) - 1).clamp_min(0)
-        value = _values(model, x).mean() - _values(model, z).mean()
+        value = values(model, x).mean() - values(model, z).mean()
         return value + self.penalty * excess.square().mean()
 
 
@@ -236,11 +243,3 @@ class Unpaired:
         fixed = {name: p.detach() for name, p in self.critic.named_parameters()}
         prior = torch.func.functional_call(self.critic, fixed, (u,))
         return mean_square(self.A(full_precision(u, b)) - b) + self.weight * prior.mean()
-
-
-def _values(model: torch.nn.Module, u: torch.Tensor) -> torch.Tensor:
-    """Ψ(u), one real number per sample."""
-    values = applied(model, u)
-    if values.numel() != len(u) or values.is_complex():
-        raise ValueError(f"model gives shape {tuple(values.shape)} for {len(u)} samples; expected one real number each")
-    return values.flatten()

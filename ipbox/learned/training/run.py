@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -23,6 +23,13 @@ __all__ = ["TrainingRun"]
 
 Weights = dict[str, torch.Tensor]
 TOLD = ("batch_size", "schedule", "validation", "validate_every", "early_stopping", "seed", "autocast", "clip")
+
+
+@runtime_checkable
+class Projected(Protocol):
+    """A module whose weights are projected onto those that it allows, after every step: non-negative ones, say."""
+
+    def project_(self) -> Any: ...
 
 
 class TrainingRun:
@@ -123,6 +130,9 @@ class TrainingRun:
         if self.options.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.options.clip, norm)
         self.optimizer.step()
+        if isinstance(self.module, Projected):
+            with torch.no_grad():
+                self.module.project_()
         self.step += 1
         self.total, self.counted = self.total + number, self.counted + 1
 
