@@ -6,6 +6,7 @@ True
 """
 
 from ipbox.evaluate.differentiable import Differentiable, Variational, as_differentiable
+from ipbox.evaluate.disjoint import check_disjoint, fingerprint
 from ipbox.evaluate.stability import (
     Perturbation,
     StabilityTable,
@@ -29,6 +30,7 @@ from ipbox.reconstruct.domain import (
 __all__ = ["Differentiable", "Perturbation", "StabilityTable", "Variational", "as_differentiable", "more_samples"]
 __all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation", "worst_perturbation"]
 __all__ += ["Domain", "DomainCheck", "DomainStatistics", "OutsideDomain", "check_domain", "domain_statistics"]
+__all__ += ["check_disjoint", "fingerprint"]
 
 answering_classes(globals())
 __getattr__ = attributes(__name__)
