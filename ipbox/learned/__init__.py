@@ -28,6 +28,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "maps.unrolled": ["LearnedProximalGradient"],
         "maps.variational_network": ["VariationalNetwork"],
         "networks": ["DRUNet", "DnCNN", "UNet"],
+        "networks.generative": ["Autoencoder", "CovarianceVAE", "Generator", "VAE", "WGAN"],
         "priors.denoiser": ["Denoiser"],
         "priors.red": ["RED"],
         "priors.functional": ["TorchFunctional"],

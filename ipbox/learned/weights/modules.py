@@ -38,6 +38,10 @@ CLASSES: dict[str, str] = {
     "AUTOMAP": "ipbox.learned.maps.direct",
     "PostProcessing": "ipbox.learned.maps.direct",
     "DeepEquilibrium": "ipbox.learned.maps.equilibrium",
+    "Autoencoder": "ipbox.learned.networks.generative.autoencoders",
+    "VAE": "ipbox.learned.networks.generative.autoencoders",
+    "CovarianceVAE": "ipbox.learned.networks.generative.covariance",
+    "WGAN": "ipbox.learned.networks.generative.adversarial",
 }
 
 WIDER = {(torch.float16, torch.float32), (torch.float16, torch.float64), (torch.float32, torch.float64)}
