@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from ipbox import backend
 from ipbox.backend import Array
+from ipbox.choose.guess import level_of
 from ipbox.functionals import KL, NonNegative, RelativeDifference
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
@@ -16,7 +16,6 @@ from ipbox.reconstruct.variational.minimise import RunOptions, VariationalFamily
 from ipbox.solvers import BSREM, Solution
 
 _EPS = 0.01  # ε, of the mean activity
-_FIRST = 0.003  # of the mean sensitivity: where a search for λ starts
 
 
 @answering
@@ -108,23 +107,10 @@ def bsrem(
     """
     A = image_operator(as_operator(A, shape))
     D = KL(A, b, background, mask)
-    mean, sensitivity = _levels(D)
-    R = RelativeDifference(tuple(A.dims), _EPS * mean if eps is None else eps, gamma, kappa, _spacing(A))
-    if isinstance(lam, str):
-        options.setdefault("lam0", _FIRST * sensitivity)
+    eps = _EPS * level_of(D) if eps is None else eps
+    R = RelativeDifference(tuple(A.dims), eps, gamma, kappa, _spacing(A))
     family = VariationalFamily(D, R, NonNegative(), BSREM(subsets), tol, niter, x0, options)
     return family.choose(lam, None)
-
-
-def _levels(D: KL) -> tuple[float, float]:
-    """The value of the constant image with the counts b - r, and the mean sensitivity; 1 where there is none."""
-    ones = backend.array_module(D.b).ones_like(D.b)
-    signal = D.b - D.background
-    if D.mask is not None:
-        ones, signal = ones * D.mask, signal * D.mask
-    seen, total = D.A.apply_adjoint(ones), backend.reduce_sum(signal)
-    whole = backend.reduce_sum(seen)
-    return (total / whole if total > 0 and whole > 0 else 1.0), (whole / seen.size if whole > 0 else 1.0)
 
 
 def _spacing(A: Any) -> Any:
