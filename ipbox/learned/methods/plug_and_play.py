@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ipbox.backend import Array, array_module, norm
+from ipbox.backend import Array, array_module, norm, sum_squares
 from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.composition import check_data
@@ -23,6 +23,7 @@ from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.domain import ImageDomain, Stated
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, make_constraint
 from ipbox.solvers import ADMM, FISTA, HQS, PDHG, ForwardBackward, Problem, Solution, Solver, solve, stopping
+from ipbox.solvers.core.divergence import Diverged
 from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.core.stop_rule import StopRule
 
@@ -32,6 +33,7 @@ METHODS = ("hqs", "forward_backward", "fista", "admm", "pdhg")
 LAM = 0.23  # of Zhang et al. 2021
 FIRST = 49 / 255  # where their noise levels begin, in units of the image's scale
 STEPS = 8
+TOO_LARGE = 10.0  # ‖Ax - b‖/‖b‖
 
 
 @answering
@@ -189,6 +191,7 @@ def pnp(
     if x0 is None and options.get("state") is None:
         x0 = starting_image(A, b, noise_level)
     info = solve(Problem(data + R, batch=batch), solver, x0=x0, stop=rule, **compared(options, x_true))
+    check_size(info, data, batch, x0)
     if isinstance(solver, ADMM | HQS):
         info.extra["rho"] = float(info.state.rho)
     info.extra["sigma"] = R.monitor.sigma if isinstance(R, Denoiser) else None
@@ -288,6 +291,8 @@ def _rho(
         return (LAM if lam is None else check_positive(lam, "lam")) * noise**2 / levels[-1] ** 2
     if method == "pdhg":
         return A.norm() ** 2 / 8  # its own step size
+    if noise is not None:
+        raise ValueError("rho is None, and the denoiser has no noise level that tells of it; expected rho")
     raise ValueError("rho and noise_level are both None; expected one of them, for the weight of the data")
 
 
@@ -309,7 +314,27 @@ def limits_of(nonneg: bool, box: tuple[float, float] | None) -> tuple[float, flo
     return None if constraint is None else (0.0, math.inf) if nonneg else tuple(float(v) for v in box)
 
 
-# ---------------------------------------------------------------- what the monitors have seen
+# ---------------------------------------------------------------- what has come out
+
+
+def check_size(info: Solution, E: L2, batch: int | None, start: Array | None) -> None:
+    """Refuse an image that explains the data worse than nothing would, by far: the iteration grows without end.
+
+    Raises
+    ------
+    Diverged
+    """
+    size = np.asarray(sum_squares(E.b, batch is not None), dtype=np.float64)
+    misfit = 2 * np.asarray(E.value(info.x, batch is not None), dtype=np.float64)
+    if (misfit > TOO_LARGE**2 * size).any() and (size > 0).all():
+        times = math.sqrt(float((misfit / size).max()))
+        raise Diverged(
+            f"{type(info.solver).__name__} diverged: after {info.niter} iterations ‖Ax - b‖ is {times:.3g} times ‖b‖; "
+            "expected a denoiser that is not expansive and has no negative eigenvalues, for which strength=0.5 may do, "
+            "or method='forward_backward'; the error's x is the start",
+            start,
+            0,
+        )
 
 
 def tell_ground(R: Functional, x: Array, levels: list[float]) -> None:

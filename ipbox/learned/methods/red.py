@@ -10,14 +10,14 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive
-from ipbox.functionals import L2, Box
+from ipbox.functionals import L2, Box, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.keywords import answering
-from ipbox.learned.methods.plug_and_play import convergence, limits_of, tell_ground
+from ipbox.learned.methods.plug_and_play import check_size, convergence, limits_of, tell_ground
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import LipschitzMonitor
-from ipbox.learned.priors.red import RED
+from ipbox.learned.priors.red import GRADIENTS, RED
 from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared
 from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping
@@ -140,6 +140,8 @@ def red(
         if (sigma, scale, channels, dtype, takes_sigma) != (None, 1.0, None, None, None):
             raise ValueError(f"denoiser is {denoiser.name}; expected sigma, scale, channels and dtype given to that")
         D = denoiser.replaced(monitor=monitor)
+    elif isinstance(denoiser, Functional):
+        raise TypeError(f"denoiser is {denoiser.name}, a functional; expected a denoiser, as net or Denoiser(net)")
     else:
         given = dict(scale=scale, channels=channels, dtype=dtype, takes_sigma=takes_sigma)
         D = Denoiser(denoiser, sigma, **given, monitor=monitor)
@@ -156,6 +158,7 @@ def red(
     if x0 is None and options.get("state") is None:
         x0 = starting_image(A, b)
     info = solve(Problem(objective, batch=batch), solver, x0=x0, stop=rule, **compared(options, x_true))
+    check_size(info, data, batch, x0)
     info.extra["sigma"] = D.sigma
     info.extra["monitor"] = convergence("red", info, data, D)
     tell_ground(D, info.x, [] if D.sigma is None else [D.sigma])
@@ -163,7 +166,7 @@ def red(
 
 
 def _check(method: str, gradient: str, limits: Any, tau: Any, rho: Any) -> None:
-    check_choice(method, "method", METHODS)
+    check_choice(method, "method", METHODS), check_choice(gradient, "gradient", GRADIENTS)
     if method != "steepest_descent":
         for name, value, free in (
             ("gradient", gradient, "residual"),

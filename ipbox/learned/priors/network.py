@@ -16,8 +16,9 @@ from ipbox.checks import check_choice, check_positive
 from ipbox.functionals.core.base import Work, buffer
 from ipbox.learned.bridge.arrays import name_of
 from ipbox.learned.priors.layout import Layout
-from ipbox.learned.priors.signature import noise_argument, unwrapped
+from ipbox.learned.priors.signature import check_made, noise_argument, unwrapped
 
+LONGEST = 300  # of what an error says
 COMPUTE = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 
 
@@ -53,9 +54,8 @@ class Network:
     def __init__(
         self, net: Any, layout: Layout, scale: float, dtype: str | None, takes_sigma: bool | None, given: bool = True
     ) -> None:
-        if isinstance(net, type) or not callable(net):
-            shown = net.__name__ if isinstance(net, type) else type(net).__name__
-            raise TypeError(f"net is {shown}; expected a torch module or a function of an image")
+        if not callable(check_made(net)):
+            raise TypeError(f"net is {type(net).__name__}; expected a torch module or a function of an image")
         if dtype is not None:
             check_choice(dtype, "dtype", COMPUTE)
         self.net, self.layout, self.scale, self.dtype = net, layout, check_positive(scale, "scale"), dtype
@@ -117,12 +117,13 @@ class Network:
             result = self._invoke(t, sigma)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as err:
-            raise ValueError(
-                f"{self.name} failed on a tensor of shape {tuple(t.shape)} (samples, channels, pixels): {err}"
+        except (RuntimeError, TypeError) as err:
+            raise (TypeError if isinstance(err, TypeError) else ValueError)(
+                f"{self.name} failed on a tensor of shape {tuple(t.shape)} (samples, channels, pixels): {_said(err)}"
             ) from err
-        if not isinstance(result, torch.Tensor):
-            raise TypeError(f"{self.name} gave {type(result).__name__}; expected a torch tensor")
+        if not isinstance(result, torch.Tensor) or result.layout is not torch.strided:
+            given = result.layout if isinstance(result, torch.Tensor) else type(result).__name__
+            raise TypeError(f"{self.name} gave {given}; expected a torch tensor")
         if result.dtype != t.dtype:
             raise TypeError(f"{self.name} gave {result.dtype}; expected that of its input, {t.dtype}")
         return result
@@ -179,7 +180,14 @@ class Network:
             z = image / self.scale
             if self.dtype is not None:
                 z = z.astype(np.promote_types(self.dtype, "F") if z.dtype.kind == "c" else self.dtype)
-            out[...] = self._checked(self._invoke(z, None if level is None else level / self.scale), z, xp)
+            try:
+                d = self._invoke(z, None if level is None else level / self.scale)
+            except TypeError as err:
+                raise TypeError(
+                    f"{self.name} failed on an array of shape {z.shape}: {_said(err)}; expected a function of arrays, "
+                    "or for tensors a torch module"
+                ) from err
+            out[...] = self._checked(d, z, xp)
         if self.scale != 1.0:
             result *= self.scale
         return result
@@ -199,10 +207,17 @@ class Network:
         if d.shape != z.shape:
             raise ValueError(f"{self.name} gave shape {d.shape}; expected that of its input, {z.shape}")
         if d.dtype != z.dtype:
-            raise TypeError(
-                f"{self.name} gave {d.dtype} for an image of {z.dtype}; expected the same, or dtype='{d.dtype}'"
-            )
+            wanted = backend.real_dtype(d.dtype) if d.dtype.kind == z.dtype.kind else None
+            advice = f", or dtype='{wanted}'" if str(wanted) in COMPUTE else ""
+            raise TypeError(f"{self.name} gave {d.dtype} for an image of {z.dtype}; expected the same{advice}")
         return d
+
+
+def _said(err: BaseException) -> str:
+    """What an error says, in one line: torch adds whole tracebacks, of which scripts tell the cause at the end."""
+    lines = [line for line in str(err).splitlines() if line.strip()] or [type(err).__name__]
+    line = lines[-1 if "TorchScript" in lines[0] else 0].strip()
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 @contextlib.contextmanager

@@ -162,7 +162,13 @@ class RED(TorchFunctional):
         if self.gradient == "energy":
             net = unwrapped(self.net.net)
             return net.energy(t, sigma) if self.net.takes_sigma else net.energy(t)
-        return 0.5 * (t * (t - self.net.apply(t.clone(), sigma))).flatten(1).sum(1)
+        d = self.net.apply(t.clone(), sigma)
+        if t.requires_grad and not d.requires_grad:
+            raise TypeError(
+                f"{self.net.name} gives images without derivatives, as under torch.no_grad() or by detach(); expected "
+                "a module that torch can differentiate, or gradient='residual'"
+            )
+        return 0.5 * (t * (t - d)).flatten(1).sum(1)
 
     def _level(self, x: Array, t: torch.Tensor) -> Any:
         return self.net.level(self.sigma, x, t)

@@ -12,7 +12,7 @@ import torch
 from ipbox.checks import check_flag
 from ipbox.learned.bridge.arrays import name_of
 
-__all__ = ["NoiseArgument", "noise_argument", "unwrapped"]
+__all__ = ["NoiseArgument", "check_made", "noise_argument", "unwrapped"]
 
 LEVELS = (  # how denoisers call their noise level; ths: of thresholding, in deepinv
     "sigma",
@@ -68,6 +68,13 @@ def unwrapped(net: Any) -> Any:
     return net
 
 
+def check_made(net: Any) -> Any:
+    """Refuse a class in the place of a denoiser that was made of it."""
+    if isinstance(net, type):
+        raise TypeError(f"the denoiser is the class {net.__name__}; expected one that is made, as {net.__name__}(...)")
+    return net
+
+
 def noise_argument(net: Callable, takes_sigma: bool | None = None, given: bool = True) -> NoiseArgument | None:
     """How ``net`` takes a noise level; None where it takes none.
 
@@ -83,7 +90,8 @@ def noise_argument(net: Callable, takes_sigma: bool | None = None, given: bool =
     Raises
     ------
     TypeError
-        where the signature does not tell: the second argument is optional, with None or a number as its default, and
+        for a class, one without arguments, and ``takes_sigma=False`` where the second argument has no default; where
+        the signature does not tell: the second argument is optional, with None or a number as its default, and
         none has the name of a noise level; or the arguments have no names.
 
     Examples
@@ -92,18 +100,26 @@ def noise_argument(net: Callable, takes_sigma: bool | None = None, given: bool =
     >>> noise_argument(lambda x, sigma: x), noise_argument(lambda x, *, ths=0.1: x), noise_argument(lambda x: x)
     (NoiseArgument(keyword=None, axes=None), NoiseArgument(keyword='ths', axes=None), None)
     """
-    if takes_sigma is not None and not check_flag(takes_sigma, "takes_sigma"):
-        return None
-    net = unwrapped(net)
+    if takes_sigma is not None:
+        check_flag(takes_sigma, "takes_sigma")
+    net = unwrapped(check_made(net))
     parameters = _parameters(net)
     if parameters is None:
-        if takes_sigma:
-            return NoiseArgument()
-        raise TypeError(f"{name_of(net)} has a signature that is not known; {_EXPECTED}")
+        if takes_sigma is None:
+            raise TypeError(f"{name_of(net)} has a signature that is not known; {_EXPECTED}")
+        return NoiseArgument() if takes_sigma else None
+    if not parameters:
+        raise TypeError(f"{name_of(net)} takes no argument; expected a function of an image")
     first = int(bool(parameters) and parameters[0].kind in POSITIONAL)
     rest = parameters[first:]
     second = rest[0] if first and rest and rest[0].kind in POSITIONAL else None
     named = next((p for p in rest if p.name.lower() in LEVELS), None)
+    if takes_sigma is False:
+        if second is not None and second.default is second.empty:
+            raise TypeError(
+                f"takes_sigma is False, and {name_of(net)} cannot be called without {second.name}; expected True"
+            )
+        return None
     if second is not None and (named is second or second.default is second.empty):
         return NoiseArgument(None, _axes(net, second))
     if named is not None:

@@ -177,7 +177,7 @@ class Problem:
         """A copy of ``x0``, checked, or zeros."""
         if x0 is None:
             return self.xp.zeros(self.shape, dtype=self.dtype)
-        if backend.array_module(x0) is not self.xp:
+        if backend.array_module(backend.check_array(x0, "x0")) is not self.xp:
             raise TypeError(f"x0 is an array of {type(x0).__module__}; expected one of {self.xp.__name__}, as b is")
         if x0.dtype != self.dtype:
             raise TypeError(f"x0 has dtype {x0.dtype}; expected {self.dtype}{as_dtype('x0', x0.dtype, self.dtype, '')}")

@@ -54,7 +54,7 @@ def test_nan_in_the_image(image: np.ndarray) -> None:
     ("arguments", "error", "message"),
     [
         (dict(net=3), TypeError, "net is int; expected a torch module or a function"),
-        (dict(net=Shrink), TypeError, "net is Shrink; expected"),
+        (dict(net=Shrink), TypeError, r"the denoiser is the class Shrink; expected one that is made, as Shrink"),
         (dict(sigma=None), ValueError, "sigma is None, and Shrink takes a noise level"),
         (dict(sigma=-1.0), ValueError, "sigma is -1.0; expected a positive number"),
         (dict(sigma="0.1"), ValueError, "sigma is '0.1'"),
