@@ -16,7 +16,7 @@ NEWEST_PYTHON ?= python3.13
 NEWEST := .venv-newest
 
 .PHONY: help venv demo test test-slow test-newest test-gpu gpu-bundle lint docs mutants coverage bench bench-bilevel \
-        experiments-learned clean distclean
+        experiments-learned experiments-generative clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo "make bench      ipbox against its peers, in an environment of their own; build/bench.json"
 	@echo "make bench-bilevel  the required figures of bilevel learning, beside the measured ones"
 	@echo "make experiments-learned  those of learned methods, from stored results; RECOMPUTE=1 trains again"
+	@echo "make experiments-generative  those of generative priors"
 	@echo "make clean      remove build/ and caches; make distclean: the environments too"
 
 venv: $(READY)
@@ -120,6 +121,9 @@ bench-bilevel: $(READY)
 # RECOMPUTE=1 trains everything again: hours
 experiments-learned: $(READY)
 	$(PY) -m tests.bench.learned
+
+experiments-generative: $(READY)
+	$(PY) -m tests.bench.generative
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
