@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 from ipbox.learned.networks.energy import check_kernel
 from ipbox.learned.networks.layers import check_images, check_width
@@ -216,7 +217,7 @@ class _Correlate(torch.autograd.Function):
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         u, w = ctx.saved_tensors
         by_u = _Spread.apply(g, w) if ctx.needs_input_grad[0] else None
-        return by_u, _by_filters(u, g) if ctx.needs_input_grad[1] else None
+        return by_u, conv2d_weight(u, w.shape, g) if ctx.needs_input_grad[1] else None
 
 
 class _Spread(torch.autograd.Function):
@@ -238,9 +239,4 @@ class _Spread(torch.autograd.Function):
     def backward(ctx: Any, u: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         t, w = ctx.saved_tensors
         by_t = _Correlate.apply(u, w) if ctx.needs_input_grad[0] else None
-        return by_t, _by_filters(u, t) if ctx.needs_input_grad[1] else None
-
-
-def _by_filters(u: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    """Σ over images and pixels of u_{i+m} t_k(i), (K, 1, s, s)."""
-    return functional.conv2d(u.transpose(0, 1), t.transpose(0, 1)).transpose(0, 1)
+        return by_t, conv2d_weight(u, w.shape, t) if ctx.needs_input_grad[1] else None

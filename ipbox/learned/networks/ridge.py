@@ -11,6 +11,7 @@ from ipbox.checks import check_count, check_positive
 from ipbox.learned.networks.energy import Energy, positive
 from ipbox.learned.networks.filter_bank import FilterBank
 from ipbox.learned.networks.layers import check_images
+from ipbox.learned.networks.splines import evaluate, evaluate_in_place, tables_of
 
 __all__ = ["ConvexRidge", "Ridge", "WeaklyConvexRidge"]
 
@@ -48,63 +49,39 @@ class Ridge(Energy):
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
         check_images(u, 1)
-        t = self.bank.correlate(u, self._scaled())
-        s, d, p = self._tables()
-        sign = torch.where(t.detach() < 0, -1.0, 1.0).to(t)  # not that of torch, whose second derivative at 0 is 0
-        a = sign * t
-        at, r = self._place(a)
-        phi = p.take(at) + r * (d.take(at) + 0.5 * r * s.take(at))
-        weight = torch.exp(-2 * self.log_alpha).repeat(2)
-        return phi.sum((-2, -1)) @ weight.to(phi)
+        phi = evaluate(self.bank.correlate(u, self._scaled()), self._tables(), self.step)
+        return phi.sum((-2, -1)) @ self._weights().to(phi)
 
     def value_gradient(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         check_images(u, 1)
         with torch.no_grad():
-            return self._analytic(u, True)
+            w, tables = self._scaled(), self._tables()
+            t = self.bank.correlate(u, w)
+            values = evaluate(t, tables, self.step).sum((-2, -1), dtype=torch.float64) @ self._weights().double()
+            return values.to(u), self._back(t, w, tables)
 
     def gradient(self, u: torch.Tensor) -> torch.Tensor:
         """∇R(u) = Wᵀ ψ'(W u)."""
         check_images(u, 1)
         with torch.no_grad():
-            return self._analytic(u, False)[1]
+            w = self._scaled()
+            return self._back(self.bank.correlate(u, w), w, self._tables())
 
-    def _analytic(self, u: torch.Tensor, valued: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        w = self._scaled()
-        t = self.bank.correlate(u, w)
-        s, d, p = (table.reshape(len(w), -1) for table in self._tables())
-        weight = torch.exp(-2 * self.log_alpha).repeat(2)
-        values = torch.zeros(len(u), dtype=torch.float64, device=u.device)
-        s, d, p = (table * weight[:, None] for table in (s, d, p))
-        for tn, image in enumerate(t):  # a response after another: they stay in the cache
-            for k, tk in enumerate(image):
-                a = tk.abs()
-                r = a.mul(1 / self.step).clamp_(max=self.intervals)
-                at = r.int()
-                r = torch.sub(a, r.floor_(), alpha=self.step, out=r)
-                sk, dk = s[k].index_select(0, at.view(-1)).view_as(a), d[k].index_select(0, at.view(-1)).view_as(a)
-                if valued:
-                    pk = p[k].index_select(0, at.view(-1)).view_as(a)
-                    values[tn] += (pk + r * (dk + 0.5 * r * sk)).sum(dtype=torch.float64)
-                torch.copysign(dk.addcmul_(r, sk), tk, out=tk)
-        return values, self.bank.adjoint(t, w)
+    def _back(self, t: torch.Tensor, w: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
+        weighted = tables * self._weights()[:, None]
+        return self.bank.adjoint(evaluate_in_place(t.contiguous(), weighted, self.step), w)
 
     def _scaled(self) -> torch.Tensor:
         """α_k w_k."""
         return self.bank.filters() * torch.exp(self.log_alpha).repeat(2).reshape(-1, 1, 1, 1)
 
-    def _tables(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """φ'', φ' and φ at the beginnings of the intervals, and beyond the last, for each of the filters, flat."""
-        s = torch.nn.functional.pad(self.slopes(), (0, 1))
-        d = (s * self.step).cumsum(1) - s * self.step
-        rise = d * self.step + s * (0.5 * self.step**2)
-        p = rise.cumsum(1) - rise
-        return s.repeat(2, 1).reshape(-1), d.repeat(2, 1).reshape(-1), p.repeat(2, 1).reshape(-1)
+    def _weights(self) -> torch.Tensor:
+        """1/α_k²."""
+        return torch.exp(-2 * self.log_alpha).repeat(2)
 
-    def _place(self, a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The entry of the tables for every a >= 0, and how far a is beyond the knot there."""
-        j = (a.detach() / self.step).clamp(max=self.intervals).long()
-        first = torch.arange(a.shape[1], device=a.device).reshape(-1, 1, 1) * (self.intervals + 1)
-        return j + first, a - j.to(a) * self.step
+    def _tables(self) -> torch.Tensor:
+        """Of φ_k, for each of the filters."""
+        return tables_of(self.slopes(), self.step).repeat(1, 2, 1)
 
     # ------------------------------------------------------------ what is proved
 
@@ -117,10 +94,8 @@ class Ridge(Energy):
         """ψ_k'(t), (free, len(t)), to look at."""
         with torch.no_grad():
             alpha = torch.exp(self.log_alpha)[:, None]
-            x = (alpha * t.abs()).repeat(2, 1)[None, :, None, :]
-            at, r = self._place(x)
-            s, d, _ = self._tables()
-            return torch.sign(t) * (d.take(at) + r * s.take(at))[0, : len(alpha), 0] / alpha
+            tables = tables_of(self.slopes(), self.step)
+            return evaluate((alpha * t)[None, :, None], tables, self.step, 1)[0, :, 0] / alpha
 
 
 class ConvexRidge(Ridge):

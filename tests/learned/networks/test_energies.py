@@ -10,9 +10,10 @@ import torch
 
 from ipbox.bilevel.terms.torch_term import TorchTerm
 from ipbox.learned.bridge.arrays import from_torch
-from ipbox.learned.networks import ConvexRidge, InputConvex, LipschitzCritic, WeaklyConvexRidge
+from ipbox.learned.networks import ConvexRidge, InputConvex, LipschitzCritic, WeaklyConvexRidge, splines
 from ipbox.learned.networks.energy import leaky, positive, raw_of
 from ipbox.learned.networks.filter_bank import FilterBank, correlation_norm, extend, fold
+from ipbox.learned.networks.splines import evaluate, tables_of
 from ipbox.learned.weights.modules import load_weights, save_weights
 
 ENERGIES = {
@@ -80,16 +81,11 @@ def test_derivatives_by_the_parameters_against_differences(name):
     R = build(name, 0.1)
     term = TorchTerm(R, (5, 6), L=1.0)
     theta, rng = term.initial(), np.random.default_rng(3)
-    u, q, direction = (
-        0.4 * rng.standard_normal((1, 5, 6)),
-        rng.standard_normal((1, 5, 6)),
-        rng.standard_normal(theta.size),
-    )
-    h = 1e-6
+    u, q = rng.standard_normal((2, 1, 5, 6))
+    direction, h = rng.standard_normal(theta.size), 1e-6
     up, down = (term.functional(theta + s * h * direction).grad(u) for s in (1, -1))
-    assert term.mixed(theta, u, q)[0] @ direction == pytest.approx(
-        ((up - down) * q).sum() / (2 * h), rel=1e-5, abs=1e-7
-    )
+    expected = ((up - down) * q).sum() / (2 * h)
+    assert term.mixed(theta, u, q)[0] @ direction == pytest.approx(expected, rel=1e-5, abs=1e-7)
     np.testing.assert_allclose(term.mixed_apply(theta, u, direction), (up - down) / (2 * h), rtol=1e-4, atol=1e-5)
 
 
@@ -194,7 +190,8 @@ def test_the_adjoint_of_the_bank_and_all_its_derivatives():
         bank = FilterBank((2,), 3).double()
     w, u = bank.filters().detach().requires_grad_(), images(1, (3, 4))
     t = torch.randn(1, 4, 3, 4, dtype=torch.float64)
-    assert float((bank.correlate(u, w) * t).sum()) == pytest.approx(float((u * bank.adjoint(t, w)).sum()), rel=1e-12)
+    product, other = ((a * b).sum().item() for a, b in ((bank.correlate(u, w), t), (u, bank.adjoint(t, w))))
+    assert product == pytest.approx(other, rel=1e-12)
     u, t = u.requires_grad_(), t.requires_grad_()
     for f, z in ((bank.correlate, u), (bank.adjoint, t)):
         assert torch.autograd.gradcheck(f, (z, w)) and torch.autograd.gradgradcheck(f, (z, w))
@@ -206,6 +203,26 @@ def test_filters_are_kept_until_a_parameter_changes():
     assert bank.filters() is w
     bank.parts[0][0, 0, 0, 0] += 1.0
     assert bank.filters() is not w and not torch.equal(bank.filters(), w)
+
+
+# ---------------------------------------------------------------- splines
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_all_derivatives_of_splines(order):
+    tables = tables_of(torch.rand(2, 3, dtype=torch.float64) - 0.5, 0.3).requires_grad_()
+    t = images(1, (2, 6), seed=5).reshape(1, 2, 2, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda *a: evaluate(*a, 0.3, order), (t, tables))
+    assert torch.autograd.gradgradcheck(lambda *a: evaluate(*a, 0.3, order), (t, tables))
+
+
+def test_splines_of_the_kernels_are_those_of_array_functions(monkeypatch):
+    tables, t, g = torch.randn(3, 2, 4, dtype=torch.float64), *torch.randn(2, 3, 2, 5, 4, dtype=torch.float64)
+    kernel = [(evaluate(t, tables, 0.4, k), splines._sums(t, g, 0.4, k, 3)) for k in range(3)]
+    monkeypatch.setattr(splines, "_on_host", lambda t: False)
+    for k, (values, sums) in enumerate(kernel):
+        torch.testing.assert_close(evaluate(t, tables, 0.4, k), values)
+        torch.testing.assert_close(splines._sums(t, g, 0.4, k, 3), sums)
 
 
 # ---------------------------------------------------------------- files and input

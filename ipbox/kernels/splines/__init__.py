@@ -1,0 +1,1 @@
+"""Even quadratic splines of filter responses."""
