@@ -14,29 +14,65 @@ from numba import prange
 from ipbox.kernels.core.compile import twins
 from ipbox.kernels.core.rows import contracted
 
+CHUNK = 1024  # pixels that stay in the first cache
+
 
 @contracted
 def _values(t, s, d, p, h, last, out):
+    real = t.dtype.type
     for i in range(t.shape[0]):
         a = abs(t[i])
-        j = int(min(a * h[1], last))
-        r = a - j * h[0]
+        j = np.int32(min(a * h[1], last))
+        r = a - real(j) * h[0]
         out[i] = p[j] + r * (d[j] + h[2] * r * s[j])
 
 
 @contracted
 def _slopes(t, s, d, h, last, out):
+    real = t.dtype.type
     for i in range(t.shape[0]):
         a = abs(t[i])
-        j = int(min(a * h[1], last))
-        y = d[j] + (a - j * h[0]) * s[j]
+        j = np.int32(min(a * h[1], last))
+        y = d[j] + (a - real(j) * h[0]) * s[j]
         out[i] = -y if t[i] < 0 else y
 
 
 @contracted
 def _curvatures(t, s, h, last, out):
     for i in range(t.shape[0]):
-        out[i] = s[int(min(abs(t[i]) * h[1], last))]
+        out[i] = s[np.int32(min(abs(t[i]) * h[1], last))]
+
+
+@contracted
+def _clip(x, k):
+    return min(max(x, -k), k)
+
+
+@contracted
+def _add_clipped(x, c, k, y):
+    """y += Σ_j c_j min(max(x, -k_j), k_j), of four j at a time: a pass over memory costs more than arithmetic."""
+    c0, c1, c2, c3 = c[0], c[1], c[2], c[3]
+    k0, k1, k2, k3 = k[0], k[1], k[2], k[3]
+    for i in range(x.shape[0]):
+        y[i] += (c0 * _clip(x[i], k0) + c1 * _clip(x[i], k1)) + (c2 * _clip(x[i], k2) + c3 * _clip(x[i], k3))
+
+
+@twins
+def influence(t, c, knots):
+    """t <- Σ_j c_kj min(max(t, -knot_j), knot_j), the odd functions whose slopes fall by c_kj at ±knot_j.
+
+    There are 4 n knots; ``c`` is (K, 4 n).
+    """
+    N, K, m = t.shape
+    for row in prange(N * K):
+        weights, all_of, kept = c[row % K], t[row // K, row % K], np.empty(CHUNK, t.dtype)
+        for first in range(0, m, CHUNK):
+            y = all_of[first : first + CHUNK]
+            x = kept[: y.shape[0]]
+            x[:] = y
+            y[:] = 0
+            for j in range(0, knots.shape[0], 4):
+                _add_clipped(x, weights[j : j + 4], knots[j : j + 4], y)
 
 
 @twins
@@ -64,8 +100,8 @@ def sums(t, g, h, order, out):
         for n in range(N):
             for i in range(m):
                 a = abs(t[n, k, i])
-                j = int(min(a * h[1], last))
-                r, w = np.float64(a - j * h[0]), np.float64(g[n, k, i])
+                j = np.int32(min(a * h[1], last))
+                r, w = np.float64(a - h[0] * t.dtype.type(j)), np.float64(g[n, k, i])
                 if order == 0:
                     out[2, k, j] += w
                     out[1, k, j] += w * r

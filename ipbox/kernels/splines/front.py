@@ -6,7 +6,7 @@ import numpy as np
 
 from ipbox.kernels.core.launch import Kernels
 
-__all__ = ["spline", "spline_sums"]
+__all__ = ["influence", "spline", "spline_sums"]
 
 KERNELS = Kernels("splines")
 WORK = 2  # of a response, in pixels' work
@@ -36,6 +36,24 @@ def spline(t: np.ndarray, tables: np.ndarray, step: float, order: int, out: np.n
     """
     KERNELS.run("evaluate", t, t, tables, _numbers(step, t), order, out, work=WORK * t.size)
     return out
+
+
+def influence(t: np.ndarray, slopes: np.ndarray, step: float) -> None:
+    """t <- φ_k'(t), in place, from the slopes (K, J) of φ_k' between knots at 0, h, ..., J h; it is constant beyond.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> t = np.array([[[-3.0, 0.5]]])
+    >>> influence(t, np.array([[1.0]]), 1.0)
+    >>> t.tolist()
+    [[[-1.0, 0.5]]]
+    """
+    J = slopes.shape[1]
+    fall = np.zeros((len(slopes), -(-J // 4) * 4), dtype=t.dtype)
+    fall[:, :J] = -np.diff(slopes, axis=1, append=0)
+    knots = step * np.arange(1, fall.shape[1] + 1)
+    KERNELS.run("influence", t, t, fall, knots.astype(t.dtype), work=WORK * t.size)
 
 
 def spline_sums(t: np.ndarray, g: np.ndarray, step: float, order: int, intervals: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from ipbox.checks import check_count, check_positive
 from ipbox.learned.networks.energy import Energy, positive
 from ipbox.learned.networks.filter_bank import FilterBank
 from ipbox.learned.networks.layers import check_images
-from ipbox.learned.networks.splines import evaluate, evaluate_in_place, tables_of
+from ipbox.learned.networks.splines import evaluate, influence_in_place, tables_of
 
 __all__ = ["ConvexRidge", "Ridge", "WeaklyConvexRidge"]
 
@@ -55,21 +55,24 @@ class Ridge(Energy):
     def value_gradient(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         check_images(u, 1)
         with torch.no_grad():
-            w, tables = self._scaled(), self._tables()
+            w = self._scaled()
             t = self.bank.correlate(u, w)
-            values = evaluate(t, tables, self.step).sum((-2, -1), dtype=torch.float64) @ self._weights().double()
-            return values.to(u), self._back(t, w, tables)
+            values = (
+                evaluate(t, self._tables(), self.step).sum((-2, -1), dtype=torch.float64) @ self._weights().double()
+            )
+            return values.to(u), self._back(t, w)
 
     def gradient(self, u: torch.Tensor) -> torch.Tensor:
         """∇R(u) = Wᵀ ψ'(W u)."""
         check_images(u, 1)
         with torch.no_grad():
             w = self._scaled()
-            return self._back(self.bank.correlate(u, w), w, self._tables())
+            return self._back(self.bank.correlate(u, w), w)
 
-    def _back(self, t: torch.Tensor, w: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
-        weighted = tables * self._weights()[:, None]
-        return self.bank.adjoint(evaluate_in_place(t.contiguous(), weighted, self.step), w)
+    def _back(self, t: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        """Σ_k w_kᵀ ψ_k'(t_k); the responses are overwritten."""
+        slopes = self.slopes().repeat(2, 1) * self._weights()[:, None]
+        return self.bank.adjoint(influence_in_place(t.contiguous(), slopes, self.step), w)
 
     def _scaled(self) -> torch.Tensor:
         """α_k w_k."""

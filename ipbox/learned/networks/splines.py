@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from ipbox.kernels.splines.front import spline, spline_sums
+from ipbox.kernels.splines.front import influence, spline, spline_sums
 from ipbox.learned.bridge.arrays import from_torch, to_torch
 
-__all__ = ["evaluate", "evaluate_in_place", "tables_of"]
+__all__ = ["evaluate", "influence_in_place", "tables_of"]
 
 
 def tables_of(slopes: torch.Tensor, step: float) -> torch.Tensor:
@@ -34,9 +34,13 @@ def evaluate(t: torch.Tensor, tables: torch.Tensor, step: float, order: int = 0)
     return torch.zeros_like(t) if order > 2 else _Evaluate.apply(t, tables, step, order)
 
 
-def evaluate_in_place(t: torch.Tensor, tables: torch.Tensor, step: float, order: int = 1) -> torch.Tensor:
-    """The same without a graph, in the memory of contiguous responses."""
-    return _values(t, tables, step, order, t)
+def influence_in_place(t: torch.Tensor, slopes: torch.Tensor, step: float) -> torch.Tensor:
+    """φ_k' of contiguous responses in their own memory, without a graph."""
+    if not _on_host(t):
+        return _values(t, tables_of(slopes, step), step, 1, t)
+    x, s = (from_torch(a.detach(), copy=False, xp="numpy") for a in (t.flatten(2), slopes.double()))
+    influence(x, s, step)
+    return t
 
 
 class _Evaluate(torch.autograd.Function):
