@@ -18,6 +18,7 @@ from ipbox.solvers import CGLS, Problem, solve, stopping
 # Fitted on slices of the training patient by tutorials/tools/fit_tv_weight.py: 0.2 dB below each problem's best
 # weight in the mean, and 0.7 dB in the worst of 24 (sizes 128 and 256, 30 and 120 views, noise 0.3 to 3 %).
 TV_FACTOR = 0.66
+COUNTS_FACTOR = 0.35  # c for counts, between what suits PET scans and blurred photographs (tests/choose/test_guess.py)
 FAINT = 1e-3  # of the mean counts: lines that hardly see the image have less
 
 
@@ -86,7 +87,7 @@ def first_weight(D: Fidelity, R: Functional, noise_level: float | None = None) -
     r"""Where a search for λ in D(Au, b) + λ R(u) can start: only its order of magnitude matters.
 
     For TV or TGV and ½‖Au - b‖² it is `tv_weight`.  For a Kullback-Leibler divergence and a penalty that grows with u
-    as a norm does, it is the same with the noise of the counts in the gradient A*(1 - b/m),
+    as a norm does, it is the noise of the counts in the gradient A*(1 - b/m),
 
     .. math:: λ = c \, \|A^* ν\| / \sqrt{N}, \quad ν_i \sim N(0, 1/m_i), \quad m = A \bar u + r,
 
@@ -161,4 +162,4 @@ def _noise_of_counts(D: KL, A: Any) -> float:
     noise /= xp.sqrt(xp.maximum(m, FAINT * float(m.mean())))
     if D.mask is not None:
         noise *= D.mask.reshape((-1, *shape))[0]
-    return TV_FACTOR * backend.norm(A.apply_adjoint(noise)) / math.sqrt(math.prod(A.dims))
+    return COUNTS_FACTOR * backend.norm(A.apply_adjoint(noise)) / math.sqrt(math.prod(A.dims))

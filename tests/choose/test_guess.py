@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from ipbox.choose import TV_FACTOR, first_weight
+from ipbox.choose import first_weight
+from ipbox.choose.guess import COUNTS_FACTOR
 from tests.contracts.support import host
 
 
@@ -28,7 +29,7 @@ def scan() -> tuple[ip.Operator, np.ndarray, np.ndarray]:
 def test_denoising_a_constant_image(m: float, xp: ModuleType) -> None:
     """The gradient of KL(b, u) is 1 - b/u, whose noise is 1/√m."""
     b = xp.asarray(np.random.default_rng(0).poisson(m, (64, 64)).astype("float64"))
-    assert first_weight(ip.KL(None, b), ip.TV((64, 64))) == pytest.approx(TV_FACTOR / math.sqrt(m), rel=0.05)
+    assert first_weight(ip.KL(None, b), ip.TV((64, 64))) == pytest.approx(COUNTS_FACTOR / math.sqrt(m), rel=0.05)
 
 
 @pytest.mark.parametrize("make", [scan, lambda: blurred(50.0)], ids=["pet", "blur"])
