@@ -7,6 +7,16 @@ True
 
 from ipbox.evaluate.differentiable import Differentiable, Variational, as_differentiable
 from ipbox.evaluate.disjoint import check_disjoint, fingerprint
+from ipbox.evaluate.generative import (
+    LogLikelihood,
+    RangeError,
+    covariance_columns,
+    interpolation,
+    log_likelihood,
+    range_error,
+    samples,
+)
+from ipbox.evaluate.generator_report import GeneratorReport, evaluate_generator
 from ipbox.evaluate.stability import (
     Perturbation,
     StabilityTable,
@@ -31,6 +41,8 @@ __all__ = ["Differentiable", "Perturbation", "StabilityTable", "Variational", "a
 __all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation", "worst_perturbation"]
 __all__ += ["Domain", "DomainCheck", "DomainStatistics", "OutsideDomain", "check_domain", "domain_statistics"]
 __all__ += ["check_disjoint", "fingerprint"]
+__all__ += ["GeneratorReport", "LogLikelihood", "RangeError", "covariance_columns", "evaluate_generator"]
+__all__ += ["interpolation", "log_likelihood", "range_error", "samples"]
 
 answering_classes(globals())
 __getattr__ = attributes(__name__)

@@ -83,6 +83,8 @@ class VAE(Generative):
     torch.Size([2])
     """
 
+    has_encoder = True
+
     def __init__(
         self,
         latent: int = 64,

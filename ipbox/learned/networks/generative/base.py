@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -10,7 +10,15 @@ from torch import nn
 from ipbox.checks import check_count, check_dims, check_type
 from ipbox.learned.networks.layers import check_images
 
-__all__ = ["Generative", "Generator"]
+__all__ = ["Generative", "Generator", "WithPrecision"]
+
+
+@runtime_checkable
+class WithPrecision(Protocol):
+    """A model whose images are N(G(z), Σ(z))."""
+
+    def decode_precision(self, z: torch.Tensor) -> Any:
+        """The precision of the images of z, such as a `StructuredPrecision`."""
 
 
 class Generative(nn.Module):
@@ -22,7 +30,13 @@ class Generative(nn.Module):
         Size of z.
     dims : tuple of int
         (H, W).
+
+    Attributes
+    ----------
+    has_encoder : bool
     """
+
+    has_encoder = False
 
     def __init__(self, latent: int, dims: tuple[int, int]) -> None:
         super().__init__()
@@ -91,12 +105,13 @@ class Generator(Generative):
         super().__init__(latent, dims)
         self.decoder = check_type(decoder, "decoder", nn.Module, "a torch.nn.Module")
         self.encoder = check_type(encoder, "encoder", nn.Module | None, "a torch.nn.Module or None")
+        self.has_encoder = encoder is not None
 
     def mean(self, z: torch.Tensor) -> torch.Tensor:
         return self.decoder(z)
 
     def encode(self, u: torch.Tensor) -> torch.Tensor:
-        return super().encode(u) if self.encoder is None else check_latent(self.encoder(u), self.latent)
+        return super().encode(u) if not self.has_encoder else check_latent(self.encoder(u), self.latent)
 
 
 def check_latent(z: Any, latent: int) -> torch.Tensor:

@@ -1,0 +1,133 @@
+"""Evaluation of generative models, where a linear one has answers in closed form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ipbox.evaluate import covariance_columns, evaluate_generator, interpolation, log_likelihood, range_error, samples
+from ipbox.learned import VAE, WGAN, CovarianceVAE, Generator
+from ipbox.learned.networks.generative.stacks import Encoder
+
+DIMS, NOISE = (3, 4), 0.4
+G = np.random.default_rng(0).standard_normal((12, 2))
+IMAGES = np.random.default_rng(1).standard_normal((3, *DIMS))
+
+
+def decoder() -> torch.nn.Module:
+    linear = torch.nn.Linear(2, 12, bias=False, dtype=torch.float64)
+    linear.weight.data = torch.tensor(G)
+    return torch.nn.Sequential(linear, torch.nn.Unflatten(1, (1, *DIMS)))
+
+
+class Posterior(torch.nn.Module):
+    """The true one of a linear decoder, as far as one with independent entries can be."""
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        precision = np.eye(2) + G.T @ G / NOISE**2
+        m = u.flatten(1) @ torch.tensor(G @ np.linalg.inv(precision)) / NOISE**2
+        return torch.cat([m, torch.tensor(-np.log(np.diag(precision))).expand(len(u), 2)], 1)
+
+
+def linear_vae() -> VAE:
+    model = VAE(latent=2, dims=(4, 4), widths=(2,), noise=NOISE).double()
+    model.dims, model.decoder, model.encoder = DIMS, decoder(), Posterior()
+    return model
+
+
+def test_range_error_is_the_distance_to_the_range() -> None:
+    found = range_error(Generator(decoder(), 2, DIMS), IMAGES, niter=200, lr=0.1)
+    z = np.linalg.lstsq(G, IMAGES.reshape(3, 12).T, rcond=None)[0].T
+    expected = np.linalg.norm(IMAGES.reshape(3, 12) - z @ G.T, axis=1)
+    assert found.error == pytest.approx(expected, rel=1e-6)
+    assert found.relative == pytest.approx(expected / np.linalg.norm(IMAGES, axis=(1, 2)), rel=1e-6)
+    assert found.z == pytest.approx(z, rel=1e-2, abs=1e-2 * abs(z).max())
+    assert found.nearest.shape == IMAGES.shape and found.history == sorted(found.history, reverse=True)
+    shorter = range_error(Generator(decoder(), 2, DIMS), IMAGES, niter=200, restarts=1, lr=0.1, lam=10.0)
+    ridge = np.linalg.solve(G.T @ G + 10 * np.eye(2), G.T @ IMAGES.reshape(3, 12).T).T
+    assert shorter.z == pytest.approx(ridge, rel=1e-2, abs=1e-2 * abs(ridge).max())
+
+
+def test_the_encoder_gives_a_start() -> None:
+    found = range_error(linear_vae(), IMAGES, niter=1, restarts=0, lr=1e-9)
+    z = Posterior()(torch.tensor(IMAGES))[:, :2].tolist()
+    assert found.z == pytest.approx(np.array(z), rel=1e-6)
+
+
+def test_likelihood_is_below_the_evidence_and_near_it() -> None:
+    evidence = torch.distributions.MultivariateNormal(
+        torch.zeros(12, dtype=torch.float64), torch.tensor(G @ G.T + NOISE**2 * np.eye(12))
+    ).log_prob(torch.tensor(IMAGES.reshape(3, 12)))
+    found = log_likelihood(linear_vae(), IMAGES, samples=2000)
+    expected = np.array(evidence.tolist()) / 12
+    assert found.importance_weighted == pytest.approx(expected, abs=2e-3)
+    assert (found.elbo < expected + 1e-3).all() and (found.elbo > expected - 0.05).all()
+
+
+def test_samples_have_the_covariance_of_the_model() -> None:
+    u = samples(linear_vae(), 20000, noise=True, seed=3).reshape(-1, 12)
+    expected = G @ G.T + NOISE**2 * np.eye(12)
+    assert np.linalg.norm(np.cov(u.T) - expected) < 0.04 * np.linalg.norm(expected)
+    means = samples(linear_vae(), 5, seed=3).reshape(5, 12)
+    assert means == pytest.approx(means @ G @ np.linalg.pinv(G), rel=1e-6, abs=1e-6 * abs(means).max())
+    assert np.array_equal(means, samples(linear_vae(), 5, seed=3).reshape(5, 12))
+
+
+def test_interpolation_begins_and_ends_at_the_images() -> None:
+    images = (np.random.default_rng(0).standard_normal((2, 2)) @ G.T).reshape(2, *DIMS)  # in the range
+    found = interpolation(Generator(decoder(), 2, DIMS), *images, n=3)
+    assert found[[0, 2]] == pytest.approx(images, rel=1e-3, abs=1e-3 * abs(images).max())
+    assert found[1] == pytest.approx((found[0] + found[2]) / 2)
+
+
+def test_columns_are_those_of_the_inverse_precision() -> None:
+    torch.manual_seed(0)
+    model = CovarianceVAE(latent=2, dims=(4, 4), widths=(2,), head=(2,), noise=0.5).double()
+    with torch.no_grad():
+        model.head.body[-1].weight *= 1000
+    image = np.random.default_rng(0).standard_normal((4, 4))
+    found = covariance_columns(model, image, [(i, j) for i in range(4) for j in range(4)]).reshape(16, 16)
+    precision = model.decode_precision(model.encode(torch.tensor(image)[None, None]))
+    identity = torch.eye(16, dtype=torch.float64).reshape(16, 1, 4, 4)
+    inverse = np.array(precision.apply(identity).detach().flatten(1).tolist())
+    assert found @ inverse == pytest.approx(np.eye(16), abs=1e-9)
+    assert abs(found - np.diag(np.diag(found))).max() > 1e-3 * found.max()
+
+
+def test_report(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    u = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
+    full = evaluate_generator(CovarianceVAE(3, (8, 8), (2, 4), head=(2, 2)), u, n=2, niter=5)
+    bare = evaluate_generator(WGAN(3, (8, 8), (2, 4)), u, n=2, niter=5)
+    assert "importance weighted" in full.table() and "importance weighted" not in bare.table()
+    assert bare.noisy is None and bare.columns is None and full.samples.dtype == np.float32
+    for k, (report, rows) in enumerate(((full, 7), (bare, 5))):
+        assert len(report.plot(tmp_path / f"{k}.png").axes) == 2 * rows
+        assert (tmp_path / f"{k}.png").stat().st_size > 5000
+
+
+def test_bad_input() -> None:
+    model = Generator(decoder(), 2, DIMS)
+    with pytest.raises(ValueError, match=r"^u has images of \(4, 3\); expected \(3, 4\), the dims of the model$"):
+        range_error(model, np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"^images has shape \(4,\) and dtype float64; expected real \(N, H, W\)"):
+        range_error(model, np.zeros(4))
+    with pytest.raises(ValueError, match=r"^images has values that are NaN or infinite; expected finite ones$"):
+        range_error(model, np.full(DIMS, np.nan))
+    with pytest.raises(ValueError, match=r"^restarts is 0 and the model has no encoder; expected a start$"):
+        range_error(model, np.zeros(DIMS), restarts=0)
+    with pytest.raises(TypeError, match=r"^model is Encoder; expected a generative model, or a network of your own"):
+        samples(Encoder((4, 4), 2, (2,), "elu"))
+    with pytest.raises(
+        TypeError, match=r"^model is Generator; expected a VAE or CovarianceVAE, which have a likelihood"
+    ):
+        log_likelihood(model, np.zeros(DIMS))
+    with pytest.raises(
+        TypeError, match=r"^model is Generator, which has no covariance; expected a VAE or CovarianceVAE$"
+    ):
+        samples(model, noise=True)
+    with pytest.raises(ValueError, match=r"^images has shape \(3, 4\); expected \(N, H, W\) with two images at least$"):
+        evaluate_generator(model, np.zeros(DIMS))
