@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -70,6 +71,15 @@ class Energy(nn.Module):
     def gradient(self, u: torch.Tensor) -> torch.Tensor:
         """∇R(u), without a graph."""
         return self.value_gradient(u)[1]
+
+    def gradient_map(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """u ↦ ∇R(u) with its graph, by u and by the parameters as they are now, for losses that descend on R."""
+
+        def gradient(u: torch.Tensor) -> torch.Tensor:
+            v = u if u.requires_grad else u.detach().requires_grad_()
+            return torch.autograd.grad(self(v).sum(), v, create_graph=True)[0]
+
+        return gradient
 
 
 def positive(raw: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -68,6 +68,10 @@ class Ridge(Energy):
         with torch.no_grad():
             w = self._scaled()
             return self._back(self.bank.correlate(u, w), w)
+
+    def gradient_map(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        w, tables = self._scaled(), self._tables() * self._weights()[:, None]
+        return lambda u: self.bank.adjoint(evaluate(self.bank.correlate(u, w), tables, self.step, order=1), w)
 
     def _back(self, t: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         """Σ_k w_kᵀ ψ_k'(t_k); the responses are overwritten."""

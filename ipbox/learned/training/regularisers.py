@@ -8,25 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 
 from ipbox.checks import check_choice, check_count, check_fields, check_flag, check_positive, check_seed
 from ipbox.keywords import answering
 from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.networks.energy import Energy
 from ipbox.learned.priors.signature import unwrapped
 from ipbox.learned.training.self_supervised import applied, check_map, mean_square, normal
 
 __all__ = ["Difference", "MultiStepDenoising", "MultiStepReconstruction", "noise_weight"]
-
-
-@runtime_checkable
-class Bounded(Protocol):
-    """A regulariser with constants known by construction: ∇R is L-Lipschitz, R + ρ/2‖·‖² convex."""
-
-    lipschitz: float
-    weak_convexity: float
 
 
 @dataclass(frozen=True)
@@ -144,7 +137,7 @@ class MultiStepDenoising:
 
 @dataclass(frozen=True)
 class MultiStepReconstruction:
-    """Learn R so that descent on ½‖Au - b‖² + λR(u) ends near x: the same as `MultiStepDenoising`, for data.
+    """Learn R so that descent on ½‖Au - b‖² + λR(u) ends near x: the same for data.
 
     Parameters
     ----------
@@ -152,7 +145,7 @@ class MultiStepReconstruction:
     start : callable, optional
         u_0 from b; A*b by default.
     scale : float
-        Pixels of u are divided by it before R sees them, R(u/s): images in physical units.
+        s of s² R(u/s), for images in units of their own: see `LearnedRegulariser`.
     steps, warm_up, lam, norm, lipschitz, accelerated
         As for `MultiStepDenoising`; the batch is (b, x), or (b, u_0, x), with where the descent starts.
 
@@ -258,40 +251,47 @@ def descended(
     """Descent with the settings ``of``: ``warm_up`` steps without derivatives, and ``steps`` with them."""
     mu, L = data_constants
     reg_L, rho = _constants(model, of.lipschitz)
-    mu, L = max(mu - of.lam * rho / scale**2, 0.0), L + of.lam * reg_L / scale**2
+    mu, L = max(mu - of.lam * rho, 0.0), L + of.lam * reg_L
     learning = torch.is_grad_enabled()
 
     def phases() -> Any:
         yield from ((True, False, k) for k in range(of.warm_up))
         yield from ((of.accelerated, learning, k) for k in range(of.steps))
 
+    slopes = {graph: gradient_map(model, graph) for graph in {False, learning}}
     before = u
     for extrapolates, graph, k in phases():
         beta = min(k / (k + 3), (math.sqrt(L) - math.sqrt(mu)) / (math.sqrt(L) + math.sqrt(mu))) if extrapolates else 0
         with torch.set_grad_enabled(graph):
             y = u + beta * (u - before) if beta else u
-            g = data_gradient(y) + of.lam / scale * gradient(model, y / scale, graph)
+            g = data_gradient(y) + of.lam * scale * slopes[graph](y / scale)
             u, before = y - g / L, u
     return u
 
 
-def gradient(model: torch.nn.Module, u: torch.Tensor, graph: bool) -> torch.Tensor:
-    """∇R(u), with the graph that derivatives by the parameters need or without, in any grad mode."""
-    with torch.enable_grad():
-        t = u if graph and u.requires_grad else u.detach().requires_grad_()
-        t4 = t[:, None] if t.ndim == 3 else t
-        (g,) = torch.autograd.grad(values(model, t4).sum(), t, create_graph=graph)
-    return g
+def gradient_map(model: torch.nn.Module, graph: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+    """u ↦ ∇R(u), with the graph that derivatives by the parameters need or without, in any grad mode."""
+    module = unwrapped(model)
+
+    def slope(u: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            t = u if graph and u.requires_grad else u.detach().requires_grad_()
+            (g,) = torch.autograd.grad(values(model, t).sum(), t, create_graph=graph)
+        return g
+
+    if isinstance(module, Energy):
+        slope = module.gradient_map() if graph else module.gradient
+    return lambda u: slope(u[:, None])[:, 0] if u.ndim == 3 else slope(u)
 
 
 def _constants(model: torch.nn.Module, lipschitz: float | None) -> tuple[float, float]:
     """L and ρ of R."""
     module = unwrapped(model)
-    known = isinstance(module, Bounded)
-    L = lipschitz if lipschitz is not None else float(module.lipschitz) if known else math.inf
+    known = isinstance(module, Energy)
+    L = lipschitz if lipschitz is not None else module.lipschitz if known else math.inf
     if not math.isfinite(L):
         raise ValueError(f"lipschitz is None, and {type(module).__name__} has no bound of its own; expected a number")
-    return L, float(module.weak_convexity) if known else 0.0
+    return L, module.weak_convexity if known else 0.0
 
 
 def _check_descent(of: Any) -> None:

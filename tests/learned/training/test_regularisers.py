@@ -12,6 +12,8 @@ from torch import nn
 
 import ipbox as ip
 from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.networks import ConvexRidge, WeaklyConvexRidge
+from ipbox.learned.networks.energy import Energy
 from ipbox.learned.training.fit import fit
 from ipbox.learned.training.losses import (
     Adversarial,
@@ -24,10 +26,10 @@ from tests.learned.training.models import Linear, random, seeded
 from tests.learned.training.runs import weights
 
 
-class Quadratic(nn.Module):
+class Quadratic(Energy):
     """R(u) = ½ θ‖u‖²."""
 
-    lipschitz, weak_convexity = 4.0, 0.0
+    convex = True
 
     def __init__(self, theta: float = 0.5) -> None:
         super().__init__()
@@ -35,6 +37,9 @@ class Quadratic(nn.Module):
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
         return 0.5 * self.theta * u.square().flatten(1).sum(1)
+
+    def bounds(self) -> tuple[torch.Tensor, ...]:
+        return torch.tensor(4.0), torch.tensor(0.0), torch.tensor(0.0)
 
 
 class Ridge(nn.Module):
@@ -140,6 +145,26 @@ def test_multi_step_denoising_learns_the_posterior_mean() -> None:
     assert model.theta.item() == pytest.approx(sigma**2 / s**2, rel=0.03)
 
 
+@pytest.mark.parametrize("cls", [ConvexRidge, WeaklyConvexRidge])
+def test_ridges_descend_by_a_gradient_of_their_own(cls: type[Energy]) -> None:
+    """With the same derivatives by the parameters as those of the energy."""
+    torch.manual_seed(0)
+    model = cls(widths=(2, 2), kernel=3).double()
+    x, y = random(2, 1, 7, 6, seed=1) / 5, random(2, 1, 7, 6) / 5
+    loss, L = MultiStepDenoising(0.1, steps=3, warm_up=2), model.lipschitz
+    loss(model, (y, x), None).backward()
+    found = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    hidden = nn.Sequential(model)  # its constants and its own gradient are not seen
+    plain = MultiStepDenoising(0.1, steps=3, warm_up=2, lipschitz=L)
+    if cls is ConvexRidge:  # else ρ changes the extrapolation
+        plain(hidden, (y, x), None).backward()
+        assert all(torch.allclose(p.grad, g, rtol=1e-9, atol=0) for p, g in zip(model.parameters(), found, strict=True))
+    u = y.clone().requires_grad_()
+    (g,) = torch.autograd.grad(model(u).sum(), u)
+    assert torch.allclose(model.gradient_map()(y), g) and torch.allclose(Energy.gradient_map(model)(y), g)
+
+
 @pytest.mark.parametrize("accelerated", [False, True])
 def test_gradients_against_differences(accelerated: bool) -> None:
     x, y, A = random(2, 1, 6, 5), random(2, 1, 6, 5, seed=1), random(12, 30, seed=2) / 5
@@ -164,19 +189,19 @@ def test_gradients_against_differences(accelerated: bool) -> None:
 
 
 def test_reconstruction_reaches_the_minimiser() -> None:
-    """(A*A + λθ/s² I)⁻¹ A*b, and its derivative by θ, at any start."""
+    """(A*A + λθI)⁻¹ A*b, as s² R(u/s) = R(u), and its derivative by θ, at any start."""
     A = random(30, 6)
     b, x, lam, s = random(3, 30, seed=1), random(3, 6, seed=2).reshape(3, 2, 3), 0.6, 2.0
     model = Quadratic(0.5)
     loss = MultiStepReconstruction(LinearMap(A.numpy(), shape=(2, 3)), 120, 60, lam, scale=s)
-    H = A.T @ A + lam * 0.5 / s**2 * torch.eye(6, dtype=torch.float64)
+    H = A.T @ A + lam * 0.5 * torch.eye(6, dtype=torch.float64)
     u = torch.linalg.solve(H, A.T @ b.T).T.reshape(3, 2, 3)
     start = random(3, 2, 3, seed=4)
     assert torch.allclose(loss.reconstruct(model, b, start), u, atol=1e-10)
     value = loss(model, (b, start, x), None)
     value.backward()
     assert value.item() == pytest.approx(((u - x) / s).square().mean().item())
-    du = -torch.linalg.solve(H, (lam / s**2 * u).reshape(3, 6).T).T.reshape(3, 2, 3)
+    du = -torch.linalg.solve(H, (lam * u).reshape(3, 6).T).T.reshape(3, 2, 3)
     assert model.theta.grad.item() == pytest.approx((2 * (u - x) / s**2 * du).mean().item(), rel=1e-6)
     from_start = MultiStepReconstruction(loss.A, 1, start=lambda b: start)
     assert torch.equal(from_start.reconstruct(model, b), from_start.reconstruct(model, b, start))
