@@ -57,6 +57,7 @@ from .io.raw.ismrmrd import read_ismrmrd as read_ismrmrd
 from .io.raw.projections import line_integrals as line_integrals
 from .io.saving import save as save
 from .io.splits import split_by_patient as split_by_patient
+from .learned.methods.generative.reconstruct import generative as generative
 from .learned.methods.plug_and_play import pnp as pnp
 from .learned.methods.red import red as red
 from .learned.priors.denoiser import Denoiser as Denoiser

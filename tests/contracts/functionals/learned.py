@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from ipbox.functionals import Functional
-from tests.contracts.functionals.registry import DIMS, FunctionalCase, lacking
+from tests.contracts.functionals.registry import DIMS, FunctionalCase, array, lacking
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from ipbox.bilevel.terms.torch_term import TorchEnergy, TorchTerm  # noqa: E402
 from ipbox.learned.priors import RED, TorchFunctional  # noqa: E402
+from ipbox.learned.priors.generative import PrecisionL2  # noqa: E402
 
 
 class Bumps(torch.nn.Module):
@@ -45,6 +46,12 @@ def torch_energy(dtype: np.dtype, xp: ModuleType) -> Functional:
     return term.functional(np.array([-0.5]))
 
 
+def precision(dtype: np.dtype, xp: ModuleType) -> Functional:
+    return 0.7 * PrecisionL2(
+        *(0.3 * array(dtype, xp, shape, seed) for seed, shape in enumerate((DIMS, DIMS, (4, *DIMS))))
+    )
+
+
 LACKS = lacking("prox", "prox_conj", "conj") | {"complex": TypeError}
 CASES = [
     FunctionalCase(
@@ -55,4 +62,11 @@ CASES = [
     ),
     FunctionalCase("RED by autograd", RED, red, lacks=LACKS, convex=False),
     FunctionalCase("energy of torch", TorchEnergy, torch_energy, lacks=lacking("prox", "prox_conj", "conj")),
+    FunctionalCase(
+        "precision",
+        PrecisionL2,
+        precision,
+        lacks=lacking("complex"),
+        inexact=lambda dtype, xp: 1e-5 if dtype == "f" else 1e-9,
+    ),
 ]

@@ -1,0 +1,1 @@
+"""Reconstruction with generative priors: the image and the latent vector together."""

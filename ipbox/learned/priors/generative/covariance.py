@@ -1,0 +1,83 @@
+"""A generative model with a covariance for each latent vector."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.checks import check_not_negative
+from ipbox.learned.bridge.arrays import from_torch
+from ipbox.learned.networks.generative.cholesky import log_det, lt_apply
+from ipbox.learned.priors.generative.base import LatentPrior, Maps
+from ipbox.learned.priors.generative.precision import PrecisionL2
+
+__all__ = ["CovarianceModel", "CovariancePrior"]
+
+
+@runtime_checkable
+class CovarianceModel(Protocol):
+    """A generative model with ``decode_precision(z)``: d and w of Σ(z)⁻¹ = LLᵀ, as in `StructuredPrecision`."""
+
+    def decode_precision(self, z: torch.Tensor) -> Any:
+        """(N, 1) + dims and (N, F) + dims."""
+        ...
+
+
+class CovariancePrior(LatentPrior):
+    r"""R(u) = inf_z κ log det Σ(z) + ½ ‖u/s - G(z)‖²_{Σ(z)⁻¹} + ½‖z‖², Σ(z)⁻¹ = L(z)L(z)ᵀ.
+
+    With κ = ½ that is, up to a constant, inf_z -log p(u, z) of u | z ~ N(G(z), Σ(z)), z ~ N(0, I): then, weighted by
+    the variance of white noise, ½‖Au - b‖² + λR(u) has its minimum at a mode of the posterior.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        With ``latent``, ``dims``, ``decode`` and ``decode_precision``, such as `CovarianceVAE`.
+    scale : float
+        As for `LatentPrior`.
+    log_det_factor : float
+        κ >= 0; Duff et al. print 1.
+
+    References
+    ----------
+    Duff, Simpson, Ehrhardt and Campbell, VAEs with structured image covariance applied to compressed sensing MRI, Phys.
+    Med. Biol. 68 (2023).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.learned.networks.generative import CovarianceVAE
+    >>> from ipbox.learned.priors.generative import CovariancePrior
+    >>> R = CovariancePrior(CovarianceVAE(latent=3, dims=(8, 8), widths=(4, 8), head=(4, 4), structure="3x3"))
+    >>> R.at(np.zeros(3, "float32"))
+    PrecisionL2: ½‖Lᵀ(u - m)‖², u: (8, 8)
+    """
+
+    formula = "inf_z κ log det Σ(z) + ½‖u - G(z)‖² in Σ(z)⁻¹ + ½‖z‖²"
+
+    def __init__(self, model: Any, scale: float = 1.0, log_det_factor: float = 0.5) -> None:
+        super().__init__(model, scale, 1.0)
+        if not isinstance(model, CovarianceModel):
+            raise TypeError(f"model is {type(model).__name__}; expected one with decode_precision, as CovarianceVAE")
+        self.log_det_factor = check_not_negative(log_det_factor, "log_det_factor")
+
+    def maps(self, t: torch.Tensor) -> Maps:
+        d, w = self.model.decode_precision(t)
+        d, w = self._checked(d, t, "decode_precision"), self._checked(w, t, "decode_precision", None)
+        return [*super().maps(t), d, w]
+
+    def energies(self, v: torch.Tensor, t: torch.Tensor, maps: Maps) -> torch.Tensor:
+        mean, d, w = maps
+        square = 0.5 * lt_apply(v - mean, d, w).square().sum(dim=(1, 2, 3), dtype=torch.float64)
+        return square + self.log_det_factor * log_det(d.double()) + self.latent_energy(t)
+
+    def functional(self, maps: Maps, like: Array, batch: bool = True) -> PrecisionL2:
+        mean, d, w = (m.detach() for m in maps)
+        xp = backend.array_module(like)
+        given = [self.array(self.scale * mean, like), self.array(d - math.log(self.scale), like)]
+        given.append(from_torch((w / self.scale).contiguous(), xp=xp))
+        return PrecisionL2(*(given if batch else [a[0] for a in given]))
