@@ -18,7 +18,7 @@ from ipbox.solvers import CGLS, Problem, solve, stopping
 # Fitted on slices of the training patient by tutorials/tools/fit_tv_weight.py: 0.2 dB below each problem's best
 # weight in the mean, and 0.7 dB in the worst of 24 (sizes 128 and 256, 30 and 120 views, noise 0.3 to 3 %).
 TV_FACTOR = 0.66
-COUNTS_FACTOR = 0.35  # c for counts, between what suits PET scans and blurred photographs (tests/choose/test_guess.py)
+COUNTS_FACTOR = 0.5  # c for counts, between what suits PET scans and blurred photographs (tests/choose/test_guess.py)
 FAINT = 1e-3  # of the mean counts: lines that hardly see the image have less
 
 
