@@ -181,6 +181,14 @@ def check_noise_level(noise_level: Any) -> Any:
     return float(level) if level.ndim == 0 else level
 
 
+def check_noise_known(noise_level: Any, rule: str = "the discrepancy principle") -> None:
+    """Refuse a rule that needs the noise level without one."""
+    if noise_level is None:
+        raise ValueError(
+            f"noise_level is None; {rule} expects the norm of the noise, as ip.estimate_noise(b, A) finds it"
+        )
+
+
 def check_no_picture(mask: np.ndarray, name: str = "mask") -> np.ndarray:
     """A mask, but not one of 0 and 255, as images store it: these would be weights."""
     if mask.dtype != bool and mask.max() == 255 and ((mask == 0) | (mask == 255)).all():

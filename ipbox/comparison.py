@@ -30,7 +30,7 @@ class Row:
     methods may do without: fbp filters and projects back in one Fourier transform); ``lam`` is the weight, where one
     was chosen by the rule ``lam_rule``; ``loss`` is how much PSNR falls on the noisier problem; ``seconds`` is the time
     of the call.  ``contrast`` is the `contrast_recovery` of regions by their names, ``variability`` the
-    `background_variability` of their background.
+    `background_variability` of their background.  ``x`` is the reconstruction, ``images[method]`` of the `Comparison`.
     """
 
     method: str
@@ -47,6 +47,7 @@ class Row:
     loss: float | None = None
     contrast: dict[str, float] = field(default_factory=dict)
     variability: float | None = None
+    x: Array | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,7 @@ def compare(
             rows.append(
                 Row(
                     method=name,
+                    x=x,
                     psnr=None if x_true is None else metrics.psnr(_magnitude(x), _magnitude(x_true)),
                     ssim=None if x_true is None else metrics.ssim(_magnitude(x), _magnitude(x_true)),
                     residual=_residual(A, x, b),

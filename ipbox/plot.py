@@ -13,7 +13,7 @@ import numpy as np
 
 from ipbox import backend, figures, metrics
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_flag
+from ipbox.checks import check_choice, check_flag, check_positive, is_number, shown
 from ipbox.keywords import answering
 
 COLUMNS = 4
@@ -34,6 +34,7 @@ def show(
     unit: str = "",
     colorbar: bool = True,
     block: bool | None = None,
+    spacing: float | Sequence[float] | None = None,
 ) -> Any:
     """Images side by side, with colour bars: in a window, below a notebook's cell, or in a file.
 
@@ -63,6 +64,9 @@ def show(
         Whether to draw colour bars.  Their ends are pointed where values lie beyond.
     block : bool, optional
         Whether to wait until the window is closed.  By default a script waits, an interactive session does not.
+    spacing : float or sequence of float, optional
+        Distances of the pixels along the last axes, as `read_image` gives them: pixels and voxels have their shape.
+        One for images, (dy, dx) or (dz, dy, dx); of volumes all three.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def show(
     ------
     ValueError
         for no image, one of another shape, an ``x_true`` of none of their shapes, titles that are not as many, an
-        unknown scale, or vmin above vmax.
+        unknown scale, vmin above vmax, or a spacing that is not positive or has not a number for each axis.
     TypeError
         for something else than a real array.
 
@@ -94,6 +98,7 @@ def show(
     host = [_checked(u, f"image {k}") for k, u in enumerate(images)]
     if vmin is not None and vmax is not None and not vmin <= vmax:
         raise ValueError(f"vmin is {vmin} and vmax is {vmax}; expected vmin <= vmax")
+    steps = [_steps(spacing, u) for u in host]
     names = [""] * len(host) if titles is None else list(titles)
     truth = None if x_true is None else _checked(x_true, "x_true")
     if truth is not None:
@@ -101,10 +106,10 @@ def show(
             raise ValueError(f"x_true has shape {truth.shape}; expected that of an image, {host[0].shape}")
         names = [_caption(name, u, truth, given is x_true) for name, u, given in zip(names, host, images, strict=True)]
         if all(given is not x_true for given in images):
-            host, names = [truth, *host], ["truth", *names]
+            host, names, steps = [truth, *host], ["truth", *names], [_steps(spacing, truth), *steps]
 
     limits = _limits(host, scale, vmin, vmax)
-    panels = [p for u, name, lim in zip(host, names, limits, strict=True) for p in _panels(u, name, lim)]
+    panels = [p for told in zip(host, names, limits, steps, strict=True) for p in _panels(*told)]
     rows = math.ceil(len(panels) / (3 if any(_is_volume(u) for u in host) else COLUMNS))
     columns = math.ceil(len(panels) / rows)
     width = 3.2 * columns + (0.8 * columns if scale == "own" else 0.8) * colorbar
@@ -123,6 +128,7 @@ class _Panel:
     u: np.ndarray
     title: str
     limits: tuple[float, float]
+    aspect: float = 1.0  # height over width of a pixel
     ax: Any = None
     drawn: Any = None  # what a colour bar explains
 
@@ -140,20 +146,36 @@ class _Panel:
             return
         ax.set_axis_off()
         if self.u.ndim == 3:
-            ax.imshow(self.u if self.u.dtype == np.uint8 else np.clip(self.u, 0, 1), interpolation="nearest")
+            ax.imshow(
+                self.u if self.u.dtype == np.uint8 else np.clip(self.u, 0, 1),
+                interpolation="nearest",
+                aspect=self.aspect,
+            )
             return
         low, high = self.limits
-        self.drawn = ax.imshow(self.u, vmin=low, vmax=high, cmap=cmap, interpolation="nearest")
+        self.drawn = ax.imshow(self.u, vmin=low, vmax=high, cmap=cmap, interpolation="nearest", aspect=self.aspect)
 
 
-def _panels(u: np.ndarray, title: str, limits: tuple[float, float]) -> Iterator[_Panel]:
+def _panels(u: np.ndarray, title: str, limits: tuple[float, float], steps: tuple[float, ...]) -> Iterator[_Panel]:
     if not _is_volume(u):
-        yield _Panel(u, title, limits)
+        yield _Panel(u, title, limits, steps[0] / steps[1])
         return
     for axis, name in enumerate("zyx"):
         middle = u.shape[axis] // 2
         where = f"{name} = {middle}"
-        yield _Panel(u.take(middle, axis), f"{title}, {where}" if title and axis == 0 else where, limits)
+        down, across = (h for k, h in enumerate(steps) if k != axis)
+        yield _Panel(u.take(middle, axis), f"{title}, {where}" if title and axis == 0 else where, limits, down / across)
+
+
+def _steps(spacing: Any, u: np.ndarray) -> tuple[float, ...]:
+    """Distances of the pixels along the axes of an image or a volume; (1, 1) for a signal."""
+    axes = 3 if _is_volume(u) else 2
+    if spacing is None or u.ndim == 1:
+        return (1.0,) * axes
+    given = (spacing,) * axes if is_number(spacing) else tuple(spacing) if np.iterable(spacing) else ()
+    if len(given) != axes:
+        raise ValueError(f"spacing is {shown(spacing)}; expected a positive number, or one for each of {axes} axes")
+    return tuple(check_positive(h, "spacing", "positive distances") for h in given)
 
 
 def _bars(figure: Any, panels: list[_Panel], host: list[np.ndarray], rows: int, own: bool, unit: str) -> None:

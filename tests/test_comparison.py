@@ -197,3 +197,9 @@ def test_contrast_and_variability_of_regions() -> None:
     ):
         with pytest.raises(error, match=match):
             ip.compare(problem, {"none": lambda A, b: (b, None)}, regions=regions)
+
+
+def test_a_row_has_its_image_but_reports_without_it() -> None:
+    result = ip.compare(ip.problem("ct", size=16, views=8), {"fbp": ip.fbp})
+    assert result["fbp"].x is result.images["fbp"]
+    assert "x" not in result.report()["rows"][0]

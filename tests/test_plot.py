@@ -151,3 +151,20 @@ def test_long_titles_wrap() -> None:
 def test_refusals(arguments: list, options: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         plot.show(*arguments, **options)
+
+
+def test_pixels_have_the_shape_that_their_spacing_says() -> None:
+    (ax, *_) = plot.show(np.eye(6), spacing=(3.0, 1.5)).axes
+    assert ax.get_aspect() == 2.0
+    volume = np.arange(5 * 6 * 7.0).reshape(5, 6, 7)
+    axes = plot.show(volume, spacing=(4.0, 2.0, 1.0)).axes[:3]
+    assert [ax.get_aspect() for ax in axes] == [2.0, 4.0, 2.0]  # dy/dx, dz/dx, dz/dy
+    assert [ax.get_title() for ax in axes] == ["z = 2", "y = 3", "x = 3"]
+    assert [ax.get_aspect() for ax in plot.show(volume, spacing=3.0).axes[:3]] == [1.0] * 3
+    plot.show(np.arange(4.0), spacing=2.0)  # a signal has no pixels
+
+
+@pytest.mark.parametrize("spacing", [0.0, (1.0, -1.0), (1.0, 1.0, 1.0), "1 mm", (1.0, np.nan)], ids=str)
+def test_spacings_that_are_none(spacing: object) -> None:
+    with pytest.raises(ValueError, match="spacing is"):
+        plot.show(np.eye(4), spacing=spacing)

@@ -6,7 +6,7 @@ import math
 from typing import Any, Unpack
 
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_positive
+from ipbox.checks import check_count, check_noise_known, check_positive
 from ipbox.choose.path import Map, Options, Path, Point
 from ipbox.choose.result import Choice
 from ipbox.keywords import answering
@@ -162,10 +162,7 @@ def _target(noise_level: float | None, D: Any, b: Array) -> float:
     if noise_level is not None:
         return check_positive(noise_level, "noise_level")
     if D is None:
-        raise ValueError(
-            "noise_level is None; the discrepancy principle expects the norm of the noise, as ip.estimate_noise(b, A) "
-            "finds it"
-        )
+        check_noise_known(noise_level)
     mask = D.mask
     return math.sqrt(b.size if mask is None else float(mask.sum()))
 

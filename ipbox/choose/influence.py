@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_positive
+from ipbox.checks import check_count, check_noise_known, check_positive
 from ipbox.choose.freedom import ExactTikhonov
 from ipbox.choose.grid import EXTENSIONS, RISE, sweep, weights
 from ipbox.choose.path import STEADY, TIGHTER, Map, Options, Path, Point, data_count, white_noise
@@ -250,8 +250,7 @@ def sure(reconstruct: Map, A: Any, b: Array, noise_level: float | None = None, *
     >>> bool(best - choice.curve["psnr"][abs(choice.curve["lam"] - choice.lam).argmin()] < 0.1)
     True
     """
-    if noise_level is None:
-        raise ValueError("noise_level is None; SURE expects the norm of the noise, as ip.estimate_noise(b, A) finds it")
+    check_noise_known(noise_level, "SURE")
     delta = check_positive(noise_level, "noise_level")
 
     def criterion(residual: float, dof: float, m: int) -> float:

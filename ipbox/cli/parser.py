@@ -28,7 +28,7 @@ from ipbox.files import NotSaved
 from ipbox.keywords import right_word
 
 METHODS = ("fbp", "landweber", "cgls", "tikhonov", "tv")
-FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
+FILTERS = ("ramp", "ram-lak", "shepp-logan", "cosine", "hamming", "hann")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable
@@ -77,11 +78,33 @@ def functional(
     """
     for what, given in (("value", value), ("prox", prox), ("grad", grad)):
         check_type(given, what, Callable | None, "a function")
+        _check_arguments(given, what)
     if prox is None and grad is None:
         raise ValueError("prox and grad are None; expected one of them: no solver can use a value alone")
     if L is not None and grad is None:
         raise ValueError(f"L is {L} and grad is None; expected it with grad, whose Lipschitz constant it is")
     return FunctionFunctional(value, prox, grad, L, dims, name)
+
+
+ARGUMENTS = {
+    "value": "value(x)",
+    "grad": "grad(x)",
+    "prox": "prox(x, tau), the v that minimises f(v) + ‖v - x‖²/(2 tau)",
+}
+
+
+def _check_arguments(function: Callable[..., Any] | None, what: str) -> None:
+    """That it takes as many arguments as it will be given, where it tells."""
+    try:
+        takes = None if function is None else inspect.signature(function)
+    except (ValueError, TypeError):  # of some built-in functions nothing is known
+        return
+    if takes is None:
+        return
+    try:
+        takes.bind(*(None,) * (2 if what == "prox" else 1))
+    except TypeError as err:
+        raise TypeError(f"{what} is a function of {takes}; expected {ARGUMENTS[what]}") from err
 
 
 class FunctionFunctional(Functional):

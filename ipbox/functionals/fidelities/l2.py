@@ -332,6 +332,7 @@ def check_fits(A: Any, b: Array) -> None:
     """Refuse data that ``A`` cannot have produced."""
     dimsd = tuple(A.dimsd)
     if b.shape != dimsd and b.shape[1:] != dimsd:
-        raise ValueError(f"b has shape {b.shape}; {A.name} gives {dimsd}, with at most one leading batch axis")
+        column = ": b.ravel()" if len(dimsd) == 1 and b.shape == (*dimsd, 1) else ""
+        raise ValueError(f"b has shape {b.shape}; {A.name} gives {dimsd}, with at most one leading batch axis{column}")
     if b.dtype != A.dtype_out:
         raise TypeError(f"b has dtype {b.dtype}; {A.name} gives {A.dtype_out}{as_dtype('b', b.dtype, A.dtype_out)}")

@@ -79,7 +79,8 @@ class TGV(IteratedProx):
     ) -> None:
         dims = check_dims(dims, "dims")
         if len(dims) not in (2, 3):
-            raise ValueError(f"dims is {dims}; TGV expects two or three axes")
+            signal = f": shape=(1, {dims[0]}) for a signal, or b[None] without A" if len(dims) == 1 else ""
+            raise ValueError(f"dims is {dims}; TGV expects two or three axes{signal}")
         self.beta, self.value_accuracy = check_positive(beta, "beta"), check_positive(value_accuracy, "value_accuracy")
         self.accuracy = None if accuracy is None else check_positive(accuracy, "accuracy")
         self.niter = check_count(niter, "niter")

@@ -34,6 +34,7 @@ class PyLopsOperator(Operator):
         self.op = op
         if op.dtype is None or np.dtype(op.dtype).char not in "fdFD":
             as_type = ", named in its parts as a type (numpy.float32), not as text" if "<U" in str(op.dtype) else ""
+            as_type = ": A.astype('float64')" if op.dtype is not None and op.dtype.kind in "biu" else as_type
             raise TypeError(f"A has dtype {op.dtype}; expected float32, float64, complex64 or complex128{as_type}")
         (m, n), name = op.shape, type(op).__name__
         if isinstance(op, pylops.LinearOperator):

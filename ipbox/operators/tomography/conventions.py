@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ipbox import backend
-from ipbox.checks import check_choice, check_dims, check_flag, check_type
+from ipbox.checks import check_choice, check_dims, check_flag, check_type, shown
 from ipbox.keywords import answering
 
 ROUNDING = 1e-6
@@ -31,7 +31,9 @@ def skimage(sinogram: Any, theta: Any = None, *, circle: bool = True, dims: Any 
 
     ``radon`` sums over the rows of the image turned by θ: s = x cos θ + y sin θ from that pixel, as ours.
     """
-    backend.check_array(sinogram, "sinogram", "a NumPy or CuPy array")
+    if not backend.is_array(sinogram):
+        advice = "an array as radon gives, (detector pixels, angles); the image's shape is dims="
+        raise TypeError(f"sinogram is {shown(sinogram)}; expected {advice}")
     if sinogram.ndim != 2 or sinogram.size == 0:
         raise ValueError(f"sinogram has shape {sinogram.shape}; expected (detector pixels, angles), as of radon")
     if sinogram.dtype not in (np.float32, np.float64):

@@ -24,8 +24,10 @@ WINDOWS: dict[str, Window] = {  # of the frequency f, from 0 to 1 at the cut-off
     "ramp": np.ones_like,
     "shepp-logan": lambda f: np.sinc(0.5 * f),
     "cosine": lambda f: np.cos(0.5 * np.pi * f),
+    "hamming": lambda f: 0.54 + 0.46 * np.cos(np.pi * f),
     "hann": lambda f: 0.5 * (1 + np.cos(np.pi * f)),
 }
+WINDOWS["ram-lak"] = WINDOWS["ramp"]  # its name in MATLAB
 FILTERS = tuple(WINDOWS)
 FARTHEST = 2.5  # radians: more than rays through an object are apart
 
@@ -51,7 +53,7 @@ def ramp(n: int, ds: float, filter: str | Window, cutoff: float = 1.0, turn: flo
 def check_filter(filter: Any) -> str | Window:
     """A name, or an own window as a function on arrays of frequencies in [0, 1]; one that is an array is sampled."""
     if isinstance(filter, str):
-        return check_choice(filter, "filter", FILTERS, ", a function of the frequency, or an array")
+        return check_choice(filter.lower(), "filter", FILTERS, ", a function of the frequency, or an array")
     if callable(filter):
         return functools.partial(_values, filter)
     w = np.asarray(backend.to_host(filter) if backend.is_array(filter) else filter)
@@ -61,6 +63,11 @@ def check_filter(filter: Any) -> str | Window:
             f"filter is {given}; expected a name, a function of the frequency, or a vector of real samples of one"
         )
     return functools.partial(np.interp, xp=np.linspace(0, 1, w.size), fp=_finite(w))
+
+
+def check_window(filter: Any) -> str:
+    """The name of a window, in small letters or as MATLAB writes it."""
+    return check_choice(filter.lower() if isinstance(filter, str) else filter, "filter", FILTERS)
 
 
 def _values(filter: Any, f: np.ndarray) -> np.ndarray:
@@ -99,7 +106,7 @@ class RampFilter(Operator):
         The geometry; Δθ is half the distance between the two neighbouring angles, ds and h are the widths of the
         detector's and of the image's pixels.
     filter : str
-        ``"ramp"``, ``"shepp-logan"``, ``"cosine"`` or ``"hann"``, as of `ipbox.fbp`.
+        ``"ramp"``, ``"shepp-logan"``, ``"cosine"``, ``"hamming"`` or ``"hann"``, as of `ipbox.fbp`.
 
     Raises
     ------
@@ -126,7 +133,7 @@ class RampFilter(Operator):
     def __init__(self, A: RayTransform | JosephTransform, filter: str = "ramp") -> None:
         if not isinstance(A, RayTransform | JosephTransform):
             raise TypeError(f"A is {type(A).__name__}; expected a RayTransform or JosephTransform")
-        check_choice(filter, "filter", FILTERS)
+        filter = check_window(filter)
         from scipy.fft import next_fast_len
 
         scan, (hy, hx) = Scan.of(A), A.pixel_widths

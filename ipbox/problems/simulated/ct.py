@@ -122,7 +122,7 @@ def ct(
 def check_scan(views: int, arc: float, noise: float | None, photons: float | None, seed: int, xp: str) -> float:
     """The level of Gaussian noise."""
     level = 0.01 if noise is None else noise
-    check_common(xp, seed, level)
+    check_common(xp, seed, level, "photons=1e5")
     check_count(views, "views")
     check_between(arc, "arc", 0, 2 * math.pi, "(]", "radians")
     if noise is not None and photons is not None:

@@ -11,11 +11,16 @@ from ipbox.backend import Array
 from ipbox.checks import check_not_negative, check_seed
 from ipbox.problems import ProblemInfo
 
+COUNTS = "ipbox.problems.measuring.noise.poisson(A.apply(x))"  # of an A x that is not negative
 
-def check_common(xp: str, seed: int, noise: float = 0.0) -> None:
-    """The library, the seed of the noise and its level relative to the data."""
+
+def check_common(xp: str, seed: int, noise: float = 0.0, counts: str = COUNTS) -> None:
+    """The library, the seed of the noise and its level relative to the data; ``counts`` says how to have Poisson's."""
     backend.as_module(xp)
     check_seed(seed)
+    if isinstance(noise, str):
+        kind = f", or {counts} for Poisson's" if noise.lower() == "poisson" else ""
+        raise ValueError(f"noise is {noise!r}; expected zero or a positive number{kind}")
     check_not_negative(noise, "noise")
 
 

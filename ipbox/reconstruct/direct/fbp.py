@@ -58,9 +58,10 @@ def fbp(
         normalisation, (b - r)/(n a), and then filtered and back-projected by its projector's geometry; the image stays
         blurred by the scanner's resolution.
     filter : str, callable or array
-        The window W that the ramp |ω|/2π is multiplied by: ``"ramp"`` (none), ``"shepp-logan"``, ``"cosine"`` or
-        ``"hann"``; or your own, a function W(ν) on arrays of 0 <= ν <= 1, or an array of its values at evenly spaced ν
-        from 0 to 1, interpolated linearly.  ν = 1 is the cut-off.
+        The window W that the ramp |ω|/2π is multiplied by: ``"ramp"`` or ``"ram-lak"`` (none), ``"shepp-logan"``,
+        ``"cosine"``, ``"hamming"`` or ``"hann"``, also in capitals as MATLAB's; or your own, a function W(ν) on arrays
+        of 0 <= ν <= 1, or an array of its values at evenly spaced ν from 0 to 1, interpolated linearly.  ν = 1 is the
+        cut-off.
     cutoff : float
         Where the window ends, as a share of the detector's highest (Nyquist) frequency, 0 < cutoff <= 1: the filter
         is W(|ω|/ω_c) |ω|/2π for |ω| <= ω_c = cutoff · π/ds, and 0 beyond.

@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend, figures
 from ipbox.backend import Array
-from ipbox.checks import check_integer, check_not_negative, check_positive
+from ipbox.checks import check_integer, check_noise_known, check_not_negative, check_positive
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.keywords import answering
@@ -233,11 +233,7 @@ def _residuals(svd: Decomposition, b: Array, c: Array) -> np.ndarray:
 
 
 def _by_discrepancy(residuals: np.ndarray, noise_level: float | None, safety: float) -> int:
-    if noise_level is None:
-        raise ValueError(
-            "noise_level is None; the discrepancy principle expects the norm of the noise, as ip.estimate_noise(b, A) "
-            "finds it"
-        )
+    check_noise_known(noise_level)
     target, least = safety * noise_level, residuals[-1]
     if not least <= target < residuals[0]:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from ipbox.backend import Array
@@ -9,7 +10,7 @@ from ipbox.functionals import L2
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
 from ipbox.reconstruct.iterative.early_stopping import EarlyOptions, make_constraint, stopped_early
-from ipbox.reconstruct.weights import weighted
+from ipbox.reconstruct.weights import check_weights, weighted
 from ipbox.solvers import SIRT, Cimmino, Kaczmarz, Solution, Solver
 
 
@@ -19,7 +20,7 @@ def sirt(
     b: Array,
     noise_level: float | None = None,
     *,
-    niter: int = 200,
+    niter: int | Sequence[int] = 200,
     relaxation: float = 1.0,
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
@@ -38,8 +39,9 @@ def sirt(
         Data of shape A.dimsd.
     noise_level : float, optional
         Expected norm of the noise δ: stops at ‖Au - b‖ <= safety · δ.  Without it ``niter`` iterations are done.
-    niter : int
-        Bound on the iterations.
+    niter : int or sequence of int
+        Bound on the iterations; of several numbers the largest, and ``info.extra["iterates"]`` has the iterates with
+        these numbers.
     relaxation : float
         0 < λ < 2.
     nonneg : bool
@@ -94,7 +96,7 @@ def kaczmarz(
     b: Array,
     noise_level: float | None = None,
     *,
-    niter: int = 50,
+    niter: int | Sequence[int] = 50,
     relaxation: float = 1.0,
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
@@ -144,16 +146,24 @@ def cimmino(
     b: Array,
     noise_level: float | None = None,
     *,
-    niter: int = 500,
+    niter: int | Sequence[int] = 500,
     relaxation: float = 1.0,
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
+    weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[EarlyOptions],
 ) -> tuple[Array, Solution]:
     """Cimmino's method: the mean of the projections onto all equations, stopped by the discrepancy principle.
 
     Parameters and returns are those of `sirt`.
+
+    Parameters
+    ----------
+    weights : array, optional
+        w >= 0 (or a mask) as in `sirt`: a weighted mean of the projections, w_i/Σw in the place of 1/m, which minimises
+        Σ_i w_i (a_i u - b_i)²/‖a_i‖² of rows a_i.  ``noise_level`` is that of √w b.  Of a projector the views are
+        projected on, each with its largest w, by the norm of √w A_i.
 
     References
     ----------
@@ -165,7 +175,11 @@ def cimmino(
     >>> ip.cimmino(np.diag([1.0, 2.0]), np.array([3.0, -4.0]), niter=100, nonneg=True)[0].round(6) + 0
     array([3., 0.])
     """
-    return _iterate(as_operator(A, shape), b, Cimmino(relaxation), noise_level, niter, nonneg, box, options)
+    A, w = as_operator(A, shape), None
+    if weights is not None:
+        A, b = weighted(A, b, weights)
+        w = check_weights(weights, tuple(A.dimsd))
+    return _iterate(A, b, Cimmino(relaxation, w), noise_level, niter, nonneg, box, options)
 
 
 def _iterate(

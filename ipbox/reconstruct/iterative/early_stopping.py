@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Unpack
 
+import numpy as np
+
 from ipbox.backend import Array
-from ipbox.checks import check_flag
+from ipbox.checks import check_flag, shown
 from ipbox.functionals import KL, L2, Box, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
+from ipbox.reconstruct.iterative.iterates import asked_for
 from ipbox.reconstruct.weights import weighted
 from ipbox.solvers import CGLS, ForwardBackward, GradientDescent, Problem, Solution, Solver, callbacks, solve, stopping
 from ipbox.solvers.core.solve import SolveOptions
@@ -33,7 +37,7 @@ def landweber(
     b: Array,
     noise_level: float | None = None,
     *,
-    niter: int = 1000,
+    niter: int | Sequence[int] = 1000,
     tau: float | None = None,
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
@@ -52,8 +56,8 @@ def landweber(
         Data of shape A.dimsd.
     noise_level : float, optional
         Expected norm of the noise δ: stops at ‖Au - b‖ <= safety · δ.  Without it ``niter`` iterations are done.
-    niter : int
-        Bound on the iterations.
+    niter : int or sequence of int
+        Bound on the iterations; of several numbers the largest, and the iterates with these numbers are kept.
     tau : float, optional
         0 < τ < 2/‖A‖²; 1/‖A‖² by default.
     nonneg : bool
@@ -79,7 +83,7 @@ def landweber(
     x : array
     info : Solution
         ``info.stop`` names the rule that fired; with ``x_true``, ``info.extra["best"]`` has the ``x``, ``k`` and
-        ``psnr`` of the best iterate.
+        ``psnr`` of the best iterate; of several ``niter``, ``info.extra["iterates"]`` has the images, by their numbers.
 
     Raises
     ------
@@ -112,7 +116,7 @@ def cgls(
     b: Array,
     noise_level: float | None = None,
     *,
-    niter: int = 100,
+    niter: int | Sequence[int] = 100,
     weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[EarlyOptions],
@@ -133,6 +137,9 @@ def cgls(
     >>> x, info = ip.cgls(A, b, noise_level=info.noise_level)
     >>> info.niter < 20
     True
+    >>> x, info = ip.cgls(A, b, niter=[1, 5, 10])
+    >>> list(info.extra["iterates"]), bool((info.extra["iterates"][10] == x).all())
+    ([1, 5, 10], True)
     """
     return stopped_early(L2(*weighted(as_operator(A, shape), b, weights)), CGLS(), noise_level, niter, **options)
 
@@ -141,7 +148,7 @@ def stopped_early(
     data: Fidelity,
     solver: Solver,
     noise_level: Any,
-    niter: int,
+    niter: int | Sequence[int],
     *,
     R: Functional | None = None,
     stop: stopping.StopRule | None = None,
@@ -154,6 +161,10 @@ def stopped_early(
     ``noise_level`` is a number, "poisson" for the discrepancy of counts, or None; ``stop`` is a further rule, and
     ``options`` are those of `solve`.
     """
+    batch = batch_of(data.A, data.b)
+    if batch is None and not isinstance(noise_level, str) and np.ndim(noise_level):  # as IR Tools has the third one
+        raise ValueError(f"noise_level is {shown(noise_level)}; expected a number, or niter= for iterates to keep")
+    niter, keep = asked_for(niter, batch)
     rule = stopping.niter(niter) if stop is None else stop | stopping.niter(niter)
     if isinstance(data, KL) and isinstance(noise_level, str):
         if noise_level != "poisson":
@@ -165,8 +176,12 @@ def stopped_early(
     if best is not None:
         options = compared(options, x_true)
         options["callbacks"] = [best, *options["callbacks"]]
-    problem = Problem(data if R is None else data + R, batch=batch_of(data.A, data.b))
+    if keep is not None:
+        options["callbacks"] = [keep, *(options.get("callbacks") or ())]
+    problem = Problem(data if R is None else data + R, batch=batch)
     info = solve(problem, solver, stop=rule, **options)
+    if keep is not None:
+        info.extra["iterates"] = keep.kept(info.state.loop)
     if best is not None:
         info.extra["best"] = {"x": best.x, "k": best.k, "psnr": best.value}
     if noise_level is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 from ipbox import backend
@@ -23,7 +23,7 @@ def mlem(
     A: Any,
     b: Array,
     *,
-    niter: int = 50,
+    niter: int | Sequence[int] = 50,
     noise_level: float | str | None = None,
     background: float | Array | None = None,
     mask: Array | None = None,
@@ -41,8 +41,9 @@ def mlem(
         Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     b : array
         Counts of shape A.dimsd.
-    niter : int
-        Bound on the iterations: with noise the image gets worse again after some.
+    niter : int or sequence of int
+        Bound on the iterations: with noise the image gets worse again after some.  Of several numbers the largest, and
+        ``info.extra["iterates"]`` has the iterates with these numbers.
     noise_level : float or "poisson", optional
         Expected norm of the noise: stops at ‖Au + r - b‖ <= safety · noise_level.  "poisson" needs no number: it
         stops at 2 KL(b, Au + r) <= safety · m for m counts.
@@ -109,7 +110,7 @@ def osem(
     b: Array,
     subsets: int = 10,
     *,
-    niter: int = 5,
+    niter: int | Sequence[int] = 5,
     noise_level: float | str | None = None,
     background: float | Array | None = None,
     mask: Array | None = None,

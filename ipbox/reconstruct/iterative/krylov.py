@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from ipbox.backend import Array
@@ -10,7 +11,8 @@ from ipbox.functionals import L2
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
 from ipbox.reconstruct.iterative.early_stopping import EarlyOptions, batch_of, compared, stopped_early
-from ipbox.reconstruct.weights import weighted
+from ipbox.reconstruct.iterative.iterates import asked_for
+from ipbox.reconstruct.weights import check_weights, weighted
 from ipbox.solvers import LSQR, HybridLSQR, Problem, Solution, solve, stopping
 from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.krylov.hybrid import FlatGCV
@@ -23,7 +25,7 @@ def lsqr(
     noise_level: float | None = None,
     *,
     damp: float = 0.0,
-    niter: int = 100,
+    niter: int | Sequence[int] = 100,
     weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[EarlyOptions],
@@ -41,8 +43,9 @@ def lsqr(
         Expected norm of the noise δ: stops at ‖Au - b‖ <= safety · δ.  Without it ``niter`` iterations are done.
     damp : float
         Weight λ >= 0 (the square of what SciPy calls ``damp``).
-    niter : int
-        Bound on the iterations.
+    niter : int or sequence of int
+        Bound on the iterations; of several numbers the largest, and ``info.extra["iterates"]`` has the iterates with
+        these numbers.
     weights : array, optional
         w >= 0, or a mask: ½ Σ_i w_i (Au - b)_i² takes the place of ½‖Au - b‖², as in `landweber`.
     x0 : array, optional
@@ -88,12 +91,13 @@ def hybrid_lsqr(
     lam: str | float = "gcv",
     noise_level: float | None = None,
     *,
-    niter: int = 100,
+    niter: int | Sequence[int] = 100,
     x0: Array | None = None,
     safety: float = 1.01,
     reorthogonalise: bool = True,
     tol: float = 1e-6,
     x_true: Array | None = None,
+    weights: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[SolveOptions],
 ) -> tuple[Array, Solution]:
@@ -110,8 +114,9 @@ def hybrid_lsqr(
         ``"gcv"`` or ``"wgcv"`` (need no noise level), ``"discrepancy"``, or λ >= 0; see `HybridLSQR`.
     noise_level : float, optional
         Expected norm of the noise, for ``"discrepancy"``.
-    niter : int
-        Bound on the iterations; so many images are held.
+    niter : int or sequence of int
+        Bound on the iterations; so many images are held.  Of several numbers the largest, and
+        ``info.extra["iterates"]`` has the iterates with these numbers.
     x0 : array, optional
         u_0, towards which is regularised; zero by default.
     safety : float
@@ -124,6 +129,9 @@ def hybrid_lsqr(
         fulfilled to ``tol``.  0 does all ``niter`` iterations.
     x_true : array, optional
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]`` have a value for each iterate.
+    weights : array, optional
+        w >= 0, or a mask: ½ Σ_i w_i (Au - b)_i² takes the place of ½‖Au - b‖², as in `landweber`; for GCV the data with
+        w = 0 do not count.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`.
 
@@ -136,7 +144,8 @@ def hybrid_lsqr(
     Raises
     ------
     ValueError, TypeError
-        for data that do not fit A, another ``lam``, or the discrepancy principle without a noise level.
+        for data that do not fit A, another ``lam``, weights that are negative or have another shape, or the discrepancy
+        principle without a noise level.
 
     References
     ----------
@@ -150,10 +159,20 @@ def hybrid_lsqr(
     >>> info.stop, len(info.extra["lam"]) == info.niter
     ('flat_gcv', True)
     """
-    A, stop = as_operator(A, shape), stopping.niter(niter)
+    A = as_operator(A, shape)
+    niter, keep = asked_for(niter, batch_of(A, b))
+    stop, readings = stopping.niter(niter), None
+    if weights is not None:
+        A, b = weighted(A, b, weights)
+        readings = int((check_weights(weights, tuple(A.dimsd)) > 0).sum())
     if tol:
         stop = stop | (FlatGCV(tol) if isinstance(lam, str) else stopping.residual(tol, every=1))
-    solver = HybridLSQR(lam, noise_level, safety, max(niter, 1), reorthogonalise)
-    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), solver, x0=x0, stop=stop, **compared(options, x_true))
+    solver = HybridLSQR(lam, noise_level, safety, max(niter, 1), reorthogonalise, readings)
+    options = compared(options, x_true)
+    if keep is not None:
+        options = {**options, "callbacks": [keep, *(options.get("callbacks") or ())]}
+    info = solve(Problem(L2(A, b), batch=batch_of(A, b)), solver, x0=x0, stop=stop, **options)
+    if keep is not None:
+        info.extra["iterates"] = keep.kept(info.state.loop)
     info.extra["lam"] = info.state.lams[: info.niter]
     return info.x, info

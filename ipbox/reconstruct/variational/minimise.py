@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
@@ -185,8 +186,9 @@ def seminorm(R: Functional) -> Any:
 def default_solver(problem: Problem) -> Solver:
     """Conjugate gradients for a quadratic, FISTA where every term has a gradient or a cheap prox, else PDHG.
 
-    FISTA's steps are 1/L: not where L, the worst case, is far above the curvature at the data.  PDHG adapts its steps,
-    but for batches, which share them, and where it is accelerated.
+    FISTA's steps are 1/L: not where L, the worst case, is far above the curvature at the data; they are searched for
+    where L is not known and PDHG has no prox.  PDHG adapts its steps, but for batches, which share them, and where it
+    is accelerated.
     """
     if all(isinstance(f, L2) and f.weight > 0 for f in problem.terms):
         return CGLS()
@@ -195,18 +197,20 @@ def default_solver(problem: Problem) -> Solver:
         if p.smooth.L <= FAR * p.smooth.curvature:
             return FISTA()
     p = _parts(PDHG(), problem)
+    if p is None and cheap and (p := _parts(searching := FISTA(backtracking=True), problem, math.inf)) is not None:
+        return searching
     if p is None or PDHG().accelerates(p):
         return PDHG()
     return PDHG(relax=RELAX) if p.batch is not None else AdaptivePDHG(relax=RELAX, every=10)
 
 
-def _parts(solver: Solver, problem: Problem) -> Parts | None:
-    """The problem in the solver's roles; None where it does not take it."""
+def _parts(solver: Solver, problem: Problem, most: float = sys.float_info.max) -> Parts | None:
+    """The problem in the solver's roles; None where it does not take it, or has an L above ``most``."""
     try:
         p = solver.prepare(problem)
     except ValueError:  # which says why; solve says it again where there is no other solver
         return None
-    return p if p.smooth.L < math.inf else None
+    return p if p.smooth.L <= most else None
 
 
 def stop_rule(problem: Problem, solver: Solver, tol: float) -> stopping.StopRule:

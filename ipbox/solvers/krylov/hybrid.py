@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_flag, check_not_negative, check_positive
+from ipbox.checks import check_count, check_flag, check_noise_known, check_not_negative, check_positive
 from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.core.run import Run
 from ipbox.solvers.core.stop_rule import StopRule
@@ -42,6 +42,8 @@ class HybridLSQR(LeastSquares):
         Factor on it.
     basis : int
         Largest k: so many images are held.
+    readings : int, optional
+        m, of the GCV: the number of data that count, all by default.
     reorthogonalise : bool
         Keep V orthonormal in spite of rounding, with k inner products in step k.
 
@@ -72,15 +74,20 @@ class HybridLSQR(LeastSquares):
     safety: float = 1.01
     basis: int = 100
     reorthogonalise: bool = True
+    readings: int | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.lam, str) and self.lam in RULES):
             check_not_negative(self.lam, "lam", f"{', '.join(map(repr, RULES))} or a number >= 0")
-        if self.lam == "discrepancy" or self.noise_level is not None:
+        if self.lam == "discrepancy":
+            check_noise_known(self.noise_level)
+        if self.noise_level is not None:
             check_not_negative(self.noise_level, "noise_level", f"a number >= 0 for lam={self.lam!r}")
         check_positive(self.safety, "safety")
         check_count(self.basis, "basis")
         check_flag(self.reorthogonalise, "reorthogonalise")
+        if self.readings is not None:
+            check_count(self.readings, "readings")
 
     def prepare(self, problem: Problem) -> Parts:
         p = super().prepare(problem)
@@ -119,7 +126,7 @@ class HybridLSQR(LeastSquares):
         """y and t = βe_1 - By of the projected problem, for each sample; λ and the GCV value are noted."""
         alphas, betas = np.array(s.alphas[: s.k + 1]), np.array(s.betas[: s.k + 2])
         data = p.problem.fidelity
-        m = math.prod(data.A.dimsd if data.A is not None else p.problem.dims)
+        m = self.readings or math.prod(data.A.dimsd if data.A is not None else p.problem.dims)
         target = math.sqrt(data.weight) * self.safety * (self.noise_level or 0.0)
         found = []
         for i in range(p.batch or 1):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_choice, check_count, check_seed
 from ipbox.functionals import L2, Box, Zero
@@ -198,6 +200,9 @@ class Cimmino(_Simultaneous):
     ----------
     relaxation : float
         0 < λ < 2; Cimmino's own reflections are λ = 2.
+    weights : array, optional
+        v >= 0 in the shape of the data, not all 0: the weighted mean of the projections, with v_i/Σv in the place of
+        1/m; of blocks the largest v in each.
 
     References
     ----------
@@ -211,14 +216,26 @@ class Cimmino(_Simultaneous):
     array([3., 2.])
     """
 
+    weights: Array | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights is not None:
+            v = backend.check_array(self.weights, "weights", "a NumPy or CuPy array")
+            if v.dtype.kind not in "bfiu" or not bool((v >= 0).all()) or not 0 < float(v.sum()) < math.inf:
+                raise ValueError("weights are negative, infinite or all 0; expected real numbers >= 0")
+
     def prepare(self, problem: Problem) -> Parts:
         p = super().prepare(problem)
+        dimsd = tuple(problem.fidelity.A.dimsd)
+        if self.weights is not None and self.weights.shape != dimsd:
+            raise ValueError(f"weights has shape {self.weights.shape}; Cimmino expects that of the data, {dimsd}")
         if not problem.fidelity.A.has_subsets:
             raise ValueError(f"{problem.fidelity.A.name} has no subsets; Cimmino expects an operator with subsets(n)")
         return p
 
     def _weights(self, p: Parts) -> tuple[Any, Any]:
-        return row_weights.of_equations(p.problem.fidelity.A, p)
+        return row_weights.of_equations(p.problem.fidelity.A, p, self.weights)
 
     def _theorem(self, p: SplitParts) -> Verdict:
         if not row_weights.is_known(p.problem.fidelity.A):

@@ -61,17 +61,19 @@ def of_sums(A: Operator, p: Parts) -> tuple[Array, Array]:
     return _with_batch(R, p), _with_batch(C, p)
 
 
-def of_equations(A: Operator, p: Parts) -> tuple[Any, float]:
-    """R and C of Cimmino's method, R C = 1/(m ‖a_i‖²) for the m rows or blocks."""
+def of_equations(A: Operator, p: Parts, weights: Array | None = None) -> tuple[Any, float]:
+    """R and C of Cimmino's method, R C = v_i/(Σv ‖a_i‖²) for the m rows or blocks; v_i = 1, or its largest weight."""
+    v = p.xp.ones(tuple(A.dimsd)) if weights is None else p.xp.asarray(backend.to_host(weights), dtype=np.float64)
     if isinstance(A, MatrixOperator):
-        squares, n = _row_squares(A), A.shape[0]
+        squares, v, total = _row_squares(A), v.reshape(-1), float(v.sum())
     else:
-        n = A.dimsd[0] if is_known(A) else min(20, A.dimsd[0])
-        squares = p.xp.empty(tuple(A.dimsd))
+        n, total = A.dimsd[0] if is_known(A) else min(20, A.dimsd[0]), 0.0
+        squares, v = p.xp.empty(tuple(A.dimsd)), v.copy()
         for k, B in enumerate(A.subsets(n)):
-            squares[k::n] = _block_norm(B, p) ** 2
+            squares[k::n], v[k::n] = _block_norm(B, p) ** 2, v[k::n].max()
+            total += float(v[k::n].max())
     unit = _unit(float(squares.max()))
-    R = (_inverse(squares) / (n * unit)).astype(backend.real_dtype(A.dtype_out))
+    R = (v * _inverse(squares) / (total * unit)).astype(backend.real_dtype(A.dtype_out))
     return _with_batch(R.reshape(tuple(A.dimsd)), p), unit
 
 

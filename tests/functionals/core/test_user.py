@@ -165,3 +165,36 @@ def test_what_is_of_no_use_is_refused(call: Any, message: str) -> None:
 def solve(solver: Any, f: Any) -> Any:
     term = f if isinstance(solver, ip.ProximalPoint) else ip.L2(A, B) + f
     return ip.solve(ip.Problem(term, dims=(6,), dtype="float64"), solver, stop=ip.stop.niter(3))
+
+
+# ---------------------------------------------------------------- what users type
+
+
+@pytest.mark.parametrize(
+    "functions, match",
+    [
+        (dict(prox=lambda x: x / 2), r"^prox is a function of \(x\); expected prox\(x, tau\), the v that minimises"),
+        (dict(grad=lambda x, y: x), r"^grad is a function of \(x, y\); expected grad\(x\)"),
+        (dict(value=lambda: 0.0, grad=lambda x: x), r"^value is a function of \(\); expected value\(x\)"),
+    ],
+)
+def test_functions_of_other_arguments_are_refused_at_once(functions: dict, match: str) -> None:
+    with pytest.raises(TypeError, match=match):
+        ip.functional(**functions)
+
+
+def test_functions_that_do_not_tell_or_take_more() -> None:
+    ip.functional(np.linalg.norm, prox=lambda x, tau, mode="soft": x, grad=np.abs)
+    ip.functional(grad=lambda *args: args[0])
+
+
+def test_a_gradient_without_its_constant_is_minimised_with_searched_steps(rng: np.random.Generator) -> None:
+    """Σ u⁴/4 has no Lipschitz constant: A*(Au - b) + λu³ = 0 at the end."""
+    M, b = rng.standard_normal((9, 6)), rng.standard_normal(9)
+    f = ip.functional(lambda u: float(np.sum(u**4)) / 4, grad=lambda u: u**3)
+    x, run = ip.variational(M, b, f, 0.5, tol=1e-9, niter=20000)
+    slope = M.T @ (M @ x - b) + 0.5 * x**3
+    assert np.linalg.norm(slope) < 1e-6 * np.linalg.norm(M.T @ b)
+    inside, _ = ip.variational(M, b, f, 0.5, nonneg=True, tol=1e-9, niter=20000)
+    slope = M.T @ (M @ inside - b) + 0.5 * inside**3
+    assert inside.min() >= 0 and np.abs(np.minimum(inside, slope)).max() < 1e-5

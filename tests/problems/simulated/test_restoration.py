@@ -165,3 +165,11 @@ def test_bad_input(case: str) -> None:
     name, options, error, message = BAD[case]
     with pytest.raises(error, match=message):
         ip.problem(name, **options)
+
+
+@pytest.mark.parametrize(
+    "name, how", [("ct", "photons=1e5"), ("fan", "photons=1e5"), ("blur", r"noise.poisson\(A.app")]
+)
+def test_poisson_noise_says_how_to_have_it(name: str, how: str) -> None:
+    with pytest.raises(ValueError, match=f"noise is 'poisson'; expected zero or a positive number, or .*{how}.* for"):
+        ip.problem(name, size=16, noise="poisson")

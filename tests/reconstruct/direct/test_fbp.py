@@ -440,3 +440,20 @@ def test_a_ramp_for_a_window_is_told() -> None:
     for ramp in (np.abs, np.linspace(0, 1, 9)):
         with pytest.warns(RuntimeWarning, match="filter is 0 at frequency 0; expected the window"):
             ip.fbp(A, b, ramp)
+
+
+@pytest.mark.parametrize(
+    "name, window",
+    [
+        ("hamming", lambda f: 0.54 + 0.46 * np.cos(np.pi * f)),
+        ("Ram-Lak", np.ones_like),
+        ("Hann", lambda f: 0.5 + 0.5 * np.cos(np.pi * f)),
+        ("Shepp-Logan", lambda f: np.sinc(f / 2)),
+    ],
+)
+def test_windows_by_the_names_they_have_in_matlab(name: str, window: Any) -> None:
+    A, b, _, _ = ip.problem("ct", size=24, views=18, dtype="float64")
+    for cutoff in (1.0, 0.6):
+        x, run = ip.fbp(A, b, name, cutoff=cutoff)
+        np.testing.assert_allclose(x, ip.fbp(A, b, window, cutoff=cutoff)[0], rtol=1e-9, atol=1e-12 * abs(x).max())
+    assert run.filter == name

@@ -270,7 +270,7 @@ def test_bad_input(rng: np.random.Generator) -> None:
         (lambda: ip.hybrid_lsqr(M, b, float("nan")), "^lam is nan"),
         (
             lambda: ip.hybrid_lsqr(M, b, "discrepancy"),
-            "^noise_level is None; expected a number >= 0 for lam='discrepancy'",
+            "^noise_level is None; the discrepancy principle expects .* as ip.estimate_noise",
         ),
         (lambda: ip.hybrid_lsqr(M, b, safety=0.0), "^safety is 0.0"),
         (lambda: ip.hybrid_lsqr(M, b[:5]), r"^b has shape \(5,\)"),
