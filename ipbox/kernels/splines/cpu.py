@@ -18,11 +18,17 @@ CHUNK = 1024  # pixels that stay in the first cache
 
 
 @contracted
+def _interval(q, last):
+    """The last one where q is NaN."""
+    return np.int32(q if q < last else last)
+
+
+@contracted
 def _values(t, s, d, p, h, last, out):
     real = t.dtype.type
     for i in range(t.shape[0]):
         a = abs(t[i])
-        j = np.int32(min(a * h[1], last))
+        j = _interval(a * h[1], last)
         r = a - real(j) * h[0]
         out[i] = p[j] + r * (d[j] + h[2] * r * s[j])
 
@@ -32,7 +38,7 @@ def _slopes(t, s, d, h, last, out):
     real = t.dtype.type
     for i in range(t.shape[0]):
         a = abs(t[i])
-        j = np.int32(min(a * h[1], last))
+        j = _interval(a * h[1], last)
         y = d[j] + (a - real(j) * h[0]) * s[j]
         out[i] = -y if t[i] < 0 else y
 
@@ -40,12 +46,12 @@ def _slopes(t, s, d, h, last, out):
 @contracted
 def _curvatures(t, s, h, last, out):
     for i in range(t.shape[0]):
-        out[i] = s[np.int32(min(abs(t[i]) * h[1], last))]
+        out[i] = s[_interval(abs(t[i]) * h[1], last)]
 
 
 @contracted
 def _clip(x, k):
-    return min(max(x, -k), k)
+    return -k if x < -k else (k if x > k else x)  # NaN stays
 
 
 @contracted
@@ -100,7 +106,7 @@ def sums(t, g, h, order, out):
         for n in range(N):
             for i in range(m):
                 a = abs(t[n, k, i])
-                j = np.int32(min(a * h[1], last))
+                j = _interval(a * h[1], last)
                 r, w = np.float64(a - h[0] * t.dtype.type(j)), np.float64(g[n, k, i])
                 if order == 0:
                     out[2, k, j] += w

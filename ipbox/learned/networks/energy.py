@@ -68,6 +68,22 @@ class Energy(nn.Module):
             (gradient,) = torch.autograd.grad(values.sum(), v)
         return values.detach(), gradient
 
+    def typical_curvature(self, size: int = 32, steps: int = 8) -> float:
+        """‖∇²R‖ at an image of random numbers in [0, 1], by the power method: what L is the worst case of."""
+        p = next(self.parameters())
+        rng = torch.Generator().manual_seed(0)
+        u, v = torch.rand(2, 1, 1, size, size, generator=rng).to(p)
+        largest = 0.0
+        with torch.enable_grad():
+            u = u.requires_grad_()
+            (g,) = torch.autograd.grad(self(u).sum(), u, create_graph=True)
+            for _ in range(steps):
+                (v,) = torch.autograd.grad(g, u, v / v.norm(), retain_graph=True)
+                largest = max(largest, float(v.norm()))
+                if largest == 0.0:
+                    break
+        return largest
+
     def gradient(self, u: torch.Tensor) -> torch.Tensor:
         """∇R(u), without a graph."""
         return self.value_gradient(u)[1]

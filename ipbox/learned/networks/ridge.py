@@ -97,6 +97,10 @@ class Ridge(Energy):
         concave = self.bank.squared_norm((-s).amax(1).clamp(min=0.0))
         return torch.maximum(self.bank.squared_norm(s.amax(1).clamp(min=0.0)), concave), concave, concave.new_zeros(())
 
+    def typical_curvature(self, size: int = 32, steps: int = 8) -> float:
+        """The Lipschitz constant of ∇R: that of the flat parts of an image, where profiles curve most."""
+        return self.lipschitz
+
     def profile(self, t: torch.Tensor) -> torch.Tensor:
         """ψ_k'(t), (free, len(t)), to look at."""
         with torch.no_grad():

@@ -113,6 +113,6 @@ def _on_host(t: torch.Tensor) -> bool:
 def _places(t: torch.Tensor, step: float, intervals: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The entry of flat tables for every response, and how far |t| is beyond the knot there."""
     a = t.abs()
-    j = (a / step).clamp(max=intervals).floor()
+    j = torch.where(a < step * intervals, a / step, float(intervals)).floor()  # the last one where a is NaN
     first = torch.arange(t.shape[1], device=t.device).reshape(-1, 1, 1) * (intervals + 1)
     return first + j.long(), a - j * step

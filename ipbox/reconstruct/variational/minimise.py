@@ -24,7 +24,19 @@ from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
 from ipbox.reconstruct.variational.settled import Settled
-from ipbox.solvers import CGLS, FISTA, PDHG, AdaptivePDHG, Problem, Solution, Solver, solve, stopping
+from ipbox.solvers import (
+    CGLS,
+    FISTA,
+    LBFGS,
+    PDHG,
+    AdaptivePDHG,
+    ForwardBackward,
+    Problem,
+    Solution,
+    Solver,
+    solve,
+    stopping,
+)
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.core.solve import SolveOptions
@@ -192,6 +204,8 @@ def default_solver(problem: Problem) -> Solver:
     """
     if all(isinstance(f, L2) and f.weight > 0 for f in problem.terms):
         return CGLS()
+    if any(f.has_grad and (f.inexact_prox or not f.is_convex) for f in problem.terms):
+        return smooth_solver(problem)
     cheap = not any(isinstance(f, DualTerm) for f in problem.terms)
     if cheap and (p := _parts(FISTA(), problem)) is not None and p.prox.explicit and p.smooth.is_convex:
         if p.smooth.L <= FAR * p.smooth.curvature:
@@ -202,6 +216,20 @@ def default_solver(problem: Problem) -> Solver:
     if p is None or PDHG().accelerates(p):
         return PDHG()
     return PDHG(relax=RELAX) if p.batch is not None else AdaptivePDHG(relax=RELAX, every=10)
+
+
+def smooth_solver(problem: Problem) -> Solver:
+    """Methods by gradients, for a regulariser whose prox is dear or not defined.
+
+    FISTA where steps of 1/L are of use; else steps that are searched, by L-BFGS unless there is a constraint.
+    """
+    p = _parts(FISTA(), problem)
+    if p is not None and p.prox.explicit and p.smooth.is_convex and p.smooth.L <= FAR * p.smooth.curvature:
+        return FISTA()
+    if all(f.has_grad and f.explicit for f in problem.terms):
+        return LBFGS()
+    convex = all(f.is_convex for f in problem.terms)
+    return FISTA(backtracking=True, restart="gradient") if convex else ForwardBackward(backtracking=True)
 
 
 def _parts(solver: Solver, problem: Problem, most: float = sys.float_info.max) -> Parts | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -13,7 +14,8 @@ from tests.contracts.functionals.registry import DIMS, FunctionalCase, array, la
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from ipbox.bilevel.terms.torch_term import TorchEnergy, TorchTerm  # noqa: E402
-from ipbox.learned.priors import RED, TorchFunctional  # noqa: E402
+from ipbox.learned.networks import ConvexRidge, InputConvex, LipschitzCritic, WeaklyConvexRidge  # noqa: E402
+from ipbox.learned.priors import NETT, RED, LearnedRegulariser, TorchFunctional  # noqa: E402
 from ipbox.learned.priors.generative import PrecisionL2  # noqa: E402
 
 
@@ -46,6 +48,36 @@ def torch_energy(dtype: np.dtype, xp: ModuleType) -> Functional:
     return term.functional(np.array([-0.5]))
 
 
+def seeded(make: Callable[[], torch.nn.Module], dtype: np.dtype) -> torch.nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make().to(getattr(torch, np.dtype(dtype).name))
+
+
+def regulariser(
+    name: str, network: Callable[[], torch.nn.Module], weight: float, convex: bool = True
+) -> FunctionalCase:
+    """One whose modulus times a step of the contracts is above 1 has no prox there."""
+
+    def make(dtype: np.dtype, xp: ModuleType) -> Functional:
+        return weight * LearnedRegulariser(seeded(network, dtype), dims=DIMS, scale=2.0, accuracy=exact(dtype, xp))
+
+    lacks = lacking("conj", "complex") | ({} if convex else {"prox": ValueError, "prox_conj": TypeError})
+    return FunctionalCase(name, LearnedRegulariser, make, lacks=lacks, convex=convex, inexact=exact)
+
+
+def exact(dtype: np.dtype, xp: ModuleType) -> float:
+    return 1e-5 if dtype == np.float32 else 1e-8
+
+
+def falling() -> torch.nn.Module:
+    """A weakly convex ridge of a modulus near 1."""
+    R = WeaklyConvexRidge(widths=(2,), kernel=3, knots=5, span=2.0)
+    torch.nn.init.constant_(R.raw, -1.0)
+    R.raw.data[:, 1:] = 2.0
+    return R
+
+
 def precision(dtype: np.dtype, xp: ModuleType) -> Functional:
     return 0.7 * PrecisionL2(
         *(0.3 * array(dtype, xp, shape, seed) for seed, shape in enumerate((DIMS, DIMS, (4, *DIMS))))
@@ -59,6 +91,17 @@ CASES = [
         TorchFunctional,
         lambda dtype, xp: TorchFunctional(Bumps(), L=0.5, convex=True, dims=DIMS, scale=2.0),
         lacks=LACKS,
+    ),
+    regulariser("convex ridge", lambda: ConvexRidge(widths=(2,), kernel=3, knots=5, span=2.0), 0.5),
+    regulariser("weakly convex ridge", falling, 6.0, convex=False),
+    regulariser("input-convex network", lambda: InputConvex(2, 2, 3, 2, eps=1.0, nu=0.5), 0.5),
+    regulariser("critic", lambda: LipschitzCritic((2, 3), (1, 2), 3, eps=1.0), 4.0, convex=False),
+    FunctionalCase(
+        "network Tikhonov",
+        NETT,
+        lambda dtype, xp: NETT(smoothing(dtype), L=16 / 9, dims=DIMS),
+        lacks=LACKS,
+        convex=False,
     ),
     FunctionalCase("RED by autograd", RED, red, lacks=LACKS, convex=False),
     FunctionalCase("energy of torch", TorchEnergy, torch_energy, lacks=lacking("prox", "prox_conj", "conj")),

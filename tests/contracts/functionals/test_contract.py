@@ -32,7 +32,7 @@ def test_declarations(case: FunctionalCase, dtype: np.dtype, xp: ModuleType) -> 
     assert (f.has_grad, f.has_prox) == (case.can("grad"), case.can("prox"))
     assert f.explicit and f.is_convex == case.convex
     assert f.L < math.inf if f.has_grad else f.L == math.inf
-    assert 0 <= f.mu <= f.L
+    assert -f.L <= f.mu <= f.L and (f.mu >= 0 or not case.convex)  # weakly convex ones have μ < 0
 
 
 @with_()
@@ -290,7 +290,8 @@ def test_sums_and_compositions(case: FunctionalCase, dtype: np.dtype, xp: Module
     x = domain(f, x)
     total = f + functionals.L2() + functionals.L2()
     assert total.value(x) == pytest.approx(f.value(x) + 2 * functionals.L2().value(x), rel=1e-5)
-    assert total.mu == pytest.approx(f.mu + 2 if case.convex else 0) and total.L == pytest.approx(f.L + 2)
+    assert total.mu == pytest.approx(f.mu + 2 if case.convex else max(f.mu + 2, 0) if f.mu < 0 else 0)
+    assert total.L == pytest.approx(f.L + 2)
     if case.can("grad"):
         assert_close(total.grad(x), f.grad(x) + 2 * x, factor=128)
         assert (f - f).value(x) == pytest.approx(0.0, abs=1e-6)
