@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -167,7 +167,9 @@ class DFO(Settings, Minimiser):
         algorithm = Algorithm(self, (theta0 - shift) / scale, (lo - shift) / scale, (hi - shift) / scale, source.unit)
         most = 100 * (len(theta0) + 1) if self.evaluations is None else self.evaluations
         budget = Budget(most, min(check_work(work), self.work), "evaluations")
-        run = Session(source, "DFO", theta0, box, budget, checkpoint, callback)
+        settings = replace(self, evaluations=None, work=math.inf)  # budgets may be other ones
+        name = f"{settings!r} of {source.name} from {theta0.tolist()} {box}"
+        run = Session(source, name, theta0, box, budget, checkpoint, callback)
         stop = run.complete(functools.partial(_evaluations, algorithm, unscaled), progress)
         best = algorithm.best()
         return DFOResult(unscaled(best.z), best.f, best.bound, best.r, best.delta, len(run.history), stop, run.history)
@@ -245,7 +247,8 @@ def dfo(
         Gives the work done so far, for the history; ``residuals.work`` by default, or else evaluations are counted.
     checkpoint : path, optional
         File (.npz) to which every evaluation is saved, atomically; where it is there already, the run goes on from it,
-        bit for bit, and what it holds is not evaluated again.  The budgets may be other ones.
+        bit for bit, and what it holds is not evaluated again.  Start, bounds, settings and the function's name must be
+        the same; of a function a file knows no more, of an `Evaluator` the problem.  The budgets may be other ones.
     callback : function, optional
         Called with the row of the history after each new evaluation; the run ends where it returns True.
     progress : bool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -46,6 +48,14 @@ class Residuals(Resumable):
         self.begin = 0.0 if self._work is None else float(self._work())
         if isinstance(function, Resumable):
             self.library, self.unit = function.library, function.unit
+
+    @property
+    def name(self) -> str:
+        """Of the function, or of the class where it is an object."""
+        function = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        return function.__qualname__ if inspect.isroutine(function) else type(function).__qualname__
 
     def __call__(self, theta: np.ndarray, accuracy: float | None) -> dict[str, np.ndarray]:
         """r̃ and δ as vectors of float64."""

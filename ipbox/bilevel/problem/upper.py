@@ -250,9 +250,11 @@ class Evaluator(ProblemEvaluator):
         """Warm starts and cost, to be saved."""
         recent = [{"theta": t, "u": u} for t, u in self.recent]
         last = bool(recent) and self.u is recent[-1]["u"]
-        if self.saved is None and recent:
+        lower = self.problem.lower
+        if recent and (self.saved is None or lower.estimates):  # J may depend on what is estimated
             self.saved = self._known(recent[-1]["theta"])
-        return {"u": None if last else self.u, "recent": recent, "cost": dict(vars(self.cost)), "problem": self.saved}
+        kept = {"u": None if last else self.u, "recent": recent, "cost": dict(vars(self.cost)), "problem": self.saved}
+        return kept | {"terms": [t.get_state() for t in lower.terms]}
 
     def _known(self, theta: np.ndarray) -> dict[str, Any]:
         return {"theta": theta, "numbers": np.append(self.problem.fingerprint(theta), self.iterations or 0)}
@@ -265,6 +267,9 @@ class Evaluator(ProblemEvaluator):
         ValueError
             where that was of another problem.
         """
+        for t, kept in zip(self.problem.lower.terms, state["terms"], strict=False):  # of another problem: told below
+            if kept is not None:
+                t.set_state(kept)
         self.saved = state["problem"]
         if self.saved is not None:
             theta, lower = self.saved["theta"], self.problem.lower

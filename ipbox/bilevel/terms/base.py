@@ -83,6 +83,13 @@ class ParametricTerm:
     def raise_lipschitz(self, theta: np.ndarray, u: Array, L: float) -> None:
         """Take a larger constant where it is an estimate, L for the whole lower level having failed near u."""
 
+    def get_state(self) -> dict[str, Any] | None:
+        """What a checkpoint has to hold, estimates of constants; None where there is nothing."""
+        return None
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+
     def take(self, index: np.ndarray) -> ParametricTerm:
         """The term of a part of the samples: itself, unless it holds data of each."""
         return self

@@ -160,6 +160,18 @@ class TorchTerm(ParametricTerm):
         self.products += 1
         return dmu, MARGIN * self.energy.curvature_gradient(u, v, theta)
 
+    def get_state(self) -> dict[str, Any] | None:
+        if not self.estimates:
+            return None
+        theta, curvature, place = self._estimate or (b"", 0.0, ())
+        last = {"theta": np.frombuffer(theta), "curvature": curvature, "place": list(place)}
+        return {"points": self._points, "least": self._least, "estimate": last}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._points, self._least, last = state["points"], state["least"], state["estimate"]
+        place = tuple(last["place"])
+        self._estimate = (last["theta"].tobytes(), last["curvature"], place) if place else None
+
     def _curvature(self, theta: np.ndarray) -> tuple[float, tuple[Array, Array]]:
         """The largest ‖∇²E(u, θ)‖ at the points, and where it is: u, and the direction."""
         key, last = theta.tobytes(), self._estimate

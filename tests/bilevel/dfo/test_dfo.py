@@ -279,10 +279,16 @@ def test_a_finished_run_goes_on_with_a_larger_budget(tmp_path):
 def test_checkpoints_of_something_else(tmp_path):
     path = tmp_path / "dfo.npz"
     dfo(exact_only(curved), [-0.7, 0.9], evaluations=6, checkpoint=path)
-    with pytest.raises(ValueError, match="checkpoint is .* is due"):
-        dfo(exact_only(curved), [-0.6, 0.9], evaluations=8, checkpoint=path)
-    with pytest.raises(ValueError, match="checkpoint is .* is due"):
-        dfo(exact_only(curved), [-0.7, 0.9], evaluations=8, checkpoint=path, accuracy=1e-3)
+    again = dict(residuals=exact_only(curved), theta0=[-0.7, 0.9], checkpoint=path, evaluations=8)
+    for other in (
+        dict(theta0=[-0.6, 0.9]),
+        dict(accuracy=1e-3),
+        dict(radius_final=1e-3),  # would have been the same so far
+        dict(bounds=([-9.0, -9.0], [9.0, 9.0])),
+        dict(residuals=lambda theta, accuracy: curved(theta)),
+    ):
+        with pytest.raises(ValueError, match="checkpoint is .*, of another run; expected one of DFO"):
+            dfo(**again | other)
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="no complete checkpoint"):
         dfo(exact_only(curved), [-0.7, 0.9], checkpoint=path)
@@ -294,7 +300,11 @@ def test_checkpoints_of_something_else(tmp_path):
     path.unlink()
     dfo(Inexact(curved), [-0.7, 0.9], evaluations=4, checkpoint=path)
     with pytest.raises(TypeError, match="residuals has no set_state"):
-        dfo(exact_only(curved), [-0.7, 0.9], evaluations=8, checkpoint=path)
+        dfo(
+            type("Inexact", (), {"__call__": lambda self, theta, accuracy: curved(theta)})(),
+            [-0.7, 0.9],
+            checkpoint=path,
+        )
 
 
 # ---------------------------------------------------------------- bad input

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,12 @@ import torch
 
 import ipbox as ip
 from ipbox.bilevel import (
+    DFO,
     HOAG,
+    LBFGSB,
     BilevelProblem,
+    ConditionPenalty,
+    Evaluator,
     LowerLevel,
     SmoothedTVRegulariser,
     TorchTerm,
@@ -309,6 +315,31 @@ def test_learning_the_parameters_of_a_module() -> None:
     found = learn(pairs(), TorchTerm(Experts(), DIMS), HOAG(), iterations=2)
     start = found.problem.evaluator().evaluate(found.problem.lower.initial(), 1e-4)
     assert found.f + found.bound < 0.5 * (start.f - start.bound)
+
+
+@pytest.mark.parametrize("penalty", [None, ConditionPenalty(1e-4)])
+@pytest.mark.parametrize("method", [LBFGSB(), DFO(evaluations=6)])
+def test_a_raised_constant_is_kept_in_checkpoints(tmp_path: Path, method: Any, penalty: ConditionPenalty) -> None:
+    """A run that goes on has the constant, the work and the bits of one that was not stopped."""
+
+    def evaluator() -> Evaluator:
+        lower = LowerLevel(None, np.ones((2, *DIMS)), TorchTerm(bend, DIMS, ("a",)))
+        return BilevelProblem(np.full((2, *DIMS), 0.6), lower, penalty).evaluator()
+
+    def L(e: Evaluator) -> float:
+        return e.problem.lower.constants(np.array([0.1]))[1]
+
+    whole, stopped, resumed = evaluator(), evaluator(), evaluator()
+    start, box, path = [0.1], ([-1.0], [0.5]), tmp_path / "run.npz"
+    expected = method.minimise(whole, start, box)
+    method.minimise(stopped, start, box, checkpoint=path, callback=lambda row: len(row["theta"]) == 1)
+    assert L(resumed) < 2.5 < L(stopped)
+    found = method.minimise(resumed, start, box, checkpoint=path)
+    assert len(found.history) > 2 and L(resumed) == L(whole)
+    for row, same in zip(found.history, expected.history, strict=True):
+        for key in row:
+            np.testing.assert_array_equal(row[key], same[key])
+    assert resumed.work() == whole.work()
 
 
 def test_on_the_device(xp: ModuleType) -> None:
