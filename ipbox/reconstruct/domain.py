@@ -12,6 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive
+from ipbox.choose.noise_level import estimate_noise
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
 from ipbox.reconstruct.direct.analytic import analytic
@@ -20,7 +21,7 @@ from ipbox.warning import warn
 LEAST = 0.05  # spread of a feature: below, what few samples happen to agree in
 FOREGROUND = 0.1  # of the largest value: what counts as filled
 LIMIT = 5.0  # standard deviations
-GAP = 1.1  # largest ratio of angles between views
+GAP = 1.1  # largest ratio of angles between views, and of accelerations
 
 
 class OutsideDomain(UserWarning):
@@ -33,6 +34,13 @@ class Scan(Protocol):
 
     angles: Any
     pixel_size: float | tuple[float, float]
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """An operator that knows which points of k-space it measures, not zero in the mask."""
+
+    mask: Any
 
 
 @dataclass(frozen=True)
@@ -114,9 +122,9 @@ def check_domain(
     r"""Whether Φ is on its ground at b: features of b, of A†b and of AΦ(b) - b against those of held-out samples.
 
     Features, as natural logarithms: ``noise``, of a reading, relative to ‖b‖, by second differences along the last
-    axis; ``scale``, the 99th percentile of |A†b|; ``fill``, the share of pixels above a tenth of that; ``edge``, the
-    mean of |A†b| in the outer eighth of the image relative to that of all (what leaves the field); ``roughness``,
-    ‖∇A†b‖₁/‖A†b‖₁; ``consistency``, ‖AΦ(b) - b‖/‖b‖.
+    axis (of complex data by `estimate_noise`); ``scale``, the 99th percentile of |A†b|; ``fill``, the share of pixels
+    above a tenth of that; ``edge``, the mean of |A†b| in the outer eighth of the image relative to that of all (what
+    leaves the field); ``roughness``, ‖∇A†b‖₁/‖A†b‖₁; ``consistency``, ‖AΦ(b) - b‖/‖b‖.
 
     Parameters
     ----------
@@ -155,6 +163,8 @@ def check_domain(
 class Domain:
     """Where a map from the data of a scan to images is at home; an attribute of networks that `pretrained` gives.
 
+    What the geometry has not is None: MRI no pixels' width and views, CT no coils and acceleration.
+
     Attributes
     ----------
     name : str
@@ -165,10 +175,14 @@ class Domain:
         Of samples that were held out from training.
     dims : tuple of int
         Pixels of the image.
-    pixel_size : (float, float)
+    pixel_size : (float, float), optional
         Least and largest width of a pixel in training, zooms of the images included, in mm.
-    gap : float
+    gap : float, optional
         Angle between views, in radians.
+    coils : (int, int), optional
+        Fewest and most coils in training.
+    acceleration : float, optional
+        Points of k-space over those measured.
     told : set of str
         What has been warned of: each only once.
     """
@@ -177,8 +191,10 @@ class Domain:
     words: str
     statistics: DomainStatistics
     dims: tuple[int, ...]
-    pixel_size: tuple[float, float]
-    gap: float
+    pixel_size: tuple[float, float] | None = None
+    gap: float | None = None
+    coils: tuple[int, int] | None = None
+    acceleration: float | None = None
     told: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def check(self, A: Any, b: Array, x: Array) -> DomainCheck:
@@ -202,7 +218,7 @@ class Domain:
         far = {}
         if tuple(A.dims) != self.dims:
             far["image shape"] = f"images have {tuple(A.dims)} pixels, {self.dims} in training"
-        if isinstance(A, Scan):
+        if isinstance(A, Scan) and self.gap is not None:
             widths, (least, most) = np.ravel(A.pixel_size), self.pixel_size
             if not ((least <= widths) & (widths <= most)).all():
                 h = " and ".join(f"{width:.3g}" for width in widths)
@@ -212,6 +228,14 @@ class Domain:
             if not self.gap / GAP <= gap <= self.gap * GAP:
                 degrees = [math.degrees(v) for v in (gap, self.gap)]
                 far["views"] = "views are up to {:.3g} degrees apart, {:.3g} in training".format(*degrees)
+        if isinstance(A, Sampled) and self.acceleration is not None:
+            fewest, most = self.coils
+            coils = A.dimsd[0] if len(A.dimsd) > len(A.dims) else 1
+            if not fewest <= coils <= most:
+                far["coils"] = f"coils are {coils}, {fewest} to {most} in training"
+            acceleration = A.mask.size / np.count_nonzero(backend.to_host(A.mask))
+            if not self.acceleration / GAP <= acceleration <= self.acceleration * GAP:
+                far["acceleration"] = f"the acceleration is {acceleration:.3g}, {self.acceleration:.3g} in training"
         return far
 
 
@@ -287,15 +311,13 @@ def _features(A: Any, b: Array, x: Array) -> tuple[dict[str, float], float]:
     if not size > 0:
         raise ValueError("b vanishes; expected data of an object")
     r, z = backend.to_host(A.apply(x) - b), np.abs(backend.to_host(analytic(A, b)[0]))
-    readings = np.abs(np.diff(backend.to_host(b), n=2, axis=-1))
-    noise = 1.4826 * float(np.median(readings)) / math.sqrt(6) / (size / math.sqrt(b.size))
     scale, margin = float(np.percentile(z, 99)), [max(n // 8, 1) for n in z.shape]
     inner = z[tuple(slice(m, -m) for m in margin)]
     outer = (z.sum() - inner.sum()) / (z.size - inner.size)
     slopes = sum(float(np.abs(np.diff(z, axis=k)).sum()) for k in range(z.ndim))
     consistency = float(np.linalg.norm(r)) / size
     features = {
-        "noise": noise,
+        "noise": _noise(A, b, size),
         "scale": scale,
         "fill": float((z > FOREGROUND * scale).mean()),
         "edge": float(outer / z.mean()),
@@ -303,3 +325,11 @@ def _features(A: Any, b: Array, x: Array) -> tuple[dict[str, float], float]:
         "consistency": consistency,
     }
     return {name: math.log(max(value, 1e-300)) for name, value in features.items()}, consistency
+
+
+def _noise(A: Any, b: Array, size: float) -> float:
+    """Noise of a reading relative to the data: of k-space, with its gaps, by `estimate_noise`."""
+    if b.dtype.kind == "c":
+        return estimate_noise(b, A) / size
+    readings = np.abs(np.diff(backend.to_host(b), n=2, axis=-1))
+    return 1.4826 * float(np.median(readings)) / math.sqrt(6) / (size / math.sqrt(b.size))

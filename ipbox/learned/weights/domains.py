@@ -40,5 +40,6 @@ def domain_of(name: str) -> Domain | ImageDomain | None:
     if "sigma" in stored:
         return ImageDomain(name, stored["words"], stored["sigma"], tuple(stored["scale"]))
     statistics = DomainStatistics(stored["mean"], stored["std"], stored["samples"])
-    geometry = tuple(stored["dims"]), tuple(stored["pixel_size"]), stored["gap"]
-    return Domain(name, stored["words"], statistics, *geometry)
+    pairs = {key: tuple(stored[key]) for key in ("dims", "pixel_size", "coils") if key in stored}
+    numbers = {key: stored[key] for key in ("gap", "acceleration") if key in stored}
+    return Domain(name, stored["words"], statistics, **pairs, **numbers)

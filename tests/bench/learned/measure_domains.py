@@ -1,7 +1,8 @@
 """Where the shipped networks are at home, ``data/domains.json``: ``python -m tests.bench.learned.measure_domains``.
 
 Reconstruction maps: the slices of the training patient that were held out, each in 16 versions as training has them
-(flips, quarter turns, and in half of them small turns and zooms), with noise of seeds of their own.  Denoisers: the
+(CT: flips, quarter turns, and in half of them small turns and zooms; MRI: flips, shifts, phases, masks and coils), with
+noise of seeds of their own.  Denoisers: the
 images and the noise levels of their training.  A few minutes; prints the SHA-256 that
 `ipbox.learned.weights.domains` expects.
 """
@@ -22,7 +23,7 @@ from ipbox.learned.weights.modules import SHIPPED, load_weights
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.truths import datasets
 from ipbox.reconstruct.domain import domain_statistics
-from tests.bench.learned import ct_data
+from tests.bench.learned import ct_data, train_mri
 from tests.bench.learned.photographs import photographs
 from tests.bench.learned.train_denoisers import LARGEST, ROOT
 
@@ -31,6 +32,7 @@ COPIES = 16
 DARKEST = 0.5  # of training crops, relative to their images
 DENOISED = f"images in [0, 1] with noise up to {LARGEST:g}: photographs and slices of CT and MR"
 CHEST = "chests that fill the field, attenuation in 1/mm, parallel beam, {} data"
+HEAD = "heads of T1 weight, largest value about 1, every fourth line, dense in the middle, 6 to 12 coils, 1 % noise"
 
 
 def held_out() -> list[tuple[Any, np.ndarray, np.ndarray]]:
@@ -55,6 +57,18 @@ def of_map(name: str, samples: list[tuple[Any, np.ndarray, np.ndarray]]) -> dict
     return known | {"words": words, "dims": list(A.dims), "pixel_size": width, "gap": math.pi / len(A.angles)}
 
 
+def of_mri(name: str) -> dict[str, Any]:
+    """The domain of the map of MRI."""
+    rng = np.random.default_rng(0)
+    data = [train_mri.scan(k, rng) for _ in range(COPIES) for k in train_mri.VALIDATION]
+    net = load_weights(datasets.find(SHIPPED[name].file), sha256=SHIPPED[name].sha256, A=data[0][0])
+    phi = {id(b): net.with_operator(A).reconstruct(b)[0] for A, b in data}
+    known = domain_statistics(lambda b: phi[id(b)], data).as_dict()
+    known |= {what: {k: round(v, 5) for k, v in known[what].items()} for what in ("mean", "std")}
+    geometry = {"dims": list(data[0][0].dims), "coils": list(train_mri.COILS), "acceleration": train_mri.ACCELERATION}
+    return known | {"words": HEAD} | geometry
+
+
 def of_denoiser() -> dict[str, Any]:
     """The domain of a denoiser: values are up to 1 with noise of the largest level above."""
     sizes = [float(np.percentile(np.abs(u), 99)) for u in photographs()[0]]
@@ -69,7 +83,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     samples = held_out()
-    found = {name: of_map(name, samples) if name in MAPS else of_denoiser() for name in sorted(SHIPPED)}
+    known = dict.fromkeys(MAPS, lambda name: of_map(name, samples)) | {"unrolled_mri": of_mri}
+    found = {name: known[name](name) if name in known else of_denoiser() for name in sorted(SHIPPED)}
     content = json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"
     args.out.write_bytes(content)
     print(args.out.name, hashlib.sha256(content).hexdigest())
