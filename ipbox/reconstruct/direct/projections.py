@@ -15,6 +15,9 @@ BEYOND = 1.5  # pixels from the middle of the last one, to which an object that 
 END = 4  # and to say from where the projections go on
 SMOOTH = 0.01  # of the mean of p²: what the mean over the views of an ellipse's projections may differ by,
 NOISY = 10  # times as much: a reading
+EDGE = 0.2  # of a view's largest reading: where it sees an ellipse; at least
+LEAST = 6  # readings say which one,
+MOST = 0.9  # of the views: the rest are too noisy to tell
 
 
 def line_integrals(A: PET, b: Array) -> Array:
@@ -100,8 +103,9 @@ def _profile(b: Array) -> np.ndarray:
 def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: tuple[bool, bool]) -> Array:
     """``b`` with ``pads`` pixels before and behind; on the ``sides`` that cut the object off it goes on as a disc does.
 
-    Projections of discs and ellipses of one value are p² = α + β s - γ s², other α, β and γ for each view.  Where all
-    views are so, p goes on as they say (Hsieh fits such a disc at each end).  Else a disc about the centre, of radius
+    Projections of discs and ellipses of one value are p² = α + β s - γ s², other α, β and γ for each view, and 0 beside
+    them.  Where all views are so, p goes on as they say (Hsieh fits such a disc at each end), also where only some
+    views cut the disc off.  Else a disc about the centre, of radius
     ``reach``, takes up the mean of the last few readings of each view.
 
     References
@@ -138,16 +142,27 @@ def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: t
 
 
 def _ellipses(b: Array, s: np.ndarray, inside: slice) -> tuple[Array, Array]:
-    """√(α + β s - γ s²) at all ``s`` for each view, and for which samples that is what all views are ``inside``."""
+    """√(α + β s - γ s²) at all ``s`` for each view, and for which samples that is what all views are ``inside``.
+
+    Fitted where the view sees the ellipse; beside it both are 0.
+    """
     xp, kind = backend.array_module(b), b.dtype
     largest = xp.maximum(abs(b).max(axis=(1, 2), keepdims=True), np.finfo(kind).tiny)
-    square = (b / largest) ** 2  # in units in which it does not overflow
+    p = (b / largest).astype(np.float64)  # in units in which the square does not overflow
+    square = p * abs(p)
     powers = np.stack([np.ones_like(s), s, s**2]) / np.abs(s).max() ** np.arange(3)[:, None]
-    known = powers[:, inside]
-    coefficients = square @ xp.asarray(np.linalg.pinv(known).astype(kind))
-    misfit = square - coefficients @ xp.asarray(known.astype(kind))
+    known = xp.asarray(powers[:, inside])
+    sees = (p > EDGE * xp.maximum(p.max(axis=2, keepdims=True), EDGE)).astype(np.float64)
+    enough = sees.sum(axis=2) >= LEAST
+    normal = xp.einsum("nvd,id,jd->nvij", sees, known, known)
+    right = xp.einsum("nvd,id->nvi", sees * square, known)
+    normal[~enough], right[~enough] = xp.eye(3), 0.0
+    coefficients = xp.linalg.solve(normal, right[..., None])[..., 0]
+    values = xp.maximum(coefficients @ xp.asarray(powers), 0)
+    concave = ~enough | (coefficients[..., 2] < 0)
+    misfit = xp.where((enough & concave)[..., None], square - values[..., inside], 0)
     mean = SMOOTH * square.mean(axis=(1, 2))
-    fits = (xp.sqrt((misfit.mean(axis=1) ** 2).mean(axis=1)) < mean) & (coefficients[..., 2] < 0).all(axis=1)
+    fits = xp.sqrt((misfit.mean(axis=1) ** 2).mean(axis=1)) < mean
     fits &= xp.sqrt((misfit**2).mean(axis=(1, 2))) < NOISY * mean
-    values = coefficients @ xp.asarray(powers.astype(kind))
-    return largest * xp.sqrt(xp.maximum(values, 0)), fits[:, None, None]
+    fits &= concave.mean(axis=1) > MOST
+    return (largest * xp.sqrt(values)).astype(kind), (fits[:, None] & concave)[..., None]

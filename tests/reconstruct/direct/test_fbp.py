@@ -209,6 +209,21 @@ def test_truncated_projections_of_a_disc_that_is_not_in_the_middle(noise: float,
         assert v[RADIUS < 13].mean() == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("radius, right, n_det", [(10.0, 16.0, 42), (12.0, 8.0, 26), (7.0, 20.0, 44)])
+def test_a_disc_that_only_some_views_cut_off(radius: float, right: float, n_det: int, noise: float) -> None:
+    """In the others it ends within the detector, and nothing goes on there."""
+    u, rng = disc(radius, right, 3.0), np.random.default_rng(5)
+    inside = (np.hypot(X - right, X[:, None] + 3.0) < radius - 2) & (RADIUS < n_det / 2 - 3)
+    for A in (
+        ip.RayTransform((N, N), degrees(np.arange(180)), n_det),
+        ip.FanBeamTransform((N, N), degrees(np.arange(360)), n_det, 1.5, **FAN),
+    ):
+        b = A.apply(u)
+        v, _ = ip.fbp(A, b + np.float32(noise * b.max()) * rng.standard_normal(b.shape, dtype="float32"))
+        assert inside.sum() > 10 and v[inside].mean() == pytest.approx(1, abs=0.02)
+
+
 def test_truncated_projections_of_a_chest() -> None:
     """No disc: with the inscribed circle's the middle is within 5 %, where zeros give 20 to 40 % too much."""
     u = np.maximum(ip.problem("ct", size=128)[2], 0)
