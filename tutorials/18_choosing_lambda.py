@@ -43,7 +43,7 @@ choice.plot(OUT / "tutorial_18_discrepancy.png")
 # solving for perturbed data, so they need two solves for each λ.  Quasi-optimality: where the image changes least with
 # λ.  Every rule works for any function λ -> (u, info).
 def rules(A, b, x_true, delta):
-    tv = VariationalFamily(ip.L2(A, b), ip.TV(A.dims), niter=60 if FAST else 500)
+    tv = VariationalFamily(ip.L2(A, b), ip.TV(A.dims), niter=40 if FAST else 500)
     common = dict(lam0=tv_weight(A, b, delta), x_true=x_true)
     if FAST:
         common |= dict(lams=tv_weight(A, b, delta) * np.geomspace(0.05, 20, 7))

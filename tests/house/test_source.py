@@ -97,7 +97,8 @@ def test_source_files() -> None:
         assert not re.search(r"(?<![\w.])/(work|tmp|root|home|farm)/", text), f"{name} names a path of one machine"
         if path.suffix == ".py":
             most = MOST_LINES if PACKAGE in path.parents else 400
-            assert code_lines(text) <= most, f"{name}: look for the second idea in it"
+            few = text.count("\n") <= most  # without a look at which of them are code
+            assert few or code_lines(text) <= most, f"{name}: look for the second idea in it"
 
 
 def test_code_lines_leave_out_what_is_read_only_by_people() -> None:
