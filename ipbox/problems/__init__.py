@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ipbox import reports
-from ipbox.backend import Array
+from ipbox.backend import Array, is_array
 from ipbox.checks import check_choice
 from ipbox.keywords import answering, slip
 from ipbox.moved import attributes
@@ -113,7 +113,8 @@ def problem(name: str, **options: Any) -> tuple[Any, Array, Array | None, Proble
     name : str
         One of `names`.
     **options
-        Options of that problem: the arguments of its function, such as `ipbox.problems.simulated.ct.ct`.
+        Options of that problem: the arguments of its function, such as `ipbox.problems.simulated.ct.ct`.  An ``image``
+        of your own in double precision makes a problem in double precision, unless ``dtype`` says otherwise.
 
     Returns
     -------
@@ -142,7 +143,15 @@ def problem(name: str, **options: Any) -> tuple[Any, Array, Array | None, Proble
     known = inspect.signature(function).parameters
     if unknown := [option for option in options if option not in known]:
         raise TypeError(slip(f"problem {name!r}", unknown, known))
+    if "dtype" in known and "dtype" not in options and _is_double(options.get("image")):
+        options["dtype"] = np.result_type(known["dtype"].default, np.float64)
     return function(**options)
+
+
+def _is_double(image: Any) -> bool:
+    """Whether it is an array of double precision, or what `read_image` gives with one."""
+    u = image[0] if isinstance(image, tuple | list) and image else image
+    return is_array(u) and u.dtype in (np.float64, np.complex128)
 
 
 def _find(name: str) -> Callable[..., Any]:

@@ -226,6 +226,17 @@ def test_info_is_frozen() -> None:
         info.noise_level = 0.0
 
 
+@pytest.mark.parametrize("name", ["ct", "fan", "blur", "denoise", "inpaint", "super-resolution", "mri"])
+def test_an_image_in_double_precision_makes_such_a_problem(name: str) -> None:
+    u = bump(48, 48)
+    for image, options, size in ((u, {}, 8), (u.astype("float32"), {}, 4), (u, {"dtype": "single"}, 4)):
+        if name == "mri" and options:
+            options = {"dtype": "complex64"}
+        A, b, x, _ = ip.problem(name, image=image, **options)
+        for found in (A.dtype_in, A.dtype_out, b.dtype, x.dtype):
+            assert found.itemsize == (2 * size if found.kind == "c" else size)
+
+
 # ---------------------------------------------------------------- an image of your own, in Hounsfield units and mm
 
 
