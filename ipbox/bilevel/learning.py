@@ -26,6 +26,7 @@ from ipbox.functionals import Functional
 from ipbox.keywords import answering, slip
 from ipbox.solvers.core.protocol import Solver
 
+CONDITION = 1e10  # of a lower level to start from: a solve takes some √(L/μ) iterations
 LARGEST = 20  # |log10| of a weight to start from: beyond, the weight itself was given
 
 
@@ -267,6 +268,13 @@ def learn(
     for name, t in () if start is None else zip(lower.names, start, strict=True):
         if name in Weight.names and abs(t) > LARGEST:
             raise ValueError(f"theta0 has {name} = {t:g}; expected -{LARGEST} to {LARGEST}: θ is log10 of the weight")
+    if start is not None and not exact:
+        mu, L = lower.constants(start)
+        if L > CONDITION * mu:
+            raise ValueError(
+                f"theta0 is {start}, where the lower level has L/μ = {L / mu:.1e}, and a solve takes some √(L/μ) "
+                f"iterations; expected smaller entries (of weights, their log10), so that L/μ <= {CONDITION:.0e}"
+            )
     result = method.minimise(evaluator, start, bounds, **options)
     return Learned(result.theta, result.f, result.bound, result, problem)
 

@@ -196,6 +196,12 @@ def test_a_weight_in_place_of_its_logarithm(theta0: float) -> None:
         learned(DFO(), theta0=[theta0], bounds=None)
 
 
+@pytest.mark.parametrize("theta0", [9.5, 12.0])
+def test_a_weight_with_which_a_solve_would_take_for_ever(theta0: float) -> None:
+    with pytest.raises(ValueError, match=r"theta0 is .*, where the lower level has L/μ = .*; expected smaller entries"):
+        learned(DFO(), theta0=[theta0], bounds=None)
+
+
 class Term(ParametricTerm):
     """A user's own, which gives what it was made with in place of what is expected."""
 

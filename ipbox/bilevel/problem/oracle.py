@@ -25,7 +25,7 @@ from ipbox.solvers.core.run import Run
 from ipbox.solvers.core.stop_rule import StopRule
 from ipbox.solvers.core.stopping import niter
 
-MAX_ITERATIONS = 1_000_000
+MAX_ITERATIONS = 100_000
 RAISES = 40  # of an estimated Lipschitz constant, by a factor of 2 at least
 FUSED = {Nesterov: "fista", GradientDescent: "gradient"}
 

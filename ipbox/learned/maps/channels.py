@@ -42,8 +42,10 @@ def from_channels(z: torch.Tensor) -> torch.Tensor:
     return z[:, 0] if z.shape[1] == 1 else torch.view_as_complex(z.movedim(1, -1).contiguous())
 
 
-def each_slice(network: Callable[[torch.Tensor], torch.Tensor], z: torch.Tensor) -> torch.Tensor:
+def each_slice(network: Callable[[torch.Tensor], torch.Tensor], z: torch.Tensor, axes: int = 2) -> torch.Tensor:
     """A network for images (N, C, ny, nx) on (N, C, coils, ny, nx): on the data of each coil by themselves.
+
+    ``axes`` are those that the network acts on, 3 for volumes.
 
     Examples
     --------
@@ -52,7 +54,7 @@ def each_slice(network: Callable[[torch.Tensor], torch.Tensor], z: torch.Tensor)
     >>> each_slice(torch.nn.Conv2d(2, 3, 1), torch.ones(5, 2, 8, 4, 4)).shape
     torch.Size([5, 3, 8, 4, 4])
     """
-    extra = z.ndim - 4
+    extra = z.ndim - 2 - axes
     if extra <= 0:
         return network(z)
     slices = network(z.movedim(1, 1 + extra).flatten(0, extra))

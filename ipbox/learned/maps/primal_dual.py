@@ -32,13 +32,14 @@ class LearnedPrimalDual(LearnedMap):
     ----------
     A : Operator
         With two-dimensional images and data for the networks given by name; complex ones are two channels (Re, Im).
+        Data with more axes than the images, as of several coils, are seen one coil at a time.
     shape : tuple of int, optional
         Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     niter : int
         K.
     network : {"residual", "unet"} or callable
         Λ^k and Γ^k with the sum (see `ipbox.learned.networks.blocks`); or ``network(c_in, c_out)`` gives a torch module
-        that maps [f, A*h] to the new f, and [h, A f, b] to the new h.
+        that maps [f, A*h] to the new f, and [h, A f, b] to the new h: of volumes one of 3-D convolutions.
     width : int
         Channels inside of the networks given by name.
     memory : int
@@ -110,7 +111,7 @@ class LearnedPrimalDual(LearnedMap):
         yield self.scale * from_channels(f[:, :c])
         for Γ, Λ in zip(self.dual, self.primal, strict=True):
             Af = self.A(from_channels(f[:, c : 2 * c])) / self.norm
-            h = each_slice(Γ, torch.cat([h, to_channels(Af), g], dim=1)).to(g.dtype)
+            h = each_slice(Γ, torch.cat([h, to_channels(Af), g], dim=1), len(self.dims)).to(g.dtype)
             Ah = self.A.adjoint(from_channels(h[:, :d])) / self.norm
             f = Λ(torch.cat([f, to_channels(Ah)], dim=1)).to(g.dtype)
             yield self.scale * from_channels(f[:, :c])

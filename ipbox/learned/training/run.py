@@ -122,6 +122,9 @@ class TrainingRun:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         if not gradients:
             raise ValueError("loss does not depend on the parameters of model; expected a function that does")
+        if any(g.layout is not torch.strided for g in gradients):
+            names = [k for k, p in self.module.named_parameters() if p.grad is not None and p.grad.is_sparse]
+            raise TypeError(f"the gradient of {', '.join(names)} is sparse; expected dense ones, as of sparse=False")
         norm = torch.nn.utils.get_total_norm(gradients)
         number = float(value.detach())
         if not (math.isfinite(number) and math.isfinite(norm)):

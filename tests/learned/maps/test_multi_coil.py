@@ -64,3 +64,28 @@ def test_the_filter_by_operator() -> None:
 
 def test_maps_with_weights_for_the_data_keep_their_shape() -> None:
     assert not AUTOMAP.any_coils and not LearnedMap.any_coils
+
+
+class Volumes(torch.nn.Module):
+    """A 3-D convolution from one number of channels to another."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv3d(c_in, c_out, 3, padding=1)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        assert z.ndim == 5  # a convolution takes four axes for a volume without samples
+        return self.conv(z)
+
+
+def test_learned_primal_dual_of_volumes() -> None:
+    """Networks of the user's see volumes of data as they are; those given by name are refused."""
+    A = ip.Identity((4, 5, 6), "float32")
+    with pytest.raises(ValueError, match=r"images of shape \(4, 5, 6\), and network 'residual' is for \(ny, nx\)"):
+        LearnedPrimalDual(A)
+    torch.manual_seed(0)
+    net = LearnedPrimalDual(A, niter=2, memory=2, network=Volumes)
+    b = np.random.default_rng(0).standard_normal((3, 4, 5, 6)).astype("float32")
+    x = net.reconstruct(b)[0]
+    assert x.shape == b.shape
+    np.testing.assert_allclose(net.reconstruct(b[1])[0], x[1], rtol=1e-5, atol=1e-6)

@@ -225,3 +225,12 @@ def test_bad_input(change: dict, error: type, match: str) -> None:
     with pytest.raises(error, match=match) as found:
         fit(model, **given)
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("optimizer", [None, lambda p: torch.optim.SGD(p, lr=0.1)])
+def test_sparse_gradients(optimizer: Callable | None) -> None:
+    net = nn.Sequential(nn.Embedding(5, 2, sparse=True), nn.Linear(2, 1))
+    data = [(torch.tensor(k), torch.ones(1)) for k in range(5)]
+    with pytest.raises(TypeError, match="the gradient of 0.weight is sparse; expected dense ones, as of sparse=False"):
+        fit(net, plain, data, steps=1, optimizer=optimizer)
+    fit(nn.Sequential(nn.Embedding(5, 2), nn.Linear(2, 1)), plain, data, steps=1)
