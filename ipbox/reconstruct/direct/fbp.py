@@ -72,7 +72,9 @@ def fbp(
         lines that are seen once.
     extend : bool
         Where the detector cuts the object off, let the projections go on as those of a disc do; else by zeros, which
-        gives a bright rim.  An object that just fits the detector is left as it is.
+        gives a bright rim.  An object that just fits the detector is left as it is.  Discs and ellipses keep their
+        values, and in parallel beam all that some views see whole; of what no view does, values are not determined and
+        may be off by a tenth.
     mask : bool
         Where the detector cuts the object off, set the image to 0 outside of the field of view, a disc whose pixels
         are seen from all sides.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ipbox import backend
@@ -13,10 +15,11 @@ SEEN = 0.02  # of the largest mean over the views: a detector whose ends read mo
 RIM = 2  # pixels: the mean of an end, to see whether it is cut off,
 BEYOND = 1.5  # pixels from the middle of the last one, to which an object that fits the detector reaches at most,
 END = 4  # and to say from where the projections go on
-SMOOTH = 0.01  # of the mean of p²: what the mean over the views of an ellipse's projections may differ by,
+SMOOTH = 0.01  # of the mean of p² where it is seen: what the mean over the views of ellipses may differ by,
 NOISY = 10  # times as much: a reading
 EDGE = 0.2  # of a view's largest reading: where it sees an ellipse; at least
 LEAST = 6  # readings say which one,
+WHOLE = 0.05  # of the views: if more see all of an object, they say what the others miss
 MOST = 0.9  # of the views: the rest are too noisy to tell
 
 
@@ -105,8 +108,9 @@ def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: t
 
     Projections of discs and ellipses of one value are p² = α + β s - γ s², other α, β and γ for each view, and 0 beside
     them.  Where all views are so, p goes on as they say (Hsieh fits such a disc at each end), also where only some
-    views cut the disc off.  Else a disc about the centre, of radius
-    ``reach``, takes up the mean of the last few readings of each view.
+    views cut the disc off.  Else, where some parallel views see all of the object, the others go on until they have the
+    same sum; where none does, a disc about the centre, of radius ``reach``, takes up the mean of the last few readings
+    of each view.
 
     References
     ----------
@@ -133,12 +137,30 @@ def extended(b: Array, scan: Scan, pads: tuple[int, int], reach: float, sides: t
     disc = np.sqrt(np.clip(1 - (s / T) ** 2, 0, None))
     beyond = slice(0, pads[0]), slice(pads[0] + n, s.size)
     within = slice(pads[0], pads[0] + END), slice(pads[0] + n - END, pads[0] + n)
-    for there, here, side in zip(beyond, within, sides, strict=True):
+    levels = [out[..., here].mean(axis=-1, keepdims=True) for here in within]
+    width, known = _widths(b, sum(levels)) if scan.parallel else (1.0, False)
+    away = [np.arange(pad) + 0.5 for pad in pads]
+    for there, here, side, level, j in zip(beyond, within, sides, levels, (away[0][::-1], away[1]), strict=True):
         if side:
-            level = out[..., here].mean(axis=-1, keepdims=True)
             goes_on = level * xp.asarray((disc[there] / disc[here].mean()).astype(b.dtype))
-            out[..., there] = xp.where(fits, ellipses[..., there], goes_on)
+            ends = level * xp.sqrt(xp.maximum(1 - (xp.asarray(j.astype(b.dtype)) / width) ** 2, 0))
+            out[..., there] = xp.where(fits, ellipses[..., there], xp.where(known, ends, goes_on))
     return out
+
+
+def _widths(b: Array, levels: Array) -> tuple[Array, Array]:
+    """How far each view goes on so that all have one sum, and whether that is known; ``levels`` are those of the ends.
+
+    The sum over the detector is that of the image in every parallel view: in those that see all of the object.  What
+    another one misses has the area π/4 w (level + level') of two quarters of ellipses.
+    """
+    xp = backend.array_module(b)
+    total, most = b.sum(axis=2, keepdims=True), SEEN * abs(b).max(axis=(1, 2), keepdims=True)
+    whole = levels < most
+    seen = whole.sum(axis=1, keepdims=True)
+    mean = (total * whole).sum(axis=1, keepdims=True) / xp.maximum(seen, 1)
+    width = 4 / math.pi * (mean - total) / xp.maximum(levels, xp.maximum(most, np.finfo(b.dtype).tiny))
+    return xp.maximum(width, 1e-3).astype(b.dtype), seen > WHOLE * b.shape[1]
 
 
 def _ellipses(b: Array, s: np.ndarray, inside: slice) -> tuple[Array, Array]:
@@ -161,7 +183,7 @@ def _ellipses(b: Array, s: np.ndarray, inside: slice) -> tuple[Array, Array]:
     values = xp.maximum(coefficients @ xp.asarray(powers), 0)
     concave = ~enough | (coefficients[..., 2] < 0)
     misfit = xp.where((enough & concave)[..., None], square - values[..., inside], 0)
-    mean = SMOOTH * square.mean(axis=(1, 2))
+    mean = SMOOTH * (sees * square).sum(axis=(1, 2)) / xp.maximum(sees.sum(axis=(1, 2)), 1)
     fits = xp.sqrt((misfit.mean(axis=1) ** 2).mean(axis=1)) < mean
     fits &= xp.sqrt((misfit**2).mean(axis=(1, 2))) < NOISY * mean
     fits &= concave.mean(axis=1) > MOST
