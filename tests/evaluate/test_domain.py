@@ -147,3 +147,31 @@ def test_every_shipped_network_has_a_domain_and_the_file_is_checked(
     monkeypatch.setenv("IPBOX_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="domains.json has SHA-256"):
         domain_of("drunet")
+
+
+# ---------------------------------------------------------------- MRI
+
+
+@pytest.mark.parametrize("options", [dict(slice=11), dict(slice=6, seed=6, phase=True, coils=6)])
+def test_a_head_is_on_the_ground_of_the_map_of_mri(options: dict) -> None:
+    A, b, x, info = ip.problem("mri", **{"coils": 8} | options)
+    net = pretrained("unrolled_mri", A)
+    u, run = net.reconstruct(b)  # a warning would be an error here
+    assert run.parameters["domain"][0].inside
+    assert ip.psnr(u, x) > ip.psnr(ip.sense(A, b, info.noise_level)[0], x) + 2
+
+
+@pytest.mark.parametrize(
+    ("off", "options"),
+    [
+        ("acceleration", dict(acceleration=8.0)),
+        ("coils", dict(coils=3)),
+        ("noise", dict(noise=0.05)),
+        ("image shape", dict(size=128)),
+    ],
+)
+def test_what_is_off_of_a_head_is_named(off: str, options: dict) -> None:
+    A, b, _, _ = ip.problem("mri", **{"coils": 8} | options)
+    with pytest.warns(OutsideDomain, match="unrolled_mri is off the ground"):
+        _, run = pretrained("unrolled_mri", A).reconstruct(b)
+    assert off in run.parameters["domain"][0].off

@@ -72,11 +72,19 @@ def method(name: str) -> Method:
             return lambda A, b, info: ipbox.pnp(A, b, net, noise_level=info.noise_level, scale=SCALE, **PNP)
         return lambda A, b, info: ipbox.red(A, b, net, scale=SCALE, **RED)
     file = {"post-processing": "post_processing_ct", "unrolled": "unrolled_ct", "equilibrium": "equilibrium_ct"}[name]
+    run = shipped(file)
+    return lambda A, b, info: run(A, b)
+
+
+def shipped(file: str) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """The shipped map ``file`` as a function of (A, b), read at the first call, to where the data are."""
     maps: list[Any] = []
 
-    def reconstruct(A: Any, b: Any, info: Any) -> tuple[Any, Any]:
+    def reconstruct(A: Any, b: Any) -> tuple[Any, Any]:
         if not maps:
-            maps.append(pretrained(file, A))
+            from ipbox.learned.weights.modules import pretrained
+
+            maps.append(pretrained(file, A).to("cuda" if ipbox.backend.is_device(b) else "cpu"))
         return maps[0].as_method()(A, b)
 
     return reconstruct

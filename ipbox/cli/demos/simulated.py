@@ -6,11 +6,13 @@ Nothing heavy is imported before a demonstration runs.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 from collections.abc import Callable
 from typing import Any
 
 import ipbox
+from ipbox.cli.demos.learned import shipped
 from ipbox.cli.regions import penalty_weight, regions
 from ipbox.cli.shared import (
     Shown,
@@ -41,7 +43,7 @@ DEMOS: dict[str, Shown] = {
     "mri": Shown(
         "multi-coil Cartesian MRI of a head",
         {**_IMAGE, "slice": 11, "coils": 8, "acceleration": 4.0, "mask": "variable-density"},
-        ("zero-filled", "rss", "sense", "wavelets", "complex tv"),
+        ("zero-filled", "rss", "sense", "wavelets", "complex tv", "learned"),
     ),
     "mri-radial": Shown(
         "multi-coil radial or spiral MRI of a head",
@@ -91,7 +93,7 @@ def demo(args: argparse.Namespace) -> None:
     print(
         f"the truth's own residual is {delta / ipbox.backend.norm(b):.4f}" + (f"; TV weight {lam:.3g}" if lam else "")
     )
-    methods = {name: _method(name, args, delta, lam) for name in shown.methods}
+    methods = {name: _method(name, args, delta, lam) for name in shown.methods if name != "learned" or _has_torch()}
     for name, method in methods.items():
         if name not in SLOW:
             method(A, b)  # compile and plan, where this is the first run, before the clock starts
@@ -115,6 +117,7 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         "sense": lambda A, b: ipbox.sense(A, b, delta, tol=1e-5, **bar(args, "sense")),
         "wavelets": lambda A, b: ipbox.wavelet(A, b, 0.5 * _weight(A, b, delta), tol=3e-3, **bar(args, name)),
         "complex tv": lambda A, b: ipbox.tv(A, b, _weight(A, b, delta), tol=1e-3, **bar(args, name)),
+        "learned": shipped("unrolled_mri"),
         "wiener": lambda A, b: ipbox.wiener(A, b, noise_level=delta),
         "truncated inverse": lambda A, b: ipbox.truncated_inverse(A, b, noise_level=delta),
         "cgls": lambda A, b: ipbox.cgls(A, b, delta, **bar(args, "cgls")),
@@ -126,6 +129,14 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         "bsrem": lambda A, b: ipbox.bsrem(A, b, penalty_weight(A), **bar(args, name)),
         "tv": tv(args, lam),
     }[name]
+
+
+def _has_torch() -> bool:
+    """Whether the learned map can be shown; said where not."""
+    if importlib.util.find_spec("torch") is None:
+        print("learned: not shown, it needs torch (pip install 'ipbox[learned]')")
+        return False
+    return True
 
 
 def _without_attenuation(A: Any) -> Any:

@@ -10,7 +10,7 @@ from ipbox.reconstruct.domain import Domain, DomainStatistics, ImageDomain
 
 __all__ = ["FILE", "domain_of"]
 
-FILE, SHA256 = "domains.json", "b76095240298555c1f508213d9d28fee87dc1903e570c8321deae0f427ac879e"
+FILE, SHA256 = "domains.json", "801b05fcd323f0b9dda1d41081cbf46c4c0a3c81c816c14aef60dcb9957f6bb6"
 
 
 def domain_of(name: str) -> Domain | ImageDomain | None:

@@ -72,6 +72,7 @@ _TRAINED = {  # script -> name -> SHA-256
         "equilibrium_ct": "22036c1bd53a7927ec15cace2c2f614b0981b143a7d79d1b332ec136961d995b",
         "unrolled_shared_ct": "9b3959f930fd982afe21f4f6f1805048a395145d6bd5c837f8b216dd09fa1335",
     },
+    "train_mri.py": {"unrolled_mri": "a56c2b8371ac6a2655f9089af6ed4621f77a4ea211b43f359c6c2cb5cd32cf22"},
     "train_unrolled.py": {"unrolled_ct": "a36f48e1471db7896b6f4e7028e71f939b76365c6afb6a460e04358f616dce7e"},
 }
 SHIPPED: dict[str, Shipped] = {
@@ -224,13 +225,14 @@ def pretrained(name: str, A: Any = None) -> torch.nn.Module:
     -----
     Each is at home where it was trained.  The denoisers: images in [0, 1], σ up to 0.25, photographs and slices of CT
     and MRI.  The maps ``..._ct``: chests that fill the field as in ``ip.problem("ct", size=128, views=40)``, 1 % noise
-    (none for ``_noiseless``), attenuation near 0.02/mm.  On a zoomed field of view, on other anatomy, noise or units
-    they may be worse than total variation, and paint texture that looks like tissue.  So ``domain`` has the statistics
-    of samples that were held out from training (`ipbox.evaluate.Domain`), and `reconstruct` compares: the image's
-    shape, its pixels' width and the views; noise of a reading, scale, fill, edge and roughness of A†b, and how well
-    the image fits the data.  What is off is warned of once (`ipbox.evaluate.OutsideDomain`), and every finding is in
-    ``info.parameters["domain"]``.  `pnp` and `red` compare scale and noise level of denoisers.  ``net.domain = None``
-    leaves all unchecked.
+    (none for ``_noiseless``), attenuation near 0.02/mm; ``unrolled_mri``: heads as in ``ip.problem("mri", coils=8)``,
+    where it is faster than total variation and not as good.  On a zoomed field of view, on other anatomy, noise or
+    units they may be worse than total variation, and paint texture that looks like tissue.  So ``domain`` has the
+    statistics of samples that were held out from training (`ipbox.evaluate.Domain`), and `reconstruct` compares: the
+    image's shape, its pixels' width and the views, or coils and acceleration; noise of a reading, scale, fill, edge and
+    roughness of A†b, and how well the image fits the data.  What is off is warned of once
+    (`ipbox.evaluate.OutsideDomain`), and every finding is in ``info.parameters["domain"]``.  `pnp` and `red` compare
+    scale and noise level of denoisers.  ``net.domain = None`` leaves all unchecked.
 
     Raises
     ------

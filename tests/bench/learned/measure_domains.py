@@ -1,8 +1,8 @@
 """Where the shipped networks are at home, ``data/domains.json``: ``python -m tests.bench.learned.measure_domains``.
 
-Reconstruction maps: the slices of the training patient that were held out, each in 16 versions as training has them
-(CT: flips, quarter turns, and in half of them small turns and zooms; MRI: flips, shifts, phases, masks and coils), with
-noise of seeds of their own.  Denoisers: the
+Reconstruction maps: the slices of the training patient that were held out, each in several versions as training has
+them (CT: flips, quarter turns, and in half of them small turns and zooms; MRI: flips, shifts, phases, masks and coils),
+with noise of seeds of their own.  Denoisers: the
 images and the noise levels of their training.  A few minutes; prints the SHA-256 that
 `ipbox.learned.weights.domains` expects.
 """
@@ -28,11 +28,13 @@ from tests.bench.learned.photographs import photographs
 from tests.bench.learned.train_denoisers import LARGEST, ROOT
 
 MAPS = ("post_processing_ct", "post_processing_ct_noiseless", "unrolled_ct", "unrolled_shared_ct", "equilibrium_ct")
-COPIES = 16
+COPIES, COPIES_MRI = 16, 6
 DARKEST = 0.5  # of training crops, relative to their images
 DENOISED = f"images in [0, 1] with noise up to {LARGEST:g}: photographs and slices of CT and MR"
 CHEST = "chests that fill the field, attenuation in 1/mm, parallel beam, {} data"
-HEAD = "heads of T1 weight, largest value about 1, every fourth line, dense in the middle, 6 to 12 coils, 1 % noise"
+HEAD = (
+    "heads of T1 weight, largest value about 1, a quarter of the lines, dense in the middle, 6 to 12 coils, 1 % noise"
+)
 
 
 def held_out() -> list[tuple[Any, np.ndarray, np.ndarray]]:
@@ -60,7 +62,7 @@ def of_map(name: str, samples: list[tuple[Any, np.ndarray, np.ndarray]]) -> dict
 def of_mri(name: str) -> dict[str, Any]:
     """The domain of the map of MRI."""
     rng = np.random.default_rng(0)
-    data = [train_mri.scan(k, rng) for _ in range(COPIES) for k in train_mri.VALIDATION]
+    data = [train_mri.scan(k, rng) for _ in range(COPIES_MRI) for k in train_mri.VALIDATION]
     net = load_weights(datasets.find(SHIPPED[name].file), sha256=SHIPPED[name].sha256, A=data[0][0])
     phi = {id(b): net.with_operator(A).reconstruct(b)[0] for A, b in data}
     known = domain_statistics(lambda b: phi[id(b)], data).as_dict()
