@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_not_negative
 from ipbox.functionals.core.composition import check_data
@@ -19,6 +20,7 @@ from ipbox.operators import (
     Identity,
     JosephTransform,
     Mask,
+    MatrixOperator,
     NonCartesianMRI,
     Operator,
     RayTransform,
@@ -32,6 +34,7 @@ from ipbox.reconstruct.direct.gridding import gridding
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.mri import zero_filled
 from ipbox.reconstruct.direct.pseudo_inverse import pseudo_inverse
+from ipbox.reconstruct.direct.truncated_svd import tsvd
 
 BY_FILTERING = (RayTransform, JosephTransform, FanBeamTransform, PET)
 BY_ADJOINT = (Identity, Mask, Sampling, FourierTransform, Wavelet)
@@ -53,6 +56,7 @@ def analytic(
     blur                                        `wiener` with a noise level, else `truncated_inverse` at 0.1; edges
                                                 are tapered where no fast transform diagonalises the blur
     identity, masks, Fourier, wavelets          the adjoint
+    small matrices, with a noise level          `tsvd` by the discrepancy principle, where A attains the data so well
     anything else                               `pseudo_inverse`
     ==========================================  ==============================================================
 
@@ -103,7 +107,21 @@ def analytic(
         return wiener(A, b, noise_level, edgetaper=taper)
     if isinstance(A, BY_ADJOINT):
         return _adjoint(A, b)
-    return pseudo_inverse(A, b)
+    x, info = pseudo_inverse(A, b)
+    if not (noise_level and isinstance(A, MatrixOperator) and info.parameters["method"] == "svd"):
+        return x, info
+    return _truncated(A, b, noise_level) or (x, info)
+
+
+def _truncated(A: MatrixOperator, b: Array, noise_level: float) -> tuple[Array, AnalyticInfo] | None:
+    """`tsvd` of every sample by the discrepancy principle; None where the least residual of one is above the noise."""
+    start, samples = time.perf_counter(), b.reshape((-1, *A.dimsd))
+    if any(backend.norm(A.apply(pseudo_inverse(A, y)[0]) - y) > noise_level for y in samples):
+        return None
+    found = [tsvd(A, y, "discrepancy", noise_level) for y in samples]
+    x = backend.array_module(b).stack([x for x, _ in found]).reshape(b.shape[: b.ndim - len(A.dimsd)] + tuple(A.dims))
+    ks = [info.parameters["k"] for _, info in found]
+    return reported(x, "tsvd", start, parameters={"k": ks[0] if b.ndim == len(A.dimsd) else ks})
 
 
 def _adjoint(A: Operator, b: Array) -> tuple[Array, AnalyticInfo]:
