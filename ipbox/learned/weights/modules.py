@@ -58,6 +58,12 @@ class Shipped:
 
 _TRAINED = {  # script -> name -> SHA-256
     "train_plug_and_play.py": {"drunet_fine": "29b5a1f3113eb4a49292b3c023a003f8f052975487aff18e2e1b22541581ca0f"},
+    "train_regularisers.py": {
+        "adversarial": "552e27f92be20a2914e8715c73742a0f2821947eec64086f92450745f0ed299b",
+        "convex_ridge": "812db4fc4978fcc25230ad49dc51d460462e804fb1342c9d27e3a357f04bc3d3",
+        "input_convex": "96847eaaa52bd5ebe1d64d024a7535ec17c008f2d6968aed42c36c5242ea7af5",
+        "weakly_convex_ridge": "be4d2db82b4d627c1f42a4f3c98966e464105d613187536b5091dca1ea9431c3",
+    },
     "train_denoisers.py": {
         "dncnn": "7d271d08022c01ab39aa99850ad08b1da8e07dad6c539593fb55a3a5271b73da",
         "gradient_step": "3c994d6a096d333c303530eaf965daf38813555ce8dc434ee14b8863d179bcf1",

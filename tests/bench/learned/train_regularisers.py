@@ -2,7 +2,9 @@
 
 ``python -m tests.bench.learned.train_regularisers NAME [--steps N] [--out FILE]``.  The ridge regularisers learn to
 denoise crops of photographs at noise 0.1, by descent through few steps from the noisy image, then from near the
-minimiser.  A run that was stopped goes on from its checkpoint in ``build/``.
+minimiser.  The input-convex one and the critic learn to tell slices of the training patient from their filtered
+back-projections (CT, 40 views, 1 % noise); ``weakly_convex_ridge_ct`` goes on from photographs to such data, through
+the descent that reconstructs.  A run that was stopped goes on from its checkpoint in ``build/``.
 """
 
 from __future__ import annotations
@@ -14,25 +16,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+import ipbox as ip
+from ipbox.learned.bridge.arrays import to_torch
+from ipbox.learned.bridge.linear_map import LinearMap
+from ipbox.learned.networks import WeaklyConvexRidge
 from ipbox.learned.training.fit import fit
-from ipbox.learned.training.losses import MultiStepDenoising
+from ipbox.learned.training.losses import Adversarial, MultiStepDenoising, MultiStepReconstruction
 from ipbox.learned.weights.modules import CLASSES, save_weights
+from tests.bench.learned import ct_data
 from tests.bench.learned.photographs import PHOTOGRAPHS, Crops
 
 ROOT = Path(__file__).resolve().parents[3]
 SIGMA = 0.1
-RATES = {1: 0.01, 2: 0.05, 4: 3e-3}  # learning rates by the axes of a parameter: log α, slopes of profiles, filters
+SCALE = 0.04  # of CT, 1/mm
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A loss, the steps with it, and the factor of the learning rates."""
+    """A loss, the steps with it, learning rates by the first key that a parameter's name begins with, and data."""
 
     loss: Any
     steps: int
-    rate: float = 1.0
+    rates: dict[str, float]
+    batches: Callable[[], Callable[[torch.Generator], tuple]]
+    divided: float = 1.0  # R by this number before, where the weight is multiplied by it: its modulus may grow so much
 
 
 @dataclass(frozen=True)
@@ -41,26 +51,131 @@ class Plan:
 
     cls: str
     config: dict[str, Any]
+    betas: tuple[float, float]  # of Adam
     stages: tuple[Stage, ...]
-    batches: Callable[[], Any]
-    data: str
+    about: dict[str, str]
 
 
 def crops() -> Crops:
     return Crops(size=40, batch_size=6)
 
 
-PHOTOGRAPHIC = (
-    f"photographs {', '.join(PHOTOGRAPHS)} (scikit-image), ascent, aero (PyWavelets), china, flower (scikit-learn); "
-    "slices of ct_lung1 and of brain1 in mr_brain"
-)
+class Slices:
+    """Batches (x, z) of crops of training slices and of their filtered back-projections, in units of `SCALE`."""
+
+    def __init__(self, size: int = 64, batch_size: int = 4, copies: int = 8) -> None:
+        pairs = ct_data.training_pairs(copies=copies)
+        b, x = pairs.batch(np.random.default_rng(0), len(pairs))
+        z = np.stack([ip.fbp(pairs.A, data)[0] for data in b])
+        self.images = torch.stack([to_torch(u / np.float32(SCALE), copy=True) for u in (x, z)], dim=1)
+        self.size, self.batch_size = size, batch_size
+
+    def __call__(self, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two tensors (batch_size, 1, size, size)."""
+        which = torch.randint(len(self.images), (self.batch_size,), generator=generator).tolist()
+        places = torch.randint(self.images.shape[-1] - self.size + 1, (self.batch_size, 2), generator=generator)
+        found = [
+            self.images[k, :, i : i + self.size, j : j + self.size]
+            for k, (i, j) in zip(which, places.tolist(), strict=True)
+        ]
+        return tuple(torch.stack(found, dim=1)[:, :, None])
+
+
+class Data:
+    """Batches (b, u_0, x) of one noisy sinogram, its reconstruction by TV, and the truth."""
+
+    def __init__(self, n: int = 88) -> None:
+        pairs = ct_data.training_pairs(copies=8)
+        b, x = pairs.batch(np.random.default_rng(1), n)
+        u = np.stack([ip.tv(pairs.A, data, 0.2, nonneg=True, tol=1e-3)[0] for data in b])
+        self.parts = [to_torch(part.astype(np.float32), copy=True) for part in (b, u, x)]
+
+    def __call__(self, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        k = torch.randint(len(self.parts[0]), (1,), generator=generator)
+        return tuple(part[k] for part in self.parts)
+
+
+PHOTOGRAPHIC = {
+    "data": f"photographs {', '.join(PHOTOGRAPHS)} (scikit-image), ascent, aero (PyWavelets), china, flower "
+    "(scikit-learn); slices of ct_lung1 and of brain1 in mr_brain",
+    "noise": f"{SIGMA}, images in [0, 1]",
+}
+TOMOGRAPHIC = {
+    "data": "44 slices of ct_lung1 and their filtered back-projections, 128 x 128 pixels, 40 views",
+    "noise": f"1 %, images in units of {SCALE}/mm",
+}
 DENOISING = (
-    Stage(MultiStepDenoising(SIGMA, steps=6, accelerated=True), 1500),
-    Stage(MultiStepDenoising(SIGMA, steps=6, warm_up=12, accelerated=True), 400, 0.2),
+    Stage(
+        MultiStepDenoising(SIGMA, steps=6, accelerated=True),
+        1500,
+        {"log_alpha": 0.01, "raw": 0.05, "bank": 3e-3},
+        crops,
+    ),
+    Stage(
+        MultiStepDenoising(SIGMA, steps=6, warm_up=12, accelerated=True),
+        400,
+        {"log_alpha": 2e-3, "raw": 0.01, "bank": 6e-4},
+        crops,
+    ),
+    Stage(  # profiles that are far steeper at 0
+        MultiStepDenoising(SIGMA, steps=6, warm_up=12, accelerated=True),
+        900,
+        {"log_alpha": 0.03, "raw": 0.3, "bank": 3e-3},
+        crops,
+    ),
+    Stage(  # which take more steps to the minimiser
+        MultiStepDenoising(SIGMA, steps=8, warm_up=50, accelerated=True),
+        500,
+        {"log_alpha": 0.01, "raw": 0.3, "bank": 2e-3},
+        crops,
+    ),
+)
+MORE = Stage(
+    MultiStepDenoising(SIGMA, steps=8, warm_up=50, accelerated=True),
+    700,
+    {"log_alpha": 0.02, "raw": 0.3, "bank": 4e-3},
+    crops,
+)
+TOMOGRAPHY = tuple(  # at half of the scale, as slices have more contrast than noise
+    Stage(
+        MultiStepReconstruction(
+            LinearMap(ct_data.training_operator()), steps=8, warm_up=60, lam=lam, accelerated=True, scale=0.5 * SCALE
+        ),
+        steps,
+        {"log_alpha": 0.02, "raw": raw, "bank": 3e-3},
+        Data,
+        divided,
+    )
+    for lam, steps, raw, divided in ((15.0, 300, 0.3, 1.0), (90.0, 450, 0.1, 6.0))
 )
 PLANS = {
-    "convex_ridge": Plan("ConvexRidge", {"widths": [4, 8, 16], "kernel": 3}, DENOISING, crops, PHOTOGRAPHIC),
-    "weakly_convex_ridge": Plan("WeaklyConvexRidge", {"widths": [8, 16], "kernel": 5}, DENOISING, crops, PHOTOGRAPHIC),
+    "convex_ridge": Plan(
+        "ConvexRidge", {"widths": [4, 8, 16], "kernel": 3}, (0.9, 0.99), (*DENOISING, MORE), PHOTOGRAPHIC
+    ),
+    "weakly_convex_ridge": Plan(
+        "WeaklyConvexRidge", {"widths": [8, 16], "kernel": 5}, (0.9, 0.99), DENOISING, PHOTOGRAPHIC
+    ),
+    "weakly_convex_ridge_ct": Plan(
+        "WeaklyConvexRidge",
+        {"widths": [8, 16], "kernel": 5},
+        (0.9, 0.99),
+        (*DENOISING[:3], *TOMOGRAPHY),
+        {key: f"{PHOTOGRAPHIC[key]}; then {TOMOGRAPHIC[key]}" for key in PHOTOGRAPHIC},
+    ),
+    "input_convex": Plan(
+        "InputConvex",
+        {"width": 12, "layers": 3},
+        (0.5, 0.99),
+        (Stage(Adversarial(20.0), 800, {"raw": 0.02, "": 2e-3}, Slices),),
+        TOMOGRAPHIC,
+    ),
+    "adversarial": Plan(
+        "LipschitzCritic",
+        {"widths": [8, 16, 16, 32, 32]},
+        (0.5, 0.99),
+        (Stage(Adversarial(20.0), 1200, {"": 5e-4}, Slices),),
+        TOMOGRAPHIC,
+    ),
 }
 
 
@@ -71,16 +186,18 @@ def train(name: str, steps: int | None = None, progress: bool = False) -> torch.
     net = getattr(importlib.import_module(CLASSES[plan.cls]), plan.cls)(**plan.config)
     folder = ROOT / "build"
     folder.mkdir(exist_ok=True)
-    batches = plan.batches()
     for k, stage in enumerate(plan.stages):
         n = stage.steps if steps is None else steps
+        if stage.divided != 1:
+            divide(net, stage.divided)
         fit(
             net,
             stage.loss,
-            batches,
+            stage.batches(),
             steps=n,
-            optimizer=lambda parameters, rate=stage.rate: torch.optim.Adam(
-                [{"params": [p], "lr": rate * RATES[p.ndim]} for p in parameters], betas=(0.9, 0.99)
+            optimizer=lambda _, stage=stage: torch.optim.Adam(
+                [{"params": [p], "lr": rate_of(key, stage.rates)} for key, p in net.named_parameters()],
+                betas=plan.betas,
             ),
             clip=1.0,
             seed=k,
@@ -89,6 +206,16 @@ def train(name: str, steps: int | None = None, progress: bool = False) -> torch.
             callbacks=[report] if progress else [],
         )
     return net.eval()
+
+
+@torch.no_grad()
+def divide(net: WeaklyConvexRidge, factor: float) -> None:
+    """R/``factor`` instead of R."""
+    net.raw.copy_((net.slopes() / factor + 1).clamp(min=1e-3).expm1().log())
+
+
+def rate_of(name: str, rates: dict[str, float]) -> float:
+    return next(rate for key, rate in rates.items() if name.startswith(key))
 
 
 def report(step: int, net: torch.nn.Module) -> None:
@@ -102,8 +229,7 @@ def save(name: str, net: torch.nn.Module, out: Path) -> str:
     about = {
         "script": f"tests/bench/learned/train_regularisers.py {name}",
         "steps": [stage.steps for stage in plan.stages],
-        "data": plan.data,
-        "noise": f"{SIGMA}, images in [0, 1]",
+        **plan.about,
     }
     return save_weights(out, net, about)
 
