@@ -299,3 +299,13 @@ def test_moduli_couple_the_parts_of_a_complex_image() -> None:
     ramp = np.add.outer(np.arange(6.0), 2j * np.arange(5.0))
     assert ip.TGV((6, 5)).value(ramp) < 1e-6  # affine in both parts
     assert f.prox((u + 1j * u).astype("complex64"), 0.1).dtype == np.complex64
+
+
+def test_a_signal_is_an_image_of_one_row() -> None:
+    """A kink from slope -1 to 1 costs β · 2 there, an affine piece nothing; the refusal of (n,) says so."""
+    u = np.abs(np.arange(24.0) - 11)
+    for beta in (0.25, 0.5):
+        assert ip.TGV((1, 24), beta).value(u[None]) == pytest.approx(2 * beta, rel=1e-3)
+    assert ip.tgv(np.eye(24), u, 0.1, shape=(1, 24))[0].shape == (1, 24)
+    with pytest.raises(ValueError, match=r"dims is \(24,\); TGV expects two or three axes: shape=\(1, 24\) for a sig"):
+        ip.tgv(np.eye(24), u, 0.1, shape=(24,))
