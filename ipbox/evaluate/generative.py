@@ -14,6 +14,7 @@ from ipbox import backend, summary
 from ipbox.backend import Array, check_array
 from ipbox.checks import check_count, check_flag, check_not_negative, check_positive, check_seed
 from ipbox.keywords import answering
+from ipbox.reconstruct.domain import ImageDomain, Stated
 
 __all__ = ["LogLikelihood", "RangeError", "covariance_columns", "interpolation", "log_likelihood", "range_error"]
 __all__ += ["samples"]
@@ -344,6 +345,8 @@ def _entered(model: Any, images: Array) -> tuple[Any, Callable[[Any], Array]]:
         images = images.astype("float32")
     if not bool(backend.array_module(images).isfinite(images).all()):
         raise ValueError("images has values that are NaN or infinite; expected finite ones")
+    if isinstance(model, Stated) and isinstance(model.domain, ImageDomain):
+        model.domain.warn(images, None)
     u = to_torch(images.reshape(-1, 1, *images.shape[-2:]), copy=True).to(like)
     xp = backend.array_module(images)
     return model.check_images(u), lambda t: from_torch(t, copy=True, xp=xp)

@@ -87,7 +87,7 @@ class GeneratorReport:
         images, nearest = (backend.to_host(a)[:n] for a in (self.images, self.range.nearest))
         grey = {"samples": self.samples, "with noise": self.noisy, "interpolation": self.interpolation}
         grey |= {"images": images, "nearest in\nthe range": nearest}
-        signed = {"difference": images - nearest, "covariance\nwith the dot": self.columns}
+        signed = {"difference": images - nearest, "covariance\nwith the ring": self.columns}
         rows = [(name, backend.to_host(a), False) for name, a in grey.items() if a is not None]
         rows += [(name, backend.to_host(a), True) for name, a in signed.items() if a is not None]
         figure = figures.new(path, figsize=(1.3 * n + 0.8, 1.36 * len(rows)))
@@ -97,11 +97,13 @@ class GeneratorReport:
                 ax.set(xticks=[], yticks=[], frame_on=False)
                 if k >= len(pictures):
                     continue
-                u, limit = pictures[k], float(np.abs(pictures[k] if "dot" in name else pictures).max())
+                u, limit = pictures[k], float(np.abs(pictures[k] if "ring" in name else pictures).max())
                 low, cmap = (-limit, "RdBu_r") if both else (0.0, "gray")
                 ax.imshow(u, vmin=low, vmax=limit if both else top, cmap=cmap, interpolation="nearest")
-                if "dot" in name:
-                    ax.plot(*self.pixels[k][::-1], ".", color="black", markersize=3)
+                if "ring" in name:
+                    ax.plot(
+                        *self.pixels[k][::-1], "o", color="black", markersize=7, fillstyle="none", markeredgewidth=0.6
+                    )
             axes[0].set_ylabel(name)
         return figures.shown(figure, path)
 

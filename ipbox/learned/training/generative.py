@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ipbox.checks import check_count, check_not_negative, check_positive, check_type
+from ipbox.keywords import answering
 from ipbox.learned.networks.generative.adversarial import WGAN
 from ipbox.learned.networks.generative.autoencoders import VAE
 from ipbox.learned.training.losses import Adversarial
@@ -148,6 +149,7 @@ class WassersteinGP:
         return torch.func.functional_call(model.critic, fixed, (model.decode(z),)).mean()
 
 
+@answering
 def kl_divergence(m: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
     """KL(N(m, diag s²) ‖ N(0, I)) of each row, (N,).
 

@@ -10,7 +10,7 @@ from ipbox.reconstruct.domain import Domain, DomainStatistics, ImageDomain
 
 __all__ = ["FILE", "domain_of"]
 
-FILE, SHA256 = "domains.json", "801b05fcd323f0b9dda1d41081cbf46c4c0a3c81c816c14aef60dcb9957f6bb6"
+FILE, SHA256 = "domains.json", "f8277c9c993c249b5c025bda9bd55e36761155787de2bd3d3b4da9d2ca36305c"
 
 
 def domain_of(name: str) -> Domain | ImageDomain | None:

@@ -79,6 +79,15 @@ _TRAINED = {  # script -> name -> SHA-256
         "unrolled_shared_ct": "9b3959f930fd982afe21f4f6f1805048a395145d6bd5c837f8b216dd09fa1335",
     },
     "train_mri.py": {"unrolled_mri": "a56c2b8371ac6a2655f9089af6ed4621f77a4ea211b43f359c6c2cb5cd32cf22"},
+    "train_generative.py": {
+        "autoencoder": "7ac6d71e95402d869a34a78c2ff2b2bf1f8c3b65b97482aee398be0fa3ce3875",
+        "vae": "e1fcf68f78c8b98861234a916b606259881dec8e73b979876250d2817693dd44",
+        "wgan": "f65a38c819b0c2b1dab751d7a804e63c00ba68ae338eb290352c24c2506a0ddc",
+        "covariance_identity": "9adf69673b9959c33281a088af783a124b2b0bc180c6dc4d164538b3add1b7d6",
+        "covariance_diagonal": "1b9ee742a96674936c1bae356673f93ddca425c21600ad3ab042474b46571ded",
+        "covariance_3x3": "5666963d7353a06dae589dfdf77c8a7350743b9b0c7010a3786479727780df09",
+        "covariance_5x5": "a3b64b768194e43c06e3624c5eb83304870581cdfa8a98a422d9c12c85757cec",
+    },
     "train_unrolled.py": {"unrolled_ct": "a36f48e1471db7896b6f4e7028e71f939b76365c6afb6a460e04358f616dce7e"},
 }
 SHIPPED: dict[str, Shipped] = {

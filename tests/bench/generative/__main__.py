@@ -11,7 +11,7 @@ import sys
 
 from tests.bench.experiments import Experiments
 
-MODULES: tuple[str, ...] = ()
+MODULES = ("likelihood",)
 EXPERIMENTS = Experiments(
     "tests.bench.generative",
     MODULES,

@@ -2,8 +2,9 @@
 
 Reconstruction maps: the slices of the training patient that were held out, each in several versions as training has
 them (CT: flips, quarter turns, and in half of them small turns and zooms; MRI: flips, shifts, phases, masks and coils),
-with noise of seeds of their own.  Denoisers: the
-images and the noise levels of their training.  A few minutes; prints the SHA-256 that
+with noise of seeds of their own.  Denoisers: the images and the noise levels of their training.  Generative models: the
+images of theirs.  A few minutes, or with ``--only NAME ...`` what these take, the others as they stand in the file;
+prints the SHA-256 that
 `ipbox.learned.weights.domains` expects.
 """
 
@@ -23,12 +24,13 @@ from ipbox.learned.weights.modules import SHIPPED, load_weights
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.truths import datasets
 from ipbox.reconstruct.domain import domain_statistics
-from tests.bench.learned import ct_data, train_mri
+from tests.bench.learned import brains, ct_data, train_mri
 from tests.bench.learned.photographs import photographs
 from tests.bench.learned.train_denoisers import LARGEST, ROOT
 
 MAPS = ("post_processing_ct", "post_processing_ct_noiseless", "unrolled_ct", "unrolled_shared_ct", "equilibrium_ct")
 COPIES, COPIES_MRI = 16, 6
+GENERATIVE = ("autoencoder", "vae", "wgan", *(f"covariance_{s}" for s in ("identity", "diagonal", "3x3", "5x5")))
 DARKEST = 0.5  # of training crops, relative to their images
 DENOISED = f"images in [0, 1] with noise up to {LARGEST:g}: photographs and slices of CT and MR"
 CHEST = "chests that fill the field, attenuation in 1/mm, parallel beam, {} data"
@@ -77,16 +79,28 @@ def of_denoiser() -> dict[str, Any]:
     return {"words": DENOISED, "sigma": LARGEST, "scale": [round(DARKEST * min(sizes), 5), 1 + LARGEST]}
 
 
+def of_generative(name: str) -> dict[str, Any]:
+    """The domain of any generative model: the values of its images in training; there is no noise."""
+    generator, draw = torch.Generator().manual_seed(0), brains.Slices()
+    sizes = [float(np.percentile(u, 99)) for _ in range(60) for u in draw(generator)[0].tolist()]
+    words = f"axial slices of T1-weighted MR heads, {brains.SIZE} x {brains.SIZE}, in [0, 1]"
+    return {"words": words, "sigma": 0.0, "scale": [round(min(sizes), 5), 1.0]}
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "python -m tests.bench.learned.measure_domains", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "domains.json")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(SHIPPED), help="all by default")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    samples = held_out()
+    names = args.only or sorted(SHIPPED)
+    found = json.loads(datasets.find("domains.json").read_bytes()) if args.only else {}
+    samples = held_out() if set(names) & set(MAPS) else []
     known = dict.fromkeys(MAPS, lambda name: of_map(name, samples)) | {"unrolled_mri": of_mri}
-    found = {name: known[name](name) if name in known else of_denoiser() for name in sorted(SHIPPED)}
+    known |= dict.fromkeys(GENERATIVE, of_generative)
+    found |= {name: known[name](name) if name in known else of_denoiser() for name in names}
     content = json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"
     args.out.write_bytes(content)
     print(args.out.name, hashlib.sha256(content).hexdigest())
