@@ -14,7 +14,7 @@ from torch.nn.grad import conv2d_weight
 from ipbox.learned.networks.energy import check_kernel
 from ipbox.learned.networks.layers import check_images, check_width
 
-__all__ = ["FilterBank", "correlation_norm", "extend", "fold"]
+__all__ = ["FilterBank", "correlate", "correlation_norm", "extend", "fold", "spread"]
 
 GRID = 256  # frequencies a side
 BLOCK = 4  # pixels a side that the adjoint computes at a time: convolutions to one channel are slow
@@ -75,17 +75,22 @@ class FilterBank(nn.Module):
         """Filters up to mirror images."""
         return len(self.parts[-1])
 
+    @property
+    def radius(self) -> int:
+        """Pixels that a filter reaches from its centre."""
+        return sum(p.shape[-1] // 2 for p in self.parts)
+
     def forward(self, u: torch.Tensor) -> torch.Tensor:
         return self.correlate(u, self.filters())
 
     def correlate(self, u: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
         """The responses (N, K, H, W) of images reflected about their boundary."""
         check_images(u, 1)
-        return _Correlate.apply(extend(u, filters.shape[-1] // 2), filters)
+        return correlate(extend(u, self.radius), filters)
 
     def adjoint(self, t: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
         """Σ_k w_kᵀ t_k."""
-        return fold(_Spread.apply(t, filters), filters.shape[-1] // 2)
+        return fold(spread(t, filters), self.radius)
 
     def filters(self) -> torch.Tensor:
         """w_k, (K, 1, s, s): those of `free`, then their mirror images.
@@ -203,6 +208,16 @@ def _folded(g: torch.Tensor, d: int) -> torch.Tensor:
         inner[..., :d] += g[..., :d].flip(-1)
         inner[..., n - d :] += g[..., n + d :].flip(-1)
     return inner
+
+
+def correlate(u: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """w_k ∗ u inside the image, (N, K, H - s + 1, W - s + 1)."""
+    return _Correlate.apply(u, w)
+
+
+def spread(t: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """Σ_k w_kᵀ t_k, the adjoint of `correlate`."""
+    return _Spread.apply(t, w)
 
 
 class _Correlate(torch.autograd.Function):

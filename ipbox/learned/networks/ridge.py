@@ -9,12 +9,13 @@ from torch import nn
 
 from ipbox.checks import check_count, check_positive
 from ipbox.learned.networks.energy import Energy, positive
-from ipbox.learned.networks.filter_bank import FilterBank
+from ipbox.learned.networks.filter_bank import FilterBank, correlate, extend, fold, spread
 from ipbox.learned.networks.layers import check_images
 from ipbox.learned.networks.splines import evaluate, influence_in_place, tables_of
 
 __all__ = ["ConvexRidge", "Ridge", "WeaklyConvexRidge"]
 
+PART = 1 << 22  # bytes of responses that are in work at a time
 INITIAL = 0.3  # width of the initial profiles √(t² + ν²), as a share of their span
 
 
@@ -55,28 +56,37 @@ class Ridge(Energy):
     def value_gradient(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         check_images(u, 1)
         with torch.no_grad():
-            w = self._scaled()
-            t = self.bank.correlate(u, w)
-            values = (
-                evaluate(t, self._tables(), self.step).sum((-2, -1), dtype=torch.float64) @ self._weights().double()
-            )
-            return values.to(u), self._back(t, w)
+            return self._by_parts(u, True)
 
     def gradient(self, u: torch.Tensor) -> torch.Tensor:
         """∇R(u) = Wᵀ ψ'(W u)."""
         check_images(u, 1)
         with torch.no_grad():
-            w = self._scaled()
-            return self._back(self.bank.correlate(u, w), w)
+            return self._by_parts(u, False)[1]
+
+    def _by_parts(self, u: torch.Tensor, valued: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """R and ∇R, with the responses of some images, or rows of one, at a time: new memory costs more than they."""
+        w, d = self._scaled(), self.bank.radius
+        v = extend(u, d)
+        g, values = torch.zeros_like(v), torch.zeros(len(u), dtype=torch.float64, device=u.device)
+        weights = self._weights()
+        slopes = self.slopes().repeat(2, 1) * weights[:, None]
+        rows = max(1, PART // (len(w) * u.shape[-1] * u.element_size()))
+        some = max(1, rows // u.shape[-2])
+        rows = -(-u.shape[-2] // -(-u.shape[-2] // rows))  # parts of about the same size
+        for i in range(0, len(u), some):
+            for first in range(0, u.shape[-2], rows):
+                at = slice(i, i + some), slice(None), slice(first, min(first + rows, u.shape[-2]) + 2 * d)
+                t = correlate(v[at], w).contiguous()
+                if valued:
+                    sums = evaluate(t, self._tables(), self.step).sum((-2, -1), dtype=torch.float64)
+                    values[i : i + some] += sums @ weights.double()
+                g[at] += spread(influence_in_place(t, slopes, self.step), w)
+        return values.to(u), fold(g, d)
 
     def gradient_map(self) -> Callable[[torch.Tensor], torch.Tensor]:
         w, tables = self._scaled(), self._tables() * self._weights()[:, None]
         return lambda u: self.bank.adjoint(evaluate(self.bank.correlate(u, w), tables, self.step, order=1), w)
-
-    def _back(self, t: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        """Σ_k w_kᵀ ψ_k'(t_k); the responses are overwritten."""
-        slopes = self.slopes().repeat(2, 1) * self._weights()[:, None]
-        return self.bank.adjoint(influence_in_place(t.contiguous(), slopes, self.step), w)
 
     def _scaled(self) -> torch.Tensor:
         """α_k w_k."""

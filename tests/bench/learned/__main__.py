@@ -23,6 +23,7 @@ MODULES = (
     "stability",
     "stability_pseudoinverse",
     "overhead",
+    "ridge_cost",
     "training_step",
 )
 EXPERIMENTS = Experiments(

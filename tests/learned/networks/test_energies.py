@@ -76,6 +76,17 @@ def test_the_closed_gradient_is_that_of_automatic_differentiation(name):
     torch.testing.assert_close(single.gradient(u.detach().float()).double(), g.detach(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("part", [1, 4 * 8 * 6 * 8, 10**6])
+def test_parts_of_images_give_the_gradient_of_the_whole(part, monkeypatch):
+    R, u = build("ConvexRidge"), images(3)
+    values, gradient = R.value_gradient(u)
+    monkeypatch.setattr("ipbox.learned.networks.ridge.PART", part)
+    again, parts = R.value_gradient(u)
+    torch.testing.assert_close(again, values, rtol=1e-12, atol=0.0)
+    torch.testing.assert_close(parts, gradient, rtol=1e-10, atol=1e-13)
+    torch.testing.assert_close(R.gradient(u), parts)
+
+
 def test_derivatives_by_the_parameters_against_differences(name):
     """∂_θ <∇R(u), q>, as bilevel learning needs it, through the filters and their normalisation too."""
     R = build(name, 0.1)
