@@ -24,19 +24,7 @@ from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
 from ipbox.reconstruct.variational.settled import Settled
-from ipbox.solvers import (
-    CGLS,
-    FISTA,
-    LBFGS,
-    PDHG,
-    AdaptivePDHG,
-    ForwardBackward,
-    Problem,
-    Solution,
-    Solver,
-    solve,
-    stopping,
-)
+from ipbox.solvers import CGLS, FISTA, LBFGS, PDHG, AdaptivePDHG, Problem, Solution, Solver, solve, stopping
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.core.solve import SolveOptions
@@ -221,15 +209,16 @@ def default_solver(problem: Problem) -> Solver:
 def smooth_solver(problem: Problem) -> Solver:
     """Methods by gradients, for a regulariser whose prox is dear or not defined.
 
-    FISTA where steps of 1/L are of use; else steps that are searched, by L-BFGS unless there is a constraint.
+    Steps of 1/L where they are of use; else ones that are searched, by L-BFGS unless there is a constraint.
     """
     p = _parts(FISTA(), problem)
-    if p is not None and p.prox.explicit and p.smooth.is_convex and p.smooth.L <= FAR * p.smooth.curvature:
+    known = p is not None and p.prox.explicit and p.smooth.L <= FAR * p.smooth.curvature
+    convex = all(f.is_convex for f in problem.terms) or (p is not None and p.smooth.is_convex)
+    if known and convex:
         return FISTA()
     if all(f.has_grad and f.explicit for f in problem.terms):
         return LBFGS()
-    convex = all(f.is_convex for f in problem.terms)
-    return FISTA(backtracking=True, restart="gradient") if convex else ForwardBackward(backtracking=True)
+    return FISTA(backtracking=not known, restart="gradient" if convex else "function")
 
 
 def _parts(solver: Solver, problem: Problem, most: float = sys.float_info.max) -> Parts | None:
