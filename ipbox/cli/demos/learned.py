@@ -37,10 +37,10 @@ class Regulariser:
 
 
 REGULARISERS = {
-    "convex-ridge": Regulariser("convex_ridge", 40.0, 0.02, 300),
-    "weakly-convex-ridge": Regulariser("weakly_convex_ridge", 40.0, 0.02, 300),
-    "input-convex": Regulariser("input_convex", 300.0, SCALE, 300),
-    "adversarial": Regulariser("adversarial", 500.0, SCALE, 50, stopped=True),
+    "convex-ridge": Regulariser("convex_ridge", 40.0, 0.02, 200),
+    "weakly-convex-ridge": Regulariser("weakly_convex_ridge", 40.0, 0.02, 200),
+    "input-convex": Regulariser("input_convex", 100.0, SCALE, 150),
+    "adversarial": Regulariser("adversarial", 250.0, SCALE, 65, stopped=True),
 }
 
 METHODS: dict[str, str] = {
