@@ -1,0 +1,120 @@
+"""The arguments of `generative`: which prior, method, starts and weight are meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.checks import check_choice, check_positive
+from ipbox.learned.methods.generative.adam import _Adam
+from ipbox.learned.methods.generative.palm import _PALM
+from ipbox.learned.methods.generative.projected import _Projected
+from ipbox.learned.methods.generative.weights import _LatentBall
+from ipbox.learned.priors.generative import CovariancePrior, RangePrior, SoftRange, SparseDeviations
+from ipbox.learned.priors.generative.base import LatentPrior
+from ipbox.learned.priors.network import evaluation
+from ipbox.operators import CartesianMRI, Operator
+from ipbox.solvers import LBFGS, ArmijoGradientDescent, Solver
+
+PRIORS = ("covariance", "range", "soft", "sparse", "inverse_gan")
+METHODS = ("lbfgs", "gradient", "adam", "palm", "ipalm")
+NITER = {"lbfgs": 100, "gradient": 300, "adam": 300, "palm": 500, "ipalm": 500}
+INERTIA = 0.5
+
+
+def make_prior(model: Any, prior: Any, scale: float, mu: float | None, log_det_factor: float) -> LatentPrior:
+    """The prior of a name, or the one that is given."""
+    if isinstance(prior, LatentPrior):
+        if model is not None and model is not prior.model:
+            raise ValueError(f"prior is {prior.name}, which has its model; expected model=None")
+        return prior
+    check_choice(prior, "prior", PRIORS, ", or a prior of ipbox.learned.priors.generative")
+    if prior == "covariance":
+        if mu is not None:
+            raise ValueError(f"mu is {mu!r}, and the covariance prior has none; expected lam or log_det_factor")
+        return CovariancePrior(model, scale, log_det_factor)
+    if prior == "inverse_gan":
+        return RangePrior(model, scale, 0.0)
+    of = {"range": RangePrior, "soft": SoftRange, "sparse": SparseDeviations}[prior]
+    return of(model, scale, 1.0 if mu is None else mu)
+
+
+def check_data_fit(A: Operator, b: Array, R: LatentPrior) -> None:
+    """Refuse an operator on images that are not the model's."""
+    if tuple(A.dims) != R.dims:
+        raise ValueError(f"model makes images of {R.dims} and A takes {tuple(A.dims)}; expected the same")
+    if A.dtype_in.kind == "c":
+        raise TypeError("A takes complex images and the model makes real ones; expected A with real_image=True")
+
+
+def choose_method(R: LatentPrior, method: str | None, constraint: Any, inverse: bool) -> str:
+    """The method by its name, or the usual one; refused where it cannot do what is asked."""
+    usual = "adam" if inverse else "palm" if R.sparse or constraint is not None else "lbfgs"
+    method = check_choice(usual if method is None else method, "method", METHODS)
+    if inverse and method != "adam":
+        raise ValueError(f"method is {method!r}; expected 'adam' for inverse_gan, whose z has a bound")
+    if (R.sparse or constraint is not None) and "palm" not in method:
+        what = R.name if R.sparse else "nonneg or box"
+        raise ValueError(f"method is {method!r}; expected 'palm' or 'ipalm' with {what}")
+    return method
+
+
+def start_vectors(R: LatentPrior, restarts: int, z0: Any, seed: int, like: Array) -> Array:
+    """(restarts, latent): 0 and draws of N(0, I), the same in every library; or those given."""
+    if z0 is None:
+        z = np.random.default_rng(seed).standard_normal((restarts, R.latent))
+        z[0] = 0
+        return backend.array_module(like).asarray(z)
+    backend.array_module(backend.check_array(z0, "z0"), like)
+    z = z0.reshape(-1, z0.shape[-1]) if z0.ndim in (1, 2) else z0
+    if z.ndim != 2 or z.shape[1] != R.latent or not bool((abs(z) < np.inf).all()):
+        raise ValueError(f"z0 has shape {z0.shape}; expected finite numbers (restarts, {R.latent}), the latent size")
+    return z
+
+
+def default_weight(A: Operator, b: Array, R: LatentPrior, noise_level: Any, batch: int | None) -> float:
+    """σ², the variance of each real number of the data that is measured."""
+    if not isinstance(R, CovariancePrior | RangePrior) or noise_level is None:
+        told = "" if noise_level is None else f", and {type(R).__name__} is no log-density in known units"
+        raise ValueError(f"lam is None{told}; expected lam=..., or for 'covariance' and 'range' noise_level=...")
+    level = check_positive(noise_level, "noise_level", "a positive number, the norm of the noise of a sample")
+    count = b.size // (batch or 1)
+    if isinstance(A, CartesianMRI):
+        count = count // A.mask.size * int((A.mask > 0).sum())
+    return level**2 / (count * (2 if b.dtype.kind == "c" else 1))
+
+
+def make_solver(
+    R: LatentPrior,
+    lam: float,
+    *,
+    like: Array,
+    method: str,
+    starts: Array,
+    batch: int | None,
+    accuracy: float,
+    niter: int | None,
+    inverse: bool,
+) -> Solver:
+    """The solver of a method, for all samples and restarts as one batch."""
+    z = backend.array_module(like).tile(starts, (batch or 1, 1))
+    z0 = z if batch is not None or len(z) > 1 else z[0]
+    common = dict(prior=R, lam=lam, z0=z0, mark=mark_of(R, like))
+    if "palm" in method:
+        return _PALM(inertia=INERTIA if method == "ipalm" else 0.0, **common)
+    inner = {"lbfgs": LBFGS, "gradient": ArmijoGradientDescent, "adam": _Adam}[method]()
+    if method == "adam":
+        inner = _Adam(steps=NITER["adam"] if niter is None else niter)
+    ball = _LatentBall(R.latent) if inverse else None
+    return _Projected(inner=inner, accuracy=check_positive(accuracy, "accuracy"), constraint=ball, **common)
+
+
+def mark_of(R: LatentPrior, like: Array) -> tuple[float, ...]:
+    """A few numbers of what the decoder makes: a state of another one is not to be gone on from."""
+    z = np.random.default_rng(1).standard_normal((1, R.latent)).astype(backend.real_dtype(like.dtype))
+    with evaluation(R.model, gradient=False):
+        maps = R.maps(R.enter(backend.array_module(like).asarray(z)))
+        return tuple(float(m.double().square().mean().sqrt()) if m.numel() else 0.0 for m in maps)
