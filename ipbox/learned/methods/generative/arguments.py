@@ -9,9 +9,11 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive
+from ipbox.functionals import Functional
 from ipbox.learned.methods.generative.adam import _Adam
 from ipbox.learned.methods.generative.palm import _PALM
 from ipbox.learned.methods.generative.projected import _Projected
+from ipbox.learned.methods.generative.reduced import mean_diagonal
 from ipbox.learned.methods.generative.weights import _LatentBall
 from ipbox.learned.priors.generative import CovariancePrior, RangePrior, SoftRange, SparseDeviations
 from ipbox.learned.priors.generative.base import LatentPrior
@@ -25,7 +27,7 @@ NITER = {"lbfgs": 100, "gradient": 300, "adam": 300, "palm": 500, "ipalm": 500}
 INERTIA = 0.5
 
 
-def make_prior(model: Any, prior: Any, scale: float, mu: float | None, log_det_factor: float) -> LatentPrior:
+def make_prior(model: Any, prior: Any, scale: float, mu: float | None, log_det_factor: float | str) -> LatentPrior:
     """The prior of a name, or the one that is given."""
     if isinstance(prior, LatentPrior):
         if model is not None and model is not prior.model:
@@ -91,6 +93,7 @@ def make_solver(
     R: LatentPrior,
     lam: float,
     *,
+    data: Functional,
     like: Array,
     method: str,
     starts: Array,
@@ -102,6 +105,9 @@ def make_solver(
     """The solver of a method, for all samples and restarts as one batch."""
     z = backend.array_module(like).tile(starts, (batch or 1, 1))
     z0 = z if batch is not None or len(z) > 1 else z[0]
+    if isinstance(R, CovariancePrior) and R.marginal:
+        image = backend.array_module(like).zeros(R.dims, dtype=backend.real_dtype(like.dtype))
+        R = R.informed(mean_diagonal(data, image) / lam)
     common = dict(prior=R, lam=lam, z0=z0, mark=mark_of(R, like))
     if "palm" in method:
         return _PALM(inertia=INERTIA if method == "ipalm" else 0.0, **common)

@@ -40,7 +40,7 @@ def generative(
     lam: float | str | None = None,
     noise_level: float | None = None,
     mu: float | None = None,
-    log_det_factor: float = 0.5,
+    log_det_factor: float | str = 0.5,
     scale: float = 1.0,
     method: str | None = None,
     restarts: int = 4,
@@ -100,8 +100,9 @@ def generative(
         Expected norm of the noise, of each sample.
     mu : float, optional
         μ >= 0 of ``"range"``, ``"soft"`` and ``"sparse"``; 1 by default.
-    log_det_factor : float
-        κ >= 0 of ``"covariance"``.
+    log_det_factor : float or "marginal"
+        κ >= 0 of ``"covariance"``; ``"marginal"``: with u integrated out, for a mode of z by itself, which is less
+        biased (see `CovariancePrior`).
     scale : float
         s, the unit of the model's images in that of u.
     method : str, optional
@@ -190,7 +191,7 @@ def generative(
     def run(lam: float) -> tuple[Array, Solution]:
         truth = None if x_true is None else posed.repeated(x_true)
         first = None if x0 is None else posed.repeated(x0)
-        own = make_solver(R, lam, like=b, **solver)
+        own = make_solver(R, lam, data=posed.data, like=b, **solver)
         info = solve(posed.problem, own, x0=first, stop=rule, **compared(options, truth))
         return posed.best(info, R, lam)
 

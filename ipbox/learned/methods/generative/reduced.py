@@ -106,7 +106,10 @@ class _ReducedObjective(Functional):
 
         # in v = u - m: (A*A + λΣ⁻¹)v = A*b - A*A m, so that what is solved for is small
         r = -work["start"] - self.data.hessian_apply(mean, mean, work=own)
-        diagonal = self._mean_diagonal(mean, own) + self.lam * diagonal_of(Q, mean)
+        shared = own.setdefault("shared", {})
+        if "diagonal" not in shared:
+            shared["diagonal"] = mean_diagonal(self.data, mean[0])
+        diagonal = shared["diagonal"] + self.lam * diagonal_of(Q)
         scale = 1 / xp.sqrt(diagonal)
         size = self.accuracy * np.sqrt(backend.sum_squares(scale * r, True))
         y, r = xp.zeros_like(v), scale * (r - normal(v))
@@ -119,18 +122,16 @@ class _ReducedObjective(Functional):
         work["z"], work["mean"] = z.copy(), mean
         return mean + v
 
-    def _mean_diagonal(self, like: Array, work: Work) -> float:
-        """The mean of the diagonal of ∇²D, by one vector of random signs."""
-        shared = work.setdefault("shared", {})
-        if "diagonal" not in shared:
-            xp = backend.array_module(like)
-            signs = np.random.default_rng(0).integers(0, 2, like.shape[1:]) * 2.0 - 1.0
-            e = xp.asarray(signs.astype(like.dtype))
-            shared["diagonal"] = max(backend.dot(e, self.data.hessian_apply(0 * e, e)) / e.size, 0.0)
-        return shared["diagonal"]
+
+def mean_diagonal(data: Functional, like: Array) -> float:
+    """The mean of the diagonal of ∇²D, D quadratic, of images like ``like``: by one vector of random signs."""
+    xp = backend.array_module(like)
+    signs = np.random.default_rng(0).integers(0, 2, like.shape) * 2.0 - 1.0
+    e = xp.asarray(signs.astype(like.dtype))
+    return max(backend.dot(e, data.hessian_apply(0 * e, e)) / e.size, 0.0)
 
 
-def diagonal_of(Q: Functional, like: Array) -> Any:
+def diagonal_of(Q: Functional) -> Any:
     """The diagonal of ∇²Q: of a precision, or of a multiple of the identity."""
     from ipbox.learned.priors.generative.precision import PrecisionL2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,7 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_not_negative
 from ipbox.learned.bridge.arrays import from_torch
-from ipbox.learned.networks.generative.cholesky import log_det, lt_apply
+from ipbox.learned.networks.generative.cholesky import l_apply, log_det, lt_apply
 from ipbox.learned.priors.generative.base import LatentPrior, Maps
 from ipbox.learned.priors.generative.precision import PrecisionL2
 
@@ -39,8 +40,15 @@ class CovariancePrior(LatentPrior):
         With ``latent``, ``dims``, ``decode`` and ``decode_precision``, such as `CovarianceVAE`.
     scale : float
         As for `LatentPrior`.
-    log_det_factor : float
-        κ >= 0; Duff et al. print 1.
+    log_det_factor : float or "marginal"
+        κ >= 0; Duff et al. print 1.  ``"marginal"``: ½ log det(Id + Σ(z)A*A/σ²) instead, as it comes of integrating u
+        out of the density, so that z is at a mode of its own; by the diagonal, ½ Σ_p log((LLᵀ)_pp + ρ) - Σ_p d_p with
+        ρ the mean of the diagonal of A*A/σ², which is an upper bound where that is constant.
+
+    Notes
+    -----
+    The joint mode has a bias towards z whose Σ(z) is small: all that the data leave open lies at its own mode, and the
+    reward for a small Σ(z) stays.  ``"marginal"`` counts what is measured, to the noise, only.
 
     References
     ----------
@@ -59,11 +67,26 @@ class CovariancePrior(LatentPrior):
 
     formula = "inf_z κ log det Σ(z) + ½‖u - G(z)‖² in Σ(z)⁻¹ + ½‖z‖²"
 
-    def __init__(self, model: Any, scale: float = 1.0, log_det_factor: float = 0.5) -> None:
+    def __init__(self, model: Any, scale: float = 1.0, log_det_factor: float | str = 0.5) -> None:
         super().__init__(model, scale, 1.0)
         if not isinstance(model, CovarianceModel):
             raise TypeError(f"model is {type(model).__name__}; expected one with decode_precision, as CovarianceVAE")
-        self.log_det_factor = check_not_negative(log_det_factor, "log_det_factor")
+        if log_det_factor != "marginal":
+            what = "a number that is not negative, or 'marginal'"
+            log_det_factor = check_not_negative(log_det_factor, "log_det_factor", what)
+        self.log_det_factor = log_det_factor
+        self.data_precision = 0.0  # ρ
+
+    @property
+    def marginal(self) -> bool:
+        """Whether u is integrated out."""
+        return self.log_det_factor == "marginal"
+
+    def informed(self, data_precision: float) -> CovariancePrior:
+        """The same with ρ, of ``"marginal"``."""
+        other = copy.copy(self)
+        other.data_precision = check_not_negative(data_precision, "data_precision")
+        return other
 
     def maps(self, t: torch.Tensor) -> Maps:
         d, w = self.model.decode_precision(t)
@@ -73,7 +96,15 @@ class CovariancePrior(LatentPrior):
     def energies(self, v: torch.Tensor, t: torch.Tensor, maps: Maps) -> torch.Tensor:
         mean, d, w = maps
         square = 0.5 * lt_apply(v - mean, d, w).square().sum(dim=(1, 2, 3), dtype=torch.float64)
-        return square + self.log_det_factor * log_det(d.double()) + self.latent_energy(t)
+        return square + self._log_det(d, w) + self.latent_energy(t)
+
+    def _log_det(self, d: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        """κ log det Σ, or what takes its place, (N,) float64."""
+        if not self.marginal:
+            return self.log_det_factor * log_det(d.double())
+        diagonal = l_apply(torch.ones_like(d), 2 * d, w.square())
+        terms = 0.5 * torch.log(diagonal + self.scale**2 * self.data_precision) - d
+        return terms.sum(dim=(1, 2, 3), dtype=torch.float64)
 
     def functional(self, maps: Maps, like: Array, batch: bool = True) -> PrecisionL2:
         mean, d, w = (m.detach() for m in maps)

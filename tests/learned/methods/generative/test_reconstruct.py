@@ -111,6 +111,22 @@ def test_sparse_deviations_are_optimal() -> None:
     np.testing.assert_allclose(W.T @ g + 2.0 * 0.5 * z, 0, atol=2e-2 * np.abs(W.T @ M.T @ b).max())
 
 
+def test_marginal_log_determinant() -> None:
+    """Of a diagonal covariance and a mask it is ½ log det(Id + ΣA*A/σ²) up to a constant; the minimiser is the same."""
+    M, A, b = posed()
+    L = dense(Linear())[2]
+    u, z, _ = minimiser(M, b, L @ L.T, 1.0)
+    x, info = ip.generative(A, b, Linear(), lam=LAM, log_det_factor="marginal", restarts=1, **EXACT)
+    np.testing.assert_allclose(x.ravel(), u, atol=1e-6)  # Σ does not depend on z
+    R = CovariancePrior(Linear(features=0), scale=2.0, log_det_factor="marginal").informed(3.0)
+    d = R.model.d.detach().numpy()
+    t = torch.zeros(1, LATENT, dtype=torch.float64)
+    with torch.no_grad():
+        maps = R.maps(t)
+        value = float(R.energies(maps[0], t, maps))
+    np.testing.assert_allclose(value, 0.5 * np.log(1 + 4 * 3.0 * np.exp(-2 * d)).sum(), rtol=1e-10)
+
+
 # ---------------------------------------------------------------- derivatives
 
 
