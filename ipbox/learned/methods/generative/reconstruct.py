@@ -51,7 +51,7 @@ def generative(
     stop: StopRule | None = None,
     nonneg: bool = False,
     box: tuple[float, float] | None = None,
-    rate: float = 0.02,
+    rate: float = 0.1,
     weight_steps: int = SECOND,
     accuracy: float = 1e-3,
     seed: int = 0,

@@ -110,7 +110,7 @@ class _ReducedObjective(Functional):
         if "diagonal" not in shared:
             shared["diagonal"] = mean_diagonal(self.data, mean[0])
         diagonal = shared["diagonal"] + self.lam * diagonal_of(Q)
-        scale = 1 / xp.sqrt(diagonal)
+        scale = 1 / xp.sqrt(diagonal) if backend.is_array(diagonal) else float(diagonal) ** -0.5  # keeps the precision
         size = self.accuracy * np.sqrt(backend.sum_squares(scale * r, True))
         y, r = xp.zeros_like(v), scale * (r - normal(v))
 

@@ -212,6 +212,7 @@ def test_complex_data_of_a_real_image_in_both_precisions() -> None:
         truth = model.decode(torch.ones(1, LATENT, dtype=getattr(torch, dtype)))[0, 0].detach().numpy()
         b = A.apply(truth)
         before = b.tobytes()
+        ip.generative(A, b, model, prior="soft", lam=1e-2, restarts=1, niter=2)
         x, info = ip.generative(A, b, model, lam=1e-2, restarts=1, x_true=truth)
         assert x.dtype == dtype and b.tobytes() == before
         assert ip.psnr(x, truth) > 20 and len(info.history["psnr"]) == info.niter + 1
