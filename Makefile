@@ -66,6 +66,7 @@ demo: $(READY)
 	$(PY) -m ipbox demo blur
 	$(PY) -m ipbox demo bilevel
 	$(PY) -m ipbox demo learned
+	$(PY) -m ipbox demo generative
 
 test: $(READY)
 	$(PY) -m pytest -n auto --dist worksteal

@@ -18,6 +18,7 @@ from ipbox.cli.compare import SETTINGS
 from ipbox.cli.compare import compare as run_compare
 from ipbox.cli.demos import bilevel as demos_bilevel
 from ipbox.cli.demos import ct as demos_ct
+from ipbox.cli.demos import generative as demos_generative
 from ipbox.cli.demos import learned as demos_learned
 from ipbox.cli.demos.simulated import DEMOS
 from ipbox.cli.demos.simulated import demo as run_demo
@@ -184,10 +185,14 @@ def _add_demo(subparsers: Any) -> None:
     learned = demos.add_parser("learned", help="held-out CT slices by plug-and-play, direct and unrolled networks")
     learned.set_defaults(run=demos_learned.demo)
     _add_options(learned, demos_learned.OPTIONS)
-    for command, methods in ((learning, demos_bilevel.NAMES), (learned, tuple(demos_learned.METHODS))):
+    made = demos.add_parser("generative", help="held-out MR images by generative models as priors")
+    made.set_defaults(run=demos_generative.demo)
+    _add_options(made, demos_generative.OPTIONS)
+    named = ((learning, demos_bilevel.NAMES), (learned, tuple(demos_learned.METHODS)))
+    for command, methods in (*named, (made, tuple(demos_generative.METHODS))):
         command.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {'; '.join(methods)} (all)")
     for name, command in demos.choices.items():
-        if name in ("bilevel", "learned"):  # on the host only
+        if name in ("bilevel", "generative", "learned"):  # on the host only
             _add_picture(command, f"build/{name}.png")
             continue
         if name not in DEMOS or "tv" in DEMOS[name].methods:
