@@ -11,7 +11,7 @@ import sys
 
 from tests.bench.experiments import Experiments
 
-MODULES = ("likelihood",)
+MODULES = ("likelihood", "mri")
 EXPERIMENTS = Experiments(
     "tests.bench.generative",
     MODULES,
