@@ -15,7 +15,7 @@ from ipbox.evaluate import log_likelihood, range_error
 from ipbox.learned import pretrained
 from tests.bench.learned.brains import test_slices
 
-STRUCTURES = ("identity", "diagonal", "3x3")
+STRUCTURES = ("identity", "diagonal", "3x3", "5x5")
 GENERATORS = ("autoencoder", "vae", "wgan")
 DRAWS = 64
 
@@ -39,6 +39,8 @@ def rows(result: dict[str, Any]) -> list[tuple[str, float, str, float, str]]:
             note = f"{means['3x3']:.3f} and {means[other]:.3f}; higher for {100 * share:.0f} % of the slices"
             gain = means["3x3"] - means[other]
             table.append((f"{name}: covariance (3 x 3) above {other}, nats per pixel", 0.0, ">=", gain, note))
+        wider = means["5x5"] - means["3x3"]
+        table.append((f"{name}: 5 x 5 above 3 x 3, nats per pixel", np.inf, ">=", wider, f"{means['5x5']:.3f}"))
     for name, errors in result["range error"].items():
         note = f"smallest {min(errors):.3f}, largest {max(errors):.3f}"
         table.append((f"range error of {name}, relative", np.inf, "<=", float(np.mean(errors)), note))
