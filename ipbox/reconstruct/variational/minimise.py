@@ -101,8 +101,9 @@ class VariationalFamily:
             info = solve(problem, solver, x0=x0, stop=stop, **self.options)
         elif isinstance(solver, PDHG):
             info = solve(problem, solver, state=_state_from(start, problem, solver), stop=stop, **self.options)
-        else:
-            info = solve(problem, solver, x0=start.x, stop=stop, **self.options)
+        else:  # the residual of L-BFGS is relative to the gradient at its start, which must not be a minimiser
+            x0 = self.x0 if isinstance(solver, LBFGS) else start.x
+            info = solve(problem, solver, x0=x0, stop=stop, **self.options)
         return info.x, info
 
     def _first_image(self, problem: Problem, solver: Solver) -> Array | None:
