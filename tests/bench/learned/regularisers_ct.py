@@ -3,8 +3,9 @@
 min_{u >= 0} ½‖Au - b‖² + λ s² R(u/s).  CRR and WCRR are those that learned to denoise photographs, moved to CT
 unchanged but for weight and scale; one WCRR was trained on for CT.  The weight of all is fitted on two slices of the
 training patient that nothing was trained on.  The critic is not convex: it is descended on with the weight of Lunz et
-al., for the number of iterations that is best on those two slices.  FBP, TV with the weight that is best for the test
-slices, and the other learned methods are those of `ct`, on the same slices and data.
+al., for the number of iterations that is best on those two slices.  NETT takes the network of the post-processing.
+FBP, TV with the weight that is best for the test slices, and the other learned methods are those of `ct`, on the same
+slices and data.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 
 import ipbox as ip
 from ipbox.evaluate import check_disjoint
+from ipbox.learned.priors import NETT
 from ipbox.learned.training.losses import noise_weight
 from ipbox.learned.weights.modules import SHIPPED, pretrained
 from tests.bench.learned import ct_data
@@ -51,6 +53,7 @@ THEOREMS = {
     "WCRR": "1-weakly convex by construction: a critical point",
     "WCRR for CT": "1-weakly convex by construction: a critical point",
     "input-convex": "convex by construction: a minimiser",
+    "NETT": "none: stopped after 30 iterations",
     "critic": "none: stopped early",
 }
 
@@ -77,6 +80,9 @@ def compute() -> dict[str, Any]:
         lam = result["lam"][name] = found.pop("lam")
         result["methods"][name] = found
         print(f"  {name}: λ {lam:.4g}, {np.mean(result['methods'][name]['psnr']):.2f} dB", flush=True)
+    found = kept("post_processing_ct", lambda: network_tikhonov(test, validation))
+    result["lam"]["NETT"] = found.pop("lam")
+    result["methods"]["NETT"] = found
     found = kept("adversarial", lambda: critic(test, validation))
     result["lam"]["critic"], result["critic iterations"] = found.pop("lam"), found.pop("iterations")
     result["methods"]["critic"] = found
@@ -144,7 +150,25 @@ def fitted(method: Callable[..., np.ndarray], problems: Problems, start: float) 
     return start * FACTOR**k
 
 
-# ---------------------------------------------------------------- the critic
+# ---------------------------------------------------------------- NETT, and the critic
+
+
+def network_tikhonov(test: Problems, validation: Problems) -> dict[str, Any]:
+    """R(u) = ½‖u/s - N(u/s)‖², N the network of the post-processing, from what that gives."""
+    maps = {}  # patients differ in the width of their pixels
+
+    def method(A: Any, b: np.ndarray, lam: float) -> np.ndarray:
+        if A.pixel_size not in maps:
+            maps[A.pixel_size] = pretrained("post_processing_ct", A)
+        net = maps[A.pixel_size]
+        x0 = np.maximum(net.as_method()(A, b)[0], 0)
+        R, solver = NETT(net.network, dims=A.dims, scale=SCALE), ip.ForwardBackward(backtracking=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*was ended by niter.*")
+            return ip.variational(A, b, R, lam, nonneg=True, solver=solver, tol=1e-5, niter=30, x0=x0)[0]
+
+    lam = fitted(method, validation, 1.0)
+    return {"lam": lam} | measured(lambda A, b: method(A, b, lam), test)
 
 
 def descent(net: torch.nn.Module, A: Any, b: np.ndarray, lam: float, scale: float, niter: int) -> Iterator[np.ndarray]:
@@ -200,7 +224,17 @@ def rows(result: dict[str, Any]) -> list[tuple[str, float, str, float, str]]:
     psnr = {name: float(np.mean(m["psnr"])) for name, m in methods.items()}
     gain = {name: psnr[name] - psnr["tv"] for name in methods}
     best = max(result["methods"], key=lambda name: psnr[name])
-    table = [("CT: best learned regulariser above the best TV, dB", 1.0, ">=", gain[best], f"{best}: {THEOREMS[best]}")]
+    proved = max((name for name in result["methods"] if "construction" in THEOREMS[name]), key=lambda name: psnr[name])
+    table = [
+        ("CT: best learned regulariser above the best TV, dB", 1.0, ">=", gain[best], f"{best}: {THEOREMS[best]}"),
+        (
+            "CT: best one with a theorem above the best TV, dB",
+            -math.inf,
+            ">=",
+            gain[proved],
+            f"{proved}: {THEOREMS[proved]}",
+        ),
+    ]
     for name, m in methods.items():
         note = f"{psnr[name]:.2f} dB, SSIM {np.mean(m['ssim']):.3f}, {m['seconds']:.2f} s; theorem: {THEOREMS[name]}"
         note += f"; λ = {result['lam'][name]:.3g}" if name in result["lam"] else ""

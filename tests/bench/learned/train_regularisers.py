@@ -130,11 +130,12 @@ DENOISING = (
         crops,
     ),
 )
-MORE = Stage(
-    MultiStepDenoising(SIGMA, steps=8, warm_up=50, accelerated=True),
-    700,
-    {"log_alpha": 0.02, "raw": 0.3, "bank": 4e-3},
-    crops,
+MORE = tuple(
+    Stage(MultiStepDenoising(SIGMA, steps=8, warm_up=warm_up, accelerated=True), steps, rates, crops)
+    for warm_up, steps, rates in (
+        (50, 700, {"log_alpha": 0.02, "raw": 0.3, "bank": 4e-3}),
+        (60, 450, {"log_alpha": 0.01, "raw": 0.3, "bank": 3e-3}),
+    )
 )
 TOMOGRAPHY = tuple(  # at half of the scale, as slices have more contrast than noise
     Stage(
@@ -150,7 +151,7 @@ TOMOGRAPHY = tuple(  # at half of the scale, as slices have more contrast than n
 )
 PLANS = {
     "convex_ridge": Plan(
-        "ConvexRidge", {"widths": [4, 8, 16], "kernel": 3}, (0.9, 0.99), (*DENOISING, MORE), PHOTOGRAPHIC
+        "ConvexRidge", {"widths": [4, 8, 16], "kernel": 3}, (0.9, 0.99), (*DENOISING, *MORE), PHOTOGRAPHIC
     ),
     "weakly_convex_ridge": Plan(
         "WeaklyConvexRidge", {"widths": [8, 16], "kernel": 5}, (0.9, 0.99), DENOISING, PHOTOGRAPHIC
