@@ -60,8 +60,9 @@ _TRAINED = {  # script -> name -> SHA-256
     "train_plug_and_play.py": {"drunet_fine": "29b5a1f3113eb4a49292b3c023a003f8f052975487aff18e2e1b22541581ca0f"},
     "train_regularisers.py": {
         "adversarial": "552e27f92be20a2914e8715c73742a0f2821947eec64086f92450745f0ed299b",
-        "convex_ridge": "812db4fc4978fcc25230ad49dc51d460462e804fb1342c9d27e3a357f04bc3d3",
+        "convex_ridge": "4577af76e13d972bcef583bbe2e625d0a7ec3009ba646cdb84a432ec8adb2552",
         "input_convex": "96847eaaa52bd5ebe1d64d024a7535ec17c008f2d6968aed42c36c5242ea7af5",
+        "weakly_convex_ridge_ct": "1970770b7bfff021ecaf675c9bc231dbb95c74853238d431aaaf41960207d3d2",
         "weakly_convex_ridge": "be4d2db82b4d627c1f42a4f3c98966e464105d613187536b5091dca1ea9431c3",
     },
     "train_denoisers.py": {

@@ -22,6 +22,8 @@ MODULES = (
     "supervision",
     "stability",
     "stability_pseudoinverse",
+    "regularisers",
+    "regularisers_bilevel",
     "overhead",
     "ridge_cost",
     "training_step",
