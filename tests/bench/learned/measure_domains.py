@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(SHIPPED), help="all by default")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    names = args.only or sorted(SHIPPED)
+    names = args.only or sorted(n for n, file in SHIPPED.items() if "train_regularisers" not in file.script)
     found = json.loads(datasets.find("domains.json").read_bytes()) if args.only else {}
     samples = held_out() if set(names) & set(MAPS) else []
     known = dict.fromkeys(MAPS, lambda name: of_map(name, samples)) | {"unrolled_mri": of_mri}
