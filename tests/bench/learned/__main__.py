@@ -23,6 +23,7 @@ MODULES = (
     "stability",
     "stability_pseudoinverse",
     "regularisers",
+    "regularisers_ct",
     "regularisers_bilevel",
     "overhead",
     "ridge_cost",

@@ -50,8 +50,8 @@ THEOREMS = {
     "unrolled": "none",
     "equilibrium": "none for this network",
     "CRR": "convex by construction: a minimiser",
-    "WCRR": "1-weakly convex by construction: a critical point",
-    "WCRR for CT": "1-weakly convex by construction: a critical point",
+    "WCRR": "R is 1-weakly convex by construction; of FISTA on the sum none",
+    "WCRR for CT": "R is 1-weakly convex by construction; of FISTA on the sum none",
     "input-convex": "convex by construction: a minimiser",
     "NETT": "none: stopped after 30 iterations",
     "critic": "none: stopped early",
@@ -234,7 +234,7 @@ def rows(result: dict[str, Any]) -> list[tuple[str, float, str, float, str]]:
     table = [
         ("CT: best learned regulariser above the best TV, dB", 1.0, ">=", gain[best], f"{best}: {THEOREMS[best]}"),
         (
-            "CT: best one with a theorem above the best TV, dB",
+            "CT: best one of proved (weak) convexity above the best TV, dB",
             -math.inf,
             ">=",
             gain[proved],
