@@ -22,6 +22,7 @@ def test_prints_a_table_and_leaves_a_picture(tmp_path: Path, capsys: pytest.Capt
     assert out.stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_learned_regularisers_and_their_theorems(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     methods = ["fbp", *demos_learned.REGULARISERS]
     assert (
