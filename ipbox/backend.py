@@ -55,8 +55,14 @@ def is_array(x: Any) -> bool:
 def check_array(x: Any, name: str, what: str = "a NumPy or CuPy array") -> Array:
     """``x``, which has to be an array; ``what`` says in words which."""
     if not is_array(x):
-        raise TypeError(f"{name} is {type(x).__name__}; expected {what}")
+        raise TypeError(f"{name} is {type(x).__name__}; expected {what}{_of_method(x)}")
     return x
+
+
+def _of_method(x: Any) -> str:
+    """What to type where x is all that a method returned."""
+    is_pair = isinstance(x, tuple) and len(x) == 2 and is_array(x[0])
+    return "; a method returns two things: x, run = ip.fbp(A, b)" if is_pair else ""
 
 
 def array_module(*arrays: Array) -> ModuleType:
@@ -70,7 +76,7 @@ def array_module(*arrays: Array) -> ModuleType:
     kinds = set()
     for x in arrays:
         if not is_array(x):
-            raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}")
+            raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}{_of_method(x)}")
         kinds.add(is_device(x))
     if len(kinds) > 1:
         raise TypeError("NumPy and CuPy arrays are mixed; expected all on the host or all on the device")

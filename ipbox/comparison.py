@@ -14,6 +14,7 @@ import numpy as np
 
 from ipbox import backend, metrics, plot, reports, summary
 from ipbox.backend import Array
+from ipbox.checks import shown
 from ipbox.keywords import answering
 from ipbox.operators import Operator, as_operator, counting
 from ipbox.progress import bar
@@ -299,10 +300,12 @@ def _unpack(problem: tuple[Any, ...]) -> tuple[Any, Array, Array | None]:
 
 def _check(methods: Mapping[str, Method]) -> None:
     if not isinstance(methods, Mapping) or not methods:
-        raise TypeError(f"methods is {methods!r}; expected a dictionary from names to functions (A, b) -> (x, info)")
+        raise TypeError(f"methods is {shown(methods)}; expected a dictionary, names to functions (A, b) -> (x, info)")
     for name, method in methods.items():
         if not isinstance(name, str) or not callable(method):
-            raise TypeError(f"methods has {name!r}: {method!r}; expected a name and a function (A, b) -> (x, info)")
+            raise TypeError(
+                f"methods has {name!r}: {shown(method)}; expected a name and a function (A, b) -> (x, info)"
+            )
 
 
 def _check_options(path: Any, held_out: Any, noisier: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
+from numbers import Integral
 from typing import Any, TypeVar
 
 from ipbox.spelling import alike, close, plain
@@ -22,7 +23,7 @@ SAME = (
     "niter steps max_iterations iterations lower_iterations evaluations max_solves n points: maxiter max_iter n_iter "
     "maxit num_iter num_iterations n_iterations iters nit nits n_iters itermax iter_max iter epochs max_steps n_steps",
     "noise_level: delta noiselevel noise_norm noise_std noise eta sigma epsilon noise_sigma",
-    "sigma: noise_level noise_std std",
+    "sigma: noise_std std",
     "noise: noise_level noise_std rel_noise relative_noise sigma",
     "nonneg: lbound non_neg positivity nonnegative non_negative nonnegativity non_negativity positive",
     "box: ubound bounds limits range constraint clip",
@@ -78,6 +79,7 @@ SAME = (
     "axes axis: dim",
     "n_jobs: workers threads n_workers num_workers",
     "objective: f functional",
+    "weights: data_weights ray_weights view_weights row_weights",
 )
 
 # What a function is asked for that it lacks and others have: where it has the first keyword, or is in the room of that
@@ -118,9 +120,13 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
         ("callbacks", "callbacks=[ip.callbacks.Metrics(x_true)]"),
         ("", "ip.psnr(x, x_true), or callbacks=[ip.callbacks.Metrics(x_true)] of an iterative method"),
     ),
+    "weights": (
+        ("fidelity", "fidelity=ip.WeightedL2(A, b, w)"),
+        ("", "weights of ip.fbp, ip.cgls, ip.sirt ..., or ip.WeightedL2(A, b, w) in an objective"),
+    ),
     "seed": (("", "seed of what draws random numbers, such as ip.problem"),),
 }
-CLOSE, CLOSER = 0.7, 0.85  # ratio of difflib from which a word may be one of a function's, of all, mistyped
+CLOSE, CLOSER = 0.7, 0.85  # ratio of difflib from which a word that means nothing, and any, may be one mistyped
 
 
 def answering(target: F) -> F:
@@ -152,6 +158,8 @@ def answering(target: F) -> F:
     def answered(*args: Any, **kwargs: Any) -> Any:
         if open_ended and not kwargs.keys() <= _known(target).keys():
             raise TypeError(_sentence(target, args, kwargs))
+        if len(args) > 2 and isinstance(args[2], Integral):
+            _refuse_iterations(target, args[2])
         try:
             return target(*args, **kwargs)
         except TypeError as error:
@@ -219,7 +227,7 @@ def right_word(word: str, known: Collection[str], room: str = "") -> str | None:
     meant = [name for ours in meanings for name in ours if name in known]
     if meant:
         return meant[0]
-    if nearest := close(word, known, CLOSE):
+    if nearest := close(word, known, CLOSER if meanings else CLOSE):
         return nearest[-1]
     concept = next((ours[0] for ours in meanings if ours[0] in ELSEWHERE), None)
     if concept is not None:
@@ -250,6 +258,15 @@ def _known(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         elif p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and name != "self":
             known[name] = p
     return known
+
+
+def _refuse_iterations(function: Callable[..., Any], third: Any) -> None:
+    """A whole number behind A and b is MATLAB's number of iterations: f(A, b, 10) does not mean a noise level of 10."""
+    known = _known(function)
+    name = [*known, "", "", ""][2]
+    if name in ("noise_level", "lam") and known[name].default is not inspect.Parameter.empty and "niter" in known:
+        asked = f"expected niter={third}, or {name}={third} by its name"
+        raise TypeError(f"{function.__name__}() is given {third} in third place, which is {name}; {asked}")
 
 
 def _sentence(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:

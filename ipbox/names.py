@@ -36,6 +36,7 @@ ALIASES = {
     "irnnfcgls": "ip.landweber with nonneg=True",
     "irset": "keywords of the function, such as ip.cgls(A, b, niter=50)",
     "ista": "ip.ForwardBackward",
+    "load": "ip.read_image",
     "l_curve": 'lam="l_curve" of ip.tikhonov, or of ip.tv',
     "least_squares": "ip.L2",
     "matrix": "ip.as_operator",

@@ -43,6 +43,14 @@ def test_what_is_no_array_is_refused(thing: object) -> None:
         backend.array_module(np.ones(2), thing)
 
 
+def test_all_that_a_method_returned_is_no_image() -> None:
+    returned = (np.ones((2, 2)), "run")
+    hint = r"expected a NumPy or CuPy array.*; a method returns two things: x, run = ip.fbp\(A, b\)$"
+    for use in (backend.array_module, lambda x: backend.check_array(x, "x")):
+        with pytest.raises(TypeError, match=hint):
+            use(returned)
+
+
 def test_unknown_libraries_are_refused() -> None:
     with pytest.raises(ValueError, match="^xp is 'torch'; expected 'numpy' or 'cupy'$"):
         backend.as_module("torch")

@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 
+import numpy as np
 import pytest
 
 import ipbox as ip
@@ -46,6 +47,26 @@ def test_arguments_that_are_missing_or_too_many() -> None:
         method([], A=[])
 
 
+def test_iterations_of_matlab_are_no_noise_level() -> None:
+    """IRcgls(A, b, 10) does 10 iterations: a whole number in third place is asked about, a level of noise is not."""
+    A, b = np.diag([1.0, 2.0, 3.0]), np.ones(3)
+    asked = r"^cgls\(\) is given 1 in third place, which is noise_level; expected niter=1, or noise_level=1 by its name"
+    for third in (1, np.int64(1)):
+        with pytest.raises(TypeError, match=asked):
+            ip.cgls(A, b, third)
+    with pytest.raises(TypeError, match="which is lam; expected niter=10"):
+        ip.hybrid_lsqr(A, b, 10)
+    assert ip.cgls(A, b, 1.0)[1].niter == ip.cgls(A, b, noise_level=1)[1].niter == 1
+    assert ip.tikhonov(A, b, 1)[1].stop == "residual"  # λ, which has no default, is what stands there
+
+
+def test_weights_of_the_data_are_not_lam() -> None:
+    A, b = np.eye(3), np.ones(3)
+    for method in (ip.tv, ip.tikhonov, ip.mlem):
+        with pytest.raises(TypeError, match="has no keyword 'weights'; expected .*ip.WeightedL2"):
+            method(A, b, weights=b)
+
+
 def test_several_slips_are_answered_together() -> None:
     with pytest.raises(TypeError, match=r"has no keywords 'max_iter', 'oprator'; expected niter, A \(it takes A, b"):
         method(max_iter=3, oprator=4)
@@ -57,6 +78,11 @@ def test_subclass_of_a_user_is_answered_by_its_base() -> None:
 
     with pytest.raises(TypeError, match=r"^Own\(\) has no keyword 'lower'; expected lo \(it takes lo, hi\)$"):
         Own(lower=0)
+
+
+def test_words_with_a_meaning_are_no_mistyped_ones() -> None:
+    assert right_word("n_iter", ["A", "b", "filter"]) == "stop=ip.stop.niter(n) of ip.solve"
+    assert "stop=ip.stop.discrepancy" in right_word("noise_level", ["A", "b", "sigma", "stop"])
 
 
 def test_words_that_mean_nothing_are_not_guessed() -> None:

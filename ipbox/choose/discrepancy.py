@@ -172,7 +172,8 @@ def _infeasible(path: Path, target: float, reason: str) -> str:
     low, high = min(residuals), max(residuals)
     where = f"for λ from {min(p['lam'] for p in path.points):.3g} to {max(p['lam'] for p in path.points):.3g}"
     if reason == "below":
-        limit = f"it does not fall below {low:.4g} as λ goes to 0"
+        limit, other = f"it does not fall below {low:.4g} as λ goes to 0", "a larger noise_level"
     else:
         limit = f"it does not rise above {high:.4g} as λ grows"
-    return f"the target ‖Au - b‖ = {target:.4g} is not attainable: {limit} ({where}); expected another noise_level"
+        other = "a smaller noise_level, or a number lam: what R does not penalise fits the data to their noise"
+    return f"the target ‖Au - b‖ = {target:.4g} is not attainable: {limit} ({where}); expected {other}"

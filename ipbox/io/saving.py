@@ -145,9 +145,7 @@ def _target(path: str | os.PathLike) -> tuple[Path, str]:
 
 def _host(x: Array, kind: str) -> np.ndarray:
     """The array on the host, of numbers and axes that the format holds."""
-    if not backend.is_array(x):
-        raise TypeError(f"x is {type(x).__name__}; expected a NumPy or CuPy array")
-    array = backend.to_host(x)
+    array = backend.to_host(backend.check_array(x, "x"))
     if array.dtype.kind not in _KINDS_OF_NUMBERS.get(kind, "buifc"):
         raise TypeError(f"x has dtype {array.dtype}; {kind} holds real numbers, such as abs(x)")
     least, most = _AXES.get(kind, (1, 32))

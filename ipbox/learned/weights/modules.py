@@ -15,6 +15,7 @@ from ipbox.keywords import answering
 from ipbox.learned.priors.signature import unwrapped
 from ipbox.learned.weights import tensor_files
 from ipbox.learned.weights.domains import domain_of
+from ipbox.operators import Operator
 from ipbox.problems.truths import datasets
 
 __all__ = ["CLASSES", "SHIPPED", "load_weights", "pretrained", "save_weights"]
@@ -269,6 +270,8 @@ def pretrained(name: str, A: Any = None) -> torch.nn.Module:
     'images in [0, 1] with noise up to 0.25: photographs and slices of CT and MR'
     """
     check_choice(name, "name", SHIPPED)
+    if name.endswith("_mri") and isinstance(A, Operator) and A.dtype_in.kind != "c":
+        raise TypeError(f"A is {type(A).__name__}, of real images; {name} expects complex ones, as of ip.CartesianMRI")
     net = load_weights(datasets.find(SHIPPED[name].file), sha256=SHIPPED[name].sha256, A=A)
     net.domain = domain_of(name)
     return net

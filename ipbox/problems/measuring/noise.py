@@ -8,6 +8,7 @@ from typing import Any
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_finite, check_not_negative, check_positive, check_seed
+from ipbox.warning import warn
 
 
 def gaussian(b: Array, level: float, seed: int = 0) -> tuple[Array, float]:
@@ -75,7 +76,7 @@ def poisson_counts(line_integrals: Array, photons: float, seed: int = 0) -> tupl
         p^δ, a new array with the dtype and on the device of ``line_integrals``.
     noise_level : float
         Expected norm of the noise by the delta method, √(Σ_i exp(p_i)/I₀): Var p^δ_i ≈ 1/E N_i, which holds while
-        counts stay well above 1.
+        counts stay well above 1; a warning says where they are expected below 1.
 
     Raises
     ------
@@ -101,6 +102,10 @@ def poisson_counts(line_integrals: Array, photons: float, seed: int = 0) -> tupl
         raise ValueError(f"line_integrals and photons give up to {most:g} counts a ray; expected at most 1e18")
     if p.size and not float(transmitted.min()) > 0.0:
         raise ValueError(f"line_integrals reach {float(p.max()):g}; expected values at which some light passes")
+    if starved := int((photons * transmitted < 1).sum()):
+        what = f"photons is {photons:g} and line integrals reach {float(p.max()):g}"
+        many = f"{starved} of {p.size} rays expect less than one count, and the noise level is not that of the data"
+        warn(f"{what}: {many}; expected more photons, or less of what attenuates them", RuntimeWarning)
     counts = backend.generator(seed, like=p).poisson(photons * transmitted)
     noisy = -xp.log(xp.maximum(counts, 1) / photons)
     return noisy.astype(p.dtype), math.sqrt(float((1.0 / transmitted).sum()) / photons)

@@ -47,6 +47,12 @@ class StopRule:
     def __and__(self, other: StopRule) -> StopRule:
         return Both(self, check_rule(other))
 
+    def __ror__(self, other: Any) -> StopRule:
+        return check_rule(other) | self
+
+    def __rand__(self, other: Any) -> StopRule:
+        return check_rule(other) & self
+
 
 @dataclass(frozen=True)
 class Pair(StopRule):
@@ -99,7 +105,7 @@ class NoiseLevelRule(StopRule):
 def check_rule(rule: Any) -> StopRule:
     """A stop rule, to be combined with another."""
     if not isinstance(rule, StopRule):
-        raise TypeError(f"a stop rule was combined with {type(rule).__name__}; expected another stop rule")
+        raise TypeError(f"a stop rule was combined with {type(rule).__name__}; expected another, as ip.stop.niter(100)")
     return rule
 
 

@@ -282,6 +282,8 @@ def test_maps_need_their_operator_and_denoisers_none() -> None:
         pretrained("unrolled_ct")
     with pytest.raises(ValueError, match=r"^A is RayTransform, and .*dncnn.* holds DnCNN, which has no operator"):
         pretrained("dncnn", A)
+    with pytest.raises(TypeError, match="^A is RayTransform, of real images; unrolled_mri expects complex ones"):
+        pretrained("unrolled_mri", A)
     b = np.ones(A.dimsd)
     net = pretrained("unrolled_ct", A)
     net.domain = None  # it is not of this geometry

@@ -82,6 +82,12 @@ def test_counts_are_whole_and_never_zero() -> None:
     assert (counts < 1.5).mean() == pytest.approx(zeros_and_ones, abs=0.03)
 
 
+def test_rays_without_light_are_said() -> None:
+    p = np.array([0.0, 5.0, 20.0, 30.0])
+    with pytest.warns(RuntimeWarning, match="^photons is 10000 and line integrals reach 30: 2 of 4 rays expect less"):
+        poisson_counts(p, photons=1e4)
+
+
 def test_more_photons_less_noise() -> None:
     p = data(np.dtype("float64"))
     levels = [poisson_counts(p, photons)[1] for photons in (1e4, 1e6)]
