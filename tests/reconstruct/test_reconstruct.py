@@ -333,7 +333,7 @@ def test_bad_weight(name: str, lam: Any) -> None:
         ("^x0 has shape", lambda: ip.cgls(A, GOOD, x0=np.zeros((6, 8), "float32"))),
         ("^nonneg and box", lambda: ip.tv(A, GOOD, 1.0, nonneg=True, box=(0, 1))),
         ("^lo is 1 and hi is 0", lambda: ip.tv(A, GOOD, 1.0, box=(1, 0))),
-        ("^filter is 'hamming'; expected one of 'ramp'", lambda: ip.fbp(A, GOOD, filter="hamming")),
+        ("^filter is 'blackman'; expected one of 'ramp'", lambda: ip.fbp(A, GOOD, filter="blackman")),
     ],
 )  # fmt: skip
 def test_bad_values(message: str, call: Any) -> None:

@@ -27,7 +27,7 @@ Method = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Regulariser:
-    """Weights of a learned regulariser, λ and the scale: best on slices of the training patient not trained on."""
+    """Weights of a learned regulariser, λ as fitted on slices of the training patient, and the scale."""
 
     weights: str
     lam: float
@@ -37,8 +37,9 @@ class Regulariser:
 
 
 REGULARISERS = {
-    "convex-ridge": Regulariser("convex_ridge", 40.0, 0.02, 200),
-    "weakly-convex-ridge": Regulariser("weakly_convex_ridge", 40.0, 0.02, 200),
+    "convex-ridge": Regulariser("convex_ridge", 17.0, 0.02, 200),
+    "weakly-convex-ridge": Regulariser("weakly_convex_ridge", 20.6, 0.02, 200),
+    "weakly-convex-ridge-ct": Regulariser("weakly_convex_ridge_ct", 73.2, 0.02, 200),
     "input-convex": Regulariser("input_convex", 100.0, SCALE, 150),
     "adversarial": Regulariser("adversarial", 250.0, SCALE, 65, stopped=True),
 }
@@ -48,6 +49,7 @@ METHODS: dict[str, str] = {
     "tv": "total variation, u >= 0",
     "convex-ridge": "convex ridges, of photographs",
     "weakly-convex-ridge": "weakly convex ridges, of photographs",
+    "weakly-convex-ridge-ct": "weakly convex ridges, on to CT",
     "input-convex": "input-convex network",
     "adversarial": "adversarial, stopped early",
     "pnp": "plug-and-play, DRUNet",
@@ -59,7 +61,8 @@ METHODS: dict[str, str] = {
 
 # Whether a theorem says that the iteration converges to a minimiser; "-" where nothing is iterated to convergence.
 THEOREM = dict.fromkeys(("tv", "convex-ridge", "input-convex"), "yes")
-THEOREM |= dict.fromkeys(("weakly-convex-ridge", "adversarial", "pnp", "red", "equilibrium"), "no")
+THEOREM |= dict.fromkeys(("weakly-convex-ridge", "weakly-convex-ridge-ct", "adversarial"), "no")
+THEOREM |= dict.fromkeys(("pnp", "red", "equilibrium"), "no")
 
 
 def demo(args: argparse.Namespace) -> None:
