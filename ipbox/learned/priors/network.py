@@ -119,7 +119,7 @@ class Network:
             raise
         except (RuntimeError, TypeError) as err:
             raise (TypeError if isinstance(err, TypeError) else ValueError)(
-                f"{self.name} failed on a tensor of shape {tuple(t.shape)} (samples, channels, pixels): {_said(err)}"
+                f"{self.name} failed on a tensor of shape {tuple(t.shape)} (samples, channels, pixels): {said(err)}"
             ) from err
         if not isinstance(result, torch.Tensor) or result.layout is not torch.strided:
             given = result.layout if isinstance(result, torch.Tensor) else type(result).__name__
@@ -184,7 +184,7 @@ class Network:
                 d = self._invoke(z, None if level is None else level / self.scale)
             except TypeError as err:
                 raise TypeError(
-                    f"{self.name} failed on an array of shape {z.shape}: {_said(err)}; expected a function of arrays, "
+                    f"{self.name} failed on an array of shape {z.shape}: {said(err)}; expected a function of arrays, "
                     "or for tensors a torch module"
                 ) from err
             out[...] = self._checked(d, z, xp)
@@ -213,7 +213,7 @@ class Network:
         return d
 
 
-def _said(err: BaseException) -> str:
+def said(err: BaseException) -> str:
     """What an error says, in one line: torch adds whole tracebacks, of which scripts tell the cause at the end."""
     lines = [line for line in str(err).splitlines() if line.strip()] or [type(err).__name__]
     line = lines[-1 if "TorchScript" in lines[0] else 0].strip()

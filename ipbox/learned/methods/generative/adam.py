@@ -33,7 +33,8 @@ class _Adam(Solver):
 
     Notes
     -----
-    f may rise; no theorem.  ε is 1e-8 of the largest √v̂, so that the units of f do not matter.
+    f may rise; no theorem.  Gradients are divided by the largest entry of the first, as their squares may be beyond
+    the range of the dtype, and ε is 1e-8 of the largest √v̂, so that the units of f do not matter.
 
     References
     ----------
@@ -68,26 +69,23 @@ class _Adam(Solver):
         s = State(x=x0, g=p.xp.empty_like(x0), m=p.xp.zeros_like(x0), v=p.xp.zeros_like(x0))
         if p.labels["prox"]:
             p.prox.prox(s.x, 1.0, out=s.x)
-        self._evaluate(p, s)
+        s.f, _ = p.smooth.value_grad(s.x, s.g, s.scratch["smooth"], p.batch is not None)
         s.gg0 = squares(s.g, p)
+        s.unit = _largest(abs(s.g), p)
         return s
 
-    def _evaluate(self, p: Parts, s: State) -> None:
-        s.f, _ = p.smooth.value_grad(s.x, s.g, s.scratch["smooth"], p.batch is not None)
-
     def step(self, p: Parts, s: State) -> None:
-        for mean, beta, new in ((s.m, self.beta1, s.g), (s.v, self.beta2, s.g * s.g)):
+        g = s.g / backend.per_sample(s.unit, s.g)
+        for mean, beta, new in ((s.m, self.beta1, g), (s.v, self.beta2, g * g)):
             mean *= beta
             backend.axpy(1 - beta, new, mean)
         root = p.xp.sqrt(s.v / (1 - self.beta2 ** (s.k + 1)))
-        flat = root.reshape(root.shape[0] if p.batch else 1, -1).max(axis=1)
-        root += backend.per_sample(TINY * flat, root) if p.batch else TINY * float(flat[0])
-        root[root == 0] = 1
+        root += backend.per_sample(TINY * _largest(root, p), root)
         eta = self.lr if self.steps is None else self.lr * math.cos(0.5 * math.pi * min(1.0, s.k / self.steps)) ** 2
         backend.axpy(-eta / (1 - self.beta1 ** (s.k + 1)), s.m / root, s.x)
         if p.labels["prox"]:
             p.prox.prox(s.x, 1.0, out=s.x)
-        self._evaluate(p, s)
+        s.f, _ = p.smooth.value_grad(s.x, s.g, s.scratch["smooth"], p.batch is not None)
 
     def objective(self, p: Parts, s: State) -> Any:
         return s.f
@@ -98,3 +96,10 @@ class _Adam(Solver):
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(False, "no theorem: Adam may raise f, and need not converge even where f is convex")
+
+
+def _largest(a: Array, p: Parts) -> Any:
+    """The largest entry of a >= 0, or that of each sample; 1 where all are 0."""
+    largest = np.array(a.reshape(p.batch or 1, -1).max(axis=1).tolist())
+    largest[largest == 0] = 1
+    return largest if p.batch else float(largest[0])

@@ -32,6 +32,9 @@ def make_prior(model: Any, prior: Any, scale: float, mu: float | None, log_det_f
     if isinstance(prior, LatentPrior):
         if model is not None and model is not prior.model:
             raise ValueError(f"prior is {prior.name}, which has its model; expected model=None")
+        if scale != 1 or mu is not None:
+            given = f"mu is {mu!r}" if mu is not None else f"scale is {scale!r}"
+            raise ValueError(f"{given}, and prior is {prior.name}, which has its own; expected it without")
         return prior
     check_choice(prior, "prior", PRIORS, ", or a prior of ipbox.learned.priors.generative")
     if prior == "covariance":
@@ -39,6 +42,8 @@ def make_prior(model: Any, prior: Any, scale: float, mu: float | None, log_det_f
             raise ValueError(f"mu is {mu!r}, and the covariance prior has none; expected lam or log_det_factor")
         return CovariancePrior(model, scale, log_det_factor)
     if prior == "inverse_gan":
+        if mu is not None:
+            raise ValueError(f"mu is {mu!r}, and inverse_gan has no term in z; expected None")
         return RangePrior(model, scale, 0.0)
     of = {"range": RangePrior, "soft": SoftRange, "sparse": SparseDeviations}[prior]
     return of(model, scale, 1.0 if mu is None else mu)
@@ -71,9 +76,13 @@ def start_vectors(R: LatentPrior, restarts: int, z0: Any, seed: int, like: Array
         z[0] = 0
         return backend.array_module(like).asarray(z)
     backend.array_module(backend.check_array(z0, "z0"), like)
-    z = z0.reshape(-1, z0.shape[-1]) if z0.ndim in (1, 2) else z0
-    if z.ndim != 2 or z.shape[1] != R.latent or not bool((abs(z) < np.inf).all()):
-        raise ValueError(f"z0 has shape {z0.shape}; expected finite numbers (restarts, {R.latent}), the latent size")
+    z = z0[None] if z0.ndim == 1 else z0
+    fits = z.ndim == 2 and len(z) > 0 and z.shape[1] == R.latent and z.dtype.kind in "fiu"
+    if not fits or not bool((abs(z) < np.inf).all()):
+        raise ValueError(
+            f"z0 has shape {z0.shape} and dtype {z0.dtype}; expected finite real numbers (restarts, {R.latent}), the "
+            "latent size"
+        )
     return z
 
 
@@ -123,4 +132,7 @@ def mark_of(R: LatentPrior, like: Array) -> tuple[float, ...]:
     z = np.random.default_rng(1).standard_normal((1, R.latent)).astype(backend.real_dtype(like.dtype))
     with evaluation(R.model, gradient=False):
         maps = R.maps(R.enter(backend.array_module(like).asarray(z)))
-        return tuple(float(m.double().square().mean().sqrt()) if m.numel() else 0.0 for m in maps)
+        mark = tuple(float(m.double().square().mean().sqrt()) if m.numel() else 0.0 for m in maps)
+    if not np.isfinite(mark[0]):
+        raise ValueError(f"{R.name} makes images that are not finite, at a z of N(0, I); expected finite ones")
+    return mark

@@ -150,9 +150,9 @@ def generative(
     ------
     ValueError, TypeError
         where the model's images or latent vectors do not fit, its covariance is singular, A takes complex images, λ is
-        missing, or a method cannot do what is asked.
+        missing, or a method cannot do what is asked; where the decoder fails, or gives values that are not finite.
     Diverged
-        where the decoder gives values that are not finite.
+        where iterates are not finite.
 
     References
     ----------
@@ -183,12 +183,19 @@ def generative(
     rule = stopping.niter(NITER[method] if niter is None else check_count(niter, "niter"))
     if stop is not None or method != "adam":
         rule = (stopping.residual(check_positive(tol, "tol"), every=5) if stop is None else stop) | rule
+    if x0 is not None and "palm" not in method:
+        raise ValueError(f"x0 is given, and method {method!r} has the image of each z; expected z0, or 'palm'")
+    if inverse and lam is not None:
+        raise ValueError(f"lam is {lam!r}, and inverse_gan has no term to weigh; expected None")
     if lam is None:
         lam = 1.0 if inverse else default_weight(A, b, R, noise_level, batch)
     solver = dict(method=method, starts=starts, batch=batch, accuracy=accuracy, niter=niter, inverse=inverse)
-    posed = Restarts(L2(A, b), constraint, batch, len(starts))
 
-    def run(lam: float) -> tuple[Array, Solution]:
+    def pose(b: Array) -> Restarts:
+        return Restarts(L2(A, b), constraint, batch, len(starts))
+
+    def run(lam: float, b: Array = b) -> tuple[Array, Solution]:
+        posed = pose(b)
         truth = None if x_true is None else posed.repeated(x_true)
         first = None if x0 is None else posed.repeated(x0)
         own = make_solver(R, lam, data=posed.data, like=b, **solver)
@@ -200,4 +207,4 @@ def generative(
     x, info = run(check_positive(lam, "lam", f"a positive number, or a rule: {', '.join(map(repr, RULES))}"))
     if not inverse:
         return x, info
-    return with_weights(posed, info, R, rate, check_count(weight_steps, "weight_steps"), noise_level, stop, x_true)
+    return with_weights(pose(b), info, R, rate, check_count(weight_steps, "weight_steps"), noise_level, stop, x_true)

@@ -13,6 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive
 from ipbox.functionals.core.base import Functional, Work, indicator
+from ipbox.learned.priors.network import evaluation
 
 __all__ = ["WithWeights", "_LatentBall"]
 
@@ -50,9 +51,11 @@ class WithWeights(torch.nn.Module):
     def _used(self) -> list[str]:
         """The parameters that G depends on: not those of an encoder or a critic."""
         own = dict(self.decoder.named_parameters())
+        if not own:
+            raise ValueError(f"{type(self.decoder.model).__name__} has no weights; expected a model to learn them of")
         p = next(iter(own.values()))
         z = torch.zeros(1, self.size, dtype=p.dtype, device=p.device)
-        with torch.enable_grad():
+        with evaluation(self.decoder, gradient=True):
             grads = torch.autograd.grad(self.decoder(z).sum(), list(own.values()), allow_unused=True)
         return [name for name, g in zip(own, grads, strict=True) if g is not None]
 

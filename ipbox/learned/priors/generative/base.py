@@ -6,7 +6,7 @@ No solver knows torch: it is given arrays, u of shape (N,) + dims and z of shape
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -16,6 +16,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_not_negative, check_positive
 from ipbox.functionals import Functional
 from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.priors.network import evaluation, said
 
 __all__ = ["GenerativeModel", "LatentPrior"]
 
@@ -109,11 +110,28 @@ class LatentPrior:
 
     def maps(self, t: torch.Tensor) -> Maps:
         """What the decoder makes of the latent vectors t, checked."""
-        return [self._checked(self.model.decode(t), t, "decode")]
+        u = self._checked(self._called(self.model.decode, t, "decode"), t, "decode")
+        if t.requires_grad and torch.is_grad_enabled() and not u.requires_grad:
+            raise ValueError("model.decode gave images without a gradient by z; expected a decoder that depends on z")
+        return [u]
+
+    def _called(self, decode: Callable[[torch.Tensor], Any], t: torch.Tensor, what: str) -> Any:
+        """What the model makes of t, or in one sentence why it does not."""
+        try:
+            return decode(t)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as err:
+            raise ValueError(
+                f"model.{what} failed on latent vectors of shape {tuple(t.shape)}: {said(err)}; expected a decoder of "
+                "the latent size of the model"
+            ) from err
 
     def _checked(self, u: Any, t: torch.Tensor, what: str, channels: int | None = 1) -> torch.Tensor:
         if not isinstance(u, torch.Tensor):
             raise TypeError(f"model.{what} gave {type(u).__name__}; expected a torch tensor")
+        if u.dtype != t.dtype:
+            raise TypeError(f"model.{what} gave {u.dtype}; expected that of the latent vectors, {t.dtype}")
         c = channels if channels is not None or u.ndim != 4 else u.shape[1]
         if tuple(u.shape) != (len(t), c, *self.dims):
             wanted = (len(t), "F" if channels is None else c, *self.dims)
@@ -151,7 +169,7 @@ class LatentPrior:
         Functional
             With gradient or prox, for any solver.
         """
-        with torch.no_grad():
+        with evaluation(self.model, gradient=False):
             return self.functional(self.maps(self.enter(z if z.ndim == 2 else z[None])), z, z.ndim == 2)
 
     def functional(self, maps: Maps, like: Array, batch: bool = True) -> Functional:

@@ -89,7 +89,7 @@ class CovariancePrior(LatentPrior):
         return other
 
     def maps(self, t: torch.Tensor) -> Maps:
-        d, w = self.model.decode_precision(t)
+        d, w = self._called(self.model.decode_precision, t, "decode_precision")
         d, w = self._checked(d, t, "decode_precision"), self._checked(w, t, "decode_precision", None)
         return [*super().maps(t), d, w]
 
