@@ -70,9 +70,10 @@ class Energy(nn.Module):
 
     def typical_curvature(self, size: int = 32, steps: int = 8) -> float:
         """‖∇²R‖ at an image of random numbers in [0, 1], by the power method: what L is the worst case of."""
-        p = next(self.parameters())
-        rng = torch.Generator().manual_seed(0)
-        u, v = torch.rand(2, 1, 1, size, size, generator=rng).to(p)
+        p = next(self.parameters(), None)
+        u, v = torch.rand(2, 1, 1, size, size, generator=torch.Generator().manual_seed(0))
+        if p is not None:
+            u, v = u.to(p), v.to(p)
         largest = 0.0
         with torch.enable_grad():
             u = u.requires_grad_()

@@ -16,6 +16,7 @@ from ipbox.learned.networks.splines import evaluate, influence_in_place, tables_
 __all__ = ["ConvexRidge", "Ridge", "WeaklyConvexRidge"]
 
 PART = 1 << 22  # bytes of responses that are in work at a time
+WIDEST = 18.0  # |log α|: beyond, 1/α² is near the end of single precision
 INITIAL = 0.3  # width of the initial profiles √(t² + ν²), as a share of their span
 
 
@@ -90,11 +91,14 @@ class Ridge(Energy):
 
     def _scaled(self) -> torch.Tensor:
         """α_k w_k."""
-        return self.bank.filters() * torch.exp(self.log_alpha).repeat(2).reshape(-1, 1, 1, 1)
+        return self.bank.filters() * torch.exp(self._log_alpha()).repeat(2).reshape(-1, 1, 1, 1)
+
+    def _log_alpha(self) -> torch.Tensor:
+        return self.log_alpha.clamp(-WIDEST, WIDEST)
 
     def _weights(self) -> torch.Tensor:
         """1/α_k²."""
-        return torch.exp(-2 * self.log_alpha).repeat(2)
+        return torch.exp(-2 * self._log_alpha()).repeat(2)
 
     def _tables(self) -> torch.Tensor:
         """Of φ_k, for each of the filters."""
@@ -114,7 +118,7 @@ class Ridge(Energy):
     def profile(self, t: torch.Tensor) -> torch.Tensor:
         """ψ_k'(t), (free, len(t)), to look at."""
         with torch.no_grad():
-            alpha = torch.exp(self.log_alpha)[:, None]
+            alpha = torch.exp(self._log_alpha())[:, None]
             tables = tables_of(self.slopes(), self.step)
             return evaluate((alpha * t)[None, :, None], tables, self.step, 1)[0, :, 0] / alpha
 

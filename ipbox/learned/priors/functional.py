@@ -108,7 +108,7 @@ class TorchFunctional(Functional):
         """The energies, and out <- ∇f(x)."""
         with evaluation(self.net.net, gradient=True):
             t = self.net.enter(x).requires_grad_()
-            e = self.energies(t, self._level(x, t))
+            e = self._recorded(t, x)
             (g,) = torch.autograd.grad(e.sum(), t)
         self._write(g, x, out)
         return e.detach()
@@ -117,10 +117,17 @@ class TorchFunctional(Functional):
         """out <- ∇²f(x) v, the derivative of <∇f(x), v>."""
         with evaluation(self.net.net, gradient=True):
             t, d = self.net.enter(x).requires_grad_(), self.net.enter(v)
-            e = self.energies(t, self._level(x, t))
+            e = self._recorded(t, x)
             (g,) = torch.autograd.grad(e.sum(), t, create_graph=True)
             (h,) = torch.autograd.grad(g, t, d, allow_unused=True) if g.requires_grad else (None,)
         self._write(torch.zeros_like(t) if h is None else h, x, out)
+
+    def _recorded(self, t: torch.Tensor, x: Array) -> torch.Tensor:
+        """The energies, with what their gradient is made of."""
+        e = self.energies(t, self._level(x, t))
+        if not e.requires_grad:
+            raise ValueError(f"{self.net.name} gave numbers without a gradient; expected a function of its input")
+        return e
 
     def _write(self, g: torch.Tensor, x: Array, out: Array) -> None:
         out[...] = self.net.leave(g, x, 1 / self.net.scale)  # the chain rule; enter(v) has divided once more for ∇²f

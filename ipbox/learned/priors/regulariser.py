@@ -110,7 +110,7 @@ class LearnedRegulariser(TorchFunctional):
         super().__init__(
             module,
             L=math.inf if L is None else L,
-            convex=bool(convex),
+            convex=False if convex is None else convex,
             dims=dims,
             scale=scale,
             channels=channels,

@@ -11,7 +11,7 @@ import torch
 from ipbox.bilevel.terms.torch_term import TorchTerm
 from ipbox.learned.bridge.arrays import from_torch
 from ipbox.learned.networks import ConvexRidge, InputConvex, LipschitzCritic, WeaklyConvexRidge, splines
-from ipbox.learned.networks.energy import leaky, positive, raw_of
+from ipbox.learned.networks.energy import Energy, leaky, positive, raw_of
 from ipbox.learned.networks.filter_bank import FilterBank, correlation_norm, extend, fold
 from ipbox.learned.networks.splines import evaluate, tables_of
 from ipbox.learned.weights.modules import load_weights, save_weights
@@ -288,3 +288,33 @@ def test_bad_images(name):
         for call in (R, R.gradient):
             with pytest.raises(error, match=r"^x has shape"):
                 call(bad)
+
+
+@pytest.mark.parametrize("name", ["ConvexRidge", "WeaklyConvexRidge"])
+@pytest.mark.parametrize("raw", [-100.0, 100.0])
+@pytest.mark.parametrize("log_alpha", [-100.0, 100.0])
+def test_extreme_parameters_of_ridges_stay_finite_in_single_precision(name, raw, log_alpha):
+    R = ENERGIES[name]()
+    with torch.no_grad():
+        R.raw.fill_(raw), R.log_alpha.fill_(log_alpha)
+    value, gradient = R.value_gradient(images(2).float())
+    assert torch.isfinite(value).all() and torch.isfinite(gradient).all() and np.isfinite(R.lipschitz)
+    assert R.weak_convexity <= 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (3, 2)])
+@pytest.mark.parametrize("name", ENERGIES)
+def test_constants_hold_for_images_smaller_than_the_filters(name, shape):
+    for spread in (1.0, 30.0):
+        R, u = build(name, spread), images(1, shape)
+        eigenvalues = torch.linalg.eigvalsh(hessian(R, u))
+        least, rounding = R.strong_convexity - R.weak_convexity, 1e-12 * R.lipschitz
+        assert eigenvalues[0] >= least - rounding and eigenvalues.abs().max() <= R.lipschitz + rounding
+
+
+def test_an_energy_without_parameters_has_a_curvature():
+    class HalfSquare(Energy):
+        def forward(self, u):
+            return 0.5 * u.square().sum((1, 2, 3))
+
+    assert abs(HalfSquare().typical_curvature() - 1) < 1e-6

@@ -276,6 +276,18 @@ def test_bad_input(make, error, match):
         make()
 
 
+@pytest.mark.parametrize("cut", [torch.Tensor.detach, lambda e: torch.zeros(len(e))])
+def test_numbers_without_a_gradient_are_refused(cut):
+    class Cut(torch.nn.Module):
+        def forward(self, u):
+            return cut(u.sum((1, 2, 3)))
+
+    with pytest.raises(ValueError, match="^Cut gave numbers without a gradient"):
+        LearnedRegulariser(Cut()).grad(np.ones((3, 4), np.float32))
+    with pytest.raises(TypeError, match="^convex is 'yes'"):
+        LearnedRegulariser(Own(), convex="yes", dims=(3, 4))
+
+
 def test_weights_of_another_architecture(tmp_path):
     save_weights(tmp_path / "icnn.safetensors", seeded(lambda: InputConvex(2, 2, 3, 2)), {})
     with pytest.raises(ValueError, match="does not fit ConvexRidge"):
