@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ipbox.learned.networks.energy import Energy, check_activation, check_kernel, leaky
-from ipbox.learned.networks.layers import check_images, check_width
+from ipbox.learned.networks.layers import check_images, check_width, listed
 from ipbox.learned.networks.non_expansive import norm_bound
 
 __all__ = ["LipschitzCritic"]
@@ -61,7 +61,7 @@ class LipschitzCritic(Energy):
         eps: float = 0.05,
     ) -> None:
         super().__init__()
-        widths, strides = tuple(widths), tuple(strides)
+        widths, strides = tuple(listed(widths, "widths")), tuple(listed(strides, "strides"))
         check_width(**{f"widths[{i}]": n for i, n in enumerate(widths)})
         if len(strides) != len(widths) or not widths or any(s not in (1, 2) for s in strides):
             raise ValueError(f"strides is {strides}; expected 1 or 2 for each of the widths {widths}")

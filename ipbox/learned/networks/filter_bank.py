@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
 from ipbox.learned.networks.energy import check_kernel
-from ipbox.learned.networks.layers import check_images, check_width
+from ipbox.learned.networks.layers import check_images, check_width, listed
 
 __all__ = ["FilterBank", "correlate", "correlation_norm", "extend", "fold", "spread"]
 
@@ -59,7 +59,7 @@ class FilterBank(nn.Module):
 
     def __init__(self, widths: Sequence[int], kernel: int) -> None:
         super().__init__()
-        widths = tuple(widths)
+        widths = tuple(listed(widths, "widths"))
         check_width(**{f"widths[{i}]": n for i, n in enumerate(widths)})
         if not widths or widths[-1] % 2:
             raise ValueError(f"widths is {widths}; expected channels of which the last are even in number")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -9,7 +11,7 @@ from torch.nn import functional
 from ipbox.checks import check_choice, check_count, check_not_negative, check_type, is_number
 
 __all__ = ["ConvBlock", "ResidualConvBlock", "activation", "check_images", "check_width", "noise_map"]
-__all__ += ["pad_to_multiple", "with_noise_map"]
+__all__ += ["listed", "pad_to_multiple", "with_noise_map"]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "softplus": lambda: nn.Softplus(beta=100.0)}
 
@@ -113,3 +115,8 @@ def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """Rows and columns repeated below and to the right, until both sizes are multiples."""
     below, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return functional.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+
+
+def listed(values: Iterable[int], name: str) -> list[int]:
+    """A list of what is given for each layer."""
+    return list(check_type(values, name, Iterable, "a sequence of integers"))

@@ -10,7 +10,7 @@ from torch import nn
 from ipbox.checks import check_count, check_positive
 from ipbox.learned.networks.energy import Energy, positive
 from ipbox.learned.networks.filter_bank import FilterBank, correlate, extend, fold, spread
-from ipbox.learned.networks.layers import check_images
+from ipbox.learned.networks.layers import check_images, listed
 from ipbox.learned.networks.splines import evaluate, influence_in_place, tables_of
 
 __all__ = ["ConvexRidge", "Ridge", "WeaklyConvexRidge"]
@@ -31,7 +31,12 @@ class Ridge(Energy):
         super().__init__()
         if check_count(knots, "knots") < 3 or knots % 2 == 0:
             raise ValueError(f"knots is {knots}; expected an odd number from 3 on, as one is at 0")
-        self.config = {"widths": list(widths), "kernel": kernel, "knots": knots, "span": check_positive(span, "span")}
+        self.config = {
+            "widths": listed(widths, "widths"),
+            "kernel": kernel,
+            "knots": knots,
+            "span": check_positive(span, "span"),
+        }
         self.bank = FilterBank(widths, kernel)
         self.intervals = knots // 2  # of t >= 0
         self.step = self.config["span"] / self.intervals

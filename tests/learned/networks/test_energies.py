@@ -268,6 +268,8 @@ def test_smoothed_leaky_relu():
     [
         (lambda: ConvexRidge(widths=(2, 3)), ValueError, r"^widths is \(2, 3\); expected"),
         (lambda: ConvexRidge(widths=()), ValueError, r"^widths is \(\)"),
+        (lambda: ConvexRidge(widths=4), TypeError, r"^widths is (4|int); expected a sequence"),
+        (lambda: LipschitzCritic(strides=1), TypeError, r"^strides is (1|int); expected a sequence"),
         (lambda: ConvexRidge(kernel=4), ValueError, "^kernel is 4; expected an odd"),
         (lambda: WeaklyConvexRidge(knots=10), ValueError, "^knots is 10; expected an odd"),
         (lambda: WeaklyConvexRidge(span=0.0), ValueError, "^span is 0"),

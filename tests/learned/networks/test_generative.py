@@ -249,6 +249,10 @@ def test_wrong_sizes() -> None:
         ValueError, match=r"^dims is \(10, 12\) with 2 widths; expected at least one, and multiples of 4"
     ):
         VAE(latent=3, dims=(10, 12), widths=(4, 6))
+    with pytest.raises(TypeError, match="^widths is int; expected a sequence"):
+        VAE(latent=3, dims=(8, 12), widths=4)
+    with pytest.raises(ValueError, match=r"^pixel is \(1.5, 0\); expected"):
+        CovarianceVAE(**SMALL, head=(2, 2)).decode_precision(torch.zeros(1, 3)).column(1.5, 0)
     with pytest.raises(ValueError, match="structure is '7x7'"):
         CovarianceVAE(structure="7x7")
     with pytest.raises(TypeError, match=r"^model is WGAN; expected a VAE or CovarianceVAE$"):

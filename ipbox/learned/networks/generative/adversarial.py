@@ -9,6 +9,7 @@ import torch
 from ipbox.learned.networks.generative.autoencoders import WIDTHS
 from ipbox.learned.networks.generative.base import Generative
 from ipbox.learned.networks.generative.stacks import Decoder, Encoder
+from ipbox.learned.networks.layers import listed
 
 __all__ = ["WGAN"]
 
@@ -49,7 +50,7 @@ class WGAN(Generative):
         self, latent: int = 64, dims: tuple[int, int] = (64, 64), widths: Sequence[int] = WIDTHS, act: str = "elu"
     ) -> None:
         super().__init__(latent, dims)
-        self.config = {"latent": latent, "dims": list(self.dims), "widths": list(widths), "act": act}
+        self.config = {"latent": latent, "dims": list(self.dims), "widths": listed(widths, "widths"), "act": act}
         self.generator = Decoder(self.dims, latent, 1, widths, act)
         self.critic = Encoder(self.dims, 1, widths, act)
         self.register_buffer("turn", torch.tensor(0))

@@ -11,6 +11,7 @@ from ipbox.checks import check_positive
 from ipbox.learned.networks.generative.base import Generative
 from ipbox.learned.networks.generative.cholesky import StructuredPrecision
 from ipbox.learned.networks.generative.stacks import Decoder, Encoder
+from ipbox.learned.networks.layers import listed
 
 __all__ = ["VAE", "Autoencoder"]
 
@@ -45,7 +46,7 @@ class Autoencoder(Generative):
         self, latent: int = 64, dims: tuple[int, int] = (64, 64), widths: Sequence[int] = WIDTHS, act: str = "elu"
     ) -> None:
         super().__init__(latent, dims)
-        self.config = {"latent": latent, "dims": list(self.dims), "widths": list(widths), "act": act}
+        self.config = {"latent": latent, "dims": list(self.dims), "widths": listed(widths, "widths"), "act": act}
         self.encoder = Encoder(self.dims, latent, widths, act)
         self.decoder = Decoder(self.dims, latent, 1, widths, act)
 
@@ -95,7 +96,13 @@ class VAE(Generative):
     ) -> None:
         super().__init__(latent, dims)
         check_positive(noise, "noise")
-        self.config = {"latent": latent, "dims": list(self.dims), "widths": list(widths), "act": act, "noise": noise}
+        self.config = {
+            "latent": latent,
+            "dims": list(self.dims),
+            "widths": listed(widths, "widths"),
+            "act": act,
+            "noise": noise,
+        }
         self.encoder = Encoder(self.dims, 2 * latent, widths, act)
         self.decoder = Decoder(self.dims, latent, 1, widths, act)
         self.level = torch.nn.Parameter(torch.tensor(-math.log(noise)))  # d of all pixels

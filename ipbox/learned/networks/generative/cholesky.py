@@ -170,7 +170,7 @@ def covariance_column(pixel: tuple[int, int], d: torch.Tensor, w: torch.Tensor) 
     e = torch.zeros_like(d)
     H, W = d.shape[-2:]
     row, column = pixel
-    if not (0 <= row < H and 0 <= column < W):
+    if not (row in range(H) and column in range(W)):
         raise ValueError(f"pixel is {pixel}; expected (row, column) of an image of {H} x {W}")
     e[..., row, column] = 1
     return solve_lt(solve_l(e, d, w), d, w)

@@ -12,6 +12,7 @@ from ipbox.learned.networks.generative.autoencoders import VAE, WIDTHS
 from ipbox.learned.networks.generative.base import check_latent
 from ipbox.learned.networks.generative.cholesky import StructuredPrecision, check_log_diagonal
 from ipbox.learned.networks.generative.stacks import Decoder
+from ipbox.learned.networks.layers import listed
 
 __all__ = ["STRUCTURES", "CovarianceVAE"]
 
@@ -78,7 +79,7 @@ class CovarianceVAE(VAE):
         super().__init__(latent, dims, widths, act, noise)
         count = STRUCTURES[check_choice(structure, "structure", STRUCTURES)]
         self.clip = check_positive(clip, "clip")
-        self.config |= {"structure": structure, "head": list(head), "clip": clip}
+        self.config |= {"structure": structure, "head": listed(head, "head"), "clip": clip}
         self.head = None if count is None else Decoder(self.dims, latent, 1 + count, head, act)
         if self.head is not None:
             with torch.no_grad():
