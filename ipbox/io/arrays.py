@@ -85,7 +85,8 @@ def as_line_integrals(b: np.ndarray, dtype: Any, what: str) -> np.ndarray:
         if dtype is not None:
             raise TypeError(f"dtype is {to}; expected float32 or float64")
         raise TypeError(
-            f"{what} has dtype {b.dtype}; expected line integrals in float32 or float64 (dtype=float32 converts them)"
+            f"{what} has dtype {b.dtype}; expected line integrals in float32 or float64 "
+            "(dtype=float32 converts them, on the command line --dtype float32)"
         )
     if not np.isfinite(b).all():
         raise ValueError(f"{what} has NaN or infinite entries; expected finite line integrals")

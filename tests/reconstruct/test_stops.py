@@ -94,6 +94,16 @@ def test_end_by_niter_is_said_once() -> None:
         ip.landweber(A, b, 1e-6, niter=3)
 
 
+def test_a_noise_level_above_the_data_is_said() -> None:
+    """An image of zeros fits them: nothing is done, and the user hears why; with a start of his own it is his aim."""
+    A, b = small()
+    level = 2 * float(np.linalg.norm(b))
+    with pytest.warns(RuntimeWarning, match=r"^noise_level is .*, and the start fits the data as well: no iteration"):
+        x, run = ip.cgls(A, b, noise_level=level)
+    assert run.niter == 0 and not x.any()
+    assert ip.cgls(A, b, noise_level=level, x0=np.zeros_like(x))[1].niter == 0
+
+
 def test_tikhonov_reaches_its_tolerance() -> None:
     """`tol` decides: ten times as small, so is the certified error."""
     A, b = small()

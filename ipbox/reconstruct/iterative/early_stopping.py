@@ -186,7 +186,19 @@ def stopped_early(
         info.extra["best"] = {"x": best.x, "k": best.k, "psnr": best.value}
     if noise_level is not None:
         warn_of_niter(info, niter)
+    if not isinstance(noise_level, str) and options.get("x0") is None and options.get("state") is None:
+        warn_of_nothing(info, noise_level)
     return info.x, info
+
+
+def warn_of_nothing(info: Solution, noise_level: float | None) -> None:
+    """Say where the first image, of zeros, fits the data already: a level of noise that is no norm, as a rule."""
+    if noise_level is not None and info.niter == 0 and "discrepancy" in info.stop:
+        warn(
+            f"noise_level is {noise_level:.4g}, and the start fits the data as well: no iteration was done; "
+            "expected the norm of the noise, less than that of the data",
+            RuntimeWarning,
+        )
 
 
 def warn_of_niter(info: Solution, niter: int) -> None:
