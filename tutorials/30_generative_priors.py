@@ -35,9 +35,9 @@ NITER = 15 if FAST else 100
 # %% The reconstruction
 # For each z the best u solves a linear system, by conjugate gradients in the learned precision; what is left is a
 # smooth function of z, for L-BFGS.  It is not convex: so four starts, as one batch, and the least objective is kept.
-options = {"noise_level": info.noise_level, "log_det_factor": "marginal"}
+options = {"noise_level": info.noise_level}
 x, run = ip.generative(A, b, model, niter=NITER, **options)
-x_joint, _ = ip.generative(A, b, model, noise_level=info.noise_level, niter=NITER)
+x_joint, _ = ip.generative(A, b, model, log_det_factor=0.5, niter=NITER, **options)  # of u and z together
 x_range, run_range = ip.generative(A, b, model, prior="range", noise_level=info.noise_level, niter=NITER)
 print(f"covariance {ip.psnr(x, x_true):.2f} dB, its joint mode {ip.psnr(x_joint, x_true):.2f} dB")
 print(f"range {ip.psnr(x_range, x_true):.2f} dB")
@@ -69,6 +69,6 @@ for ax, (name, u) in zip(axes, names.items(), strict=True):
     ax.imshow(u, cmap="gray", vmin=0, vmax=x_true.max())
     ax.set_title(name if u is x_true else f"{name}, {ip.psnr(u, x_true):.1f} dB")
     ax.axis("off")
-fig.savefig(OUT / "generative_priors.png", dpi=150)
+fig.savefig(OUT / "tutorial_30.png", dpi=150)
 plt.close(fig)
-print(f"picture: {OUT / 'generative_priors.png'}")
+print(f"picture: {OUT / 'tutorial_30.png'}")

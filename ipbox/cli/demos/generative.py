@@ -17,7 +17,6 @@ TV_WEIGHT = 0.4  # over the standard deviation of the noise: the best on held-ou
 
 Method = Callable[[Any, Any, Any], tuple[Any, Any]]
 
-MARGINAL = {"log_det_factor": "marginal"}  # the image integrated out for z
 # name -> what it is, the file of weights, options of ip.generative
 METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "zero-filled": ("zero-filled", "", {}),
@@ -26,11 +25,11 @@ METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "range": ("range of the VAE", "vae", {"prior": "range"}),
     "soft": ("soft range of the VAE", "vae", {"prior": "soft"}),
     "inverse-gan": ("inverse GAN", "wgan", {"prior": "inverse_gan", "niter": 150, "weight_steps": 150}),
-    "identity": ("covariance: identity", "covariance_identity", MARGINAL),
-    "diagonal": ("covariance: diagonal", "covariance_diagonal", MARGINAL),
-    "3x3": ("covariance: 3 x 3", "covariance_3x3", MARGINAL),
-    "3x3-gradient": ("covariance: 3 x 3, gradient steps", "covariance_3x3", {**MARGINAL, "method": "gradient"}),
-    "3x3-joint": ("covariance: 3 x 3, joint mode", "covariance_3x3", {}),
+    "identity": ("covariance: identity", "covariance_identity", {}),
+    "diagonal": ("covariance: diagonal", "covariance_diagonal", {}),
+    "3x3": ("covariance: 3 x 3", "covariance_3x3", {}),
+    "3x3-gradient": ("covariance: 3 x 3, gradient steps", "covariance_3x3", {"method": "gradient"}),
+    "3x3-joint": ("covariance: 3 x 3, joint mode", "covariance_3x3", {"log_det_factor": 0.5}),
 }
 
 

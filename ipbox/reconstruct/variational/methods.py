@@ -264,7 +264,10 @@ def variational(
     True
     """
     if not isinstance(R, Functional) or isinstance(R, Sum):
-        raise TypeError(f"R is {type(R).__name__}; expected one functional, such as ip.TV(A.dims)")
+        raise TypeError(
+            f"R is {type(R).__name__}; expected one functional, such as ip.TV(A.dims), or "
+            "ip.LearnedRegulariser(network)"
+        )
     check_type(solver, "solver", Solver | None, "a configured solver, such as ip.PDHG()")
     constraint = make_constraint(nonneg, box)
     A = operator_or_none(A, shape)

@@ -57,9 +57,8 @@ def generative(A: ip.CartesianMRI, b: np.ndarray, noise: float, factor: float, n
             A, b, model("wgan"), prior=prior, noise_level=level, niter=150, weight_steps=100, restarts=2
         )[0]
     net, weight = model(FILES.get(name, "vae")), factor * noise**2
-    log_det = 0.5 if name == JOINT else "marginal"
     options = dict(prior=prior, lam=weight, tol=3e-3, niter=60, restarts=2)
-    return ip.generative(A, b, net, log_det_factor=log_det, **options)[0]
+    return ip.generative(A, b, net, log_det_factor=0.5 if name == JOINT else None, **options)[0]
 
 
 def total_variation(A: ip.CartesianMRI, b: np.ndarray, noise: float, factor: float) -> np.ndarray:
@@ -153,12 +152,13 @@ def costs() -> dict[str, float]:
     torch.manual_seed(0)
     net = CovarianceVAE(64, (128, 128), (24, 32, 48, 64), structure="3x3").eval()
     A, b, _, info = ip.problem("mri", size=128, noise=0.05, real_image=True, image="head", acceleration=3)
-    ratio = seconds(lambda: ip.generative(A, b, net, noise_level=info.noise_level, restarts=1)) / seconds(
+    options = dict(noise_level=info.noise_level, log_det_factor=0.5, restarts=1)
+    ratio = seconds(lambda: ip.generative(A, b, net, **options)) / seconds(
         lambda: ip.tv(A, b, 0.01, nonneg=True)
     )
     A = OWN.operator()
     b = mr.measured(A, mr.heads("test", (11,))[0], OWN.noise, np.random.default_rng(2))
-    common = dict(lam=OWN.noise**2, niter=5, tol=1e-12)
+    common = dict(lam=OWN.noise**2, log_det_factor=0.5, niter=5, tol=1e-12)
     net = model(FILES["covariance"])
     one, four = (seconds(lambda k=k: ip.generative(A, b, net, restarts=k, **common)) for k in (1, 4))
     return {"over TV": ratio, "four restarts": four / one}

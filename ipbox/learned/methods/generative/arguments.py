@@ -27,8 +27,13 @@ NITER = {"lbfgs": 100, "gradient": 300, "adam": 300, "palm": 500, "ipalm": 500}
 INERTIA = 0.5
 
 
-def make_prior(model: Any, prior: Any, scale: float, mu: float | None, log_det_factor: float | str) -> LatentPrior:
+def make_prior(
+    model: Any, prior: Any, scale: float, mu: float | None, log_det_factor: float | str | None
+) -> LatentPrior:
     """The prior of a name, or the one that is given."""
+    if log_det_factor is not None and prior != "covariance":
+        told = prior.name if isinstance(prior, LatentPrior) else repr(prior)
+        raise ValueError(f"log_det_factor is {log_det_factor!r}, and prior is {told}; expected it with 'covariance'")
     if isinstance(prior, LatentPrior):
         if model is not None and model is not prior.model:
             raise ValueError(f"prior is {prior.name}, which has its model; expected model=None")
@@ -40,7 +45,7 @@ def make_prior(model: Any, prior: Any, scale: float, mu: float | None, log_det_f
     if prior == "covariance":
         if mu is not None:
             raise ValueError(f"mu is {mu!r}, and the covariance prior has none; expected lam or log_det_factor")
-        return CovariancePrior(model, scale, log_det_factor)
+        return CovariancePrior(model, scale, "marginal" if log_det_factor is None else log_det_factor)
     if prior == "inverse_gan":
         if mu is not None:
             raise ValueError(f"mu is {mu!r}, and inverse_gan has no term in z; expected None")

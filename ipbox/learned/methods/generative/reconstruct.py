@@ -40,7 +40,7 @@ def generative(
     lam: float | str | None = None,
     noise_level: float | None = None,
     mu: float | None = None,
-    log_det_factor: float | str = 0.5,
+    log_det_factor: float | str | None = None,
     scale: float = 1.0,
     method: str | None = None,
     restarts: int = 4,
@@ -101,8 +101,8 @@ def generative(
     mu : float, optional
         μ >= 0 of ``"range"``, ``"soft"`` and ``"sparse"``; 1 by default.
     log_det_factor : float or "marginal"
-        κ >= 0 of ``"covariance"``; ``"marginal"``: with u integrated out, for a mode of z by itself, which is less
-        biased (see `CovariancePrior`).
+        κ >= 0 of ``"covariance"``: ½ for the mode of u and z together; by default ``"marginal"``: with u integrated
+        out, for the mode of z by itself, which is less biased (see `CovariancePrior`).
     scale : float
         s, the unit of the model's images in that of u.
     method : str, optional

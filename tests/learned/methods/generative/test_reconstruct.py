@@ -76,7 +76,9 @@ def test_palm_comes_near_and_never_rises() -> None:
     u, _, f = minimiser(M, b, L @ L.T, 1.0)
     history = ip.callbacks.History(every=1)
     for method in ("palm", "ipalm"):
-        x, info = ip.generative(A, b, Linear(), lam=LAM, method=method, restarts=1, niter=200, callbacks=[history])
+        x, info = ip.generative(
+            A, b, Linear(), lam=LAM, log_det_factor=0.5, method=method, restarts=1, niter=200, callbacks=[history]
+        )
         values = info.history["objective"]
         start = values[0] - f - LAM * 0.5 * log_det(Linear())
         assert values[-1] - f - LAM * 0.5 * log_det(Linear()) < 1e-2 * start
@@ -116,7 +118,7 @@ def test_marginal_log_determinant() -> None:
     M, A, b = posed()
     L = dense(Linear())[2]
     u, z, _ = minimiser(M, b, L @ L.T, 1.0)
-    x, info = ip.generative(A, b, Linear(), lam=LAM, log_det_factor="marginal", restarts=1, **EXACT)
+    x, info = ip.generative(A, b, Linear(), lam=LAM, restarts=1, **EXACT)
     np.testing.assert_allclose(x.ravel(), u, atol=1e-6)  # Σ does not depend on z
     R = CovariancePrior(Linear(features=0), scale=2.0, log_det_factor="marginal").informed(3.0)
     d = R.model.d.detach().numpy()
@@ -274,6 +276,11 @@ def test_one_sentence_errors() -> None:
         (lambda: ip.generative(A, b, Linear()), ValueError, "^lam is None; expected"),
         (lambda: ip.generative(A, b, Linear(), prior="soft", noise_level=1.0), ValueError, "no log-density"),
         (lambda: ip.generative(A, b, Linear(), lam=-1.0), ValueError, "^lam is -1"),
+        (
+            lambda: ip.generative(A, b, Linear(), prior="soft", lam=1.0, log_det_factor=1.0),
+            ValueError,
+            "^log_det_factor",
+        ),
         (lambda: ip.generative(A, b, Linear(), prior="ranges", lam=1.0), ValueError, "did you mean 'range'"),
         (lambda: ip.generative(A, b, Linear(), lam=1.0, method="lbfgs", nonneg=True), ValueError, "expected 'palm'"),
         (
