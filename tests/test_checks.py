@@ -136,6 +136,9 @@ def test_noise_levels() -> None:
     for bad in (-1.0, NAN, [1.0, INF]):
         with pytest.raises(ValueError, match=r"^noise_level is .*; expected a non-negative number$"):
             c.check_noise_level(bad)
+    c.check_noise_known(0.0)
+    with pytest.raises(ValueError, match=r"^noise_level is None; SURE expects the norm of the noise, as ip\.estimate"):
+        c.check_noise_known(None, "SURE")
 
 
 def test_masks_that_are_pictures() -> None:
@@ -148,7 +151,7 @@ def test_masks_that_are_pictures() -> None:
 def test_every_check_is_here() -> None:
     functions = {value for name, value in vars(c).items() if name.startswith("check_")}
     tabled = {getattr(check, "func", check) for check, *_ in GOOD + BAD}
-    assert functions == tabled | {c.check_fields, c.check_noise_level, c.check_no_picture}
+    assert functions == tabled | {c.check_fields, c.check_noise_level, c.check_noise_known, c.check_no_picture}
 
 
 def test_fields_are_checked_by_name_and_optional_ones_where_given() -> None:
