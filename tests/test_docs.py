@@ -53,3 +53,16 @@ def test_links_lead_to_files() -> None:
     for page in docs.pages():
         for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page, target)
+
+
+def test_a_name_with_a_stroke_stays_one_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = {}
+    monkeypatch.setattr(docs, "blocks", lambda: blocks)
+    monkeypatch.setattr(docs, "fill", blocks.__setitem__)
+    row = {"name": "|θ - θ*|", "asked": "<= 1", "value": 2.0, "ok": False, "note": "a|b"}
+    report.publish("bench", [row, row | {"name": "|θ|"}], whole=True)
+    report.publish("bench", [row | {"value": 0.5, "ok": True}], whole=False)
+    assert blocks["bench"].splitlines()[2:] == [
+        r"| \|θ - θ*\| | <= 1 | 0.5 | a\|b |",
+        r"| \|θ\| | <= 1 | 2 (short) | a\|b |",
+    ]

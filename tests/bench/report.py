@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from tests import docs
@@ -14,8 +15,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         value = "failed" if row["value"] is None or math.isnan(row["value"]) else f"{row['value']:.4g}"
         short = " (short)" if row["asked"] and not row["ok"] else ""
-        note = str(row["note"]).replace("|", "\\|")
-        lines.append(f"| {row['name']} | {row['asked']} | {value}{short} | {note} |")
+        name, note = (str(row[key]).replace("|", "\\|") for key in ("name", "note"))
+        lines.append(f"| {name} | {row['asked']} | {value}{short} | {note} |")
     return "\n".join(lines)
 
 
@@ -30,4 +31,4 @@ def publish(command: str, rows: list[dict[str, Any]], whole: bool) -> None:
 
 
 def _name(line: str) -> str:
-    return line.split("|")[1].strip()
+    return re.split(r"(?<!\\)\|", line)[1].strip()
