@@ -107,12 +107,11 @@ def unrolled_gradient(
     check_count(n_jobs, "n_jobs")
     spent = lower.products
     steps = _Steps(lower, theta, int(iterations), algorithm, constants)  # of all samples, also where these are shared
-    solve = functools.partial(_reverse, theta=theta, steps=steps, segments=int(segments))
-    found = by_processes(solve, lower, n_jobs, truths=problem.truths, start=lower.start(start))
+    solve = functools.partial(_reverse, problem=problem, theta=theta, steps=steps, segments=int(segments))
+    found = by_processes(solve, lower, n_jobs, samples=np.arange(lower.n), start=lower.start(start))
     found.cost += Cost(hessians=lower.products - spent)
-    z = problem.scale * found.z.sum(axis=0)
-    z += found.tau_bar.sum() * problem.scale * steps.tau_gradient
-    z += problem.scale * (found.beta_bar.sum(axis=0) @ steps.beta_slope) * steps.q_gradient
+    z = found.z.sum(axis=0) + found.tau_bar.sum() * steps.tau_gradient
+    z += (found.beta_bar.sum(axis=0) @ steps.beta_slope) * steps.q_gradient
 
     f = problem.scale * float((problem.distances(found.u) ** 2).sum()) + problem.penalty_value(theta)
     z += problem.penalty_gradient(theta)
@@ -124,7 +123,7 @@ def unrolled_gradient(
 
 @dataclass
 class _Reversed:
-    """Of each sample, for Σ‖u_N - truth‖²: u_N, ‖∇Φ(u_N)‖, ∂_θ with τ and β_k fixed, and the derivatives by those."""
+    """Of each sample: u_N, ‖∇Φ(u_N)‖, ∂_θ with τ and β_k fixed, and the derivatives by those."""
 
     u: Array
     slopes: np.ndarray
@@ -135,10 +134,17 @@ class _Reversed:
 
 
 def _reverse(
-    lower: LowerLevel, truths: Array, start: Array, theta: np.ndarray, steps: _Steps, segments: int
+    lower: LowerLevel,
+    samples: np.ndarray,
+    start: Array,
+    *,
+    problem: BilevelProblem,
+    theta: np.ndarray,
+    steps: _Steps,
+    segments: int,
 ) -> _Reversed:
     """The iterations forth and back, of some of the samples; step sizes are those of all."""
-    problem = BilevelProblem(truths, lower, convention="sum")
+    part = problem.take(samples, lower)
     phi, work, u, N = lower.at(theta), {}, start, len(steps.beta)
 
     def run(k: int, end: int, u: Array, before: Array, kept: list[Array] | None) -> tuple[Array, Array]:
@@ -163,7 +169,8 @@ def _reverse(
     u = pair[0]
     cost = Cost(gradients=float(lower.n * (2 * N + begins[-1])), hessians=float(lower.n * N))
 
-    w, carry = problem.fit_gradient(u), lower.xp.zeros_like(u)  # ū_{k+1}, and what ū_k has from y_{k+1}
+    fit = (problem.scale / part.scale) * part.fit_gradient(u)  # a mean is one over all samples
+    w, carry = fit, lower.xp.zeros_like(u)  # ū_{k+1}, and what ū_k has from y_{k+1}
     z, tau_bar, beta_bar = np.zeros((lower.n, len(theta))), np.zeros(lower.n), np.zeros((lower.n, N))
     for s in range(segments - 1, -1, -1):
         k0, u_head, before = heads[s]

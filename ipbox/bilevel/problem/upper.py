@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from dataclasses import dataclass, field
 from typing import Any
@@ -143,6 +144,12 @@ class BilevelProblem(UpperLevel):
         v = random.astype(lower.dtype)
         slopes = norms(lower.at(theta).grad(v))
         return np.concatenate([slopes, self.scale * self.distances(v), [self.penalty_value(theta)]])
+
+    def take(self, i: np.ndarray, lower: LowerLevel) -> BilevelProblem:
+        """This problem with the samples ``i`` alone, ``lower`` theirs."""
+        part = copy.copy(self)
+        part.truths, part.lower = self.truths[i], lower
+        return part
 
     def evaluator(self, **settings: Any) -> Evaluator:
         """An `Evaluator` of this problem; ``settings`` as there."""

@@ -152,6 +152,23 @@ def test_samples_shared_by_processes() -> None:
     assert [row["work"] for row in two.history] == [row["work"] for row in one.history]
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_upper_level_of_ones_own(n_jobs: int) -> None:
+    class Twice(BilevelProblem):
+        def distances(self, u: np.ndarray) -> np.ndarray:
+            return 2 * super().distances(u)
+
+        def fit_gradient(self, u: np.ndarray) -> np.ndarray:
+            return 4 * super().fit_gradient(u)
+
+    p = problem()
+    twice = Twice(p.truths, p.lower)
+    plain = BilevelProblem(p.truths, p.lower)
+    four, one = unrolled_gradient(twice, THETA, 9, n_jobs=n_jobs), unrolled_gradient(plain, THETA, 9)
+    assert np.isclose(four.f, 4 * one.f, rtol=1e-13)
+    assert np.abs(four.z - 4 * one.z).max() < 1e-13 * np.abs(one.z).max()
+
+
 def test_float32_stays_float32() -> None:
     single, double = (unrolled_gradient(problem(dtype=d), THETA, 30) for d in ("float32", "float64"))
     assert single.u.dtype == np.float32
