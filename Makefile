@@ -65,8 +65,8 @@ demo: $(READY)
 	$(PY) -m ipbox demo mri
 	$(PY) -m ipbox demo blur
 	$(PY) -m ipbox demo bilevel
-	$(PY) -m ipbox demo learned
-	$(PY) -m ipbox demo generative
+	$(PY) -m ipbox demo learned --slices 1
+	$(PY) -m ipbox demo generative --slices 1
 
 test: $(READY)
 	$(PY) -m pytest -n auto --dist worksteal
