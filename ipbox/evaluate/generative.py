@@ -61,7 +61,7 @@ def range_error(
     model : Generative
         A generative model of `ipbox.learned.networks.generative`.
     images : array
-        (N, H, W) or (H, W), in the units of the model.
+        (N, H, W) or (H, W), in the units and the dtype of the model.
     niter : int
         Steps.
     restarts : int
@@ -92,7 +92,7 @@ def range_error(
     >>> from ipbox.learned import Generator
     >>> net = torch.nn.Sequential(torch.nn.Linear(1, 2, bias=False), torch.nn.Unflatten(1, (1, 1, 2)))
     >>> _ = net[0].weight.data.copy_(torch.tensor([[1.0], [0.0]]))           # G(z) = (z, 0)
-    >>> range_error(Generator(net, 1, (1, 2)), np.array([[3.0, 4.0]])).error.round(3)
+    >>> range_error(Generator(net, 1, (1, 2)), np.array([[3.0, 4.0]], "float32")).error.round(3)
     array([4.])
     """
     import torch
@@ -189,7 +189,7 @@ def interpolation(model: Any, first: Array, last: Array, n: int = 8) -> Array:
     >>> import numpy as np
     >>> from ipbox.evaluate import interpolation
     >>> from ipbox.learned import VAE
-    >>> interpolation(VAE(latent=3, dims=(8, 8), widths=(4, 8)), np.zeros((8, 8)), np.ones((8, 8)), 5).shape
+    >>> interpolation(VAE(latent=3, dims=(8, 8), widths=(4, 8)), *np.eye(2, 64, dtype="f").reshape(2, 8, 8), 5).shape
     (5, 8, 8)
     """
     import torch
@@ -255,7 +255,7 @@ def log_likelihood(model: Any, images: Array, *, samples: int = 64, seed: int = 
     >>> import numpy as np
     >>> from ipbox.evaluate import log_likelihood
     >>> from ipbox.learned import VAE
-    >>> found = log_likelihood(VAE(latent=3, dims=(8, 8), widths=(4, 8)), np.zeros((2, 8, 8)), samples=8)
+    >>> found = log_likelihood(VAE(latent=3, dims=(8, 8), widths=(4, 8)), np.zeros((2, 8, 8), "f"), samples=8)
     >>> bool((found.importance_weighted >= found.elbo).all())
     True
     """
@@ -300,7 +300,8 @@ def covariance_columns(model: Any, image: Array, pixels: Sequence[tuple[int, int
     >>> import numpy as np
     >>> from ipbox.evaluate import covariance_columns
     >>> from ipbox.learned import VAE
-    >>> columns = covariance_columns(VAE(latent=3, dims=(8, 8), widths=(4, 8), noise=0.5), np.zeros((8, 8)), [(2, 3)])
+    >>> model = VAE(latent=3, dims=(8, 8), widths=(4, 8), noise=0.5)
+    >>> columns = covariance_columns(model, np.zeros((8, 8), "float32"), [(2, 3)])
     >>> np.argwhere(columns[0]).tolist(), round(float(columns.max()), 6)
     ([[2, 3]], 0.25)
     """
@@ -341,8 +342,12 @@ def _entered(model: Any, images: Array) -> tuple[Any, Callable[[Any], Array]]:
     images = check_array(images, "images")
     if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or 0 in images.shape:
         raise ValueError(f"images has shape {images.shape} and dtype {images.dtype}; expected real (N, H, W) or (H, W)")
-    if images.dtype.kind != "f":
-        images = images.astype("float32")
+    dtype = str(like.dtype).removeprefix("torch.")
+    if images.dtype != dtype:
+        raise TypeError(
+            f"images has dtype {images.dtype} and the model {dtype}; expected images.astype({dtype!r}), in the model's "
+            "units"
+        )
     if not bool(backend.array_module(images).isfinite(images).all()):
         raise ValueError("images has values that are NaN or infinite; expected finite ones")
     if isinstance(model, Stated) and isinstance(model.domain, ImageDomain):

@@ -143,7 +143,7 @@ def evaluate_generator(
     >>> import numpy as np
     >>> from ipbox.evaluate import evaluate_generator
     >>> from ipbox.learned import VAE
-    >>> u = np.random.default_rng(0).random((3, 8, 8))
+    >>> u = np.random.default_rng(0).random((3, 8, 8), "f")
     >>> found = evaluate_generator(VAE(latent=3, dims=(8, 8), widths=(4, 8)), u, n=2, niter=10)
     >>> found.samples.shape, found.columns.shape
     ((2, 8, 8), (2, 8, 8))

@@ -117,6 +117,11 @@ def test_bad_input() -> None:
         range_error(model, np.zeros(4))
     with pytest.raises(ValueError, match=r"^images has values that are NaN or infinite; expected finite ones$"):
         range_error(model, np.full(DIMS, np.nan))
+    for dtype in ("float32", "uint8"):  # never cast in silence: integers may be in other units, too
+        with pytest.raises(
+            TypeError, match=rf"^images has dtype {dtype} and the model float64; expected images\.astype"
+        ):
+            range_error(model, np.zeros(DIMS, dtype))
     with pytest.raises(ValueError, match=r"^restarts is 0 and the model has no encoder; expected a start$"):
         range_error(model, np.zeros(DIMS), restarts=0)
     with pytest.raises(TypeError, match=r"^model is Encoder; expected a generative model, or a network of your own"):

@@ -153,9 +153,7 @@ def costs() -> dict[str, float]:
     net = CovarianceVAE(64, (128, 128), (24, 32, 48, 64), structure="3x3").eval()
     A, b, _, info = ip.problem("mri", size=128, noise=0.05, real_image=True, image="head", acceleration=3)
     options = dict(noise_level=info.noise_level, log_det_factor=0.5, restarts=1)
-    ratio = seconds(lambda: ip.generative(A, b, net, **options)) / seconds(
-        lambda: ip.tv(A, b, 0.01, nonneg=True)
-    )
+    ratio = seconds(lambda: ip.generative(A, b, net, **options)) / seconds(lambda: ip.tv(A, b, 0.01, nonneg=True))
     A = OWN.operator()
     b = mr.measured(A, mr.heads("test", (11,))[0], OWN.noise, np.random.default_rng(2))
     common = dict(lam=OWN.noise**2, log_det_factor=0.5, niter=5, tol=1e-12)

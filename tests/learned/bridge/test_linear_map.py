@@ -66,11 +66,6 @@ OPERATORS = {
 every_operator = pytest.mark.parametrize("L", [LinearMap(make()) for make in OPERATORS.values()], ids=list(OPERATORS))
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def model(L: LinearMap, *batch: int, **options: Any) -> torch.Tensor:
     return torch.randn(*batch, *L.dims, dtype=L.dtype_in, **options)
 

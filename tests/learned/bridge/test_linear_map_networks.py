@@ -20,12 +20,6 @@ from ipbox.learned.bridge.arrays import from_torch, to_torch
 from ipbox.learned.bridge.linear_map import LinearMap
 from tests.contracts.support import draw, host, stays_on_device
 
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 # ---------------------------------------------------------------- as a part of a network
 
 

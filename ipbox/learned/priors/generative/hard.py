@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ipbox.learned.priors.generative.base import LatentPrior
 
 __all__ = ["RangePrior"]
@@ -33,6 +31,3 @@ class RangePrior(LatentPrior):
 
     direct = True
     formula = "inf_z {½‖z‖² : u = G(z)}"
-
-    def __init__(self, model: Any, scale: float = 1.0, mu: float = 1.0) -> None:
-        super().__init__(model, scale, mu)
