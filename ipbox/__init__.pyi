@@ -6,6 +6,7 @@ from . import (
     comparison as comparison,
     evaluate as evaluate,
     functionals as functionals,
+    groups as groups,
     kernels as kernels,
     learned as learned,
     metrics as metrics,

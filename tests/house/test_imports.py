@@ -40,6 +40,7 @@ LAYERS = (
     "progress",
     "parallel",
     "backend",
+    "groups",
     "kernels",
     "metrics",
     "summary",

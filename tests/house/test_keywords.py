@@ -12,7 +12,7 @@ import pytest
 import ipbox as ip
 from ipbox.keywords import answers
 
-ROOMS = "bayes bilevel choose evaluate functionals learned operators reconstruct solvers"
+ROOMS = "bayes bilevel choose evaluate functionals groups learned operators reconstruct solvers"
 ROOMS += (
     " learned.bridge learned.networks learned.priors learned.training learned.training.losses solvers.core.callbacks"
     " learned.networks.generative learned.training.generative"

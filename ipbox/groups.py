@@ -1,0 +1,363 @@
+r"""Groups acting on images: rotations, mirror images and periodic translations of the plane of the last two axes.
+
+.. math:: (g \cdot u)(x) = π(R)\, u(R^{-1}(x - t)), \qquad g = (t, R), \qquad R = ρ^k s^f
+
+ρ is the rotation by 2π/m, counterclockwise as images are drawn, and s the mirror image, left for right.  π says what
+the channels are (see `Isometry`).  Turns are about the centre of the image, translations are periodic, by whole pixels.
+Enlargements are no group on pixels (replication has a left inverse only), and there are none here.
+
+>>> import numpy as np, ipbox as ip
+>>> u = np.arange(16.0).reshape(4, 4)
+>>> all(np.allclose((g @ h)(u), g(h(u))) for g in ip.groups.Dihedral(4) for h in ip.groups.Dihedral(4))
+True
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ipbox import backend
+from ipbox.backend import Array
+from ipbox.checks import check_choice, check_count, check_flag, check_integer, check_type
+from ipbox.keywords import answering_classes
+
+__all__ = ["FIELDS", "Dihedral", "Group", "Isometry", "RotoTranslations", "Rotations", "Translations"]
+
+FIELDS = ("scalar", "vector", "regular")  # what the channels of an image may be
+
+
+class Group:
+    """A finite group of isometries x ↦ Rx + t: iterable over its elements, the identity first.
+
+    Attributes
+    ----------
+    m : int
+        Rotations are multiples of 2π/m.
+    mirrors : bool
+        Whether mirror images belong to it.
+    shape : tuple of int, or None
+        Rows and columns of the images that it translates; None where it has no translations.
+    """
+
+    m: int = 1
+    mirrors: ClassVar[bool] | bool = False
+    shape: tuple[int, int] | None = None
+
+    @property
+    def point_order(self) -> int:
+        """Number of R, |H|: channels of a regular field."""
+        return self.m * (1 + self.mirrors)
+
+    @property
+    def order(self) -> int:
+        """Number of elements."""
+        return self.point_order * (1 if self.shape is None else math.prod(self.shape))
+
+    @property
+    def exact(self) -> bool:
+        """Whether every element permutes the pixels: all angles are quarter turns."""
+        return self.m in (1, 2, 4)
+
+    @property
+    def identity(self) -> Isometry:
+        """The element that leaves all as it is."""
+        return Isometry(self)
+
+    def element(self, turns: int = 0, mirrored: bool = False, shift: tuple[int, int] = (0, 0)) -> Isometry:
+        """x ↦ ρ^turns s^mirrored x + shift, for any integers: turns count modulo m, shifts modulo the shape."""
+        shift = shift if self.shape is None else tuple(t % n for t, n in zip(shift, self.shape, strict=True))
+        return Isometry(self, turns % self.m, mirrored, shift)
+
+    def random(self, rng: np.random.Generator) -> Isometry:
+        """An element, each as likely as the others."""
+        check_type(rng, "rng", np.random.Generator, "a numpy.random.Generator, as of np.random.default_rng(0)")
+        turns, mirrored = int(rng.integers(self.m)), bool(rng.integers(1 + self.mirrors))
+        shift = (0, 0) if self.shape is None else tuple(int(rng.integers(n)) for n in self.shape)
+        return Isometry(self, turns, mirrored, shift)
+
+    def __iter__(self) -> Iterator[Isometry]:
+        for shift in [(0, 0)] if self.shape is None else np.ndindex(self.shape):
+            for index in range(self.point_order):
+                yield Isometry(self, index % self.m, index >= self.m, shift)
+
+    def __len__(self) -> int:
+        return self.order
+
+    def __contains__(self, g: object) -> bool:
+        return isinstance(g, Isometry) and g.group == self
+
+
+@dataclass(frozen=True)
+class Rotations(Group):
+    r"""The cyclic group :math:`Z_m` of rotations by multiples of 2π/m.
+
+    Parameters
+    ----------
+    m : int
+        1, 2 and 4 permute the pixels of a square image (1 and 2 of any).  For other m, rotations that are no quarter
+        turns interpolate bilinearly, with zeros outside: ``exact`` is False, and the group laws hold up to that error.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> [g(np.array([[1, 2], [3, 4]])).tolist() for g in ip.groups.Rotations(4)][:2]
+    [[[1, 2], [3, 4]], [[2, 4], [1, 3]]]
+    """
+
+    m: int = 4
+
+    def __post_init__(self) -> None:
+        check_count(self.m, "m")
+
+
+@dataclass(frozen=True)
+class Dihedral(Group):
+    r"""The dihedral group :math:`D_m`: rotations by multiples of 2π/m, and these after the mirror image s; 2m elements.
+
+    Parameters
+    ----------
+    m : int
+        Exact for 1, 2 and 4; see `Rotations`.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> D = ip.groups.Dihedral(4)
+    >>> D.order, all(g @ g.inverse == D.identity for g in D)
+    (8, True)
+    """
+
+    m: int = 4
+    mirrors: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_count(self.m, "m")
+
+
+@dataclass(frozen=True)
+class Translations(Group):
+    """All periodic translations by whole pixels of images of one shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> T = ip.groups.Translations((1, 3))
+    >>> [g(np.array([[1, 2, 3]])).tolist() for g in T]
+    [[[1, 2, 3]], [[3, 1, 2]], [[2, 3, 1]]]
+    """
+
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _check_shape(self.shape))
+
+
+@dataclass(frozen=True)
+class RotoTranslations(Group):
+    """The semidirect product of periodic translations with Z_m or D_m: (t, R)(t', R') = (t + Rt', RR').
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns; equal for m = 4.
+    m : {1, 2, 4}
+    mirrors : bool
+        D_m instead of Z_m.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.groups.RotoTranslations((8, 8), mirrors=True).order
+    512
+    """
+
+    shape: tuple[int, int]
+    m: int = 4
+    mirrors: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _check_shape(self.shape))
+        check_flag(self.mirrors, "mirrors")
+        if check_count(self.m, "m") not in (1, 2, 4):
+            raise ValueError(f"m is {self.m}; expected 1, 2 or 4, whose turns map whole pixels to whole pixels")
+        if self.m == 4 and self.shape[0] != self.shape[1]:
+            raise ValueError(f"shape is {self.shape}; expected a square for quarter turns")
+
+
+@dataclass(frozen=True)
+class Isometry:
+    r"""An element g = (t, R), :math:`R = ρ^k s^f`, of a group: call it to act, ``g @ h`` composes.
+
+    Parameters
+    ----------
+    group : Group
+    turns : int
+        k, from 0 to m - 1.
+    mirrored : bool
+        f.
+    shift : tuple of int
+        t, in pixels along rows and columns.
+
+    Notes
+    -----
+    ``g(u, field)`` acts on arrays with any leading axes.  With field ``"scalar"`` only pixels move.  For ``"vector"``
+    the third axis from the end has pairs of components, along the last axis but one and the last (as those of a
+    gradient), and R turns each.  For ``"regular"`` it has blocks of |H| channels, the values at the elements h of the
+    point group in their order: :math:`(g \cdot u)_h(x) = u_{R^{-1}h}(R^{-1}(x - t))`.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> g = ip.groups.Rotations(4).element(turns=1)
+    >>> g(np.array([[0, 1], [0, 0]])).tolist(), g.inverse.turns, (g @ g).turns
+    ([[1, 0], [0, 0]], 3, 2)
+    """
+
+    group: Group
+    turns: int = 0
+    mirrored: bool = False
+    shift: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        check_type(self.group, "group", Group, "a group, such as ip.groups.Rotations(4)")
+        check_integer(self.turns, "turns", 0, self.group.m - 1)
+        if check_flag(self.mirrored, "mirrored") and not self.group.mirrors:
+            raise ValueError(f"mirrored is True; {self.group} has no mirror images, as ip.groups.Dihedral has")
+        for t, n in zip(self.shift, self.group.shape or (1, 1), strict=True):
+            check_integer(t, "shift", 0, n - 1)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it permutes pixels."""
+        return 4 * self.turns % self.group.m == 0
+
+    @property
+    def index(self) -> int:
+        """Place of R among the elements of the point group."""
+        return self.turns + self.group.m * self.mirrored
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """R, on (row, column); float64, and integers where exact."""
+        quarters = 4 * self.turns // self.group.m % 4
+        angle = 2 * math.pi * self.turns / self.group.m
+        c, s = ((1, 0, -1, 0)[quarters], (0, 1, 0, -1)[quarters]) if self.exact else (math.cos(angle), math.sin(angle))
+        return np.array([[c, -s], [s, c]], dtype=np.float64) @ np.diag([1.0, -1.0 if self.mirrored else 1.0])
+
+    @property
+    def inverse(self) -> Isometry:
+        """(-R⁻¹t, R⁻¹)."""
+        back = self.group.element(self.turns if self.mirrored else -self.turns, self.mirrored)
+        return back._shifted(back._moved(self.shift), -1)
+
+    def __matmul__(self, other: Isometry) -> Isometry:
+        """First ``other``, then this one."""
+        if not isinstance(other, Isometry):
+            return NotImplemented
+        if other.group != self.group:
+            raise ValueError(f"g @ h has h of {other.group}; expected one of the group of g, {self.group}")
+        turns = self.turns + (-other.turns if self.mirrored else other.turns)
+        product = self.group.element(turns, self.mirrored != other.mirrored, self.shift)
+        return product._shifted(self._moved(other.shift), 1)
+
+    def __call__(self, u: Array, field: str = "scalar") -> Array:
+        """g·u, a new array of the dtype and library of ``u``.
+
+        Parameters
+        ----------
+        u : array, shape (..., H, W)
+            For fields that are not scalar (..., C, H, W), C a multiple of what their blocks hold.
+        field : {"scalar", "vector", "regular"}
+
+        Raises
+        ------
+        ValueError
+            where quarter turns meet an image that is not square, translations one of another shape than their
+            group's, or C is no multiple.
+        TypeError
+            where ``u`` is no array, or of integers that would be interpolated or change sign.
+        """
+        backend.check_array(u, "u")
+        if u.dtype.kind not in "fc" and (not self.exact or field == "vector"):
+            raise TypeError(f"u has dtype {u.dtype}; expected a floating one for {self}, {field}")
+        xp = backend.array_module(u)
+        return self.act(u, field, xp, lambda a: xp.asarray(a, dtype=u.dtype if a.dtype.kind == "f" else a.dtype)).copy()
+
+    def act(self, u: Any, field: str, xp: ModuleType, put: Callable[[np.ndarray], Any]) -> Any:
+        """g·u by ``xp``, NumPy, CuPy or torch; ``put`` gives weights and indices for u in it.  Maybe a view of u."""
+        self.check(tuple(u.shape), field)
+        quarters, rest = divmod(4 * self.turns, self.group.m)
+        v = xp.flip(u, (-1,)) if self.mirrored else u
+        v = _interpolated(v, 2 * math.pi * self.turns / self.group.m, put) if rest else xp.rot90(v, quarters, (-2, -1))
+        v = xp.roll(v, self.shift, (-2, -1)) if any(self.shift) else v
+        return v if field == "scalar" else self._mixed(v, field, xp)
+
+    def check(self, shape: tuple[int, ...], field: str = "scalar") -> None:
+        """Raise unless it acts on images of this shape, with channels as the field has them."""
+        block = {"scalar": 1, "vector": 2, "regular": self.group.point_order}[check_choice(field, "field", FIELDS)]
+        if len(shape) < 2 + (field != "scalar"):
+            raise ValueError(f"u has shape {shape}; expected {'(..., C, H, W)' if block > 1 else '(..., H, W)'}")
+        if self.group.shape not in (None, shape[-2:]):
+            raise ValueError(f"u has shape {shape}; expected images of {self.group.shape}, which {self.group} is of")
+        if self.exact and self.matrix[0, 0] == 0 and shape[-2] != shape[-1]:
+            raise ValueError(f"u has shape {shape}; expected square images for a quarter turn")
+        if field != "scalar" and shape[-3] % block:
+            raise ValueError(f"u has shape {shape}; expected a multiple of {block} channels for a {field} field")
+
+    def _mixed(self, v: Any, field: str, xp: ModuleType) -> Any:
+        """π(R) on the channels of each block."""
+        block = 2 if field == "vector" else self.group.point_order
+        parts = v.reshape(*v.shape[:-3], v.shape[-3] // block, block, *v.shape[-2:])
+        if field == "vector":
+            R = self.matrix.tolist()  # plain numbers keep the dtype
+            mixed = [sum(R[i][j] * parts[..., j, :, :] for j in range(2) if R[i][j]) for i in range(2)]
+        else:
+            back = replace(self, shift=(0, 0)).inverse
+            points = [self.group.element(h % self.group.m, h >= self.group.m) for h in range(block)]
+            mixed = [parts[..., (back @ h).index, :, :] for h in points]
+        return xp.stack(mixed, -3).reshape(v.shape)
+
+    def _moved(self, shift: tuple[int, int]) -> tuple[int, ...]:
+        """R shift, in whole pixels."""
+        return tuple(round(x) for x in self.matrix @ shift) if any(shift) else (0, 0)
+
+    def _shifted(self, by: tuple[int, ...], sign: int) -> Isometry:
+        shift = tuple(t + sign * d for t, d in zip(self.shift, by, strict=True))
+        return self.group.element(self.turns, self.mirrored, shift)
+
+
+def _interpolated(u: Any, angle: float, put: Callable[[np.ndarray], Any]) -> Any:
+    """u(R⁻¹x) for the rotation R by ``angle`` about the centre: bilinear, 0 outside."""
+    dims = np.array(u.shape[-2:])
+    x = np.moveaxis(np.indices(tuple(dims)), 0, -1) - (dims - 1) / 2
+    c, s = math.cos(angle), math.sin(angle)
+    source = x @ np.array([[c, -s], [s, c]]) + (dims - 1) / 2  # rows times R, which is R⁻¹ times columns
+    corner = np.floor(source).astype(np.int64)
+    flat, found = u.reshape(*u.shape[:-2], dims.prod()), 0
+    for step in np.ndindex(2, 2):
+        at = corner + step
+        weight = np.prod(1 - abs(source - at), axis=-1) * ((at >= 0) & (at < dims)).all(axis=-1)
+        i, j = np.moveaxis(np.clip(at, 0, dims - 1), -1, 0)
+        found = found + put(weight) * flat[..., put(i * dims[1] + j)]
+    return found
+
+
+def _check_shape(shape: Any) -> tuple[int, int]:
+    check_type(shape, "shape", tuple | list, "rows and columns, such as (128, 128)")
+    if len(shape) != 2:
+        raise ValueError(f"shape is {shape}; expected rows and columns, such as (128, 128)")
+    return check_count(shape[0], "shape"), check_count(shape[1], "shape")
+
+
+answering_classes(globals())
