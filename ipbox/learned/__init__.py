@@ -34,6 +34,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "priors.red": ["RED"],
         "priors.regulariser": ["LearnedRegulariser"],
         "priors.functional": ["TorchFunctional"],
+        "priors.score": ["as_score"],
         "training": ["fit", "losses"],
         "weights": ["load_weights", "pretrained", "save_weights"],
     },
