@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # old room -> new room of files that keep their names
 _ROOMS = {
     ("learned", "learned"): {"networks": "gradient_step layers non_expansive"},
+    ("learned.networks", "learned.networks"): {"experts": "filter_bank splines"},
     ("operators", "operators"): {
         "core": "held norms",
         "fourier": "nonuniform nonuniform_real",

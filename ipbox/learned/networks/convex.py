@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ipbox.checks import check_not_negative
 from ipbox.learned.networks.energy import Energy, check_activation, check_kernel, leaky, positive, raw_of
-from ipbox.learned.networks.filter_bank import correlation_norm
+from ipbox.learned.networks.experts.filter_bank import correlation_norm
 from ipbox.learned.networks.layers import check_images, check_width
 from ipbox.learned.networks.non_expansive import norm_bound
 

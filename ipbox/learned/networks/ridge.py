@@ -9,9 +9,9 @@ from torch import nn
 
 from ipbox.checks import check_count, check_positive
 from ipbox.learned.networks.energy import Energy, positive
-from ipbox.learned.networks.filter_bank import FilterBank, correlate, extend, fold, spread
+from ipbox.learned.networks.experts.filter_bank import FilterBank, correlate, extend, fold, spread
+from ipbox.learned.networks.experts.splines import evaluate, influence_in_place, tables_of
 from ipbox.learned.networks.layers import check_images, listed
-from ipbox.learned.networks.splines import evaluate, influence_in_place, tables_of
 
 __all__ = ["ConvexRidge", "Ridge", "WeaklyConvexRidge"]
 

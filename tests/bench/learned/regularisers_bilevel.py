@@ -23,7 +23,7 @@ from ipbox.bilevel import LBFGSB, MAID, BilevelProblem, LowerLevel, TorchTerm, U
 from ipbox.evaluate import check_disjoint
 from ipbox.learned.bridge.arrays import to_torch
 from ipbox.learned.networks import ConvexRidge
-from ipbox.learned.networks.filter_bank import FilterBank
+from ipbox.learned.networks.experts.filter_bank import FilterBank
 from ipbox.learned.training.fit import fit
 from ipbox.learned.training.losses import Adversarial, MultiStepDenoising
 from ipbox.problems.truths.photographs import photograph

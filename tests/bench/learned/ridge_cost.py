@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ipbox.learned.bridge.arrays import to_torch
 from ipbox.learned.networks import ConvexRidge
-from ipbox.learned.networks.filter_bank import correlate, extend, spread
+from ipbox.learned.networks.experts.filter_bank import correlate, extend, spread
 from ipbox.learned.priors import LearnedRegulariser
 from ipbox.problems.truths.photographs import photograph
 from tests.bench.learned.overhead import seconds

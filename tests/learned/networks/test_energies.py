@@ -10,10 +10,11 @@ import torch
 
 from ipbox.bilevel.terms.torch_term import TorchTerm
 from ipbox.learned.bridge.arrays import from_torch
-from ipbox.learned.networks import ConvexRidge, InputConvex, LipschitzCritic, WeaklyConvexRidge, splines
+from ipbox.learned.networks import ConvexRidge, InputConvex, LipschitzCritic, WeaklyConvexRidge
 from ipbox.learned.networks.energy import Energy, leaky, positive, raw_of
-from ipbox.learned.networks.filter_bank import FilterBank, correlation_norm, extend, fold
-from ipbox.learned.networks.splines import evaluate, tables_of
+from ipbox.learned.networks.experts import splines
+from ipbox.learned.networks.experts.filter_bank import FilterBank, correlation_norm, extend, fold
+from ipbox.learned.networks.experts.splines import evaluate, tables_of
 from ipbox.learned.weights.modules import load_weights, save_weights
 
 ENERGIES = {

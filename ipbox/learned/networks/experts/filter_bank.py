@@ -51,7 +51,7 @@ class FilterBank(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.networks.filter_bank import FilterBank
+    >>> from ipbox.learned.networks.experts.filter_bank import FilterBank
     >>> bank, u = FilterBank((2, 4), kernel=3), torch.rand(1, 1, 9, 8)
     >>> bank(u).shape, bool(bank(u).norm() <= u.norm()), bool(bank(torch.ones_like(u)).abs().max() < 1e-6)
     (torch.Size([1, 8, 9, 8]), True, True)
@@ -138,7 +138,7 @@ def correlation_norm(filters: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.networks.filter_bank import correlation_norm
+    >>> from ipbox.learned.networks.experts.filter_bank import correlation_norm
     >>> difference = torch.tensor([[[[0.0, 0, 0], [0, -1, 1], [0, 0, 0]]]])
     >>> round(correlation_norm(difference, torch.ones(1)).item(), 2)
     4.0

@@ -26,7 +26,7 @@ def evaluate(t: torch.Tensor, tables: torch.Tensor, step: float, order: int = 0)
     Examples
     --------
     >>> import torch
-    >>> from ipbox.learned.networks.splines import evaluate, tables_of
+    >>> from ipbox.learned.networks.experts.splines import evaluate, tables_of
     >>> t = torch.tensor([-3.0, 0.5]).reshape(1, 1, 1, 2)
     >>> evaluate(t, tables_of(torch.ones(1, 1), 1.0), 1.0).tolist()                 # Huber's function
     [[[[2.5, 0.125]]]]
