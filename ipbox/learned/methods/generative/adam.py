@@ -14,13 +14,13 @@ from ipbox.checks import check_between, check_count, check_positive
 from ipbox.solvers.core.protocol import Parts, Solver, State, Verdict
 from ipbox.solvers.per_sample import ratio, squares
 
-__all__ = ["_Adam"]
+__all__ = ["Adam"]
 
 TINY = 1e-8  # ε, relative to the largest √v
 
 
 @dataclass(frozen=True)
-class _Adam(Solver):
+class Adam(Solver):
     r"""x ← P(x - η_k m̂/(√v̂ + ε)), m and v running means of ∇f and its squares; P a projection.
 
     Parameters
@@ -43,9 +43,9 @@ class _Adam(Solver):
     Examples
     --------
     >>> import numpy as np, ipbox as ip
-    >>> from ipbox.learned.methods.generative.adam import _Adam
+    >>> from ipbox.learned.methods.generative import Adam
     >>> problem = ip.Problem(ip.L2(b=np.array([3.0, -1.0])))
-    >>> ip.solve(problem, _Adam(lr=0.2, steps=200), stop=ip.stop.niter(200)).x.round(3)
+    >>> ip.solve(problem, Adam(lr=0.2, steps=200), stop=ip.stop.niter(200)).x.round(3)
     array([ 3., -1.])
     """
 

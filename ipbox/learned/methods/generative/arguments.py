@@ -10,9 +10,9 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import Functional
-from ipbox.learned.methods.generative.adam import _Adam
-from ipbox.learned.methods.generative.palm import _PALM
-from ipbox.learned.methods.generative.projected import _Projected
+from ipbox.learned.methods.generative.adam import Adam
+from ipbox.learned.methods.generative.palm import PALM
+from ipbox.learned.methods.generative.projected import VariableProjection
 from ipbox.learned.methods.generative.reduced import mean_diagonal
 from ipbox.learned.methods.generative.weights import _LatentBall
 from ipbox.learned.priors.generative import CovariancePrior, RangePrior, SoftRange, SparseDeviations
@@ -124,12 +124,12 @@ def make_solver(
         R = R.informed(mean_diagonal(data, image) / lam)
     common = dict(prior=R, lam=lam, z0=z0, mark=mark_of(R, like))
     if "palm" in method:
-        return _PALM(inertia=INERTIA if method == "ipalm" else 0.0, **common)
-    inner = {"lbfgs": LBFGS, "gradient": ArmijoGradientDescent, "adam": _Adam}[method]()
+        return PALM(inertia=INERTIA if method == "ipalm" else 0.0, **common)
+    inner = {"lbfgs": LBFGS, "gradient": ArmijoGradientDescent, "adam": Adam}[method]()
     if method == "adam":
-        inner = _Adam(steps=NITER["adam"] if niter is None else niter)
+        inner = Adam(steps=NITER["adam"] if niter is None else niter)
     ball = _LatentBall(R.latent) if inverse else None
-    return _Projected(inner=inner, accuracy=check_positive(accuracy, "accuracy"), constraint=ball, **common)
+    return VariableProjection(inner=inner, accuracy=check_positive(accuracy, "accuracy"), constraint=ball, **common)
 
 
 def mark_of(R: LatentPrior, like: Array) -> tuple[float, ...]:

@@ -12,23 +12,23 @@ import torch
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import Functional
+from ipbox.functionals.core.base import REAL_DTYPES
 from ipbox.learned.bridge.arrays import from_torch, to_torch
-from ipbox.learned.methods.generative.projected import CRITICAL, LatentParts, latent_start
+from ipbox.learned.methods.generative.blocks import descend, first_length, own, relative_move
+from ipbox.learned.methods.generative.projected import CRITICAL, NOT_CONVEX, LatentParts, check_images, latent_start
 from ipbox.learned.priors.generative.base import LatentPrior
 from ipbox.learned.priors.network import evaluation
 from ipbox.solvers.core.problem import Problem
 from ipbox.solvers.core.protocol import Solver, Verdict
 from ipbox.solvers.core.state import State
-from ipbox.solvers.per_sample import ratio
 
-__all__ = ["_PALM"]
+__all__ = ["PALM"]
 
-TRIALS, GROW, SHRINK = 60, 2.0, 1.5  # of L, in one block and between the steps
 FIRST = 0.1  # length of the first step, relative
 
 
 @dataclass(frozen=True)
-class _PALM(Solver):
+class PALM(Solver):
     r"""Proximal alternating linearised minimisation of H(z, w) + g(w), w the image or what it has beside G(z).
 
     .. math:: z^+ = \bar z - ∇_z H(\bar z, w)/L_z, \qquad w^+ = prox_{g/L_w}(\bar w - ∇_w H(z^+, \bar w)/L_w)
@@ -36,12 +36,44 @@ class _PALM(Solver):
     with :math:`\bar z = z + β(z - z_{old})`, β = ``inertia``, and L the least of ..., L/1.5, L, 2L, ... at which H lies
     below its quadratic model, for each sample by itself.  Without inertia the objective never rises.
 
+    Parameters
+    ----------
+    prior : LatentPrior
+        Of `ipbox.learned.priors.generative`.  Its F is a part of H and g the constraint of the problem, or none; for
+        `SparseDeviations` w = u - s G(z) and g = λ/s ‖w‖₁; for `RangePrior` there is no w.
+    lam : float
+        λ > 0.
+    z0 : array
+        The start of z, (latent,), or (batch, latent).
+    inertia : float
+        0 <= β < 1.
+    mark : tuple of float
+        Numbers that the decoder makes, by which a state of another one is refused.
+
+    Notes
+    -----
+    The objective is D + λR, of which the problem has D and the constraint only.
+
     References
     ----------
     Bolte, Sabach and Teboulle, Math. Program. 146 (2014); Pock and Sabach, SIAM J. Imaging Sci. 9 (2016).
+
+    Examples
+    --------
+    >>> import numpy as np, torch, ipbox as ip
+    >>> from ipbox.learned.methods.generative import PALM
+    >>> from ipbox.learned.networks.generative import Generator
+    >>> from ipbox.learned.priors.generative import SoftRange
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 6), torch.nn.Unflatten(1, (1, 2, 3))).double()
+    >>> prior = SoftRange(Generator(net, latent=2, dims=(2, 3)))
+    >>> problem = ip.Problem(ip.L2(b=-np.ones((2, 3))) + ip.NonNegative())
+    >>> run = ip.solve(problem, PALM(prior=prior, lam=0.5, z0=np.zeros(2)), x0=np.ones((2, 3)), stop=ip.stop.niter(50))
+    >>> bool((run.x >= 0).all()), run.state.z.shape
+    (True, (1, 2))
     """
 
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox")
+    dtypes: ClassVar[tuple[str, ...]] = REAL_DTYPES
 
     prior: LatentPrior = field(kw_only=True)
     lam: float = field(kw_only=True)
@@ -51,6 +83,7 @@ class _PALM(Solver):
 
     def prepare(self, problem: Problem) -> LatentParts:
         p = problem.assign(self.takes, type(self).__name__)
+        check_images(self.prior, problem)
         if self.prior.direct and p.labels["prox"]:
             raise ValueError(f"{p.prox.name} stands beside {self.prior.name}, whose image is G(z); expected none")
         labels = {**p.labels, "prior": [f"{self.lam:g}·{self.prior.name}"]}
@@ -123,15 +156,16 @@ class _PALM(Solver):
             w = p.xp.zeros_like(mean)
         s.w = self._prox(p, w.copy(), np.ones(n)) if not self.prior.sparse else w.copy()
         s.z_old, s.w_old = s.z.copy(), s.w.copy()
-        s.change = np.ones(n)
+        s.change = own(np.ones(n), p)
         f, g = self._at(p, s.z, s.w, True)
-        s.Lz = _first(g, FIRST * np.sqrt(self.prior.latent) * np.ones(n))
-        s.Lw = np.ones(n)
+        s.f = own(self._total(p, s, f, p.smooth.value(s.w, batch=True) if not self.prior.direct else 0.0), p)
+        s.Lz = own(first_length(g, FIRST * np.sqrt(self.prior.latent) * np.ones(n), np.atleast_1d(s.f)), p)
+        s.Lw = own(np.ones((n, 2)), p)
         if not self.prior.direct or self.prior.sparse:
             g = self._of_w(p, *self._held(s.z))(s.w, True)[1]
             size = np.sqrt(backend.sum_squares(s.w, True))
-            s.Lw = np.where(size > 0, _first(g, FIRST * size), min(p.smooth.L, np.finfo(np.float32).max))
-        s.f = self._total(p, s, f, p.smooth.value(s.w, batch=True) if not self.prior.direct else 0.0)
+            L = np.full((n, 2), min(p.smooth.L, np.finfo(np.float32).max))
+            s.Lw = own(np.where(size[:, None] > 0, first_length(g, FIRST * size, np.atleast_1d(s.f)), L), p)
         self._show(p, s, mean)
         return s
 
@@ -143,48 +177,58 @@ class _PALM(Solver):
         return of_z + fit
 
     def step(self, p: LatentParts, s: State) -> None:
+        of_z, change = self._step_z(p, s)
+        Q, mean = self._held(s.z)
+        if not self.prior.direct or self.prior.sparse:
+            of_z, moved = self._step_w(p, s, Q, mean, of_z)
+            change = np.maximum(change, moved)
+        s.change, s.f = own(change, p), own(self._total(p, s, of_z, 0.0), p)
+        self._show(p, s, mean)
+
+    def _step_z(self, p: LatentParts, s: State) -> tuple[np.ndarray, np.ndarray]:
+        """z⁺; what H has of it, and its relative change."""
         z, z_at = s.z.copy(), s.z + self.inertia * (s.z - s.z_old)
         f, g = self._at(p, z_at, s.w, True)
         s.z_old[...] = z
-        s.z[...], of_z, s.Lz = _descend(
-            lambda y: self._at(p, y, s.w, False)[0], lambda y, tau: y, z_at, f, g, s.Lz if s.k == 0 else s.Lz / SHRINK
+
+        def part(y: Array) -> np.ndarray:
+            return self._at(p, y, s.w, False)[0]
+
+        s.z[...], of_z, lengths = descend(part, lambda y, tau: y, z_at, f, g, s.Lz, s.k)
+        s.Lz = own(lengths, p)
+        return of_z, relative_move(s.z - z, s.z, np.sqrt(self.prior.latent))
+
+    def _step_w(
+        self, p: LatentParts, s: State, Q: Functional | None, mean: Array, of_z: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """w⁺; H, and the relative change of the image."""
+        part = self._of_w(p, Q, mean)
+        w, w_at = s.w.copy(), s.w + self.inertia * (s.w - s.w_old)
+        rest = of_z - part(s.w, False)[0]  # what does not depend on w, without D where that is not in of_z
+        f, g = part(w_at, True)
+        s.w_old[...] = w
+        s.w[...], of_w, lengths = descend(
+            lambda y: part(y, False)[0], lambda y, tau: self._prox(p, y, tau), w_at, f, g, s.Lw, s.k
         )
-        change = _relative(s.z - z, s.z, np.sqrt(self.prior.latent))
-        Q, mean = self._held(s.z)
-        if not self.prior.direct or self.prior.sparse:
-            part = self._of_w(p, Q, mean)
-            w, w_at = s.w.copy(), s.w + self.inertia * (s.w - s.w_old)
-            rest = of_z - part(s.w, False)[0]  # what does not depend on w, without D where that is not in of_z
-            f, g = part(w_at, True)
-            s.w_old[...] = w
-            s.w[...], of_w, s.Lw = _descend(
-                lambda y: part(y, False)[0],
-                lambda y, tau: self._prox(p, y, tau),
-                w_at,
-                f,
-                g,
-                s.Lw if s.k == 0 else s.Lw / SHRINK,
-            )
-            change = np.maximum(change, _relative(s.w - w, s.w if Q is not None else mean + s.w, 0.0))
-            if Q is not None:
-                rest = rest + p.smooth.value(w, batch=True)
-            of_z = rest + of_w
-        s.change[...] = change
-        s.f[...] = self._total(p, s, of_z, 0.0)
-        self._show(p, s, mean)
+        s.Lw = own(lengths, p)
+        if Q is not None:
+            rest = rest + p.smooth.value(w, batch=True)
+        return rest + of_w, relative_move(s.w - w, s.w if Q is not None else mean + s.w, 0.0)
 
     def _show(self, p: LatentParts, s: State, mean: Array) -> None:
         s.x[...] = (mean + s.w if self.prior.direct else s.w).reshape(s.x.shape)
 
     def objective(self, p: LatentParts, s: State) -> Any:
-        return s.f.copy() if p.batch is not None else float(s.f[0])
+        return s.f
 
     def residual(self, p: LatentParts, s: State) -> Any:
         """The relative change of z or w in the last step, whichever is larger."""
-        return s.change.copy() if p.batch is not None else float(s.change[0])
+        return s.change
 
     def _theorem(self, p: LatentParts) -> Verdict:
         rough = self.prior.rough
+        if not p.smooth.is_convex:
+            return Verdict(False, NOT_CONVEX)
         if self.inertia > 0:
             return Verdict(False, "none: of iPALM with backtracking no convergence is proved")
         if rough is not None:
@@ -194,40 +238,3 @@ class _PALM(Solver):
         return Verdict(
             True, CRITICAL.replace("Attouch, Bolte and Svaiter 2013, theorem 2.9", "Bolte et al. 2014, theorem 1")
         )
-
-
-def _first(g: Array, length: np.ndarray) -> np.ndarray:
-    """L for a first step of that length."""
-    size = np.sqrt(backend.sum_squares(g, True))
-    return np.where(size > 0, ratio(size, length), 1.0)
-
-
-def _relative(move: Array, to: Array, least: float) -> np.ndarray:
-    sizes = [np.sqrt(backend.sum_squares(a, True)) for a in (move, to)]
-    return ratio(sizes[0], np.maximum(sizes[1], least))
-
-
-def _descend(
-    part: Callable[[Array], np.ndarray],
-    prox: Callable[[Array, np.ndarray], Array],
-    y: Array,
-    f: np.ndarray,
-    g: Array,
-    L: np.ndarray,
-) -> tuple[Array, np.ndarray, np.ndarray]:
-    """prox(y - g/L) with L so large that the function lies below its quadratic model there; its values, and L."""
-    rounding = 32 * float(np.finfo(y.dtype).eps)
-    for _ in range(TRIALS):
-        new = prox(y - backend.per_sample(1 / L, y) * g, 1 / L)
-        move = new - y
-        products = backend.reduce_sum(g * move, True)
-        values = part(new)
-        with np.errstate(invalid="ignore"):
-            model = f + products + 0.5 * L * backend.sum_squares(move, True)
-            fits = values <= model + rounding * np.abs(f)
-        if fits.all():
-            break
-        L = np.where(fits, L, GROW * L)
-    stay = backend.per_sample((~fits).astype(float), y)
-    new = new * (1 - stay) + y * stay if not fits.all() else new
-    return new, np.where(fits, values, f), L

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ipbox.backend import Array
 from ipbox.functionals import Functional
+from ipbox.functionals.core.base import REAL_DTYPES
 from ipbox.learned.methods.generative.reduced import _ReducedObjective
 from ipbox.learned.priors.generative.base import LatentPrior
 from ipbox.solvers import LBFGS
@@ -16,7 +17,7 @@ from ipbox.solvers.core.protocol import Solver, Verdict
 from ipbox.solvers.core.state import State
 from ipbox.solvers.gradient.searching import ArmijoGradientDescent
 
-__all__ = ["LatentParts", "_Projected"]
+__all__ = ["LatentParts", "VariableProjection", "check_images"]
 
 
 @dataclass
@@ -33,14 +34,64 @@ def latent_start(z0: Array, p: Problem) -> Array:
     return xp.ascontiguousarray(xp.broadcast_to(z, (*lead, z.shape[-1]))).copy()
 
 
-@dataclass(frozen=True)
-class _Projected(Solver):
-    """min_z φ(z), φ(z) = min_u D(u) + λ(F(u/s, z) + S(z)), by ``inner``.
+def check_images(prior: LatentPrior, problem: Problem) -> None:
+    """Refuse a problem in other images than those of the prior."""
+    if problem.dims != prior.dims or problem.dtype.kind == "c":
+        raise ValueError(
+            f"prior is {prior.name} of real images {prior.dims}; expected a problem in such, and this one's are "
+            f"{problem.dims} {problem.dtype}"
+        )
 
-    ∇φ(z) is the gradient in z at the best u.  The state holds that of ``inner`` as the dictionary ``latent``.
+
+@dataclass(frozen=True)
+class VariableProjection(Solver):
+    r"""Variable projection: min_z φ(z), φ(z) = min_u D(u) + λ(F(u/s, z) + S(z)), by a method for smooth functionals.
+
+    ∇φ(z) = λ∇_z F(u(z)/s, z) + λ∇S(z) at the minimiser u(z), by Danskin's theorem; u(z) = s G(z) for a prior that holds
+    u in the range, else the solution of (A*A + λΣ⁻¹)u = A*b + λΣ⁻¹m by conjugate gradients.
+
+    Parameters
+    ----------
+    prior : LatentPrior
+        Of `ipbox.learned.priors.generative`, with a quadratic F, or one that holds u in the range.
+    lam : float
+        λ > 0.
+    z0 : array
+        The start, (latent,), or (batch, latent); it is this, and no ``x0``, that the solver starts at.
+    inner : Solver
+        For φ: `LBFGS`, `ArmijoGradientDescent`, `Adam`.
+    accuracy : float
+        Of u(z), by the residual relative to the right-hand side.
+    constraint : Functional, optional
+        With a prox, of z; for an ``inner`` that takes one.
+    mark : tuple of float
+        Numbers that the decoder makes, by which a state of another one is refused.
+
+    Notes
+    -----
+    The objective is D + λR, of which the problem has D only.  The state holds that of ``inner``, with z as its ``x``,
+    as the dictionary ``latent``.
+
+    References
+    ----------
+    Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973); Bora, Jalal, Price and Dimakis, ICML (2017).
+
+    Examples
+    --------
+    >>> import numpy as np, torch, ipbox as ip
+    >>> from ipbox.learned.methods.generative import VariableProjection
+    >>> from ipbox.learned.networks.generative import Generator
+    >>> from ipbox.learned.priors.generative import RangePrior
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 6, bias=False), torch.nn.Unflatten(1, (1, 2, 3))).double()
+    >>> prior, z = RangePrior(Generator(net, latent=2, dims=(2, 3)), mu=0.0), torch.tensor([[1.0, -2.0]])
+    >>> problem = ip.Problem(ip.L2(b=net(z.double())[0, 0].detach().numpy()))
+    >>> run = ip.solve(problem, VariableProjection(prior=prior, lam=1.0, z0=np.ones(2)), stop=ip.stop.niter(20))
+    >>> run.state.latent["x"].round(6)
+    array([ 1., -2.])
     """
 
     takes: ClassVar[tuple[str, ...]] = ("smooth",)
+    dtypes: ClassVar[tuple[str, ...]] = REAL_DTYPES
 
     prior: LatentPrior = field(kw_only=True)
     lam: float = field(kw_only=True)
@@ -52,6 +103,7 @@ class _Projected(Solver):
 
     def prepare(self, problem: Problem) -> LatentParts:
         p = problem.assign(self.takes, type(self).__name__)
+        check_images(self.prior, problem)
         phi = _ReducedObjective(self.prior, self.lam, p.smooth, self.accuracy)
         objective = phi if self.constraint is None else phi + self.constraint
         inner = Problem(objective, problem.batch, phi.dims, problem.dtype, problem.xp.__name__)
@@ -64,8 +116,7 @@ class _Projected(Solver):
         return s
 
     def step(self, p: LatentParts, s: State) -> None:
-        view = State()
-        view.__dict__ = s.latent
+        view = self._view(s)
         self.inner.step(p.latent, view)
         view.k += 1
         self._show(p, s)
@@ -73,7 +124,8 @@ class _Projected(Solver):
     def _show(self, p: LatentParts, s: State) -> None:
         s.x[...] = p.latent.smooth.image(s.latent["x"], s.latent["scratch"]["smooth"]).reshape(s.x.shape)
 
-    def _view(self, s: State) -> State:
+    @staticmethod
+    def _view(s: State) -> State:
         view = State()
         view.__dict__ = s.latent
         return view
@@ -87,6 +139,8 @@ class _Projected(Solver):
 
     def _theorem(self, p: LatentParts) -> Verdict:
         rough = self.prior.rough
+        if not p.smooth.is_convex:
+            return Verdict(False, NOT_CONVEX)
         if not isinstance(self.inner, ArmijoGradientDescent):
             how = type(self.inner).__name__
             return Verdict(False, f"none: of {how} on a function that is not convex no convergence is proved")
@@ -97,6 +151,7 @@ class _Projected(Solver):
         return Verdict(True, CRITICAL.format("Attouch, Bolte and Svaiter 2013, theorem 2.9"))
 
 
+NOT_CONVEX = "none: the data term is not convex, so that it may have no lower bound"
 CRITICAL = (
     "to a critical point, where the decoder is continuously differentiable and definable, by the Kurdyka-Łojasiewicz "
     "property ({}); not to the global minimum"

@@ -113,7 +113,7 @@ def generative(
     z0 : array, optional
         Starts instead, (latent,) or (restarts, latent).
     x0 : array, optional
-        Start of u for PALM; s G(z) by default.
+        Start of u for PALM; 0 by default.
     niter : int, optional
         Bound on the iterations; 100, and 300 for ``"gradient"`` and ``"adam"``, 500 for PALM.
     tol : float

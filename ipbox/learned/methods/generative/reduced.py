@@ -119,7 +119,10 @@ class _ReducedObjective(Functional):
 
         solve_definite(apply, [y], [r], [xp.empty_like(v)], [xp.empty_like(v)], size, MOST, True)
         v += scale * y
-        work["z"], work["mean"] = z.copy(), mean
+        for name, a in (("z", z), ("mean", mean)):
+            if work.get(name, a[:0]).shape != a.shape:
+                work[name] = xp.empty_like(a)
+            work[name][...] = a
         return mean + v
 
 

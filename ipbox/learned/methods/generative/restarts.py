@@ -9,8 +9,8 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
-from ipbox.learned.methods.generative.adam import _Adam
-from ipbox.learned.methods.generative.projected import _Projected
+from ipbox.learned.methods.generative.adam import Adam
+from ipbox.learned.methods.generative.projected import VariableProjection
 from ipbox.learned.methods.generative.weights import WithWeights, _LatentBall
 from ipbox.learned.priors.generative.base import LatentPrior
 from ipbox.reconstruct.iterative.early_stopping import compared
@@ -42,7 +42,7 @@ class Restarts:
         parts = info.solver.prepare(self.problem)
         f = np.reshape(info.solver.objective(parts, s), (B, K))
         k = np.argmin(np.where(np.isnan(f), np.inf, f), axis=1)
-        z = s.latent["x"] if isinstance(info.solver, _Projected) else s.z
+        z = s.latent["x"] if isinstance(info.solver, VariableProjection) else s.z
         stops = np.reshape(np.array(info.stop, dtype=object), (B, K))
         index = np.arange(B) * K + k
         info.extra |= {"lam": lam, "z": z.reshape(B * K, -1)[index].copy(), "theorem": info.solver._theorem(parts)}
@@ -72,8 +72,8 @@ def with_weights(
     xp, z = backend.array_module(first.x), first.extra["z"]
     y0 = xp.zeros((*z.shape[:-1], both.latent), dtype=z.dtype)
     y0[..., : R.latent] = z
-    inner = _Adam(steps=steps)
-    solver = _Projected(inner=inner, prior=R.of(both), lam=1.0, z0=y0, constraint=_LatentBall(R.latent))
+    inner = Adam(steps=steps)
+    solver = VariableProjection(inner=inner, prior=R.of(both), lam=1.0, z0=y0, constraint=_LatentBall(R.latent))
     rule = stopping.niter(steps) if stop is None else stop | stopping.niter(steps)
     if noise_level is not None:
         rule = stopping.discrepancy(noise_level) | rule

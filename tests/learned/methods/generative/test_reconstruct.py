@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import ipbox as ip
+from ipbox.learned.methods.generative import PALM
 from ipbox.learned.methods.generative.reduced import _ReducedObjective
 from ipbox.learned.priors.generative import CovariancePrior, RangePrior, SoftRange, SparseDeviations
 from tests.learned.priors.generative.linear import DIMS, LATENT, Linear, dense
@@ -143,10 +144,8 @@ def test_gradient_of_the_reduced_objective(kind: type, rng: np.random.Generator)
 
 @pytest.mark.parametrize("kind", [CovariancePrior, SoftRange, SparseDeviations])
 def test_gradients_of_the_blocks(kind: type, rng: np.random.Generator) -> None:
-    from ipbox.learned.methods.generative.palm import _PALM
-
     _, A, b = posed()
-    solver = _PALM(prior=kind(Linear(curved=0.4), scale=1.5), lam=LAM, z0=np.zeros(LATENT))
+    solver = PALM(prior=kind(Linear(curved=0.4), scale=1.5), lam=LAM, z0=np.zeros(LATENT))
     p, h = solver.prepare(ip.Problem(ip.L2(A, b))), 1e-5
     z, w = rng.standard_normal((1, LATENT)), rng.standard_normal((1, *DIMS))
     g = solver._at(p, z, w, True)[1]
@@ -180,7 +179,7 @@ def test_restarts_are_separate_runs(method: str, rng: np.random.Generator) -> No
 def test_a_batch_is_the_loop_over_its_samples(prior: str) -> None:
     _, A, b = posed(batch=2)
     lam = None if prior == "inverse_gan" else LAM
-    options = dict(prior=prior, lam=lam, restarts=2, niter=8, tol=1e-14, weight_steps=3)
+    options = dict(prior=prior, lam=lam, restarts=2, niter=8, tol=1e-14, weight_steps=3, accuracy=1e-10)
     x, info = ip.generative(A, b, Linear(curved=0.3), **options)
     for i in range(2):
         xi, alone = ip.generative(A, b[i], Linear(curved=0.3), **options)
