@@ -19,6 +19,7 @@ from ipbox.bilevel.problem.upper import BilevelProblem, Evaluation, Evaluator
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.bilevel.terms.experts import FieldsOfExperts
 from ipbox.bilevel.terms.filters import dct_filters, gradient_filters
+from ipbox.bilevel.terms.network import NetworkTerm
 from ipbox.bilevel.terms.sampling import SamplingWeights
 from ipbox.bilevel.terms.smoothed_tv import SmoothedTVRegulariser
 from ipbox.bilevel.terms.tgv import SmoothedTGVRegulariser, tgv_denoising
@@ -34,8 +35,8 @@ __all__ += ["AnalysisLower", "AnalysisProblem", "SemismoothNewton"]
 __all__ += ["BilevelProblem", "BilevelResult", "ConditionPenalty", "Cost", "Evaluation", "Evaluator", "Hypergradient"]
 __all__ += ["L1Penalty", "LowerLevel", "LowerSolution", "Penalty", "SamplingPenalty", "hypergradient", "solve_lower"]
 __all__ += ["work_to"]
-__all__ += ["FieldsOfExperts", "ParametricTerm", "SamplingWeights", "SmoothedTGVRegulariser", "SmoothedTVRegulariser"]
-__all__ += ["TorchTerm", "Weight", "dct_filters", "gradient_filters", "tgv_denoising"]
+__all__ += ["FieldsOfExperts", "NetworkTerm", "ParametricTerm", "SamplingWeights", "SmoothedTGVRegulariser"]
+__all__ += ["SmoothedTVRegulariser", "TorchTerm", "Weight", "dct_filters", "gradient_filters", "tgv_denoising"]
 
 answering_classes(globals())
 __getattr__ = attributes(__name__)

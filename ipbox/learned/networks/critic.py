@@ -8,11 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ipbox.checks import check_positive
 from ipbox.learned.networks.energy import Energy, check_activation, check_kernel, leaky
 from ipbox.learned.networks.layers import check_images, check_width, listed
 from ipbox.learned.networks.non_expansive import norm_bound
 
 __all__ = ["LipschitzCritic"]
+
+TINY = 1e-30  # of a critic that is constant
 
 
 class LipschitzCritic(Energy):
@@ -30,6 +33,9 @@ class LipschitzCritic(Energy):
         Pixels a side of W_l, odd.
     slope, eps : float
         Of σ, a leaky ReLU with a quadratic bend of the width eps, so that ∇R is Lipschitz.
+    modulus : float, optional
+        ρ: R is multiplied by a factor, a function of the parameters, with which its bound below is ρ.  Then R is
+        ρ-weakly convex for every value of the parameters, and for ρ < 1 denoising by it strongly convex.
 
     Notes
     -----
@@ -59,6 +65,7 @@ class LipschitzCritic(Energy):
         kernel: int = 5,
         slope: float = 0.2,
         eps: float = 0.05,
+        modulus: float | None = None,
     ) -> None:
         super().__init__()
         widths, strides = tuple(listed(widths, "widths")), tuple(listed(strides, "strides"))
@@ -69,6 +76,9 @@ class LipschitzCritic(Energy):
         self.slope, self.eps = check_activation(slope, eps)
         self.config = {"widths": list(widths), "strides": list(strides), "kernel": kernel}
         self.config |= {"slope": self.slope, "eps": self.eps}
+        self.modulus = modulus
+        if modulus is not None:
+            self.config["modulus"] = self.modulus = check_positive(modulus, "modulus")
         self.layers = nn.ModuleList(
             nn.Conv2d(a, b, kernel, stride=s, padding=kernel // 2)
             for a, b, s in zip((1, *widths), widths, strides, strict=False)
@@ -80,9 +90,17 @@ class LipschitzCritic(Energy):
         z = u
         for layer in self.layers:
             z = leaky(layer(z), self.slope, self.eps)
-        return z.sum((-2, -1)) @ self.last
+        R = z.sum((-2, -1)) @ self.last
+        return R if self.modulus is None else R * (self.modulus / self._curvature().clamp(min=TINY)).to(R)
 
     def bounds(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        total = self._curvature()
+        if self.modulus is not None:
+            total = torch.full_like(total, self.modulus)
+        return total, total, torch.zeros_like(total)
+
+    def _curvature(self) -> torch.Tensor:
+        """The bound of ‖∇²R‖, before R is multiplied."""
         norms: list[torch.Tensor] = []
         for layer in self.layers:
             norms.append(norm_bound(layer.weight) * (norms[-1] if norms else 1.0))
@@ -90,5 +108,4 @@ class LipschitzCritic(Energy):
         for layer, norm in zip(reversed(self.layers), reversed(norms), strict=True):
             total = total + p.amax() * norm.square()
             p = p @ layer.weight.double().abs().sum((-2, -1))
-        total = total * (1 - self.slope) / self.eps
-        return total, total, torch.zeros_like(total)
+        return total * (1 - self.slope) / self.eps

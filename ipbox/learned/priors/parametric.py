@@ -11,6 +11,7 @@ import torch
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.learned.bridge.arrays import from_torch, to_torch
+from ipbox.learned.networks.energy import Energy
 
 __all__ = ["ParametricEnergy"]
 
@@ -146,19 +147,36 @@ class ParametricEnergy:
             slope = _grad(h, p, d)
         return from_torch(slope.double(), copy=True, xp="numpy") / backend.sum_squares(v)
 
+    def constants(self, theta: np.ndarray) -> tuple[tuple[float, float], tuple[np.ndarray, np.ndarray]]:
+        """μ and L that the network proves of E(·, θ), an `Energy`, and their derivatives by θ; μ < 0 for -ρ."""
+        if not isinstance(self.energy, Energy):
+            raise TypeError(f"energy is {type(self.energy).__name__}; expected an Energy, which proves its constants")
+        net = self.module_at(theta).double()
+        with torch.inference_mode(False), torch.enable_grad():
+            self._set(net, theta)  # in double precision
+            L, rho, mu = net.bounds()
+            slopes = [_slope(c, list(net.parameters())) for c in (mu - rho, L)]
+        return (float((mu - rho).detach()), float(L.detach())), (slopes[0], slopes[1])
+
     def module_at(self, theta: np.ndarray) -> torch.nn.Module:
         """A copy of the module with θ in the place of its parameters, which learn again."""
         if not self.module:
             raise TypeError("energy is a function, and theta its argument; expected a module")
         net = copy.deepcopy(self.energy).requires_grad_(True).train(self.training)
+        self._set(net, theta)
+        return net
+
+    # ------------------------------------------------------------ helpers
+
+    # ------------------------------------------------------------ helpers
+
+    @staticmethod
+    def _set(net: torch.nn.Module, theta: np.ndarray) -> None:
         parameters = list(net.parameters())
         values = to_torch(np.array(theta, dtype=np.float64)).split([p.numel() for p in parameters])
         with torch.no_grad():
             for p, value in zip(parameters, values, strict=True):
                 p.copy_(value.view(p.shape))
-        return net
-
-    # ------------------------------------------------------------ helpers
 
     def _energies(self, t: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
         if self._channel is None:
@@ -209,6 +227,14 @@ def _grad(y: torch.Tensor, x: torch.Tensor, v: torch.Tensor | None = None, creat
     if not y.requires_grad:
         return torch.zeros_like(x)
     return torch.autograd.grad(y, x, v, create_graph=create_graph, materialize_grads=True)[0]
+
+
+def _slope(value: torch.Tensor, parameters: list[torch.Tensor]) -> np.ndarray:
+    """∂_θ of a number; zero where it does not depend on θ."""
+    if not value.requires_grad:
+        return np.zeros(sum(p.numel() for p in parameters))
+    parts = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
+    return from_torch(torch.cat([g.reshape(-1) for g in parts]), copy=True, xp="numpy")
 
 
 def _array(t: torch.Tensor, like: Array) -> Array:

@@ -29,6 +29,7 @@ CLASSES: dict[str, str] = {
     "UNet": "ipbox.learned.networks.denoisers",
     "ConvexRidge": "ipbox.learned.networks.ridge",
     "WeaklyConvexRidge": "ipbox.learned.networks.ridge",
+    "FieldsOfExperts": "ipbox.learned.networks.experts.fields",
     "InputConvex": "ipbox.learned.networks.convex",
     "LipschitzCritic": "ipbox.learned.networks.critic",
     "ConvBlock": "ipbox.learned.networks.layers",

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from ipbox.bilevel.terms.torch_term import TorchTerm
+from ipbox import bilevel
+from ipbox.bilevel import NetworkTerm, TorchTerm
 from ipbox.learned.bridge.arrays import from_torch
-from ipbox.learned.networks import ConvexRidge, InputConvex, LipschitzCritic, WeaklyConvexRidge
+from ipbox.learned.networks import ConvexRidge, FieldsOfExperts, InputConvex, LipschitzCritic, WeaklyConvexRidge
 from ipbox.learned.networks.energy import Energy, leaky, positive, raw_of
 from ipbox.learned.networks.experts import splines
 from ipbox.learned.networks.experts.filter_bank import FilterBank, correlation_norm, extend, fold
@@ -21,6 +22,8 @@ ENERGIES = {
     "ConvexRidge": lambda: ConvexRidge(widths=(2, 4), kernel=3, knots=9, span=0.3),
     "WeaklyConvexRidge": lambda: WeaklyConvexRidge(widths=(2, 4), kernel=3, knots=9, span=0.3),
     "InputConvex": lambda: InputConvex(width=3, layers=3, kernel=3, filters=2, eps=0.3, nu=0.1),
+    "FieldsOfExperts": lambda: FieldsOfExperts(filters=4, size=3),
+    "modulus": lambda: LipschitzCritic(widths=(3, 4), strides=(1, 2), kernel=3, eps=0.3, modulus=0.7),
     "LipschitzCritic": lambda: LipschitzCritic(widths=(3, 4), strides=(1, 2), kernel=3, eps=0.3),
 }
 
@@ -118,6 +121,34 @@ def test_constants_hold_along_random_segments_and_for_hessians(name, seed):
         assert float(second.min()) >= (mu - rho) * square / 400 - 1e-13 * (1 + float(along.abs().max()))
         eigenvalues = torch.linalg.eigvalsh(hessian(R, u))
         assert -rho + mu - 1e-9 * L <= float(eigenvalues[0]) and float(eigenvalues[-1]) <= L * (1 + 1e-9)
+
+
+def test_fields_of_experts_are_those_of_bilevel_learning():
+    """The same θ gives the same function, by other code; its bound of L is at most that of any filters."""
+    rng, u = np.random.default_rng(0), np.random.default_rng(1).standard_normal((2, 9, 8))
+    for size, filters in ((3, 8), (5, 7)):
+        own = NetworkTerm(FieldsOfExperts(filters, size), (9, 8))
+        known = bilevel.FieldsOfExperts((9, 8), filters, size)
+        np.testing.assert_allclose(own.initial(), known.initial(), atol=1e-6)
+        for spread in (0.0, 0.3):
+            theta = known.initial() + spread * rng.standard_normal(len(known.names))
+            f, g = own.functional(theta), known.functional(theta)
+            np.testing.assert_allclose(f.value(u), g.value(u), rtol=1e-12)
+            np.testing.assert_allclose(f.grad(u), g.grad(u), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(own.mixed(theta, u, u), known.mixed(theta, u, u), rtol=1e-8, atol=1e-11)
+            assert f.L == pytest.approx(g.L, rel=0.5 if spread else 1e-6) and f.is_convex
+
+
+def test_the_critic_of_a_modulus_is_the_critic_times_a_number():
+    R = build("modulus")
+    plain = LipschitzCritic(**{key: value for key, value in R.config.items() if key != "modulus"}).double()
+    plain.load_state_dict(R.state_dict())
+    u = images(3)
+    torch.testing.assert_close(R(u), plain(u) * (0.7 / plain.weak_convexity), rtol=1e-12, atol=0.0)
+    assert R.weak_convexity == R.lipschitz == 0.7
+    with torch.no_grad():
+        R.last.zero_()
+    assert not R(u).any() and not R.gradient(u).any()
 
 
 def test_the_weakly_convex_modulus_is_at_most_one_and_reached():
@@ -246,7 +277,7 @@ def test_weights_are_rebuilt(name, tmp_path):
     again = load_weights(tmp_path / "R.safetensors")
     assert type(again) is type(R) and torch.equal(again(u), R(u))
     for other in set(ENERGIES) - {name}:
-        if {name, other} == {"ConvexRidge", "WeaklyConvexRidge"}:
+        if {name, other} in ({"ConvexRidge", "WeaklyConvexRidge"}, {"LipschitzCritic", "modulus"}):
             continue  # of the same parameters
         with pytest.raises(ValueError, match="does not fit"):
             load_weights(tmp_path / "R.safetensors", build(other).float())

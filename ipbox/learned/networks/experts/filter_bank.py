@@ -14,7 +14,7 @@ from torch.nn.grad import conv2d_weight
 from ipbox.learned.networks.energy import check_kernel
 from ipbox.learned.networks.layers import check_images, check_width, listed
 
-__all__ = ["FilterBank", "correlate", "correlation_norm", "extend", "fold", "spread"]
+__all__ = ["FilterBank", "correlate", "correlation_norm", "extend", "fold", "parities", "spread", "waves"]
 
 GRID = 256  # frequencies a side
 BLOCK = 4  # pixels a side that the adjoint computes at a time: convolutions to one channel are slow
@@ -156,6 +156,21 @@ def _symbol(r: torch.Tensor, n: int) -> torch.Tensor:
     d = r.shape[-1] // 2
     centred = functional.pad(r[0, 0], (0, n - r.shape[-1]) * 2).roll((-d, -d), (0, 1))
     return torch.fft.rfft2(centred).real
+
+
+def parities(c: torch.Tensor) -> torch.Tensor:
+    """The parts of filters that are even or odd along both axes, (4, ...): their sum is c."""
+    down, across = c.flip(-2), c.flip(-1)
+    both = down.flip(-1)
+    return torch.stack([c + i * down + j * across + i * j * both for i in (1, -1) for j in (1, -1)]) / 4
+
+
+def waves(size: int) -> torch.Tensor:
+    """The orthonormal filters of the discrete cosine transform, (size², size, size); the first is constant."""
+    k = torch.arange(size, dtype=torch.float64)
+    rows = torch.cos(math.pi * k[:, None] * (k + 0.5) / size) * math.sqrt(2 / size)
+    rows[0] /= math.sqrt(2)
+    return torch.einsum("ai,bj->abij", rows, rows).flatten(0, 1)
 
 
 def extend(u: torch.Tensor, d: int) -> torch.Tensor:
