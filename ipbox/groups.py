@@ -25,9 +25,10 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_count, check_flag, check_integer, check_type
-from ipbox.keywords import answering_classes
+from ipbox.keywords import answering, answering_classes
 
 __all__ = ["FIELDS", "Dihedral", "Group", "Isometry", "RotoTranslations", "Rotations", "Translations"]
+__all__ += ["as_group"]
 
 FIELDS = ("scalar", "vector", "regular")  # what the channels of an image may be
 
@@ -115,6 +116,11 @@ class Rotations(Group):
     def __post_init__(self) -> None:
         check_count(self.m, "m")
 
+    @property
+    def name(self) -> str:
+        """``"Z4"`` for m = 4."""
+        return f"Z{self.m}"
+
 
 @dataclass(frozen=True)
 class Dihedral(Group):
@@ -138,6 +144,11 @@ class Dihedral(Group):
 
     def __post_init__(self) -> None:
         check_count(self.m, "m")
+
+    @property
+    def name(self) -> str:
+        """``"D4"`` for m = 4."""
+        return f"D{self.m}"
 
 
 @dataclass(frozen=True)
@@ -335,6 +346,30 @@ class Isometry:
     def _shifted(self, by: tuple[int, ...], sign: int) -> Isometry:
         shift = tuple(t + sign * d for t, d in zip(self.shift, by, strict=True))
         return self.group.element(self.turns, self.mirrored, shift)
+
+
+@answering
+def as_group(group: str | Rotations | Dihedral) -> Rotations | Dihedral:
+    """The point group of a name, ``"Z4"`` for ``Rotations(4)`` or ``"D4"`` for ``Dihedral(4)``; a point group as it is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for other names and other things.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.groups.as_group("D4"), ip.groups.Rotations(8).name
+    (Dihedral(m=4), 'Z8')
+    """
+    check_type(group, "group", str | Rotations | Dihedral, "Rotations(m), Dihedral(m), or a name such as 'Z4' or 'D4'")
+    if not isinstance(group, str):
+        return group
+    kind, m = {"Z": Rotations, "D": Dihedral}.get(group[:1]), group[1:]
+    if kind is None or not m.isdecimal() or not int(m):
+        raise ValueError(f"group is {group!r}; expected Rotations(m), Dihedral(m), or a name such as 'Z4' or 'D4'")
+    return kind(int(m))
 
 
 def _interpolated(u: Any, angle: float, put: Callable[[np.ndarray], Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ipbox.backend import to_host
-from ipbox.groups import FIELDS, Dihedral, Group, Isometry, Rotations, RotoTranslations, Translations
+from ipbox.groups import FIELDS, Dihedral, Group, Isometry, Rotations, RotoTranslations, Translations, as_group
 
 EXACT = [*(Rotations(m) for m in (1, 2, 4)), *(Dihedral(m) for m in (1, 2, 4))]
 SHIFTING = [Translations((3, 3)), RotoTranslations((3, 3)), RotoTranslations((3, 3), 2, mirrors=True)]
@@ -171,12 +171,20 @@ def test_every_array_library(group: Group, field: str, xp: ModuleType) -> None:
         (lambda: RotoTranslations((4, 5)), ValueError, r"shape is \(4, 5\); expected a square"),
         (lambda: Translations(4), TypeError, "shape is int; expected rows and columns"),
         (lambda: Translations((4, 4, 4)), ValueError, r"shape is \(4, 4, 4\); expected rows and columns"),
+        (lambda: as_group("C4"), ValueError, "group is 'C4'; expected .* a name such as 'Z4' or 'D4'"),
+        (lambda: as_group("Z0"), ValueError, "group is 'Z0'"),
+        (lambda: as_group(Translations((2, 2))), TypeError, "group is Translations; expected Rotations"),
         (lambda: Rotations(4).random(0), TypeError, "rng is int; expected a numpy.random.Generator"),
     ],
 )
 def test_what_is_refused(call: Any, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call()
+
+
+def test_names() -> None:
+    for group in (*EXACT, *INEXACT):
+        assert as_group(group.name) == group == as_group(group)
 
 
 def test_half_turns_and_mirror_images_need_no_square() -> None:

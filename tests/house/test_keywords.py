@@ -15,7 +15,7 @@ from ipbox.keywords import answers
 ROOMS = "bayes bilevel choose evaluate functionals groups learned operators reconstruct solvers"
 ROOMS += (
     " learned.bridge learned.networks learned.priors learned.training learned.training.losses solvers.core.callbacks"
-    " learned.networks.generative learned.training.generative"
+    " learned.networks.equivariant learned.networks.generative learned.training.generative"
 )
 
 # What users of other packages type, and the keywords of ours that it may stand for.

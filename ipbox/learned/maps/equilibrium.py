@@ -57,7 +57,7 @@ class DeepEquilibrium(GradientMap):
     shape : tuple of int, optional
         Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     method : {"prox", "gradient"}
-    network : {"residual", "unet"} or callable
+    network : {"residual", "unet", "equivariant", "dihedral"} or callable
         N, as for `LearnedProximalGradient`; it is the identity at first where it is given by name.
     width : int
     filter : None, str, or Operator

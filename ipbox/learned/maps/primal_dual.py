@@ -87,6 +87,11 @@ class LearnedPrimalDual(LearnedMap):
                 f"A has data of shape {tuple(A.dimsd)}, and network {network!r} is for two axes or more; expected such "
                 "an A, or LearnedProximalGradient, whose networks see images alone"
             )
+        if network in ("equivariant", "dihedral"):
+            raise ValueError(
+                f"network is {network!r}, which turns data as images; expected 'residual', 'unet' or a callable, or "
+                "LearnedProximalGradient, whose networks see images alone"
+            )
         super().__init__(A, scale)
         self.config = dict(niter=niter, network=network, width=width, memory=memory, shared=shared, scale=scale)
         self.memory = check_count(memory, "memory", 2)

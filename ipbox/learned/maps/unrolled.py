@@ -33,8 +33,10 @@ class LearnedProximalGradient(GradientMap):
         Of the image, where A does not tell it (a matrix, a flat operator, two functions): see `as_operator`.
     niter : int
         K.
-    network : {"residual", "unet"} or callable
+    network : {"residual", "unet", "equivariant", "dihedral"} or callable
         N^k (see `ipbox.learned.networks.blocks`); or ``network(c_in, c_out)`` gives a torch module on (N, c_in) + dims.
+        Those of ``"equivariant"`` commute with quarter turns, of ``"dihedral"`` with mirror images too (see
+        `EquivariantBlock`); as far as A*A does, so does the map from u to Φ(Au).
     width : int
         Channels inside of the networks given by name.
     memory : int

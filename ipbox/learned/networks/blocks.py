@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from ipbox.checks import check_count, check_flag
+from ipbox.learned.networks.equivariant.blocks import EquivariantBlock
 
 __all__ = ["BLOCKS", "ResidualBlock", "UNetBlock", "make_networks"]
 
@@ -116,7 +118,12 @@ def _zero(conv: nn.Conv2d) -> None:
     nn.init.zeros_(conv.bias)
 
 
-BLOCKS: dict[str, Callable[..., nn.Module]] = {"residual": ResidualBlock, "unet": UNetBlock}
+BLOCKS: dict[str, Callable[..., nn.Module]] = {
+    "residual": ResidualBlock,
+    "unet": UNetBlock,
+    "equivariant": partial(EquivariantBlock.of_width, group="Z4"),
+    "dihedral": partial(EquivariantBlock.of_width, group="D4"),
+}
 
 
 def make_networks(

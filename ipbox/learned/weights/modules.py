@@ -32,6 +32,8 @@ CLASSES: dict[str, str] = {
     "FieldsOfExperts": "ipbox.learned.networks.experts.fields",
     "InputConvex": "ipbox.learned.networks.convex",
     "LipschitzCritic": "ipbox.learned.networks.critic",
+    "EquivariantDnCNN": "ipbox.learned.networks.equivariant.denoisers",
+    "EquivariantUNet": "ipbox.learned.networks.equivariant.denoisers",
     "ConvBlock": "ipbox.learned.networks.layers",
     "LISTA": "ipbox.learned.maps.lista",
     "LearnedProximalGradient": "ipbox.learned.maps.unrolled",
