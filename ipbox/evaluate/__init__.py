@@ -7,6 +7,7 @@ True
 
 from ipbox.evaluate.differentiable import Differentiable, Variational, as_differentiable
 from ipbox.evaluate.disjoint import check_disjoint, fingerprint
+from ipbox.evaluate.equivariance import EquivarianceError, equivariance_error
 from ipbox.evaluate.generative import (
     LogLikelihood,
     RangeError,
@@ -26,6 +27,7 @@ from ipbox.evaluate.stability import (
     worst_image_perturbation,
     worst_perturbation,
 )
+from ipbox.evaluate.views import turned_views
 from ipbox.keywords import answering_classes
 from ipbox.moved import attributes
 from ipbox.reconstruct.domain import (
@@ -41,6 +43,7 @@ __all__ = ["Differentiable", "Perturbation", "StabilityTable", "Variational", "a
 __all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation", "worst_perturbation"]
 __all__ += ["Domain", "DomainCheck", "DomainStatistics", "OutsideDomain", "check_domain", "domain_statistics"]
 __all__ += ["check_disjoint", "fingerprint"]
+__all__ += ["EquivarianceError", "equivariance_error", "turned_views"]
 __all__ += ["GeneratorReport", "LogLikelihood", "RangeError", "covariance_columns", "evaluate_generator"]
 __all__ += ["interpolation", "log_likelihood", "range_error", "samples"]
 

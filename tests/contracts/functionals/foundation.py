@@ -60,9 +60,7 @@ def soft(x: Any, t: float) -> Any:
 
 
 CASES = [
-    simple(
-        "functions, a prox", FunctionFunctional, 0.7 * functional(total, prox=soft), "grad", "conj"
-    ),
+    simple("functions, a prox", FunctionFunctional, 0.7 * functional(total, prox=soft), "grad", "conj"),
     simple(
         "functions, a gradient",
         FunctionFunctional,
