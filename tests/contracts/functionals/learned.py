@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import ModuleType
 
@@ -16,7 +17,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from ipbox.bilevel.terms.torch_term import TorchEnergy, TorchTerm  # noqa: E402
 from ipbox.learned.networks import ConvexRidge, InputConvex, LipschitzCritic, WeaklyConvexRidge  # noqa: E402
 from ipbox.learned.priors import NETT, RED, LearnedRegulariser, TorchFunctional  # noqa: E402
-from ipbox.learned.priors.generative import PrecisionL2  # noqa: E402
+from ipbox.learned.priors.generative import GenerativeRegulariser, PrecisionL2, SoftRange  # noqa: E402
 
 
 class Bumps(torch.nn.Module):
@@ -84,6 +85,21 @@ def precision(dtype: np.dtype, xp: ModuleType) -> Functional:
     )
 
 
+class Decoder(torch.nn.Module):
+    """Wz, in the precision and on the device of z: R is a quadratic."""
+
+    latent, dims = 2, DIMS
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        W = np.random.default_rng(3).standard_normal((2, math.prod(DIMS)))
+        return (z @ torch.tensor(W, dtype=z.dtype, device=z.device)).reshape(-1, 1, *DIMS)
+
+
+def near_range(dtype: np.dtype, xp: ModuleType) -> Functional:
+    prior = SoftRange(Decoder(), scale=2.0, mu=0.5)
+    return 1.5 * GenerativeRegulariser(prior, accuracy=1e-6 if dtype == "f" else 1e-11, restarts=1)
+
+
 LACKS = lacking("prox", "prox_conj", "conj") | {"complex": TypeError}
 CASES = [
     FunctionalCase(
@@ -102,6 +118,15 @@ CASES = [
         lambda dtype, xp: NETT(smoothing(dtype), L=16 / 9, dims=DIMS),
         lacks=LACKS,
         convex=False,
+    ),
+    FunctionalCase(
+        "near the range of a decoder",
+        GenerativeRegulariser,
+        near_range,
+        lacks=lacking("prox_conj", "conj", "complex"),
+        convex=False,
+        costly=True,
+        inexact=lambda dtype, xp: 1e-5 if dtype == "f" else 1e-9,
     ),
     FunctionalCase("RED by autograd", RED, red, lacks=LACKS, convex=False),
     FunctionalCase("energy of torch", TorchEnergy, torch_energy, lacks=lacking("prox", "prox_conj", "conj")),

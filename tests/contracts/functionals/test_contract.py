@@ -185,9 +185,11 @@ def test_gradient_into_out_and_with_work(
 ) -> None:
     f, x = make(case, dtype, xp), draw(rng, case.dims, dtype, xp)
     expected, out, work = f.grad(x), xp.full(case.dims, np.nan, dtype), {}
+    # a minimum is found from where the last one was, to its accuracy
+    factor = case.inexact(dtype, xp) / float(np.finfo(dtype).eps) if case.costly else 1
     for _ in range(2):
         f.grad(x, out=out, work=work)
-        assert_close(out, expected, factor=1)
+        assert_close(out, expected, factor=factor)
         f.grad(2 * x, work=work)
 
 

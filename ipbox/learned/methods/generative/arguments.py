@@ -74,23 +74,6 @@ def choose_method(R: LatentPrior, method: str | None, constraint: Any, inverse: 
     return method
 
 
-def start_vectors(R: LatentPrior, restarts: int, z0: Any, seed: int, like: Array) -> Array:
-    """(restarts, latent): 0 and draws of N(0, I), the same in every library; or those given."""
-    if z0 is None:
-        z = np.random.default_rng(seed).standard_normal((restarts, R.latent))
-        z[0] = 0
-        return backend.array_module(like).asarray(z)
-    backend.array_module(backend.check_array(z0, "z0"), like)
-    z = z0[None] if z0.ndim == 1 else z0
-    fits = z.ndim == 2 and len(z) > 0 and z.shape[1] == R.latent and z.dtype.kind in "fiu"
-    if not fits or not bool((abs(z) < np.inf).all()):
-        raise ValueError(
-            f"z0 has shape {z0.shape} and dtype {z0.dtype}; expected finite real numbers (restarts, {R.latent}), the "
-            "latent size"
-        )
-    return z
-
-
 def default_weight(A: Operator, b: Array, R: LatentPrior, noise_level: Any, batch: int | None) -> float:
     """σ², the variance of each real number of the data that is measured."""
     if not isinstance(R, CovariancePrior | RangePrior) or noise_level is None:

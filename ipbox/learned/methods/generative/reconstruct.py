@@ -17,10 +17,9 @@ from ipbox.learned.methods.generative.arguments import (
     default_weight,
     make_prior,
     make_solver,
-    start_vectors,
 )
 from ipbox.learned.methods.generative.restarts import Restarts, with_weights
-from ipbox.learned.priors.generative.base import LatentPrior
+from ipbox.learned.priors.generative.base import LatentPrior, start_vectors
 from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, make_constraint
 from ipbox.solvers import Solution, solve, stopping

@@ -5,7 +5,8 @@ from ipbox.learned.priors.generative.covariance import CovariancePrior
 from ipbox.learned.priors.generative.deviations import SoftRange, SparseDeviations
 from ipbox.learned.priors.generative.hard import RangePrior
 from ipbox.learned.priors.generative.precision import PrecisionL2
+from ipbox.learned.priors.generative.regulariser import GenerativeRegulariser
 
-__all__ = ["CovariancePrior", "PrecisionL2", "RangePrior", "SoftRange", "SparseDeviations"]
+__all__ = ["CovariancePrior", "GenerativeRegulariser", "PrecisionL2", "RangePrior", "SoftRange", "SparseDeviations"]
 
 answering_classes(globals())

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 
 from ipbox import backend
@@ -18,7 +19,7 @@ from ipbox.functionals import Functional
 from ipbox.learned.bridge.arrays import from_torch, to_torch
 from ipbox.learned.priors.network import evaluation, said
 
-__all__ = ["GenerativeModel", "LatentPrior"]
+__all__ = ["GenerativeModel", "LatentPrior", "start_vectors"]
 
 ROUGH = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.PReLU, torch.nn.ReLU6, torch.nn.RReLU, torch.nn.Hardtanh)
 ROUGH += (torch.nn.MaxPool2d, torch.nn.Softshrink, torch.nn.Hardshrink, torch.nn.Hardsigmoid, torch.nn.Threshold)
@@ -55,6 +56,7 @@ class LatentPrior:
 
     direct: ClassVar[bool] = False
     sparse: ClassVar[bool] = False  # whether u is G(z) plus something that is sparse
+    quadratic: ClassVar[bool] = False  # whether F is, or penalises as, ½‖u/s - G(z)‖²
     formula: ClassVar[str] = ""
 
     def __init__(self, model: Any, scale: float = 1.0, mu: float = 1.0) -> None:
@@ -175,3 +177,23 @@ class LatentPrior:
     def functional(self, maps: Maps, like: Array, batch: bool = True) -> Functional:
         """`at` of maps that are there."""
         raise TypeError(f"{type(self).__name__} holds u in the range of G; expected a prior with deviations for at(z)")
+
+
+def start_vectors(R: LatentPrior, restarts: int, z0: Any, seed: int, like: Array | None) -> Array:
+    """(restarts, latent): 0 and draws of N(0, I), the same in every library; or those given.
+
+    They are in the library of ``like``, or in that of NumPy where there is none yet.
+    """
+    if z0 is None:
+        z = np.random.default_rng(seed).standard_normal((restarts, R.latent))
+        z[0] = 0
+        return z if like is None else backend.array_module(like).asarray(z)
+    backend.array_module(backend.check_array(z0, "z0"), *([] if like is None else [like]))
+    z = z0[None] if z0.ndim == 1 else z0
+    fits = z.ndim == 2 and len(z) > 0 and z.shape[1] == R.latent and z.dtype.kind in "fiu"
+    if not fits or not bool((abs(z) < np.inf).all()):
+        raise ValueError(
+            f"z0 has shape {z0.shape} and dtype {z0.dtype}; expected finite real numbers (restarts, {R.latent}), the "
+            "latent size"
+        )
+    return z

@@ -38,6 +38,7 @@ class SoftRange(LatentPrior):
     10.0
     """
 
+    quadratic = True
     formula = "inf_z ½‖u - G(z)‖² + μ/2 ‖z‖²"
 
     def energies(self, v: torch.Tensor, t: torch.Tensor, maps: Maps) -> torch.Tensor:

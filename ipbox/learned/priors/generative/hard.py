@@ -29,5 +29,5 @@ class RangePrior(LatentPrior):
     RangePrior(Generator): inf_z {½‖z‖² : u = G(z)}, z: (3,), u: (4, 5)
     """
 
-    direct = True
+    direct = quadratic = True
     formula = "inf_z {½‖z‖² : u = G(z)}"
