@@ -4,9 +4,15 @@ from ipbox.bayes.diagnostics import autocorrelation, effective_sample_size, spli
 from ipbox.bayes.known import (
     Gaussian,
     GaussianMixture,
+    KnownProblem,
     MixtureScore,
+    NegativeLogDensity,
+    SamplerBenchmark,
+    SamplerRow,
+    benchmark,
     gaussian_wasserstein,
     interval_coverage,
+    known_problem,
     mmse_gap,
     rank_uniformity,
     ranks,
@@ -22,7 +28,8 @@ from ipbox.moved import attributes
 __all__ = ["MYULA", "PCN", "ULA", "Posterior", "Sampler", "autocorrelation", "effective_sample_size", "sample"]
 __all__ += ["split_r_hat"]
 __all__ += ["Gaussian", "GaussianMixture", "MixtureScore", "gaussian_wasserstein", "interval_coverage", "mmse_gap"]
-__all__ += ["rank_uniformity", "ranks", "region_coverage", "sliced_wasserstein", "wasserstein"]
+__all__ += ["NegativeLogDensity", "rank_uniformity", "ranks", "region_coverage", "sliced_wasserstein", "wasserstein"]
+__all__ += ["KnownProblem", "SamplerBenchmark", "SamplerRow", "benchmark", "known_problem"]
 
 answering_classes(globals())
 __getattr__ = attributes(__name__)

@@ -1,4 +1,4 @@
-"""The command line: ``python -m ipbox demo | compare | reconstruct | info``.
+"""The command line: ``python -m ipbox demo | compare | reconstruct | benchmark | info``.
 
 Nothing heavy is imported before the arguments are parsed.
 """
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import ipbox
+from ipbox.cli import benchmark as benchmarks
 from ipbox.cli.compare import SETTINGS
 from ipbox.cli.compare import compare as run_compare
 from ipbox.cli.demos import bilevel as demos_bilevel
@@ -137,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(subparsers)
     _add_compare(subparsers)
     _add_reconstruct(subparsers)
+    _add_benchmark(subparsers)
     info = subparsers.add_parser("info", help="versions, threads, and where data and compiled kernels are")
     info.set_defaults(run=run_info)
     info.add_argument("--classes", action="store_true", help="instead, which class takes which arrays and dtypes")
@@ -215,6 +217,21 @@ def _add_compare(subparsers: Any) -> None:
         command.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {methods} (all)")
         command.add_argument("--once", action="store_true", help="leave out the second run, at twice the noise")
         _add_output(command, f"build/compare-{name}.png")
+
+
+def _add_benchmark(subparsers: Any) -> None:
+    benchmark = subparsers.add_parser("benchmark", help="methods against answers that are known")
+    kinds = benchmark.add_subparsers(required=True, metavar="what", title="what")
+    command = kinds.add_parser("posterior", help="samplers of posteriors that are known in closed form")
+    command.set_defaults(run=benchmarks.posterior)
+    samplers, problems = ", ".join(benchmarks.SAMPLERS), ", ".join(benchmarks.PROBLEMS)
+    command.add_argument("--samplers", nargs="+", metavar="SAMPLER", help=f"some of: {samplers} (all)")
+    command.add_argument("--problems", nargs="+", metavar="PROBLEM", help=f"some of: {problems} (all)")
+    steps, count = " ".join(map(str, benchmarks.STEPS)), _number(1, kind=int)
+    command.add_argument("--steps", nargs="+", type=count, default=benchmarks.STEPS, help=f"of the samplers ({steps})")
+    command.add_argument("--samples", type=count, default=benchmarks.SAMPLES, help="of each posterior (%(default)s)")
+    command.add_argument("--seed", type=_number(0, kind=int), default=0, help="of the samplers (%(default)s)")
+    _add_picture(command, "build/benchmark-posterior.png")
 
 
 def _add_output(command: argparse.ArgumentParser, out: str) -> None:

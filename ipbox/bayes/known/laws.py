@@ -96,7 +96,7 @@ class GaussianMixture:
     def log_density(self, x: Array, sigma: float = 0.0) -> Array:
         """log p_σ(x) of samples x, (samples,) + dims, where noise of level σ was added; shape (samples,)."""
         log_p = self.at(self.check(x), check_not_negative(sigma, "sigma"))[0]
-        return _log_sum_exp(log_p)
+        return log_sum_exp(log_p)
 
     def sample(self, samples: int = 1, seed: int = 0) -> Array:
         """Independent samples, (samples,) + dims."""
@@ -262,7 +262,7 @@ def _eigen(C: Array) -> tuple[Array, Array]:
     return values, vectors
 
 
-def _log_sum_exp(log_p: Array) -> Array:
+def log_sum_exp(log_p: Array) -> Array:
     """log Σ_k exp(log_p_k) over the first axis."""
     xp = backend.array_module(log_p)
     top = log_p.max(axis=0)
