@@ -28,6 +28,7 @@ MODULES = (
     "overhead",
     "ridge_cost",
     "training_step",
+    "equivariant_networks",
 )
 EXPERIMENTS = Experiments(
     "tests.bench.learned",

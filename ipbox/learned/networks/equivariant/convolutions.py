@@ -137,7 +137,8 @@ class LiftingConv(EquivariantConv):
     n_in, n_out : int
         Channels before, fields after.
     group : Rotations, Dihedral or str
-        H; ``"Z4"`` is ``Rotations(4)``, ``"D4"`` ``Dihedral(4)``.
+        H; ``"Z4"`` is ``Rotations(4)``, ``"D4"`` ``Dihedral(4)``.  Exact for m = 1, 2, 4; for other m see
+        `ipbox.learned.networks.equivariant.steerable`.
     kernel : int
         Its width in pixels, odd.
     bias : bool

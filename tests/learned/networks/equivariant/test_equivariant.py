@@ -32,6 +32,7 @@ from ipbox.learned.networks.equivariant import (
 )
 from ipbox.learned.networks.equivariant.convolutions import EquivariantConv
 from ipbox.learned.weights.modules import load_weights, save_weights
+from tests.bench.learned.equivariant_networks import lively
 
 POINT = ["Z1", "Z2", "Z4", "D1", "D2", "D4"]
 OTHER = ["Z3", "Z8", "D6"]
@@ -46,11 +47,7 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], str, str]] = {
     "EquivariantDnCNN": (lambda group, **k: EquivariantDnCNN(2, 2, 4, group, **k), "scalar", "scalar"),
     "EquivariantDnCNN softplus": (lambda group, **k: EquivariantDnCNN(2, 2, 3, group, act="elu", **k),)
     + ("scalar",) * 2,
-    "EquivariantUNet": (
-        lambda group, **k: EquivariantUNet(2, 1, 3, group, residual=False, act="elu", **k),
-        "scalar",
-        "scalar",
-    ),
+    "EquivariantUNet": (lambda group, **k: EquivariantUNet(2, 1, 3, group, residual=False, **k), "scalar", "scalar"),
 }
 
 
@@ -66,10 +63,11 @@ def channels(field: str, group: Group) -> int:
 
 
 def equivariance_error(net: nn.Module, u: torch.Tensor, group: Group, field_in: str, field_out: str) -> float:
-    """max over g of ‖Φ(g·u) - g·Φ(u)‖/‖Φ(u)‖."""
+    """max over g of ‖Φ(g·u) - g·Φ(u)‖/‖Φ(u)‖, Φ(u) without its mean: biases make large images that say nothing."""
     with torch.no_grad():
         v = net(u)
-        errors = [(net(act(g, u, field_in)) - act(g, v, field_out)).norm() / v.norm() for g in group]
+        size = (v - v.mean()).norm()
+        errors = [(net(act(g, u, field_in)) - act(g, v, field_out)).norm() / size for g in group]
     return float(max(errors))
 
 
@@ -120,12 +118,12 @@ def test_interpolated_elements_of_tensors() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_commute_with_every_element(name: str, group: str, padding: str) -> None:
     make, field_in, field_out = NETWORKS[name]
-    net, G = make(group, padding=padding), as_group(group)
+    net, G = lively(make(group, padding=padding)), as_group(group)
     assert equivariance_error(net, inputs(name, G), G, field_in, field_out) < 1e-5
-    if G.order > 1:  # and the test can tell: the network is not a multiple of the identity, nor invariant
+    if G.order > 1:  # and the test can tell: the network is not a multiple of the identity
         other = Dihedral(4) if G.order < 8 else RotoTranslations((10, 10))
         if field_in == field_out == "scalar":
-            assert equivariance_error(net, inputs(name, G), other, "scalar", "scalar") > 1e-3
+            assert equivariance_error(net, inputs(name, G), other, "scalar", "scalar") > 0.1
 
 
 @pytest.mark.parametrize("name", ["EquivariantBlock", "EquivariantDnCNN", "EquivariantUNet"])
@@ -136,11 +134,11 @@ def test_a_bias_that_is_not_invariant_is_seen(name: str) -> None:
         def biases(self) -> torch.Tensor:
             return super().biases() + torch.linspace(0, 0.1, self.channels[1])
 
-    net = make("D4")
+    net = lively(make("D4"))
     first = next(part for part in net.modules() if isinstance(part, LiftingConv))
     assert equivariance_error(net, inputs(name, Dihedral(4)), Dihedral(4), field_in, field_out) < 1e-5
     first.__class__ = Broken
-    assert equivariance_error(net, inputs(name, Dihedral(4)), Dihedral(4), field_in, field_out) > 1e-4
+    assert equivariance_error(net, inputs(name, Dihedral(4)), Dihedral(4), field_in, field_out) > 1e-3
 
 
 @pytest.mark.parametrize("make", [lambda: DnCNN(1, 8, 3), lambda: UNet(1, 4, 2, residual=False)])
@@ -242,7 +240,7 @@ def test_expanded_blocks_and_denoisers_fit_the_ordinary_ones() -> None:
 def test_expanded_unrolled_maps_keep_what_is_shared() -> None:
     A, b, _, _ = ip.problem("blur", size=32)
     for shared in (False, True):
-        net = randomised(LearnedProximalGradient(A, 3, "equivariant", 8, memory=1, shared=shared))
+        net = lively(LearnedProximalGradient(A, 3, "equivariant", 8, memory=1, shared=shared))
         plain = expanded(net)
         assert (plain.networks[0] is plain.networks[2]) == shared
         assert all(isinstance(conv, nn.Conv2d) for conv in plain.networks[0].body[::2])
@@ -252,14 +250,6 @@ def test_expanded_unrolled_maps_keep_what_is_shared() -> None:
 # ---------------------------------------------------------------- inside of unrolled maps
 
 
-def randomised(net: nn.Module) -> nn.Module:
-    """Last layers that start at 0 do something."""
-    for part in net.modules():
-        if isinstance(part, EquivariantConv):
-            part.reset_parameters()
-    return net
-
-
 @pytest.mark.parametrize("network", ["equivariant", "dihedral"])
 @pytest.mark.parametrize("inputs_", ["step", "gradient"])
 @pytest.mark.parametrize("kind", ["real", "complex"])
@@ -267,7 +257,7 @@ def test_unrolled_maps_with_memory_commute_where_the_operator_does(network: str,
     """A symmetric blur, or all Fourier coefficients: A*A commutes with turns; u ↦ Φ(Au) does, too."""
     A = ip.GaussianBlur((12, 12), 1.0, dtype="float32") if kind == "real" else None
     A = A or ip.FourierTransform((12, 12), dtype="complex64")
-    net = randomised(LearnedProximalGradient(A, 3, network, 16, memory=3, inputs=inputs_))
+    net = lively(LearnedProximalGradient(A, 3, network, 16, memory=3, inputs=inputs_))
     rng = np.random.default_rng(0)
     u = rng.standard_normal((12, 12)).astype("float32")
     u = u if kind == "real" else (u + 1j * rng.standard_normal((12, 12))).astype("complex64")
@@ -308,7 +298,7 @@ def test_networks_are_rebuilt_from_their_files(make: Callable[[], nn.Module], tm
 
 def test_unrolled_maps_are_rebuilt_from_their_files(tmp_path: Any) -> None:
     A, b, _, _ = ip.problem("blur", size=32)
-    net = randomised(LearnedProximalGradient(A, 2, "dihedral", 8, memory=1))
+    net = lively(LearnedProximalGradient(A, 2, "dihedral", 8, memory=1))
     save_weights(tmp_path / "net.safetensors", net, {})
     assert np.array_equal(load_weights(tmp_path / "net.safetensors", A=A).reconstruct(b)[0], net.reconstruct(b)[0])
 
@@ -339,15 +329,22 @@ def test_kernels_of_other_groups_turn_with_the_basis(conv: type[EquivariantConv]
             np.testing.assert_allclose(basis[(g @ h).index], g(basis[h.index]), atol=1e-12)
 
 
-@pytest.mark.parametrize(("group", "most"), [("Z3", 0.5), ("Z8", 0.5), ("D6", 0.5)])
-def test_other_groups_commute_nearly(group: str, most: float) -> None:
-    G, net = as_group(group), LiftingConv(1, 4, group, kernel=5)
-    n = 33
-    x = torch.linspace(-1, 1, n)
-    bump = torch.exp(-12 * ((x[:, None] - 0.2) ** 2 + 2 * (x - 0.1) ** 2))[None, None]
-    error = equivariance_error(net, bump, G, "scalar", "regular")
-    print(group, error)
-    assert error < most
+@pytest.mark.parametrize("group", OTHER)
+def test_other_groups_commute_nearly_where_ordinary_networks_do_not(group: str) -> None:
+    """On a smooth image, inside of a disc: turned images are cut at the border."""
+    G, n, x = as_group(group), 4 * as_group(group).order, torch.linspace(-1, 1, 129)
+    u = torch.exp(-12 * ((x[:, None] - 0.2) ** 2 + 2 * (x - 0.1) ** 2))[None, None]
+    inner = (x[:, None] ** 2 + x**2) < 0.7
+
+    def error(*convs: nn.Module) -> float:
+        net = nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU(), convs[2])
+        with torch.no_grad():
+            v = net(u)
+            size = ((v - v.mean()) * inner).norm()
+            return float(max(((net(act(g, u)) - act(g, v)) * inner).norm() / size for g in G))
+
+    found = error(LiftingConv(1, 4, group), GroupConv(4, 4, group), ProjectionConv(4, 1, group))
+    assert found < 0.05 and 3 * found < error(*(nn.Conv2d(a, b, 3, padding=1) for a, b in ((1, n), (n, n), (n, 1))))
 
 
 # ---------------------------------------------------------------- bad input
