@@ -16,6 +16,7 @@ from . import (
     reconstruct as reconstruct,
     solvers as solvers,
 )
+from .bayes.diffusion import diffusion as diffusion
 from .bayes import MYULA as MYULA, PCN as PCN, ULA as ULA, sample as sample
 from .choose import estimate_noise as estimate_noise
 from .comparison import compare as compare

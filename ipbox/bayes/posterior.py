@@ -66,13 +66,21 @@ class Posterior:
 
     def show(self, path: str | os.PathLike[str] | None = None, unit: str = "") -> Any:
         """Mean and deviation side by side, each on its own scale, in ``unit``; the outermost values are clipped."""
-        images = [
-            np.abs(backend.to_host(v)) if v.dtype.kind == "c" else backend.to_host(v) for v in (self.mean, self.std)
-        ]
-        lo, hi = (float(np.percentile(images[0], q)) for q in (0.5, 99.5))
-        spread = float(np.percentile(images[1], 99.8)) or 1.0
-        shown = [np.clip(images[0], lo, hi), np.clip(images[1], 0.0, spread)]
-        return plot.show(*shown, titles=["posterior mean", "posterior deviation"], scale="own", unit=unit, path=path)
+        return show_posterior(self.mean, self.std, [], path, unit)
+
+
+def show_posterior(
+    mean: Array, std: Array | None, samples: Sequence[Array], path: str | os.PathLike[str] | None, unit: str
+) -> Any:
+    """Mean, deviation and samples side by side; the samples are clipped where the mean is."""
+    mean, *samples = (np.abs(v) if v.dtype.kind == "c" else v for v in map(backend.to_host, [mean, *samples]))
+    lo, hi = (float(np.percentile(mean, q)) for q in (0.5, 99.5))
+    shown = {"posterior mean": mean.clip(lo, hi)}
+    if std is not None:
+        std = backend.to_host(std)
+        shown["posterior deviation"] = std.clip(0.0, float(np.percentile(std, 99.8)) or 1.0)
+    shown |= {f"sample {k}": v.clip(lo, hi) for k, v in enumerate(samples, 1)}
+    return plot.show(*shown.values(), titles=list(shown), scale="own", unit=unit, path=path)
 
 
 @dataclass(frozen=True)
@@ -183,6 +191,10 @@ def sample(
     """
     if not isinstance(sampler, Sampler):
         raise TypeError(f"sampler is {sampler!r}; expected a sampler such as ip.ULA()")
+    if not sampler.stationary:
+        raise TypeError(
+            f"sampler is {type(sampler).__name__}, whose law changes from step to step; expected ip.diffusion"
+        )
     n, burn_in = check_count(n, "n", least=4), check_count(burn_in, "burn_in", least=0)
     recorded = _Recorded(sampler, burn_in, check_count(thin, "thin"), check_count(n_pixels, "n_pixels"))
     state = check_kinds(problem, recorded, state)

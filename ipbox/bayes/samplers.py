@@ -27,6 +27,7 @@ class Sampler(Solver):
     """
 
     seed = 0  # a field of every sampler (annotated here it would come first there)
+    stationary: ClassVar[bool] = True  # whether the chain has a law to settle in, which `sample` can average over
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,9 +37,9 @@ class Sampler(Solver):
         """Share of the steps that were taken, of samplers that may refuse one."""
         return None
 
-    def normal(self, s: State) -> Array:
-        """Independent standard normal numbers in the shape of the image, those of this step."""
-        return _normal(self.seed, s.k, s.x)
+    def normal(self, s: State, stream: int = 0) -> Array:
+        """Independent standard normal numbers in the shape of the image, those of this step and ``stream``."""
+        return normal_like(s.x, self.seed, s.k, stream)
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ class PCN(Sampler):
         if not isinstance(self.S, Operator):
             return float(self.S) * self.normal(s)
         shape = s.x.shape[: s.x.ndim - len(p.problem.dims)] + tuple(self.S.dims)
-        return self.S.apply(_normal(self.seed, s.k, p.xp.empty(shape, dtype=self.S.dtype_in)))
+        return self.S.apply(normal_like(p.xp.empty(shape, dtype=self.S.dtype_in), self.seed, s.k))
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(True, "the posterior is stationary, by Metropolis' rule (Cotter et al. 2013)")
@@ -251,8 +252,9 @@ def _seed(seed: int, k: int, stream: int = 0) -> int:
     return int(np.random.SeedSequence([seed, k, stream]).generate_state(1, np.uint64)[0])
 
 
-def _normal(seed: int, k: int, like: Array) -> Array:
-    rng, real = backend.generator(_seed(seed, k), like=like), backend.real_dtype(like.dtype)
+def normal_like(like: Array, seed: int, k: int, stream: int = 0) -> Array:
+    """Standard normal numbers in the shape of ``like``, those of step ``k`` and ``stream``: real and imaginary part."""
+    rng, real = backend.generator(_seed(seed, k, stream), like=like), backend.real_dtype(like.dtype)
     xi = rng.standard_normal(like.shape, dtype=real)
     if like.dtype.kind == "c":
         xi = (xi + 1j * rng.standard_normal(like.shape, dtype=real)).astype(like.dtype, copy=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend, kernels, summary
 from ipbox.backend import Array
-from ipbox.checks import as_dtype
+from ipbox.checks import as_dtype, check_positive
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.composition import Composition, check_data
 from ipbox.operators import PET, CartesianMRI, FanBeamTransform, JosephTransform, NonCartesianMRI, RayTransform
@@ -336,3 +337,9 @@ def check_fits(A: Any, b: Array) -> None:
         raise ValueError(f"b has shape {b.shape}; {A.name} gives {dimsd}, with at most one leading batch axis{column}")
     if b.dtype != A.dtype_out:
         raise TypeError(f"b has dtype {b.dtype}; {A.name} gives {A.dtype_out}{as_dtype('b', b.dtype, A.dtype_out)}")
+
+
+def standard_deviation(noise_level: Any, b: Array, batch: int | None = None) -> float:
+    """s = noise_level/√m: the standard deviation of the noise of each of the m real data of a sample."""
+    noise_level = check_positive(noise_level, "noise_level", "a positive number, the norm of the noise")
+    return noise_level / math.sqrt(b.size * (2 if b.dtype.kind == "c" else 1) // (batch or 1))

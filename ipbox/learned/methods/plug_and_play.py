@@ -12,6 +12,7 @@ from ipbox.backend import Array, array_module, norm, sum_squares
 from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import standard_deviation
 from ipbox.keywords import answering
 from ipbox.learned.methods.balance import BalancedADMM, BalancedHQS
 from ipbox.learned.methods.start import starting_image
@@ -240,12 +241,6 @@ def _prior(
 
 
 # ---------------------------------------------------------------- strengths
-
-
-def standard_deviation(noise_level: Any, b: Array, batch: int | None) -> float:
-    """s = noise_level/√m: of each of the m real data of a sample."""
-    noise_level = check_positive(noise_level, "noise_level", "a positive number, the norm of the noise")
-    return noise_level / math.sqrt(b.size * (2 if b.dtype.kind == "c" else 1) // (batch or 1))
 
 
 def _levels(

@@ -1,4 +1,4 @@
-"""Networks from images to images, on tensors (N, C, H, W): DnCNN, DRUNet and the U-Net."""
+"""Networks from images to images, on tensors (N, C, H, W): DnCNN, DRUNet, the U-Net, and one for scores."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ipbox.checks import check_flag
+from ipbox.checks import check_flag, check_positive
 from ipbox.learned.networks.layers import (
     ConvBlock,
+    ModulatedBlock,
     ResidualConvBlock,
     activation,
     check_images,
     check_width,
+    noise_map,
     pad_to_multiple,
     with_noise_map,
 )
 
-__all__ = ["DRUNet", "DnCNN", "UNet"]
+__all__ = ["DRUNet", "DnCNN", "ScoreUNet", "UNet"]
 
 
 class DnCNN(nn.Module):
@@ -216,6 +218,114 @@ class UNet(nn.Module):
             z = up(torch.cat([skip, finer(z)], dim=1))
         z = self.last(z)[..., : x.shape[-2], : x.shape[-1]]
         return x + z if self.config["residual"] else z
+
+
+class ScoreUNet(nn.Module):
+    r"""A denoiser for noise of any size, as scores need it: a U-Net F that is told the noise level, preconditioned.
+
+    .. math:: D(x, \sigma) = \frac{\sigma_d^2}{s^2} x + \frac{\sigma \sigma_d}{s} F(x/s, \log \sigma),
+        \quad s^2 = \sigma^2 + \sigma_d^2,
+
+    so that F has an input and a target of about unit variance at every σ; D is nearly the identity for small σ, and
+    nearly σ_d F for large σ.
+
+    Parameters
+    ----------
+    channels : int
+        C, of the images.
+    widths : sequence of int
+        Channels on each scale, multiples of 8; the finest scale has half the pixels a side of the image.
+    blocks : int
+        Residual blocks on each scale, on the way down and on the way up.
+    sigma_data : float
+        σ_d, the standard deviation of the images' pixels.
+    sigma_range : (float, float)
+        Least and largest σ it is trained for; below the least the network is told the least.
+
+    Notes
+    -----
+    ``net(x, sigma)``: x of shape (N, C, H, W), of any size: it is continued by its last row and column to a multiple of
+    2^scales, and the result cut; sigma in the units of x, a number or one for each sample.  2 x 2 pixels are channels
+    of the finest scale: at a quarter of the cost the convolutions see twice as far.
+
+    References
+    ----------
+    Karras, Aittala, Aila and Laine, Elucidating the design space of diffusion-based generative models, NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.networks.denoisers import ScoreUNet
+    >>> net = ScoreUNet(widths=(8, 16))
+    >>> net(torch.zeros(2, 1, 17, 20), sigma=torch.tensor([0.1, 30.0])).shape
+    torch.Size([2, 1, 17, 20])
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (48, 96, 128),
+        blocks: int = 2,
+        sigma_data: float = 0.5,
+        sigma_range: tuple[float, float] = (0.01, 20.0),
+    ) -> None:
+        super().__init__()
+        widths = _check_widths(widths)
+        if any(width % 8 for width in widths):
+            raise ValueError(f"widths is {widths}; expected multiples of 8")
+        check_width(channels=channels, blocks=blocks), check_positive(sigma_data, "sigma_data")
+        low, high = (check_positive(s, "sigma_range") for s in sigma_range)
+        if not low < high:
+            raise ValueError(f"sigma_range is {sigma_range}; expected (least, largest)")
+        self.config = dict(channels=channels, widths=widths, blocks=blocks, sigma_data=sigma_data)
+        self.config |= {"sigma_range": [low, high]}
+        size = 4 * widths[0]
+        self.embedding = nn.Sequential(nn.Linear(16, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
+
+        def chain(width: int) -> nn.ModuleList:
+            return nn.ModuleList(ModulatedBlock(width, size) for _ in range(blocks))
+
+        steps = list(zip(widths[:-1], widths[1:], strict=True))
+        self.head = nn.Conv2d(4 * channels, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(chain(m) for m, _ in steps)
+        self.coarser = nn.ModuleList(nn.Conv2d(m, n, 2, stride=2) for m, n in steps)
+        self.body = chain(widths[-1])
+        self.finer = nn.ModuleList(nn.ConvTranspose2d(n, m, 2, stride=2) for m, n in steps)
+        self.up = nn.ModuleList(chain(m) for m, _ in steps)
+        self.tail = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        """Least and largest σ it is trained for."""
+        return tuple(self.config["sigma_range"])
+
+    def forward(self, x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
+        check_images(x, self.config["channels"])
+        sigma, sigma_data = noise_map(sigma, x), self.config["sigma_data"]
+        s = (sigma.square() + sigma_data**2).sqrt()
+        inside = pad_to_multiple(x / s, 2 ** (1 + len(self.coarser)))
+        f = self._network(inside, sigma.clamp_min(self.sigma_range[0]).log())
+        return sigma_data**2 / s.square() * x + sigma * sigma_data / s * f[..., : x.shape[-2], : x.shape[-1]]
+
+    def _network(self, x: torch.Tensor, log_sigma: torch.Tensor) -> torch.Tensor:
+        """F; log σ is seen as waves of eight lengths from 32 down to 1/4."""
+        lengths = 2.0 ** torch.arange(5, -3, -1, device=x.device, dtype=x.dtype)
+        phase = 2 * torch.pi * log_sigma.reshape(-1, 1) / lengths
+        e = self.embedding(torch.cat([phase.cos(), phase.sin()], dim=1))
+        z = self.head(nn.functional.pixel_unshuffle(x, 2))
+        skips = []
+        for down, coarser in zip(self.down, self.coarser, strict=True):
+            for block in down:
+                z = block(z, e)
+            skips.append(z)
+            z = coarser(z)
+        for block in self.body:
+            z = block(z, e)
+        for up, finer, skip in reversed(list(zip(self.up, self.finer, skips, strict=True))):
+            z = finer(z) + skip
+            for block in up:
+                z = block(z, e)
+        return nn.functional.pixel_shuffle(self.tail(z), 2)
 
 
 def _check_widths(widths: Sequence[int]) -> list[int]:

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from ipbox.checks import check_choice, check_count, check_not_negative, check_type, is_number
 
-__all__ = ["ConvBlock", "ResidualConvBlock", "activation", "check_images", "check_width", "noise_map"]
-__all__ += ["listed", "pad_to_multiple", "with_noise_map"]
+__all__ = ["ConvBlock", "ModulatedBlock", "ResidualConvBlock", "activation", "check_images", "check_width"]
+__all__ += ["listed", "noise_map", "pad_to_multiple", "with_noise_map"]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "softplus": lambda: nn.Softplus(beta=100.0)}
 
@@ -64,6 +64,35 @@ class ResidualConvBlock(nn.Module):
 
 
 ResidualBlock = ResidualConvBlock  # its name of old
+
+
+class ModulatedBlock(nn.Module):
+    """z ↦ z + K₂ σ(a ⊙ K₁ σ(norm(z)) + b), where a and b, one for each channel, are linear in an embedding e.
+
+    Parameters
+    ----------
+    channels : int
+        A multiple of 8, the groups of the normalisation.
+    embedding : int
+        Entries of e.
+
+    References
+    ----------
+    Perez et al., FiLM: visual reasoning with a general conditioning layer, AAAI 2018.
+    """
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels)
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.modulation = nn.Linear(embedding, 2 * channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight), nn.init.zeros_(self.second.bias)  # starts as the identity
+
+    def forward(self, z: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        a, b = self.modulation(e)[:, :, None, None].chunk(2, dim=1)
+        h = self.first(functional.silu(self.norm(z))) * (1 + a) + b
+        return z + self.second(functional.silu(h))
 
 
 def check_images(x: torch.Tensor, channels: int) -> None:

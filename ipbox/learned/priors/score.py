@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -18,6 +18,14 @@ from ipbox.learned.priors.signature import unwrapped
 __all__ = ["NetworkScore", "as_score"]
 
 
+@runtime_checkable
+class KnowsLevels(Protocol):
+    """A network that tells the least and largest noise level it is trained for, such as `ScoreUNet`."""
+
+    @property
+    def sigma_range(self) -> tuple[float, float]: ...
+
+
 class NetworkScore(Score):
     """D_σ(x) = scale · net(x/scale, σ/scale), J* by automatic differentiation: see `as_score`."""
 
@@ -27,7 +35,9 @@ class NetworkScore(Score):
             raise ValueError(f"channels is {channels!r}; expected None, 'first' or 'last': images of a score are real")
         self.net = Network(net, Layout(channels, axes), scale, None, True)
         own = next((p.dtype for p in unwrapped(net).parameters() if p.is_floating_point()), None)
-        super().__init__(dtype=None if own is None else str(own).removeprefix("torch."))
+        made = unwrapped(net)
+        known = tuple(s * self.net.scale for s in made.sigma_range) if isinstance(made, KnowsLevels) else None
+        super().__init__(dtype=None if own is None else str(own).removeprefix("torch."), sigma_range=known)
 
     @property
     def name(self) -> str:

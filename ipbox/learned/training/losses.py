@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ipbox.checks import check_positive, check_type
+from ipbox.checks import check_flag, check_positive, check_type
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
 from ipbox.learned.training.operators import PerOperator
@@ -84,21 +84,28 @@ class Denoising:
 
     With s = σ this is denoising score matching: (N(y, σ) - y)/σ² learns the score ∇ log p_σ(y) of the noisy images, its
     parts the derivatives by real and imaginary part where they are complex, weighted by σ² (Vincent 2011; Tweedie's
-    formula).  The batch is (x,), or x alone.
+    formula).  With 1/s² = 1/σ² + 1/σ_d², σ_d the deviation of the images' pixels, no σ outweighs the others: the best
+    denoiser that knows σ_d alone has the loss 1 at each (Karras et al. 2022).  The batch is (x,), or x alone.
 
     Parameters
     ----------
     sigma : tuple of float
         Least and largest standard deviation of the noise, drawn uniformly between them; of real and imaginary part,
         each, where x is complex: E|σn|² = 2σ², as wherever a σ is given in this package.
-    weighting : "uniform" or "score"
-        s = 1, or s = σ.
+    weighting : "uniform", "score" or "balanced"
+        s = 1, s = σ, or the last of the above.
     blind : bool
         Call the model as N(y) instead of N(y, σ) with σ of shape (N,).
+    log_uniform : bool
+        Draw log σ uniformly instead of σ, as for scores, which need σ over several powers of ten.
+    sigma_data : float, optional
+        σ_d; for ``weighting="balanced"``.
 
     References
     ----------
     P. Vincent, A connection between score matching and denoising autoencoders, Neural Computation, 2011.
+    T. Karras, M. Aittala, T. Aila and S. Laine, Elucidating the design space of diffusion-based generative models,
+    NeurIPS, 2022.
 
     Examples
     --------
@@ -113,25 +120,34 @@ class Denoising:
     sigma: tuple[float, float]
     weighting: str = "uniform"
     blind: bool = False
+    log_uniform: bool = False
+    sigma_data: float | None = None
 
     def __post_init__(self) -> None:
         low, high = self.sigma if isinstance(self.sigma, tuple | list) and len(self.sigma) == 2 else (None, None)
         if not all(isinstance(s, numbers.Real) for s in (low, high)) or not 0 < low <= high < float("inf"):
             raise ValueError(f"sigma is {self.sigma!r}; expected (low, high) with 0 < low <= high")
-        if self.weighting not in ("uniform", "score"):
-            raise ValueError(f"weighting is {self.weighting!r}; expected 'uniform' or 'score'")
+        if self.weighting not in ("uniform", "score", "balanced"):
+            raise ValueError(f"weighting is {self.weighting!r}; expected 'uniform', 'score' or 'balanced'")
+        check_flag(self.log_uniform, "log_uniform")
+        if self.weighting == "balanced":
+            check_positive(self.sigma_data, "sigma_data", "a positive number, for weighting='balanced'")
+        elif self.sigma_data is not None:
+            raise ValueError(f"sigma_data is {self.sigma_data}, and weighting {self.weighting!r}; expected 'balanced'")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
         x, (low, high) = batch[0], self.sigma
         u = torch.rand(len(x), generator=generator, device=x.device, dtype=x.real.dtype)
-        sigma = low + (high - low) * u
+        sigma = low * (high / low) ** u if self.log_uniform else low + (high - low) * u
         s = sigma.reshape(-1, *[1] * (x.ndim - 1))
         y = x + s * normal(x, generator)
         d = applied(model, y) if self.blind else applied(model, y, sigma)
         if d.shape != x.shape:  # which might broadcast
             raise ValueError(f"model gives shape {tuple(d.shape)}; the images have {tuple(x.shape)}")
         z = d.to(x.dtype) - x
-        return mean_square(z / s if self.weighting == "score" else z)
+        if self.weighting == "balanced":
+            s = s * self.sigma_data / (s.square() + self.sigma_data**2).sqrt()
+        return mean_square(z if self.weighting == "uniform" else z / s)
 
 
 @dataclass(frozen=True)

@@ -285,7 +285,7 @@ def test_default_strengths(problem: tuple) -> None:
 
 
 def test_complex_data_count_twice() -> None:
-    from ipbox.learned.methods.plug_and_play import standard_deviation
+    from ipbox.functionals.fidelities.l2 import standard_deviation
 
     assert standard_deviation(4.0, np.zeros(8, "complex64"), None) == 1.0
     assert standard_deviation(4.0, np.zeros((2, 16), "float32"), 2) == 1.0
