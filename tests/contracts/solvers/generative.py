@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from tests.contracts.solvers.registry import LAM, RIDGE, Case, Family, dense, operator
+from tests.contracts.solvers.registry import LAM, NONNEG, RIDGE, Case, Family, dense, operator
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from ipbox.learned.methods.generative import PALM, Adam, VariableProjection  # noqa: E402
+from ipbox.learned.methods.generative import PALM, Adam, TwoBlockPALM, VariableProjection  # noqa: E402
 from ipbox.learned.priors.generative import RangePrior, SoftRange  # noqa: E402
 
 DIMS, LATENT = (6, 4), 3
@@ -58,4 +58,6 @@ CASES = [
     Case(PALM(**SOFT), NEAR_RANGE, 300, numbers=100, latent=True),
     Case(PALM(**SOFT, inertia=0.3), NEAR_RANGE, 300, numbers=100, proved=False, latent=True),
     Case(Adam(lr=0.1, steps=400), RIDGE, 400, accuracy=1e-6, numbers=100, proved=False),
+    Case(TwoBlockPALM(split=2, inertia=0.0), RIDGE, 200, numbers=100),
+    Case(TwoBlockPALM(split=1, inertia=0.3), NONNEG, 400, numbers=100, proved=False),
 ]

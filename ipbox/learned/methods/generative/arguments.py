@@ -64,10 +64,12 @@ def check_data_fit(A: Operator, b: Array, R: LatentPrior) -> None:
 
 def choose_method(R: LatentPrior, method: str | None, constraint: Any, inverse: bool) -> str:
     """The method by its name, or the usual one; refused where it cannot do what is asked."""
-    usual = "adam" if inverse else "palm" if R.sparse or constraint is not None else "lbfgs"
-    method = check_choice(usual if method is None else method, "method", METHODS)
-    if inverse and method != "adam":
-        raise ValueError(f"method is {method!r}; expected 'adam' for inverse_gan, whose z has a bound")
+    usual = "palm" if R.sparse or constraint is not None else "lbfgs"
+    method = check_choice(("ipalm" if inverse else usual) if method is None else method, "method", METHODS)
+    if inverse and method not in ("ipalm", "adam"):
+        raise ValueError(f"method is {method!r}; expected 'ipalm' or 'adam' for inverse_gan, whose z has a bound")
+    if inverse and constraint is not None:
+        raise ValueError("nonneg or box is given, and inverse_gan holds u in the range of G; expected it without")
     if (R.sparse or constraint is not None) and "palm" not in method:
         what = R.name if R.sparse else "nonneg or box"
         raise ValueError(f"method is {method!r}; expected 'palm' or 'ipalm' with {what}")
@@ -106,10 +108,10 @@ def make_solver(
         image = backend.array_module(like).zeros(R.dims, dtype=backend.real_dtype(like.dtype))
         R = R.informed(mean_diagonal(data, image) / lam)
     common = dict(prior=R, lam=lam, z0=z0, mark=mark_of(R, like))
-    if "palm" in method:
+    if "palm" in method and not inverse:
         return PALM(inertia=INERTIA if method == "ipalm" else 0.0, **common)
-    inner = {"lbfgs": LBFGS, "gradient": ArmijoGradientDescent, "adam": Adam}[method]()
-    if method == "adam":
+    inner = {"lbfgs": LBFGS, "gradient": ArmijoGradientDescent}.get(method, Adam)()
+    if method == "adam" or inverse:
         inner = Adam(steps=NITER["adam"] if niter is None else niter)
     ball = _LatentBall(R.latent) if inverse else None
     return VariableProjection(inner=inner, accuracy=check_positive(accuracy, "accuracy"), constraint=ball, **common)

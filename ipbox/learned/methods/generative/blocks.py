@@ -10,7 +10,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.solvers.core.problem import Parts
-from ipbox.solvers.per_sample import ratio
+from ipbox.solvers.per_sample import dots, ratio
 
 __all__ = ["descend", "first_length", "own", "relative_move"]
 
@@ -47,16 +47,16 @@ def descend(
 ) -> tuple[Array, np.ndarray, np.ndarray]:
     """prox(y - g/L) with L so large that the function lies below its quadratic model there; its values, and L.
 
-    Where values cannot tell, as the quadratic term is less than their rounding, the largest L that they have told of is
-    taken: else L would shrink without end, and steps with it grow.
+    Where values cannot tell, as the quadratic term is less than their rounding, the largest L is taken that they have
+    asked for: else L would shrink without end, and steps with it grow.
     """
     L, top = np.asarray(lengths, dtype=np.float64).reshape(-1, 2).T
-    L = L if k == 0 else L / SHRINK
+    L = first = L if k == 0 else L / SHRINK
     rounding = 32 * float(np.finfo(y.dtype).eps)
     for _ in range(TRIALS):
         new = prox(y - backend.per_sample(1 / L, y) * g, 1 / L)
         move = new - y
-        products = backend.reduce_sum(g * move, True)
+        products = dots(g, move, True)
         values = part(new)
         with np.errstate(invalid="ignore"):
             square = 0.5 * L * backend.sum_squares(move, True)
@@ -67,5 +67,5 @@ def descend(
         L = np.where(fits, L, np.where(silent & (L < top), top, GROW * L))
     stay = backend.per_sample((~fits).astype(float), y)
     new = new * (1 - stay) + y * stay if not fits.all() else new
-    top = np.where(fits & ~silent, np.maximum(top, L), top)
+    top = np.where(fits & ~silent & (L > first), np.maximum(top, L), top)
     return new, np.where(fits, values, f), np.stack([L, top], axis=1)

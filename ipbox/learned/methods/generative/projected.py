@@ -57,9 +57,10 @@ class VariableProjection(Solver):
     lam : float
         λ > 0.
     z0 : array
-        The start, (latent,), or (batch, latent); it is this, and no ``x0``, that the solver starts at.
+        The start, (latent,), or (batch, latent); it is this, and no ``x0``, that the solver starts at.  Entries that
+        are not given, as of weights, are 0.
     inner : Solver
-        For φ: `LBFGS`, `ArmijoGradientDescent`, `Adam`.
+        For φ: `LBFGS`, `ArmijoGradientDescent`, `Adam`, `TwoBlockPALM`.
     accuracy : float
         Of u(z), by the residual relative to the right-hand side.
     constraint : Functional, optional
@@ -111,7 +112,10 @@ class VariableProjection(Solver):
         return LatentParts(problem, p.smooth, p.prox, p.dual, labels, self.inner.prepare(inner))
 
     def init(self, p: LatentParts, x0: Array) -> State:
-        s = State(x=x0, latent=vars(self.inner.init(p.latent, latent_start(self.z0, p.problem))))
+        z0 = latent_start(self.z0, p.problem)
+        z = p.xp.zeros((*p.lead, self.prior.latent), dtype=x0.dtype)
+        z[..., : z0.shape[-1]] = z0
+        s = State(x=x0, z0=z0, latent=vars(self.inner.init(p.latent, z)))
         self._show(p, s)
         return s
 

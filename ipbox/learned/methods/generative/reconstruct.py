@@ -18,7 +18,7 @@ from ipbox.learned.methods.generative.arguments import (
     make_prior,
     make_solver,
 )
-from ipbox.learned.methods.generative.restarts import Restarts, with_weights
+from ipbox.learned.methods.generative.restarts import Restarts, in_second_phase, with_weights
 from ipbox.learned.priors.generative.base import LatentPrior, start_vectors
 from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, make_constraint
@@ -105,7 +105,8 @@ def generative(
     scale : float
         s, the unit of the model's images in that of u.
     method : str, optional
-        ``"lbfgs"`` by default, ``"palm"`` for ``"sparse"`` and with bounds, ``"adam"`` for ``"inverse_gan"``.
+        ``"lbfgs"`` by default, ``"palm"`` for ``"sparse"`` and with bounds.  Of ``"inverse_gan"`` that of the second
+        phase, for z and the weights as two blocks: ``"ipalm"``, by default, or ``"adam"``, as in the first phase.
     restarts : int
         Starts: z = 0 and ``restarts`` - 1 draws from N(0, I), the same ones for every sample.  All run as one batch;
         the one with the least objective is returned.
@@ -136,14 +137,16 @@ def generative(
         Of the image, where A does not tell it: see `as_operator`.
     **options
         ``callbacks``, ``progress``, ``state`` of `solve`, which see the restarts as samples of a batch; a state goes on
-        bit for bit.
+        bit for bit.  They are of both phases of an inverse GAN: a state of the second goes on there, without the first.
 
     Returns
     -------
     x : array
     info : Solution
         ``info.extra``: ``"z"``, the latent vectors; ``"lam"``; ``"objectives"`` and ``"stops"`` of all restarts (by
-        sample and restart); ``"restart"``, which one it is; ``"theorem"``, a `Verdict` on convergence.
+        sample and restart); ``"restart"``, which one it is; ``"theorem"``, a `Verdict` on convergence.  Of an inverse
+        GAN ``"first"``, the `Solution` of the first phase, to which objectives and restart belong; these are None where
+        a state of the second phase went on.
 
     Raises
     ------
@@ -179,10 +182,11 @@ def generative(
     constraint, batch = make_constraint(nonneg, box), batch_of(A, b)
     method = choose_method(R, method, constraint, inverse)
     starts = start_vectors(R, check_count(restarts, "restarts"), z0, check_seed(seed), b)
-    rule = stopping.niter(NITER[method] if niter is None else check_count(niter, "niter"))
-    if stop is not None or method != "adam":
+    first_method = "adam" if inverse else method
+    rule = stopping.niter(NITER[first_method] if niter is None else check_count(niter, "niter"))
+    if stop is not None or first_method != "adam":
         rule = (stopping.residual(check_positive(tol, "tol"), every=5) if stop is None else stop) | rule
-    if x0 is not None and "palm" not in method:
+    if x0 is not None and "palm" not in first_method:
         raise ValueError(f"x0 is given, and method {method!r} has the image of each z; expected z0, or 'palm'")
     if inverse and lam is not None:
         raise ValueError(f"lam is {lam!r}, and inverse_gan has no term to weigh; expected None")
@@ -203,7 +207,11 @@ def generative(
 
     if isinstance(lam, str) and lam in RULES:
         return resolve(lam, run, A, b, noise_level)
-    x, info = run(check_positive(lam, "lam", f"a positive number, or a rule: {', '.join(map(repr, RULES))}"))
+    lam = check_positive(lam, "lam", f"a positive number, or a rule: {', '.join(map(repr, RULES))}")
     if not inverse:
-        return x, info
-    return with_weights(pose(b), info, R, rate, check_count(weight_steps, "weight_steps"), noise_level, stop, x_true)
+        return run(lam)
+    late = in_second_phase(options.get("state"), R, b)
+    first = run(lam)[1] if late is None else None
+    second = {**options, "state": late}
+    steps = check_count(weight_steps, "weight_steps")
+    return with_weights(pose(b), first, R, method, rate, steps, noise_level, stop, x_true, second)

@@ -52,6 +52,13 @@ class _ReducedObjective(Functional):
         return f"{self.data.name} + {self.lam:g}·{self.prior.name}"
 
     def _value(self, x: Array, batch: bool) -> Any:
+        if self.prior.direct:
+            with evaluation(self.prior.model, gradient=False):
+                z = x if x.ndim == 2 else x[None]
+                t = self.prior.enter(z)
+                fit = self.data.value(self.prior.images(self.prior.maps(t), z), batch=True)
+                values = fit + self.lam * np.array(self.prior.latent_energy(t).tolist())
+            return values if batch else float(values.sum())
         return self._value_grad(x, backend.array_module(x).empty_like(x), None, batch)
 
     def _grad(self, x: Array, out: Array, work: Work) -> None:

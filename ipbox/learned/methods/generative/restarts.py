@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2
 from ipbox.learned.methods.generative.adam import Adam
+from ipbox.learned.methods.generative.arguments import mark_of
 from ipbox.learned.methods.generative.projected import VariableProjection
+from ipbox.learned.methods.generative.two_blocks import TwoBlockPALM
 from ipbox.learned.methods.generative.weights import WithWeights, _LatentBall
 from ipbox.learned.priors.generative.base import LatentPrior
 from ipbox.reconstruct.iterative.early_stopping import compared
-from ipbox.solvers import Problem, Solution, solve, stopping
+from ipbox.solvers import Problem, Solution, State, solve, stopping
 from ipbox.solvers.core.stop_rule import StopRule
 
 
@@ -56,28 +59,46 @@ class Restarts:
         return info.x, info
 
 
+def in_second_phase(state: Any, R: LatentPrior, like: Array) -> State | None:
+    """The state of a second phase of an inverse GAN, where ``state``, or the file of that name, is one."""
+    if isinstance(state, str | Path):
+        state = State.load(state, backend.array_module(like).__name__)
+    known = isinstance(state, State) and state.loop.get("solver") == VariableProjection.__name__
+    return state if known and state.latent["x"].shape[-1] > R.latent else None
+
+
 def with_weights(
     posed: Restarts,
-    first: Solution,
+    first: Solution | None,
     R: LatentPrior,
+    method: str,
     rate: float,
     steps: int,
     noise_level: Any,
     stop: StopRule | None,
     x_true: Array | None,
+    options: dict[str, Any],
 ) -> tuple[Array, Solution]:
-    """The second phase of an inverse GAN, from the best z of the first: z and weights, until the discrepancy."""
+    """The second phase of an inverse GAN, from the best z of the first, or from a state: z and weights, until the
+    discrepancy.
+    """
     data, batch = posed.data if posed.batch is None else posed.data.take(np.arange(posed.batch) * posed.K), posed.batch
-    both = WithWeights(R.model, rate)
-    xp, z = backend.array_module(first.x), first.extra["z"]
-    y0 = xp.zeros((*z.shape[:-1], both.latent), dtype=z.dtype)
-    y0[..., : R.latent] = z
-    inner = Adam(steps=steps)
-    solver = VariableProjection(inner=inner, prior=R.of(both), lam=1.0, z0=y0, constraint=_LatentBall(R.latent))
+    both, state = WithWeights(R.model, rate), options.get("state")
+    inner = Adam(steps=steps) if method == "adam" else TwoBlockPALM(split=R.latent)
+    solver = VariableProjection(
+        inner=inner,
+        prior=R.of(both),
+        lam=1.0,
+        z0=state.z0 if first is None else first.extra["z"],
+        constraint=_LatentBall(R.latent),
+        mark=mark_of(R, data.b),
+    )
     rule = stopping.niter(steps) if stop is None else stop | stopping.niter(steps)
     if noise_level is not None:
         rule = stopping.discrepancy(noise_level) | rule
-    info = solve(Problem(data, batch=batch), solver, stop=rule, **compared({}, x_true))
-    info.extra |= {name: first.extra[name] for name in ("z", "objectives", "stops", "restart")}
-    info.extra |= {"first": first, "theorem": solver._theorem(solver.prepare(Problem(data, batch=batch)))}
+    problem = Problem(data, batch=batch)
+    info = solve(problem, solver, stop=rule, **compared(options, x_true))
+    info.extra["z"] = info.state.latent["x"][..., : R.latent].copy()
+    info.extra |= {"first": first, "lam": 1.0, "theorem": solver._theorem(solver.prepare(problem))}
+    info.extra |= {n: None if first is None else first.extra[n] for n in ("objectives", "stops", "restart")}
     return info.x, info

@@ -206,6 +206,34 @@ def test_goes_on_bit_for_bit(method: str, tmp_path: Path) -> None:
         ip.generative(A, b, other, **options, state=tmp_path / "state.npz")
 
 
+@pytest.mark.parametrize("method", ["ipalm", "adam"])
+def test_an_inverse_gan_goes_on_in_its_second_phase(method: str, tmp_path: Path) -> None:
+    """From a checkpoint bit for bit, without the first phase; callbacks see both."""
+    _, A, b = posed(batch=2)
+    model, seen = Linear(curved=0.3), []
+    path = tmp_path / "state.npz"
+    options = dict(prior="inverse_gan", method=method, restarts=2, niter=5, rate=0.5, weight_steps=9)
+    x, info = ip.generative(A, b, model, **options, callbacks=[lambda run: seen.append(run.problem.batch)])
+    assert seen.count(4) == 6 and seen.count(2) == 10
+    assert info.state.latent["x"].shape[1] > LATENT and info.extra["first"].niter == 5
+
+    class Ends(Exception):
+        pass
+
+    def end(run: ip.solvers.Run) -> None:
+        if run.problem.batch == 2 and run.k == 4:
+            run.whole_state().save(path)
+            raise Ends
+
+    with pytest.raises(Ends):
+        ip.generative(A, b, model, **options, callbacks=[end])
+    y, again = ip.generative(A, b, model, **options, state=path)  # of a batch: to the end it was meant for
+    assert y.tobytes() == x.tobytes() and again.extra["first"] is None and again.niter == 9
+    np.testing.assert_array_equal(again.extra["z"], info.extra["z"])
+    with pytest.raises(ValueError, match="^state is of another solve"):
+        ip.generative(A, b, Linear(curved=0.4), **options, state=path)
+
+
 def test_complex_data_of_a_real_image_in_both_precisions() -> None:
     for dtype in ("float32", "float64"):
         mask = np.random.default_rng(0).random(DIMS) < 0.7
