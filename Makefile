@@ -16,7 +16,7 @@ NEWEST_PYTHON ?= python3.13
 NEWEST := .venv-newest
 
 .PHONY: help venv demo test test-slow test-newest test-gpu gpu-bundle lint docs mutants coverage bench bench-bilevel \
-        experiments-learned experiments-generative experiments-diffusion clean distclean
+        experiments-learned experiments-generative experiments-diffusion experiments-equivariance clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,7 +32,7 @@ help:
 	@echo "make bench      ipbox against its peers, in an environment of their own; build/bench.json"
 	@echo "make bench-bilevel  the required figures of bilevel learning, beside the measured ones"
 	@echo "make experiments-learned  those of learned methods, from stored results; RECOMPUTE=1 trains again"
-	@echo "make experiments-generative  those of generative priors"
+	@echo "make experiments-generative  those of generative priors; experiments-equivariance: of equivariant networks"
 	@echo "make experiments-diffusion  those of score-based sampling"
 	@echo "make clean      remove build/ and caches; make distclean: the environments too"
 
@@ -129,6 +129,9 @@ experiments-generative: $(READY)
 
 experiments-diffusion: $(READY)
 	$(PY) -m tests.bench.diffusion
+
+experiments-equivariance: $(READY)
+	$(PY) -m tests.bench.equivariance
 
 clean:
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Experiments: what equivariant networks need less of, and what they keep."""
