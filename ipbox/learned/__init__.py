@@ -28,6 +28,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "maps.unrolled": ["LearnedProximalGradient"],
         "maps.variational_network": ["VariationalNetwork"],
         "networks": ["ConvexRidge", "DRUNet", "DnCNN", "InputConvex", "LipschitzCritic", "UNet", "WeaklyConvexRidge"],
+        "networks.equivariant": ["EquivariantBlock", "EquivariantDnCNN", "EquivariantUNet", "expanded"],
         "networks.generative": ["Autoencoder", "CovarianceVAE", "Generator", "VAE", "WGAN"],
         "priors.denoiser": ["Denoiser"],
         "priors.nett": ["NETT"],

@@ -7,7 +7,45 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Flips", "QuarterTurns", "Shifts"]
+from ipbox.checks import check_type
+from ipbox.groups import Group, Isometry
+from ipbox.learned.networks.equivariant.actions import act
+
+__all__ = ["Elements", "Flips", "QuarterTurns", "Shifts"]
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Each sample moved by an element of a group, each as likely as the others; channels are scalar fields.
+
+    Parameters
+    ----------
+    group : Group
+        Such as ``ip.groups.Dihedral(4)``; of angles that are no quarter turns interpolation shows.
+
+    Examples
+    --------
+    >>> import torch, ipbox as ip
+    >>> from ipbox.learned.training.losses import Elements
+    >>> u = torch.arange(4.0).reshape(1, 2, 2).expand(50, 2, 2)
+    >>> len(Elements(ip.groups.Dihedral(4))(u, torch.Generator().manual_seed(0)).unique(dim=0))
+    8
+    """
+
+    group: Group
+
+    def __post_init__(self) -> None:
+        check_type(self.group, "group", Group, "a group, such as ip.groups.Dihedral(4)")
+
+    def __call__(self, u: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        n, size = len(u), self.group.shape or (1, 1)
+        points = _integers(self.group.point_order, (n,), generator)
+        shifts = zip(*(_integers(k, (n,), generator) for k in size), strict=True)
+        chosen = [self._element(h, t) for h, t in zip(points, shifts, strict=True)]
+        return torch.stack([act(g, v) for g, v in zip(chosen, u, strict=True)])
+
+    def _element(self, index: int, shift: tuple[int, ...]) -> Isometry:
+        return self.group.element(index % self.group.m, index >= self.group.m, shift)
 
 
 @dataclass(frozen=True)

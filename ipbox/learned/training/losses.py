@@ -14,7 +14,7 @@ import torch
 
 from ipbox.checks import check_flag, check_positive, check_type
 from ipbox.learned.bridge.linear_map import LinearMap
-from ipbox.learned.training.group_actions import Flips, QuarterTurns, Shifts
+from ipbox.learned.training.group_actions import Elements, Flips, QuarterTurns, Shifts
 from ipbox.learned.training.operators import PerOperator
 from ipbox.learned.training.regularisers import (
     Difference,
@@ -33,7 +33,8 @@ from ipbox.learned.training.self_supervised import (
     normal,
 )
 
-__all__ = ["SURE", "Adversarial", "Denoising", "EquivariantImaging", "Flips", "QuarterTurns", "Shifts", "Supervised"]
+__all__ = ["SURE", "Adversarial", "Denoising", "Elements", "EquivariantImaging", "Flips", "QuarterTurns", "Shifts"]
+__all__ += ["Supervised"]
 __all__ += ["Difference", "MultiStepDenoising", "MultiStepReconstruction", "PerOperator", "Unpaired", "noise_weight"]
 
 

@@ -136,8 +136,8 @@ class EquivariantImaging:
     ----------
     A : LinearMap
     action : callable
-        ``action(u, generator)`` is T_g u for a random g of each sample: `Flips`, `QuarterTurns`, `Shifts`, or a tuple
-        of such, which are applied one after the other.
+        ``action(u, generator)`` is T_g u for a random g of each sample: `Elements` of a group, `Flips`,
+        `QuarterTurns`, `Shifts`, or a tuple of such, which are applied one after the other.
     sigma : float
         Standard deviation of the noise in b; of real and imaginary part, each, where b is complex; 0 where there is
         none.

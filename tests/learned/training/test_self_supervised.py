@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from ipbox.groups import Dihedral, RotoTranslations
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.fit import fit
-from ipbox.learned.training.losses import SURE, EquivariantImaging, Flips, QuarterTurns, Shifts
+from ipbox.learned.training.losses import SURE, Elements, EquivariantImaging, Flips, QuarterTurns, Shifts
 from tests.learned.training.models import Matrix, matrix_map, random, seeded
 
 
@@ -133,7 +134,7 @@ def test_equivariant_imaging_is_zero_where_the_map_is_exact() -> None:
         def forward(self, u: torch.Tensor) -> torch.Tensor:
             return super().forward(u.reshape(len(u), 16))
 
-    for action in (Flips(), QuarterTurns(), Shifts(), (Flips(), Shifts(1))):
+    for action in (Flips(), QuarterTurns(), Shifts(), Elements(Dihedral(4)), (Flips(), Shifts(1))):
         loss = EquivariantImaging(Flat(A), action)
         assert loss(Inverse(), (random(3, 16),), seeded()).item() < 1e-28
 
@@ -193,13 +194,16 @@ def test_equivariant_imaging_by_hand() -> None:
     assert (weighted - plain).item() == pytest.approx((first[0] - first[1]).item())
 
 
-@pytest.mark.parametrize("action", [Flips(), QuarterTurns(), Shifts(), Shifts(1)])
+GROUPS = Dihedral(4), RotoTranslations((3, 3), 2)
+
+
+@pytest.mark.parametrize("action", [Flips(), QuarterTurns(), Shifts(), Shifts(1), *map(Elements, GROUPS)])
 @pytest.mark.parametrize("shape", [(200, 3, 3), (200, 2, 3, 3)])
 def test_actions_permute_pixels_and_take_every_element(action: object, shape: tuple[int, ...]) -> None:
     u = torch.arange(float(math.prod(shape[1:]))).reshape(shape[1:]).expand(shape)
     v = action(u, seeded())
     assert v.shape == u.shape and torch.equal(v.flatten(-2).sort(dim=-1).values, u.flatten(-2))
-    count = {Flips: 4, QuarterTurns: 4, Shifts: 9}[type(action)]
+    count = action.group.order if isinstance(action, Elements) else {Flips: 4, QuarterTurns: 4, Shifts: 9}[type(action)]
     assert len({tuple(w.flatten().tolist()) for w in v}) == count
     w = torch.complex(u, u)
     assert torch.equal(action(w, seeded()), torch.complex(v, v))
