@@ -5,6 +5,7 @@
 True
 """
 
+from ipbox.evaluate.conformal import Calibrated, Coverage, calibrate
 from ipbox.evaluate.differentiable import Differentiable, Variational, as_differentiable
 from ipbox.evaluate.disjoint import check_disjoint, fingerprint
 from ipbox.evaluate.equivariance import EquivarianceError, equivariance_error
@@ -42,7 +43,7 @@ from ipbox.reconstruct.domain import (
 __all__ = ["Differentiable", "Perturbation", "StabilityTable", "Variational", "as_differentiable", "more_samples"]
 __all__ += ["recovered_contrast", "stability_table", "worst_image_perturbation", "worst_perturbation"]
 __all__ += ["Domain", "DomainCheck", "DomainStatistics", "OutsideDomain", "check_domain", "domain_statistics"]
-__all__ += ["check_disjoint", "fingerprint"]
+__all__ += ["Calibrated", "Coverage", "calibrate", "check_disjoint", "fingerprint"]
 __all__ += ["EquivarianceError", "equivariance_error", "turned_views"]
 __all__ += ["GeneratorReport", "LogLikelihood", "RangeError", "covariance_columns", "evaluate_generator"]
 __all__ += ["interpolation", "log_likelihood", "range_error", "samples"]

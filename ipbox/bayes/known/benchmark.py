@@ -117,7 +117,7 @@ class SamplerBenchmark:
     def show(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Distance and coverage against the number of steps, a column for each problem; returns the figure."""
         problems = list(dict.fromkeys(row.problem for row in self.rows))
-        samplers = list(dict.fromkeys(row.sampler for row in self.rows))
+        samplers = [name for name in dict.fromkeys(row.sampler for row in self.rows) if name != "exact"]
         figure = figures.new(path, figsize=(2.6 * len(problems) + 1.2, 5.2))
         axes = figure.subplots(2, len(problems), squeeze=False, sharex=True, sharey="row")
         for k, problem in enumerate(problems):
