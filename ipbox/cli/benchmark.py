@@ -11,7 +11,7 @@ import ipbox
 from ipbox.cli.shared import UsageError, check_outputs, checked_input, write_report
 
 PROBLEMS = tuple(f"{A}-{prior}" for A in ("blur", "inpaint", "ct") for prior in ("gaussian", "mixture"))
-SAMPLERS = ("exact", "ula", "ula-small", "myula", "pcn")
+SAMPLERS = ("exact", "ula", "ula-small", "myula", "pcn", "reverse", "diffpir", "dps", "daps", "projection")
 STEPS, SAMPLES = (30, 100, 300), 400
 
 

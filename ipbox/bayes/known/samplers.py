@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ipbox.backend import Array
+from ipbox.bayes.diffusion.sampling import METHODS, diffusion, prior_samples
 from ipbox.bayes.known.laws import Gaussian
 from ipbox.bayes.known.prior import NegativeLogDensity
 from ipbox.bayes.known.problems import KnownProblem
+from ipbox.bayes.known.score import MixtureScore
 from ipbox.bayes.samplers import MYULA, PCN, ULA, Sampler
 from ipbox.functionals import L2
 from ipbox.operators import as_operator
@@ -54,6 +56,22 @@ def pcn(problem: KnownProblem, samples: int, steps: int, seed: int) -> Array:
     return solve(Problem(likelihood, batch=samples), sampler, x0=start, stop=stopping.niter(steps)).x
 
 
+def reverse(problem: KnownProblem, samples: int, steps: int, seed: int) -> Array:
+    """The reverse diffusion with the score of the posterior itself: what is wrong is its discretisation."""
+    score = MixtureScore(problem.posterior)
+    return prior_samples(score, samples=samples, steps=max(steps, 2), seed=seed, dtype="float64").samples
+
+
+def guided(method: str) -> Draw:
+    """A method of `ip.diffusion`, with the score of the prior in closed form."""
+
+    def draw(problem: KnownProblem, samples: int, steps: int, seed: int) -> Array:
+        options = {"noise_level": problem.noise_level, "samples": samples, "steps": max(steps, 2), "seed": seed}
+        return diffusion(problem.A, problem.b, MixtureScore(problem.prior), method=method, **options).samples
+
+    return draw
+
+
 def _likelihood(problem: KnownProblem) -> L2:
     return problem.deviation**-2 * L2(problem.A, problem.b)
 
@@ -66,3 +84,4 @@ def _chains(problem: KnownProblem, sampler: Sampler, samples: int, steps: int, *
 
 
 SAMPLERS: dict[str, Draw] = {"exact": exact, "ula": ula, "ula-small": small_ula, "myula": myula, "pcn": pcn}
+SAMPLERS |= {"reverse": reverse} | {method: guided(method) for method in METHODS}

@@ -28,7 +28,8 @@ class MixtureScore(Score):
 
     Notes
     -----
-    Computed in double precision, and given in that of x.
+    Computed in double precision, and given in that of x.  Good at every noise level; by default diffusions go from ten
+    times √(tr C), C the covariance of the mixture, to a hundredth of the least deviation of a component.
 
     Raises
     ------
@@ -46,7 +47,8 @@ class MixtureScore(Score):
     def __init__(self, law: GaussianMixture) -> None:
         self.law = check_type(law, "law", GaussianMixture, "a Gaussian or a GaussianMixture")
         self._m = law.means.reshape(len(law.means), 1, -1)
-        super().__init__(law.dims)
+        wide = float(np.trace(backend.to_host(law.covariance))) ** 0.5  # of all pixels together
+        super().__init__(law.dims, sigma_range=(1e-2 * float(law.eigenvalues.min()) ** 0.5, 10 * wide))
 
     def _denoise(self, x: Array, sigma: float) -> Array:
         r, c, spread = self._parts(x, sigma)
