@@ -165,6 +165,7 @@ from .solvers import (
     LinearisedADMM as LinearisedADMM,
     LinearisedBregman as LinearisedBregman,
     Nesterov as Nesterov,
+    NonMonotoneAPG as NonMonotoneAPG,
     NonlinearCG as NonlinearCG,
     PreconditionedPDHG as PreconditionedPDHG,
     Problem as Problem,

@@ -26,6 +26,7 @@ from ipbox.solvers.primal_dual.spdhg import SPDHG
 from ipbox.solvers.proximal.bregman import Bregman, LinearisedBregman
 from ipbox.solvers.proximal.fista import FISTA
 from ipbox.solvers.proximal.forward_backward import ForwardBackward, ProximalPoint
+from ipbox.solvers.proximal.non_monotone import NonMonotoneAPG
 from ipbox.solvers.proximal.scale_space import InverseScaleSpace
 from ipbox.solvers.proximal.two_proxes import DavisYin, DouglasRachford
 from ipbox.solvers.splitting.admm import ADMM, HQS
@@ -42,7 +43,7 @@ __all__ += ["LBFGS", "ArmijoGradientDescent", "BarzilaiBorwein", "GradientDescen
 __all__ += ["CG", "CGLS", "LSQR", "HybridLSQR"]
 __all__ += ["PD3O", "PDHG", "SPDHG", "AdaptivePDHG", "CondatVu", "PreconditionedPDHG"]
 __all__ += ["FISTA", "Bregman", "DavisYin", "DouglasRachford", "ForwardBackward", "InverseScaleSpace"]
-__all__ += ["LinearisedBregman", "ProximalPoint"]
+__all__ += ["LinearisedBregman", "NonMonotoneAPG", "ProximalPoint"]
 __all__ += ["ADMM", "HQS", "LinearisedADMM"]
 __all__ += ["BSREM", "MLEM", "OSEM", "SAGA", "SIRT", "SVRG", "Cimmino", "Kaczmarz"]
 

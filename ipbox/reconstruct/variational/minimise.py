@@ -24,7 +24,19 @@ from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
 from ipbox.reconstruct.variational.settled import Settled
-from ipbox.solvers import CGLS, FISTA, LBFGS, PDHG, AdaptivePDHG, Problem, Solution, Solver, solve, stopping
+from ipbox.solvers import (
+    CGLS,
+    FISTA,
+    LBFGS,
+    PDHG,
+    AdaptivePDHG,
+    NonMonotoneAPG,
+    Problem,
+    Solution,
+    Solver,
+    solve,
+    stopping,
+)
 from ipbox.solvers.core.fingerprint import Made
 from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.core.solve import SolveOptions
@@ -219,6 +231,8 @@ def smooth_solver(problem: Problem) -> Solver:
         return FISTA()
     if all(f.has_grad and f.explicit for f in problem.terms):
         return LBFGS()
+    if known and all(f.explicit for f in problem.terms):  # proved to come to critical points
+        return NonMonotoneAPG()
     return FISTA(backtracking=not known, restart="gradient" if convex else "function")
 
 

@@ -277,6 +277,9 @@ def test_no_theorem_without_convexity(case: Case) -> None:
     b = np.ones((6, 4))
     problem = ip.Problem(ip.L2(b=b) - 0.5 * ip.L2(b=2 * b))
     verdict = case.solver.is_provably_convergent(problem)
+    if isinstance(case.solver, ip.NonMonotoneAPG):  # what it proves then is less
+        assert verdict and "critical points" in verdict.reason
+        return
     assert not verdict
     assert "convex" in verdict.reason or "positive weights" in verdict.reason
 
