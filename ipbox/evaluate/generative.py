@@ -30,7 +30,8 @@ class RangeError:
     Attributes
     ----------
     error, relative : numpy.ndarray
-        min_z ‖u - G(z)‖ as found, so from above, and over ‖u‖; (N,).
+        min_z ‖u - G(z)‖ as found, so from above, and over ‖u‖; (N,).  Of an image that is zero the latter is infinite,
+        or 0 where G makes it too.
     nearest : array
         G(z), (N, H, W).
     z : array
@@ -132,7 +133,8 @@ def range_error(
         nearest = model.decode(best_z[which])
     error = np.array(best_square[which].sqrt().tolist())
     norms = np.array(u.square().sum(dim=(1, 2, 3)).sqrt().tolist())
-    return RangeError(error, error / norms, leave(nearest[:, 0]), leave(best_z[which]), history)
+    relative = np.divide(error, norms, out=np.where(error > 0, np.inf, 0.0), where=norms > 0)
+    return RangeError(error, relative, leave(nearest[:, 0]), leave(best_z[which]), history)
 
 
 # ---------------------------------------------------------------- images of the model

@@ -38,6 +38,17 @@ def linear_vae() -> VAE:
     return model
 
 
+def test_range_error_of_a_zero_image() -> None:
+    """Relative to nothing it is infinite; 0 where the generator makes it."""
+    zero = np.zeros((1, *DIMS))
+    found = range_error(Generator(decoder(), 2, DIMS), zero, niter=5)
+    assert found.error[0] > 0 and found.relative[0] == np.inf
+    net = decoder()
+    for p in net.parameters():
+        p.data.zero_()
+    assert range_error(Generator(net, 2, DIMS), zero, niter=5).relative[0] == 0
+
+
 def test_range_error_is_the_distance_to_the_range() -> None:
     found = range_error(Generator(decoder(), 2, DIMS), IMAGES, niter=200, lr=0.1)
     z = np.linalg.lstsq(G, IMAGES.reshape(3, 12).T, rcond=None)[0].T

@@ -62,9 +62,10 @@ class LearnedRegulariser(TorchFunctional):
     use it of convex ones alone (``has_prox``).  Steps are those of Barzilai and Borwein, and those of Nesterov where
     they stall.  With a weight λ, λR has the modulus λρ: ½‖u - b‖² + λR(u) is convex for λρ <= 1, which solvers know.
 
-    `ip.variational` takes solvers that need the gradient alone (FISTA, L-BFGS): PDHG and ADMM compute a prox in every
-    step, each an inner minimisation, and take many times as long.  λ and s are best fitted together on images like
-    those to come; a λ by rule for an s that is far off can lose to total variation.
+    `ip.variational` takes solvers that need the gradient alone (FISTA, L-BFGS, and nmAPG with a constraint where R is
+    not convex): PDHG and ADMM compute a prox in every step, each an inner minimisation, and take many times as long.  λ
+    and s are best fitted together on images like those to come; a λ by rule for an s that is far off can lose to total
+    variation.
 
     References
     ----------
