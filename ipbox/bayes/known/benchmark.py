@@ -118,7 +118,7 @@ class SamplerBenchmark:
         """Distance and coverage against the number of steps, a column for each problem; returns the figure."""
         problems = list(dict.fromkeys(row.problem for row in self.rows))
         samplers = [name for name in dict.fromkeys(row.sampler for row in self.rows) if name != "exact"]
-        figure = figures.new(path, figsize=(2.6 * len(problems) + 1.2, 5.2))
+        figure = figures.new(path, figsize=(2.6 * len(problems) + 1.8, 5.2))
         axes = figure.subplots(2, len(problems), squeeze=False, sharex=True, sharey="row")
         for k, problem in enumerate(problems):
             for sampler in samplers:
@@ -131,6 +131,7 @@ class SamplerBenchmark:
             axes[1, k].axhline(LEVEL, color="k", linestyle=":")
             axes[0, k].set_title(problem)
             axes[1, k].set(xlabel="steps", ylim=(-0.03, 1.03))
+            figures.few_ticks(axes[0, k]), figures.few_ticks(axes[1, k])
         axes[0, 0].set_ylabel("W2 over the posterior's deviation")
         axes[1, 0].set_ylabel(f"coverage of {100 * LEVEL:.0f} % regions")
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
