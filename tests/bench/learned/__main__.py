@@ -27,6 +27,7 @@ MODULES = (
     "regularisers_bilevel",
     "overhead",
     "ridge_cost",
+    "trainings",
     "training_step",
     "equivariant_networks",
 )
