@@ -22,7 +22,7 @@ STEPS = {
     "multi-step": 10,
     "bilevel, MAID": 4,
     "bilevel, L-BFGS-B": 5,
-    "bilevel, unrolled": 4,
+    "bilevel, unrolled": 8,
 }
 FAST = [("CRR", "difference"), ("CRR", "bilevel, MAID"), *((name, "multi-step") for name in ARCHITECTURES)]
 PAIRS = [

@@ -76,5 +76,5 @@ def by_bilevel(
         problem.evaluator(), term.initial(), iterations=iterations, work=work * len(x), checkpoint=checkpoint
     )
     spent = float(found.history[-1]["work"]) / len(x)
-    objective = [float(row["f"]) for row in found.history]
+    objective = [*(float(row["f"]) for row in found.history), found.f]  # a line search may end with a worse one
     return Trained(term.module(found.theta).float().eval(), objective, spent, time.process_time() - start, lam)
