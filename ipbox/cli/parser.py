@@ -19,6 +19,7 @@ from ipbox.cli.compare import SETTINGS
 from ipbox.cli.compare import compare as run_compare
 from ipbox.cli.demos import bilevel as demos_bilevel
 from ipbox.cli.demos import ct as demos_ct
+from ipbox.cli.demos import diffusion as demos_diffusion
 from ipbox.cli.demos import generative as demos_generative
 from ipbox.cli.demos import learned as demos_learned
 from ipbox.cli.demos.simulated import DEMOS
@@ -160,6 +161,7 @@ OPTIONS = {
     "mask": "kind of sampling",
     "trajectory": "radial or spiral",
     "image": "which photograph",
+    "samples": "of the posterior, by each sampler",
     "kernel": "kind of blur",
     "factor": "pixels of the truth to one of the data, along each axis",
 }
@@ -190,11 +192,15 @@ def _add_demo(subparsers: Any) -> None:
     made = demos.add_parser("generative", help="held-out MR images by generative models as priors")
     made.set_defaults(run=demos_generative.demo)
     _add_options(made, demos_generative.OPTIONS)
+    sampled = demos.add_parser("diffusion", help="samples of the posterior of a CT slice, by a learned score")
+    sampled.set_defaults(run=demos_diffusion.demo)
+    _add_options(sampled, demos_diffusion.OPTIONS)
     named = ((learning, demos_bilevel.NAMES), (learned, tuple(demos_learned.METHODS)))
-    for command, methods in (*named, (made, tuple(demos_generative.METHODS))):
+    others = ((made, tuple(demos_generative.METHODS)), (sampled, tuple(demos_diffusion.METHODS)))
+    for command, methods in (*named, *others):
         command.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {'; '.join(methods)} (all)")
     for name, command in demos.choices.items():
-        if name in ("bilevel", "generative", "learned"):  # on the host only
+        if name in ("bilevel", "diffusion", "generative", "learned"):  # on the host only
             _add_picture(command, f"build/{name}.png")
             continue
         if name not in DEMOS or "tv" in DEMOS[name].methods:

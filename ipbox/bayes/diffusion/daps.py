@@ -66,7 +66,7 @@ class DAPS(DiffusionSampler):
     True
     """
 
-    flow: int = 3
+    flow: int = 2
     spread: float | None = None
     langevin: int | None = None
     accuracy: float = 1e-2

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from ipbox import backend
 from ipbox.bayes.diffusion.base import DiffusionSampler, noise_deviation
-from ipbox.checks import check_positive
+from ipbox.checks import check_between
 from ipbox.operators.core.norms import norm_in_range
 from ipbox.solvers import Parts, State
-from ipbox.solvers.per_sample import norms
 
 
 @dataclass(frozen=True)
 class DPS(DiffusionSampler):
     r"""The reverse diffusion with a step down the misfit of the denoised image, through the network:
 
-    .. math:: x ← x' - ζ \frac{s\sqrt{m}}{‖A‖^2} \frac{J^* A^* r}{‖r‖}, \quad r = A D_σ(x) - b, \quad J = D_σ'(x),
+    .. math:: x ← x' - \frac{ζ}{‖A‖^2 + s^2/σ^2} J^* A^* (A D_σ(x) - b), \quad J = D_σ'(x),
 
-    where x' is the ancestral step from x, as in `ReverseDiffusion`, s the deviation of the noise and m the number of
-    data.  The paper's step size is one over ‖r‖, too; in these units ζ has none, and is that of a gradient step, with 1
-    the longest that surely does not increase the misfit, where ‖r‖ has come down to the noise.
+    where x' is the ancestral step from x, as in `ReverseDiffusion`, and s the deviation of the noise.  The paper leaves
+    the step size open, and divides by ‖A D_σ(x) - b‖; here, ‖A‖² + s²/σ² being the curvature of the misfit and of the
+    image's own uncertainty together, ζ has no unit, and the data lose their weight where they are less certain than x.
 
     Parameters
     ----------
     score, levels, seed
         As of `DiffusionSampler`; the score needs its ``vjp``.
     zeta : float
-        ζ.
+        ζ, below 2.
 
     Notes
     -----
     The likelihood of b given x at level σ is taken for that given its mean D_σ(x), as if x_0 were known from x: too
-    certain for large σ; and ζ/‖r‖ has the place of the steps that the diffusion would make, so that samples vary too
-    little, or too much, by a factor that ζ and the number of levels settle.
+    certain for large σ; and the step does not follow the length of the diffusion's own, so that how the samples vary
+    depends on ζ and on the number of levels.  Directions that A hardly sees take many steps, so ζ is large by default;
+    the others then follow the noise, too, more closely than the posterior does.
 
     References
     ----------
@@ -59,20 +56,17 @@ class DPS(DiffusionSampler):
     True
     """
 
-    zeta: float = 1.0
+    zeta: float = 1.5
     approximates: ClassVar[str] = "the likelihood given a noisy image is taken for that given its denoised image"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self.zeta, "zeta")
+        check_between(self.zeta, "zeta", 0, 2)
 
     def step(self, p: Parts, s: State) -> None:
         sigma, after = self.level(s)
         f = p.problem.fidelity
         d, vjp = self.score.linearise(s.x, sigma)
-        r = f.residual(d)
-        g = vjp(f.A.apply_adjoint(r))
+        g = vjp(f.A.apply_adjoint(f.residual(d)))
         self.ancestral(s, d, sigma, after)
-        noise = noise_deviation(p) * math.sqrt(f.b.size * (2 if f.b.dtype.kind == "c" else 1))
-        size = self.zeta * noise / norm_in_range(f.A) ** 2
-        backend.axpy(-size / np.maximum(norms(r, p), np.finfo(np.float32).tiny), g, s.x)
+        backend.axpy(-self.zeta / (norm_in_range(f.A) ** 2 + (noise_deviation(p) / sigma) ** 2), g, s.x)

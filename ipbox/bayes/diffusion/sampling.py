@@ -31,7 +31,7 @@ from ipbox.solvers.core.solve import SolveOptions
 
 METHODS: dict[str, type[DiffusionSampler]] = {"diffpir": DiffPIR, "dps": DPS, "daps": DAPS, "projection": Projection}
 PRIOR: dict[str, type[DiffusionSampler]] = {"ancestral": ReverseDiffusion, "flow": ProbabilityFlow}
-STEPS = {"diffpir": 100, "dps": 300, "daps": 50, "projection": 200, "ancestral": 300, "flow": 50}
+STEPS = {"diffpir": 100, "dps": 100, "daps": 50, "projection": 100, "ancestral": 300, "flow": 50}
 
 
 class DiffusionOptions(SolveOptions, total=False):
@@ -110,7 +110,7 @@ def diffusion(
         `DiffPIR`, `DPS`, `DAPS`, `Projection`: see there what each approximates.
     samples : int
     steps : int, optional
-        Noise levels; by default 100, 300, 50, 200.
+        Noise levels; by default 100, but 50 for ``"daps"``.
     sigma_max, sigma_min : float, optional
         Of `geometric_levels`, in the units of the image; by default those the score says that it is good for.
     levels : sequence of float, optional

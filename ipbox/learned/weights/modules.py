@@ -27,6 +27,7 @@ CLASSES: dict[str, str] = {
     "NonExpansive": "ipbox.learned.networks.non_expansive",
     "GradientStep": "ipbox.learned.networks.gradient_step",
     "UNet": "ipbox.learned.networks.denoisers",
+    "ScoreUNet": "ipbox.learned.networks.denoisers",
     "ConvexRidge": "ipbox.learned.networks.ridge",
     "WeaklyConvexRidge": "ipbox.learned.networks.ridge",
     "FieldsOfExperts": "ipbox.learned.networks.experts.fields",
@@ -100,6 +101,11 @@ SHIPPED: dict[str, Shipped] = {
     for script, files in _TRAINED.items()
     for name, sha256 in files.items()
 }
+SHIPPED["score_ct"] = Shipped(
+    "score_ct.safetensors",
+    "37874686a1330132ebe967bef83c78c2b03e31f0b84a76b63ac76d8693312a1f",
+    "tests/bench/diffusion/train_score.py",
+)
 
 
 @runtime_checkable

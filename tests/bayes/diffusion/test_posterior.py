@@ -115,9 +115,9 @@ def test_the_law_of_projection(lam: float | None) -> None:
 
 
 def test_dps_goes_down_the_misfit_through_the_score() -> None:
-    """The step less the ancestral one, which is that of data without weight, is -ζ s√m/‖A‖² ∇‖A D(x) - b‖."""
+    """The step less the ancestral one, which is that of data without weight, is -ζ/(‖A‖² + s²/σ²) ∇½‖A D(x) - b‖²."""
     problem, M, b = posed(samples=3)
-    far = ip.Problem(1e30 * problem.terms[0], batch=3)  # s = 0: no step
+    far = ip.Problem(1e-30 * problem.terms[0], batch=3)
     sampler, rng = DPS(Pair(), (0.9, 0.5), zeta=0.7, seed=2), np.random.default_rng(0)
     x0 = rng.standard_normal((3, *DIMS))
     start, with_data, without = (
@@ -125,22 +125,25 @@ def test_dps_goes_down_the_misfit_through_the_score() -> None:
     )
 
     def misfit(x: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(np.tanh(x / 0.9**2).reshape(3, -1) @ M.T - b, axis=1)
+        return ((np.tanh(x / 0.9**2).reshape(3, -1) @ M.T - b) ** 2).sum(axis=1) / 2
 
     slope, h = np.zeros_like(start), 1e-6
     for index in np.ndindex(*DIMS):
         e = np.zeros((1, *DIMS))
         e[0, *index] = h
         slope[:, *index] = (misfit(start + e) - misfit(start - e)) / (2 * h)
-    expected = -0.7 * NOISE * 2 / np.linalg.norm(M, 2) ** 2 * slope  # √m = 2
+    expected = -0.7 / (np.linalg.norm(M, 2) ** 2 + NOISE**2 / 0.9**2) * slope
     np.testing.assert_allclose(with_data - without, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_dps_meets_the_data() -> None:
+def test_dps_meets_the_data_and_more_closely_than_the_posterior_where_a_is_well_conditioned() -> None:
     problem, M, b = posed(samples=200)
+    mean, S = exact_posterior(M, b)
+    drawn = np.random.default_rng(0).multivariate_normal(mean, S, 200)
+    posterior = np.median(np.linalg.norm(drawn @ M.T - b, axis=1) / (NOISE * 2))
     x = ip.solve(problem, DPS(White(), geometric_levels(10.0, 0.02, 200))).x.reshape(200, -1)
     residual = np.linalg.norm(x @ M.T - b, axis=1) / (NOISE * 2)
-    assert 0.3 < np.median(residual) < 2.0
+    assert 0.05 * posterior < np.median(residual) < 0.5 * posterior
 
 
 # ---------------------------------------------------------------- the quadratic problem

@@ -10,7 +10,7 @@ import sys
 
 from tests.bench.experiments import Experiments
 
-MODULES: tuple[str, ...] = ()
+MODULES = ("ct",)
 EXPERIMENTS = Experiments(
     "tests.bench.diffusion",
     MODULES,
