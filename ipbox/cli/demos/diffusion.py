@@ -16,6 +16,8 @@ UNIT = 0.02  # 1/mm, the network's
 TV_WEIGHT = 10.0  # over the deviation of the noise: the best of a few on held-out slices of the training patient
 SHOWN = "diffpir"  # whose samples and deviation are shown, or the first of those asked for
 
+ENLARGED = 5  # deviation and error beside images
+
 # name -> what it is; the last ones are methods of ip.diffusion
 METHODS = {
     "fbp": "filtered back-projection",
@@ -91,15 +93,12 @@ def _table(compared: Any, names: list[str], posteriors: dict[str, Any], x_true: 
 
 
 def _picture(compared: Any, posteriors: dict[str, Any], x_true: Any, info: Any, path: str) -> None:
-    """Truth and reconstructions on the truth's scale; of one sampler also a sample, deviation and error, on theirs."""
-    low, high = float(x_true.min()), float(x_true.max())
+    """Truth, reconstructions, and of one sampler a sample, and deviation and error enlarged: on the truth's scale."""
     shown = {"truth": x_true}
-    for row in compared.rows:
-        shown[f"{row.method}, {row.psnr:.1f} dB"] = np.clip(compared.images[row.method], low, high)
+    shown |= {f"{row.method}, {row.psnr:.1f} dB": compared.images[row.method] for row in compared.rows}
     for name in [n for n in (SHOWN, *SAMPLERS) if n in posteriors][:1]:
         p = posteriors[name]
-        most = float(np.percentile(p.std, 99.5))
-        shown[f"{METHODS[name]}: a sample"] = np.clip(p.samples[0], low, high)
-        shown[f"{METHODS[name]}: deviation"] = np.clip(p.std, 0, most)
-        shown[f"{METHODS[name]}: |mean - truth|"] = np.clip(abs(p.mean - x_true), 0, 3 * most)
-    ipbox.show(*shown.values(), titles=list(shown), scale="own", unit=info.unit, path=path)
+        shown[f"{METHODS[name]}: a sample"] = p.samples[0]
+        shown[f"{METHODS[name]}: deviation, times {ENLARGED}"] = ENLARGED * p.std
+        shown[f"{METHODS[name]}: error of the mean, times {ENLARGED}"] = ENLARGED * abs(p.mean - x_true)
+    ipbox.show(*shown.values(), titles=list(shown), unit=info.unit, path=path)
