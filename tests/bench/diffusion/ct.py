@@ -148,7 +148,7 @@ def rows(result: dict[str, Any]) -> list[tuple[str, float, str, float, str]]:
             least = min(row["mean"] - p for row, p in zip(found[name], found["tv"], strict=True))
             note = (
                 f"{of['mean']:.2f} against {tv:.2f}, least {least:+.2f}; one sample {of['sample']:.2f}, residual "
-                f"{of['residual']:.2f} of the noise, deviation {of['deviation']:.4f}, error {of['error']:.4f}"
+                f"{of['residual']:.2f} of the noise, mean deviation {of['deviation']:.4f}, rms error {of['error']:.4f}"
             )
             table.append((f"{name}, noise {noise}: mean over the best TV, dB", 0.0, ">=", of["mean"] - tv, note))
     for name, of in result["cost"].items():
