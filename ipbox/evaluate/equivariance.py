@@ -156,7 +156,7 @@ def equivariance_error(
     Examples
     --------
     >>> import numpy as np, ipbox as ip
-    >>> A = ip.GaussianBlur((8, 8), 1.0, dtype="float64")
+    >>> A = ip.GaussianBlur((8, 8), 0.8, dtype="float64")
     >>> u = np.random.default_rng(0).random((8, 8))
     >>> found = ip.evaluate.equivariance_error(lambda b: A.apply_adjoint(b), A, ip.groups.Dihedral(4), u)
     >>> len(found.elements), found.worst < 1e-12

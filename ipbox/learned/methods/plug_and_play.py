@@ -13,6 +13,7 @@ from ipbox.checks import check_choice, check_positive
 from ipbox.functionals import L2, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import standard_deviation
+from ipbox.groups import Group
 from ipbox.keywords import answering
 from ipbox.learned.methods.balance import BalancedADMM, BalancedHQS
 from ipbox.learned.methods.start import starting_image
@@ -30,6 +31,8 @@ from ipbox.solvers.core.stop_rule import StopRule
 
 ACCURACY = {"hqs": 1e-3, "admm": 1e-2}  # of the conjugate gradients for u
 BALANCED = {"hqs": BalancedHQS, "admm": BalancedADMM}
+OF_THE_DENOISER: dict[str, Any] = dict(scale=None, channels=None, strength=1.0, dtype=None, takes_sigma=None)
+OF_THE_DENOISER |= dict(equivariant=None, average=False, seed=0)  # what a Denoiser that is given has already
 METHODS = ("hqs", "forward_backward", "fista", "admm", "pdhg")
 LAM = 0.23  # of Zhang et al. 2021
 FIRST = 49 / 255  # where their noise levels begin, in units of the image's scale
@@ -60,6 +63,9 @@ def pnp(
     strength: float = 1.0,
     dtype: str | None = None,
     takes_sigma: bool | None = None,
+    equivariant: Group | None = None,
+    average: bool = False,
+    seed: int = 0,
     x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[SolveOptions],
@@ -120,6 +126,10 @@ def pnp(
     scale, channels, strength, dtype, takes_sigma
         As for `Denoiser`; without ``scale`` the denoiser sees images as they are: a network needs it where their values
         are not those that it was trained on.
+    equivariant, average, seed
+        As for `Denoiser`: with a group, such as ``ip.groups.Dihedral(4)``, an element that is drawn in each iteration
+        turns what the denoiser is given, and its inverse what it gives; with ``average`` all elements do.  Where
+        elements are drawn the iterates do not settle: expected ``niter``, and no rule on the residual.
     x_true : array, optional
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]`` have a value for each iterate.
     **options
@@ -153,7 +163,8 @@ def pnp(
 
     References
     ----------
-    Venkatakrishnan, Bouman and Wohlberg, GlobalSIP 2013; Zhang et al., Plug-and-play image restoration with deep
+    Venkatakrishnan, Bouman and Wohlberg, GlobalSIP 2013; Terris, Moreau, Pustelnik and Tachella, Equivariant
+    plug-and-play image reconstruction, CVPR 2024; Zhang et al., Plug-and-play image restoration with deep
     denoiser prior, IEEE Trans. Pattern Anal. 44 (2021); Ryu et al., Plug-and-play methods provably converge with
     properly trained denoisers, ICML 2019.
 
@@ -172,7 +183,7 @@ def pnp(
     data, batch = L2(A, check_data(b)), batch_of(A, b)
     noise = None if noise_level is None else standard_deviation(noise_level, b, batch)
     given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, takes_sigma=takes_sigma)
-    given["box"] = limits_of(nonneg, box)
+    given |= dict(box=limits_of(nonneg, box), equivariant=equivariant, average=average, seed=seed)
     blind = _is_blind(denoiser, takes_sigma)
     method = check_choice(("admm" if blind else "hqs") if method is None else method, "method", METHODS)
     R, levels = _prior(denoiser, sigma, noise, A, method, niter, given, lambda: _size(A, b), blind)
@@ -226,9 +237,7 @@ def _prior(
         given = given | {"scale": 1.0 if scale is None else scale, "takes_sigma": not blind}
         D = Denoiser(denoiser, levels[-1] if levels and not blind else None, **given)
         return D, levels[-1:] if blind else levels
-    if sigma is not None or any(
-        given[k] != v for k, v in dict(scale=None, channels=None, strength=1.0, dtype=None, takes_sigma=None).items()
-    ):
+    if sigma is not None or any(given[k] != v for k, v in OF_THE_DENOISER.items()):
         raise ValueError(f"denoiser is {denoiser.name}, a functional; expected sigma, scale ... given to that")
     if not isinstance(denoiser, Denoiser):
         if given["box"] is not None:
@@ -344,6 +353,8 @@ def convergence(method: str, info: Solution, E: L2, R: Functional) -> Convergenc
     if not isinstance(R, Denoiser):
         verdict = info.solver.is_provably_convergent(Problem(E + R, batch=batch_of(E.A, E.b)))
         return Convergence(applies=bool(verdict), reason=verdict.reason)
+    if R.is_random:
+        return Convergence(reason="each iteration turns the denoiser at random, and theorems are for one that is fixed")
     s = info.state
     tau = 1 / s.rho if isinstance(info.solver, ADMM | HQS) else s.tau
     return R.monitor.report(method, tau, E.L, E.mu, averaged=R.strength < 1)

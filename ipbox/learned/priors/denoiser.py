@@ -10,8 +10,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_positive
-from ipbox.functionals.core.base import Functional, Work
+from ipbox.checks import check_between, check_flag, check_positive, check_seed
+from ipbox.functionals.core.base import Functional, Work, shared
+from ipbox.groups import Group, Isometry, check_exact
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.monitor import LipschitzMonitor
 from ipbox.learned.priors.network import Network
@@ -55,6 +56,12 @@ class Denoiser(Functional):
         default, and where one is called sigma, noise, noise_level, std, ths or the like.
     monitor : LipschitzMonitor, optional
         Sees input and output in each iteration of a solver.
+    equivariant : Group, optional
+        An exact group, such as ``ip.groups.Dihedral(4)``: D becomes g⁻¹ ∘ D ∘ g for an element g that each iteration
+        draws anew, equivariant in expectation; that of iteration k depends on ``seed`` and k alone.
+    average : bool
+        All elements instead, with |G| times the work: (1/|G|) Σ_g g⁻¹ D(g·x), which is equivariant.
+    seed : int
 
     Notes
     -----
@@ -71,7 +78,8 @@ class Denoiser(Functional):
 
     References
     ----------
-    Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, GlobalSIP 2013.
+    Venkatakrishnan, Bouman and Wohlberg, Plug-and-play priors for model based reconstruction, GlobalSIP 2013;
+    Terris, Moreau, Pustelnik and Tachella, Equivariant plug-and-play image reconstruction, CVPR 2024.
 
     Examples
     --------
@@ -99,6 +107,9 @@ class Denoiser(Functional):
         dtype: str | None = None,
         takes_sigma: bool | None = None,
         monitor: LipschitzMonitor | None = None,
+        equivariant: Group | None = None,
+        average: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         given = sigma is not None or lam is not None
@@ -111,6 +122,26 @@ class Denoiser(Functional):
         if self.net.takes_sigma and not given:
             raise ValueError(f"sigma is None, and {self.net.name} takes a noise level; expected sigma=... or lam=...")
         self._check_level()
+        self.average, self.seed = check_flag(average, "average"), check_seed(seed)
+        self.equivariant = self._acting(equivariant)
+
+    def _acting(self, group: Any) -> Group | None:
+        """The group, where it acts on the images of the network's layout without interpolation."""
+        if group is None:
+            if self.average:
+                raise ValueError("average is True and equivariant is None; expected a group to average over")
+            return None
+        check_exact(group, "equivariant")
+        if self.net.layout.axes != 2:
+            raise ValueError(
+                f"axes is {self.net.layout.axes} and equivariant is {group}; expected 2, images in a plane"
+            )
+        return group
+
+    @property
+    def is_random(self) -> bool:
+        """Whether each iteration draws an element of the group."""
+        return self.equivariant is not None and not self.average
 
     def _check_level(self) -> None:
         for name, value in (("sigma", self.sigma), ("lam", self.lam)):
@@ -150,13 +181,13 @@ class Denoiser(Functional):
         d = self._denoised(x, sigma, (work or {}).get("denoised"), work)
         if work is not None:
             if self.monitor is not None:
-                self.monitor.see(x, d, sigma)
+                self.monitor.see(x, d, sigma, same=not self.is_random)
             work["denoised"] = d  # what a solve whose next denoised image is NaN is left with
         out[...] = d
 
     def _denoised(self, x: Array, sigma: Any, good: Array | None, work: Work) -> Array:
         """D_σ(x); where that is not finite, `Diverged` with ``good``, the last image that was."""
-        d = self.net(x, sigma, work)
+        d = self._turned(x, sigma, work)
         if self.strength < 1:
             d = x + self.strength * (d - x)
         if not math.isfinite(backend.norm(d)):
@@ -165,6 +196,29 @@ class Denoiser(Functional):
         if self.box is not None:
             d = d.clip(*self.box, out=d)
         return d
+
+    def _turned(self, x: Array, sigma: Any, work: Work) -> Array:
+        """g⁻¹ D(g·x) of the element g of this iteration, or the mean over all."""
+        if self.equivariant is None:
+            return self.net(x, sigma, work)
+        if self.average:
+            elements = list(self.equivariant)
+        else:
+            kept = shared(work)
+            k = kept.get("draws", 0)  # in the state of a solve, so that one which is resumed goes on
+            kept["draws"] = k + 1
+            elements = [self.equivariant.random(np.random.default_rng((self.seed, k)))]
+        d: Any = 0
+        for g in elements:
+            d = d + self._act(g.inverse, self.net(self._act(g, x), sigma, work))
+        return d if len(elements) == 1 else d / len(elements)
+
+    def _act(self, g: Isometry, x: Array) -> Array:
+        """g·x in the plane of the pixels."""
+        if self.net.layout.channels != "last":
+            return g(x)
+        xp = backend.array_module(x)
+        return xp.ascontiguousarray(xp.moveaxis(g(xp.moveaxis(x, -1, -3)), -3, -1))
 
     def scaled(self, c: float) -> Functional:
         if self.lam is None and c not in (0, 1):

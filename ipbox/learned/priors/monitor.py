@@ -64,12 +64,15 @@ class LipschitzMonitor:
         self.levels: list[Any] = []
         self._last: tuple[Array, Array] | None = None
 
-    def see(self, x: Array, d: Array, sigma: Any) -> None:
+    def see(self, x: Array, d: Array, sigma: Any, same: bool = True) -> None:
         """The denoiser gave ``d`` for ``x`` at the noise level ``sigma``; ``d`` is kept, and overwritten next time.
 
-        ``sigma`` is None where the denoiser was given none, and may be one for each sample.
+        ``sigma`` is None where the denoiser was given none, and may be one for each sample.  Where it is not the
+        ``same`` denoiser as before, only the level is noted.
         """
         self.levels.append(sigma)
+        if not same:
+            return
         if self._last is None or self._last[0].shape != x.shape:  # samples of a batch that are done are left out
             self._last = (x.copy(), d)
             return

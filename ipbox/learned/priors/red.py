@@ -12,6 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_count, check_positive
 from ipbox.functionals.core.base import Functional, Work
+from ipbox.groups import Group
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.functional import TorchFunctional
 from ipbox.learned.priors.network import evaluation
@@ -75,6 +76,9 @@ class DenoiserOptions(TypedDict, total=False):
     dtype: str | None
     takes_sigma: bool | None
     monitor: Any
+    equivariant: Group | None
+    average: bool
+    seed: int
 
 
 class RED(TorchFunctional):
@@ -143,6 +147,10 @@ class RED(TorchFunctional):
 
     def _check_gradient(self, gradient: str) -> None:
         D = self.denoiser
+        if D.is_random:
+            raise ValueError(f"{D.name} is turned at random; expected average=True, for RED's denoiser is fixed")
+        if D.equivariant is not None and gradient != "residual":
+            raise ValueError(f"gradient is {gradient!r}, and {D.name} is averaged over a group; expected 'residual'")
         if gradient == "energy" and not isinstance(unwrapped(D.net.net), HasEnergy):
             raise TypeError(f"gradient is 'energy', and {D.net.name} has no method energy(x, sigma)")
         if gradient != "residual" and not D.net.is_module:
