@@ -20,6 +20,7 @@ from ipbox.cli.compare import compare as run_compare
 from ipbox.cli.demos import bilevel as demos_bilevel
 from ipbox.cli.demos import ct as demos_ct
 from ipbox.cli.demos import diffusion as demos_diffusion
+from ipbox.cli.demos import equivariance as demos_equivariance
 from ipbox.cli.demos import generative as demos_generative
 from ipbox.cli.demos import learned as demos_learned
 from ipbox.cli.demos.simulated import DEMOS
@@ -195,12 +196,16 @@ def _add_demo(subparsers: Any) -> None:
     sampled = demos.add_parser("diffusion", help="samples of the posterior of a CT slice, by a learned score")
     sampled.set_defaults(run=demos_diffusion.demo)
     _add_options(sampled, demos_diffusion.OPTIONS)
+    turned = demos.add_parser("equivariance", help="which methods reconstruct a turned scan as the upright one")
+    turned.set_defaults(run=demos_equivariance.demo)
+    _add_options(turned, demos_equivariance.OPTIONS)
     named = ((learning, demos_bilevel.NAMES), (learned, tuple(demos_learned.METHODS)))
     others = ((made, tuple(demos_generative.METHODS)), (sampled, tuple(demos_diffusion.METHODS)))
+    others += ((turned, tuple(demos_equivariance.METHODS)),)
     for command, methods in (*named, *others):
         command.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {'; '.join(methods)} (all)")
     for name, command in demos.choices.items():
-        if name in ("bilevel", "diffusion", "generative", "learned"):  # on the host only
+        if name in ("bilevel", "diffusion", "equivariance", "generative", "learned"):  # on the host only
             _add_picture(command, f"build/{name}.png")
             continue
         if name not in DEMOS or "tv" in DEMOS[name].methods:
