@@ -68,6 +68,7 @@ demo: $(READY)
 	$(PY) -m ipbox demo bilevel
 	$(PY) -m ipbox demo learned --slices 1
 	$(PY) -m ipbox demo generative --slices 1
+	$(PY) -m ipbox demo equivariance --methods fbp tv symmetric-tv post-processing unrolled
 
 test: $(READY)
 	$(PY) -m pytest -n auto --dist worksteal
