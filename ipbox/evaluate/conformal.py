@@ -172,6 +172,8 @@ def calibrate(
       1 - α on average over pixels: no margin for few pairs, but widths that vary as order statistics do.
 
     Expected over the calibration and the new image together: of a single image, or of one region, more may lie outside.
+    Between patients ``"pixel"`` is the first to fail, since it asks for errors that are alike at each place
+    (``docs/measured.md`` has both, on chest CT).
 
     References
     ----------

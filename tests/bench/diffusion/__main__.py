@@ -10,7 +10,7 @@ import sys
 
 from tests.bench.experiments import Experiments
 
-MODULES = ("ct",)
+MODULES = ("ct", "gaussian", "conformal")
 EXPERIMENTS = Experiments(
     "tests.bench.diffusion",
     MODULES,
