@@ -22,6 +22,13 @@ def of_fields(obj: Any) -> str:
     return shortened(f"{type(obj).__name__}({', '.join(told)})")
 
 
+def of_settings(obj: Any) -> str:
+    """For ``__repr__`` of a configuration: the same with numbers in full."""
+    values = {field.name: vars(obj)[field.name] for field in dataclasses.fields(obj) if field.repr}
+    told = [f"{name}={v!r}" if isinstance(v, numbers.Real) else f"{name}={of_value(v)}" for name, v in values.items()]
+    return shortened(f"{type(obj).__name__}({', '.join(told)})")
+
+
 def of_value(value: Any) -> str:
     """A value on part of a line."""
     from ipbox import backend

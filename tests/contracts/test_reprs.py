@@ -53,6 +53,12 @@ def test_problems_and_solutions(case: Case) -> None:
     assert check(solution).startswith(f"Solution by {type(case.solver).__name__}: {solution.niter} iterations, stopped")
 
 
+def test_settings() -> None:
+    assert repr(ip.GradientDescent(tau=0.123456789)) == "GradientDescent(tau=0.123456789)"
+    assert repr(ip.Cimmino(weights=np.ones(3))).startswith("Cimmino(relaxation=1.0, weights=array (3,) float64")
+    assert repr(ip.PCN(mean=np.ones((2, 2)))) == "PCN(beta=0.2, S=1.0, mean=array (2, 2) float64, seed=0)"
+
+
 def test_formulas() -> None:
     A, b = ip.RayTransform((8, 8), np.linspace(0, 3, 5), dtype="float64"), np.ones((5, 12))
     f = 2 * ip.L2(A, b) - ip.L2() + 0.1 * ip.TV((8, 8)) + ip.L1() @ ip.Gradient((8, 8), dtype="float64") + ip.Box(0, 1)

@@ -6,6 +6,7 @@ import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ipbox import summary
 from ipbox.backend import Array
 from ipbox.solvers.core.problem import Parts, Problem
 from ipbox.solvers.core.state import State
@@ -54,6 +55,11 @@ class Solver:
     shared: ClassVar[frozenset[str]] = frozenset()  # fields of the state that belong to no sample of a batch
     tau = None  # a field of solvers with a step size (annotated here it would come first there)
     knows_next_step: ClassVar[bool] = False  # whether there is a `next_step`
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = summary.of_settings  # that of a dataclass prints arrays whole
 
     def __post_init__(self) -> None:
         if self.tau is not None and not isinstance(self.tau, numbers.Real):

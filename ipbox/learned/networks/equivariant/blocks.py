@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_flag
 from ipbox.groups import Dihedral, Rotations, as_group
 from ipbox.learned.networks.equivariant.convolutions import GroupConv, LiftingConv, ProjectionConv
 
@@ -70,7 +70,7 @@ class EquivariantBlock(nn.Module):
             GroupConv(fields, fields, group, padding=padding),
         )
         self.body = nn.Sequential(lift, act, inner, act, last)
-        if zero:
+        if check_flag(zero, "zero"):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
