@@ -77,6 +77,8 @@ from .operators import (
     Blur as Blur,
     CartesianMRI as CartesianMRI,
     CoilSensitivities as CoilSensitivities,
+    ConeBeamTransform as ConeBeamTransform,
+    ConeVectorTransform as ConeVectorTransform,
     Downsampling as Downsampling,
     FanBeamTransform as FanBeamTransform,
     FiniteDifference as FiniteDifference,

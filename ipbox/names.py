@@ -11,6 +11,8 @@ ALIASES = {
     "art": "ip.kaczmarz",
     "cav": "ip.cimmino or ip.sirt",
     "chambolle_pock": "ip.PDHG",
+    "cone": "ip.ConeBeamTransform",
+    "cone_vec": "ip.ConeVectorTransform",
     "ct": 'ip.problem("ct")',
     "deconvolution_wiener": "ip.wiener",
     "deconvwnr": "ip.wiener",

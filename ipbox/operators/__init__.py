@@ -19,6 +19,8 @@ from ipbox.operators.mri.cartesian import CartesianMRI
 from ipbox.operators.mri.coils import CoilSensitivities
 from ipbox.operators.mri.non_cartesian import NonCartesianMRI
 from ipbox.operators.mri.normal import NonCartesianNormal
+from ipbox.operators.tomography.cone.circular import ConeBeamTransform
+from ipbox.operators.tomography.cone.vectors import ConeVectorTransform
 from ipbox.operators.tomography.fan import FanBeamTransform
 from ipbox.operators.tomography.joseph import JosephTransform
 from ipbox.operators.tomography.pet import PET
@@ -31,7 +33,8 @@ __all__ += ["FourierTransform", "NonuniformFFT"]
 __all__ += ["Blur", "Downsampling", "FiniteDifference", "GaussianBlur", "GaussianMeasurements", "Gradient", "Mask"]
 __all__ += ["Sampling", "SymmetrisedGradient", "VaryingBlur", "Wavelet"]
 __all__ += ["CartesianMRI", "CoilSensitivities", "NonCartesianMRI", "NonCartesianNormal"]
-__all__ += ["FanBeamTransform", "JosephTransform", "PET", "RayNormal", "RayTransform"]
+__all__ += ["ConeBeamTransform", "ConeVectorTransform", "FanBeamTransform", "JosephTransform", "PET", "RayNormal"]
+__all__ += ["RayTransform"]
 
 answering_classes(globals())
 __getattr__ = attributes(__name__)

@@ -13,11 +13,21 @@ from ipbox.backend import Array
 from ipbox.checks import as_dtype, check_positive
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.functionals.core.composition import Composition, check_data
-from ipbox.operators import PET, CartesianMRI, FanBeamTransform, JosephTransform, NonCartesianMRI, RayTransform
+from ipbox.operators import (
+    PET,
+    CartesianMRI,
+    ConeBeamTransform,
+    ConeVectorTransform,
+    FanBeamTransform,
+    JosephTransform,
+    NonCartesianMRI,
+    RayTransform,
+)
 from ipbox.operators.core.adapters import operator_or_none
 from ipbox.operators.core.norms import norm_in_range
 
-MEASURING = (CartesianMRI, FanBeamTransform, JosephTransform, NonCartesianMRI, PET, RayTransform)
+CT = (ConeBeamTransform, ConeVectorTransform, FanBeamTransform, JosephTransform, PET, RayTransform)
+MEASURING = (CartesianMRI, NonCartesianMRI, *CT)
 
 
 class Fidelity(Functional):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.operators import FanBeamTransform, JosephTransform
+from ipbox.operators import ConeBeamTransform, ConeVectorTransform, FanBeamTransform, JosephTransform
 from tests.contracts.operators.case import OperatorCase
 
 DIMS = (7, 5)
@@ -30,7 +30,32 @@ def fan(name: str, dims: tuple[int, int] = DIMS, **geometry: Any) -> OperatorCas
     )
 
 
+def cone(name: str, dims: tuple[int, int, int] = (3, 4, 5), **geometry: Any) -> OperatorCase:
+    options = dict(angles=[0.1, 0.9, 2.5, 4.4], n_det=(3, 4), det_spacing=1.7, source_distance=9.0) | geometry
+    return OperatorCase(
+        f"cone {name}",
+        ConeBeamTransform,
+        lambda dtype, xp: ConeBeamTransform(dims, dtype=dtype, detector_distance=6.0, **options),
+        "bound",
+    )
+
+
+def leaning(dtype: np.dtype, xp: Any) -> ConeVectorTransform:
+    """A source above, beside and below the volume, and panels that lean."""
+    sources = np.array([[9.0, 2.0, 1.0], [0.5, -8.0, 1.0], [-8.0, 1.0, 4.0]])
+    panels = np.array([[-4.0, 0.0, 0.0], [0.0, 5.0, 0.2], [5.0, 0.0, -2.0]])
+    rows = np.array([[0.1, 0.2, 1.6], [0.2, 0.0, 1.5], [0.3, 0.4, 1.5]])
+    columns = np.array([[0.3, 1.4, 0.0], [1.5, 0.3, 0.1], [0.2, 1.6, -0.3]])
+    return ConeVectorTransform((3, 4, 5), sources, panels, rows, columns, (3, 4), dtype=dtype)
+
+
 CASES = [
+    cone("odd x even"),
+    cone("turned panel, voxel sizes", tilt=0.3, pixel_size=(0.9, 0.7, 1.1), volume_centre=(0.3, -0.4, 0.2)),
+    cone("shifts for each view", det_shift=(0.4, 0.5 * np.sin(np.arange(4.0))), pixel_size=(0.6, 1.0, 1.0)),
+    cone("steep", dims=(5, 2, 3), source_distance=3.0, det_spacing=5.0, n_det=(5, 2)),
+    cone("one slice", dims=(1, 4, 4), n_det=(1, 5)),
+    OperatorCase("cone by vectors", ConeVectorTransform, leaning, "bound"),
     joseph("odd x odd"),
     joseph("even x odd, pixel size, shift", dims=(4, 7), pixel_size=0.7, det_shift=0.3),
     joseph("spacing 0.3", dims=(4, 5), det_spacing=0.3),

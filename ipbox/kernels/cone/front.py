@@ -1,0 +1,104 @@
+"""Cone-beam line integrals by Joseph's method and their transpose: the dispatch to the CPU and GPU kernels.
+
+A view is 12 numbers, float64, in index coordinates (slice, row, column): source S (3), first pixel P (3), step U from
+column to column of the panel (3), step V from row to row (3).  `ipbox.kernels.cone.reference` writes out the matrix.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ipbox.backend import Array, array_module
+from ipbox.kernels.core.launch import Kernels, on_gpu
+
+KERNELS = Kernels("cone")
+CHUNK = 1 << 26  # voxels of a batch worked on at a time: the framed copies stay small
+
+
+def is_upright(views: np.ndarray, n_det: tuple[int, int]) -> bool:
+    """Whether the panels' columns are along the axis, their rows at right angles to it, and no ray is steep.
+
+    Then the rays to a panel column share the interpolation within the slices, which is many times faster.
+    """
+    S, P, U, V = np.moveaxis(views.reshape(-1, 4, 3), 1, 0)
+    if U[:, 0].any() or V[:, 1:].any():
+        return False
+    d = (P - S)[:, None, 1:] + np.arange(n_det[1])[:, None] * U[:, None, 1:]
+    rise = np.maximum(abs(P - S)[:, 0], abs(P + (n_det[0] - 1) * V - S)[:, 0])
+    return bool((rise[:, None] <= abs(d).max(axis=2)).all())
+
+
+def project(x: Array, out: Array, views: Array, h: Array, upright: bool) -> None:
+    r"""Write the line integrals of the volumes ``x`` to ``out``.
+
+    .. math:: p_{krc} = \ell_{krc} \sum_m \sum_{a, b \in \{0, 1\}} w_a w_b\, u_{m, i + a, j + b}
+
+    over the planes m of the direction in which the ray is longest, which it crosses between the voxels i and i + 1 in
+    the one and j and j + 1 in the other direction; ℓ is its length from plane to plane.  Every weight is >= 0.
+
+    Parameters
+    ----------
+    x : array, shape (batch, nz, ny, nx)
+        float32 or float64.
+    out : array, shape (batch, n_views, rows, columns)
+        Of the dtype of ``x``, overwritten.
+    views : array of float64, shape (n_views, 12)
+        In the library of ``x``.
+    h : array of float64, shape (3,)
+        Widths (h_z, h_y, h_x) of a voxel, in the library of ``x``.
+    upright : bool
+        As `is_upright` says.
+    """
+    if on_gpu(x):
+        KERNELS.run("project", x, x, views, h, out)
+        return
+    for part in _chunks(x):
+        u = array_module(x).zeros(_framed(x[part]), x.dtype)
+        u[:, 1:-1, 1:-1, 1:-1] = x[part].transpose(0, 2, 3, 1)
+        name = "project_upright" if upright else "project"
+        KERNELS.run(name, u, u, views, h, out[part], work=_work(x[part], out[part]))
+
+
+def backproject(y: Array, out: Array, views: Array, h: Array, upright: bool) -> None:
+    """Write the transpose of `project` applied to ``y`` (batch, n_views, rows, columns) to ``out`` (batch, nz, ny, nx).
+
+    On either device each voxel is summed by one thread, in the order of views and pixels.
+    """
+    xp = array_module(y)
+    if on_gpu(y):
+        KERNELS.run("backproject", y, y, views, _inverses(views), h, out)
+        return
+    for part in _chunks(out):
+        u, work = xp.zeros(_framed(out[part]), y.dtype), _work(out[part], y[part])
+        if upright:
+            batch, n_views, rows, columns = y[part].shape
+            q = xp.empty((batch, n_views, columns, rows), y.dtype)
+            KERNELS.run("weigh", y, y[part], views, h, q)
+            KERNELS.run("backproject_upright", u, q, views, u, work=work)
+        else:
+            KERNELS.run("backproject", u, y[part], views, h, u, work=work)
+        out[part] = u[:, 1:-1, 1:-1, 1:-1].transpose(0, 3, 1, 2)
+
+
+def _inverses(views: Array) -> Array:
+    """(n_views, 9): the matrices that take X - S to (c, r, 1) times a factor, which is positive before the source."""
+    xp = array_module(views)
+    S, P, U, V = (views[:, 3 * i : 3 * i + 3] for i in range(4))
+    return xp.ascontiguousarray(xp.linalg.inv(xp.stack([U, V, P - S], axis=2)).reshape(-1, 9))
+
+
+def _framed(volumes: Array) -> tuple[int, int, int, int]:
+    """The shape with the slices last and one zero around."""
+    batch, nz, ny, nx = volumes.shape
+    return batch, ny + 2, nx + 2, nz + 2
+
+
+def _chunks(volumes: Array) -> list[slice]:
+    batch, *dims = volumes.shape
+    step = max(1, CHUNK // int(np.prod(dims)))
+    return [slice(a, a + step) for a in range(0, batch, step)]
+
+
+def _work(volumes: Array, data: Array) -> int:
+    """Interpolations, which cost about as much as a pixel of the other kernels."""
+    return data.size * max(volumes.shape[1:])

@@ -1,0 +1,1 @@
+"""Three-dimensional transforms of point sources and flat panels."""

@@ -1,0 +1,151 @@
+"""The cone-beam transform of any orbit, by vectors."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from ipbox.backend import Array
+from ipbox.operators.core.base import check_real
+from ipbox.operators.core.held import host_array
+from ipbox.operators.core.subsets import check_subset
+from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
+
+
+class ConeVectorTransform(PanelTransform):
+    r"""Cone-beam transform A of a volume for a source and a flat panel that are anywhere in each view.
+
+    .. math:: (A u)_{krc} = \int u(S_k + t\, (D - S_k)/|D - S_k|)\, dt, \quad
+              D = D_k + (c - (\text{columns} - 1)/2)\, U_k + (r - (\text{rows} - 1)/2)\, V_k
+
+    Helical orbits, laminography, panels that lean, and what a calibration says: each view has its own four vectors, as
+    (z, y, x) in the units of ``pixel_size``, with y upwards in a slice and z from slice to slice.
+
+    Parameters
+    ----------
+    dims : (nz, ny, nx)
+        Shape of the volume.
+    sources : array, (n_views, 3)
+        S_k: outside the volume.
+    panels : array, (n_views, 3)
+        D_k, the middle of the panel, with the volume's centre before it as seen from the source.
+    along_rows, along_columns : array, (n_views, 3) or (3,)
+        U_k, from a pixel to the next of a row, and V_k, from a row to the next: of the lengths of the pixels, and in
+        any two directions of which the source is not in the plane.
+    n_det : (int, int)
+        Rows and columns of the panel.
+    pixel_size : float or (float, float, float)
+        Width h of cubic voxels, or (h_z, h_y, h_x); the line integrals are in its units.
+    dtype : dtype
+        float32 or float64.
+    volume_centre : (float, float, float)
+        (z, y, x) of the volume's centre; in the same units.
+
+    Notes
+    -----
+    Voxels, discretisation, data shape (n_views, rows, columns) and adjoint are those of `ConeBeamTransform`, and so is
+    the speed where all panels are upright as there: V along z, U at right angles to it, and no ray steeper than 45°
+    (between voxels).  So it is for helical orbits.
+
+    Raises
+    ------
+    ValueError, TypeError
+        for vectors that are not real and finite, do not fit one another, or are parallel; a source within the volume,
+        or a panel that is not before it.
+
+    References
+    ----------
+    Joseph, An improved algorithm for reprojecting rays through pixel images, IEEE Trans. Med. Imaging 1 (1982).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> beta, o = np.linspace(0, 4 * np.pi, 40), np.zeros(40)
+    >>> height, c, s = np.linspace(-6, 6, 40), np.cos(beta), np.sin(beta)       # a helix of two turns
+    >>> A = ip.ConeVectorTransform(
+    ...     (24, 32, 32),
+    ...     np.stack([height, -100 * c, 100 * s], axis=1),
+    ...     np.stack([height, 50 * c, -50 * s], axis=1),
+    ...     np.stack([o, 1.5 * s, 1.5 * c], axis=1),
+    ...     np.array([1.5, 0.0, 0.0]),
+    ...     (11, 49),
+    ... )
+    >>> A.apply(np.ones((24, 32, 32), np.float32)).shape
+    (40, 11, 49)
+    """
+
+    def __init__(
+        self,
+        dims: tuple[int, int, int],
+        sources: Array,
+        panels: Array,
+        along_rows: Array,
+        along_columns: Array,
+        n_det: tuple[int, int],
+        *,
+        pixel_size: float | tuple[float, float, float] = 1.0,
+        dtype: Any = "float32",
+        volume_centre: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> None:
+        dtype, dims = check_real(dtype, type(self).__name__), self._set_volume(dims, pixel_size, volume_centre)
+        n_det, S = check_panel(n_det), _check_vectors(sources, "sources")
+        D, U, V = (
+            _check_vectors(given, name, len(S))
+            for given, name in ((panels, "panels"), (along_rows, "along_rows"), (along_columns, "along_columns"))
+        )
+        half = 0.5 * np.array(dims) * self.voxel_widths
+        _check_geometry(np.array(self.volume_centre), half, S, D, U, V)
+        first = D - 0.5 * (n_det[1] - 1) * U - 0.5 * (n_det[0] - 1) * V
+        self._place(dims, self._in_indices(dims, S, first, U, V), n_det, dtype)
+
+    def subset(self, indices: Any) -> Self:
+        """The same transform at some of the views: for data ``b``, its data are ``b[indices]``.
+
+        Parameters
+        ----------
+        indices : slice or array of int
+            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for no views, an index out of range, or indices that are not integers.
+        """
+        return self._with_views(check_subset(indices, len(self._views.host), "views"))
+
+
+def _check_vectors(vectors: Any, name: str, views: int | None = None) -> np.ndarray:
+    """Vectors (z, y, x) of each view; where their number is known also one for all."""
+    a = host_array(vectors, name, "an array of vectors (z, y, x), one for each view")
+    if views is not None and a.shape == (3,):
+        a = np.broadcast_to(a, (views, 3))
+    if a.ndim != 2 or a.shape[1] != 3 or len(a) == 0 or (views is not None and len(a) != views):
+        expected = "(n_views, 3), with one view or more" if views is None else f"({views}, 3), or (3,) for all views"
+        raise ValueError(f"{name} has shape {a.shape}; expected {expected}")
+    return a
+
+
+def _check_geometry(
+    centre: np.ndarray, half: np.ndarray, S: np.ndarray, D: np.ndarray, U: np.ndarray, V: np.ndarray
+) -> None:
+    """Sources outside of the volume about ``centre``, and panels that look at it."""
+    inside = (abs(S - centre) <= half).all(axis=1)
+    if inside.any():
+        k = int(inside.argmax())
+        raise ValueError(f"sources has {S[k]} within the volume in view {k}; expected sources outside of it")
+    normal = np.cross(U, V)
+    depth, scale = np.einsum("ki,ki->k", normal, D - S), np.linalg.norm(U, axis=1) * np.linalg.norm(V, axis=1)
+    flat = abs(depth) <= 1e-9 * scale * np.linalg.norm(D - S, axis=1)
+    if flat.any():
+        k = int(flat.argmax())
+        raise ValueError(
+            f"along_rows and along_columns are {U[k]} and {V[k]} in view {k}; expected two directions that span a "
+            f"plane without the source"
+        )
+    behind = np.einsum("ki,ki->k", normal, centre - S) * np.sign(depth) <= 0
+    if behind.any():
+        k = int(behind.argmax())
+        raise ValueError(
+            f"panels has {D[k]} behind the source in view {k}; expected it on the side where the volume is"
+        )
