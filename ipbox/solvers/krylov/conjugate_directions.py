@@ -15,6 +15,7 @@ from ipbox.backend import Array
 from ipbox.solvers.per_sample import dots, number, ratio
 
 Blocks = list[Array]
+Apply = Callable[[Blocks, Blocks], None]
 
 
 def inner_blocks(x: Blocks, y: Blocks, batched: bool) -> Any:
@@ -52,7 +53,7 @@ def advance(
 
 
 def solve_definite(
-    apply: Callable[[Blocks, Blocks], None],
+    apply: Apply,
     x: Blocks,
     r: Blocks,
     d: Blocks,
@@ -60,17 +61,33 @@ def solve_definite(
     tolerance: Any,
     most: int,
     batched: bool,
+    take: Callable[[np.ndarray], Apply] | None = None,
 ) -> None:
     """Mx = b from x and r = b - Mx, in place, until ‖r‖ <= ``tolerance`` (one per sample); ``apply(d, q)``: q ← Md.
 
-    Samples that are done stand still, so that a batch gives what its samples give alone.
+    Samples that are done stand still, so that a batch gives what its samples give alone.  Where ``take`` gives the
+    ``apply`` of some samples, by their numbers, those that are done leave the batch: r and d are then not kept.
     """
     for a, b in zip(d, r, strict=True):
         a[...] = b
-    gamma = inner_blocks(r, r, batched)
+    gamma, whole, samples = inner_blocks(r, r, batched), x, None
     for _ in range(most):
         running = gamma > np.square(tolerance)
         if not np.any(running):
-            return
+            break
+        if take is not None and not np.all(running):
+            _put(x, whole, samples)
+            left = np.flatnonzero(running)
+            samples = left if samples is None else samples[left]
+            x, r, d, q = ([a[left] for a in blocks] for blocks in (x, r, d, q))
+            gamma, tolerance, running, apply = gamma[left], np.asarray(tolerance)[left], running[left], take(samples)
         apply(d, q)
         gamma = advance(x, r, d, q, gamma, batched, running=running)
+    _put(x, whole, samples)
+
+
+def _put(x: Blocks, whole: Blocks, samples: np.ndarray | None) -> None:
+    """Write what belongs to some samples, unless all are there."""
+    if samples is not None:
+        for a, b in zip(whole, x, strict=True):
+            a[samples] = b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -106,31 +107,50 @@ class _ReducedObjective(Functional):
         if work.get("deviation", mean[:0]).shape != mean.shape:
             work["deviation"], work["start"] = xp.zeros_like(mean), self.data.grad(xp.zeros_like(mean))  # -A*b
         v, own = work["deviation"], child(work, "data")
-
-        def normal(x: Array) -> Array:
-            y = self.data.hessian_apply(mean, x, work=own)
-            return y + self.lam * Q.hessian_apply(mean, x)
-
-        # in v = u - m: (A*A + λΣ⁻¹)v = A*b - A*A m, so that what is solved for is small
-        r = -work["start"] - self.data.hessian_apply(mean, mean, work=own)
         shared = own.setdefault("shared", {})
         if "diagonal" not in shared:
             shared["diagonal"] = mean_diagonal(self.data, mean[0])
         diagonal = shared["diagonal"] + self.lam * diagonal_of(Q)
         scale = 1 / xp.sqrt(diagonal) if backend.is_array(diagonal) else float(diagonal) ** -0.5  # keeps the precision
+        normal = _Normal(self.data, Q, mean, scale, self.lam, own)
+        # in v = u - m: (A*A + λΣ⁻¹)v = A*b - A*A m, so that what is solved for is small
+        r = -work["start"] - self.data.hessian_apply(mean, mean, work=own)
         size = self.accuracy * np.sqrt(backend.sum_squares(scale * r, True))
-        y, r = xp.zeros_like(v), scale * (r - normal(v))
-
-        def apply(d: list[Array], q: list[Array]) -> None:
-            q[0][...] = scale * normal(scale * d[0])
-
-        solve_definite(apply, [y], [r], [xp.empty_like(v)], [xp.empty_like(v)], size, MOST, True)
+        y, r = xp.zeros_like(v), scale * (r - normal.of(v))
+        scratch = ([y], [r], [xp.empty_like(v)], [xp.empty_like(v)])
+        solve_definite(normal.apply, *scratch, size, MOST, True, lambda samples: normal.take(samples).apply)
         v += scale * y
         for name, a in (("z", z), ("mean", mean)):
             if work.get(name, a[:0]).shape != a.shape:
                 work[name] = xp.empty_like(a)
             work[name][...] = a
         return mean + v
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """C(∇²D + λ∇²F)C for the images of a batch, C the multiplication with ``scale``."""
+
+    data: Functional
+    Q: Functional
+    mean: Array
+    scale: Any
+    lam: float
+    work: dict[str, Any]
+
+    def of(self, x: Array) -> Array:
+        """(∇²D + λ∇²F)x."""
+        y = self.data.hessian_apply(self.mean, x, work=self.work)
+        return y + self.lam * self.Q.hessian_apply(self.mean, x)
+
+    def apply(self, d: list[Array], q: list[Array]) -> None:
+        q[0][...] = self.scale * self.of(self.scale * d[0])
+
+    def take(self, samples: np.ndarray) -> _Normal:
+        """That of some of the images, with scratch of its own: the state keeps only such of whole batches."""
+        scale = self.scale[samples] if backend.is_array(self.scale) else self.scale
+        data, Q, work = self.data.take(samples), self.Q.take(samples), {"shared": self.work["shared"]}
+        return _Normal(data, Q, self.mean[samples], scale, self.lam, work)
 
 
 def mean_diagonal(data: Functional, like: Array) -> float:
