@@ -10,9 +10,11 @@ from ipbox.evaluate.differentiable import Differentiable, Variational, as_differ
 from ipbox.evaluate.disjoint import check_disjoint, fingerprint
 from ipbox.evaluate.equivariance import EquivarianceError, equivariance_error
 from ipbox.evaluate.generative import (
+    EarthMover,
     LogLikelihood,
     RangeError,
     covariance_columns,
+    earth_mover,
     interpolation,
     log_likelihood,
     range_error,
@@ -46,7 +48,7 @@ __all__ += ["Domain", "DomainCheck", "DomainStatistics", "OutsideDomain", "check
 __all__ += ["Calibrated", "Coverage", "calibrate", "check_disjoint", "fingerprint"]
 __all__ += ["EquivarianceError", "equivariance_error", "turned_views"]
 __all__ += ["GeneratorReport", "LogLikelihood", "RangeError", "covariance_columns", "evaluate_generator"]
-__all__ += ["interpolation", "log_likelihood", "range_error", "samples"]
+__all__ += ["EarthMover", "earth_mover", "interpolation", "log_likelihood", "range_error", "samples"]
 
 answering_classes(globals())
 __getattr__ = attributes(__name__)

@@ -13,9 +13,11 @@ from ipbox import backend, figures
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_seed
 from ipbox.evaluate.generative import (
+    EarthMover,
     LogLikelihood,
     RangeError,
     covariance_columns,
+    earth_mover,
     interpolation,
     log_likelihood,
     range_error,
@@ -38,6 +40,8 @@ class GeneratorReport:
         Of all images.
     likelihood : LogLikelihood or None
         Of all images, where the model has one.
+    earth_mover : EarthMover
+        Of G(z), z ~ N(0, I), and all images.
     images, samples, interpolation : array
         Those that were given, (N, H, W); of the model; between the first and the last image.
     noisy : array or None
@@ -50,6 +54,7 @@ class GeneratorReport:
     name: str
     range: RangeError
     likelihood: LogLikelihood | None
+    earth_mover: EarthMover
     images: Array = field(repr=False)
     samples: Array = field(repr=False)
     interpolation: Array = field(repr=False)
@@ -67,6 +72,11 @@ class GeneratorReport:
         if self.likelihood is not None:
             lines.append(f"likelihood      {self.likelihood.elbo.mean():.4f} nats per pixel (lower bound)")
             lines.append(f"                {self.likelihood.importance_weighted.mean():.4f} (importance weighted)")
+        moved = self.earth_mover
+        lines.append(
+            f"earth mover     {moved.distance:.4g} of {moved.count} samples and images, {moved.floor:.4g} of halves of "
+            "the images"
+        )
         return "\n".join(lines)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
@@ -118,7 +128,7 @@ def evaluate_generator(
     niter: int = 200,
     seed: int = 0,
 ) -> GeneratorReport:
-    """Range error, likelihood, samples, interpolation and covariance of a generative model, from images unseen by it.
+    """Range error, likelihood, samples and their distance, interpolation and covariance of a model, from unseen images.
 
     Parameters
     ----------
@@ -162,6 +172,7 @@ def evaluate_generator(
         type(model).__name__,
         near,
         log_likelihood(model, images, seed=seed) if gaussian else None,
+        earth_mover(model, images, seed=seed),
         images,
         samples(model, n, seed=seed),
         interpolation(model, images[0], images[-1], n),

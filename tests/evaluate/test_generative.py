@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from ipbox.evaluate import covariance_columns, evaluate_generator, interpolation, log_likelihood, range_error, samples
+from ipbox.evaluate import (
+    covariance_columns,
+    earth_mover,
+    evaluate_generator,
+    interpolation,
+    log_likelihood,
+    range_error,
+    samples,
+)
 from ipbox.learned import VAE, WGAN, CovarianceVAE, Generator
 from ipbox.learned.networks.generative.stacks import Encoder
 
@@ -114,14 +123,44 @@ def test_report(tmp_path: Path) -> None:
     full = evaluate_generator(CovarianceVAE(3, (8, 8), (2, 4), head=(2, 2)), u, n=2, niter=5)
     bare = evaluate_generator(WGAN(3, (8, 8), (2, 4)), u, n=2, niter=5)
     assert "importance weighted" in full.table() and "importance weighted" not in bare.table()
+    assert "earth mover" in bare.table() and full.earth_mover.count == 1
     assert bare.noisy is None and bare.columns is None and full.samples.dtype == np.float32
     for k, (report, rows) in enumerate(((full, 7), (bare, 5))):
         assert len(report.plot(tmp_path / f"{k}.png").axes) == 2 * rows
         assert (tmp_path / f"{k}.png").stat().st_size > 5000
 
 
+def test_earth_mover_of_a_shift_is_its_length() -> None:
+    """Images that are the samples moved by one vector each half: the best pairing finds who belongs to whom."""
+    model, c = Generator(decoder(), 2, DIMS), np.full(DIMS, 5.0)
+    drawn, order = samples(model, 6, seed=3), np.random.default_rng(3).permutation(7)
+    images = np.zeros((7, *DIMS))
+    images[order[:3]], images[order[3:6]] = drawn[2::-1] + c, drawn[3:] - 2 * c  # the seventh is in no half
+    found = earth_mover(model, images, seed=3)
+    size = np.linalg.norm(c)
+    assert found.count == 3 and found.distance == pytest.approx(1.5 * size, rel=1e-12)
+    assert earth_mover(model, np.repeat(images[:1], 4, axis=0)).floor == pytest.approx(0, abs=1e-6)
+    far = np.zeros((4, *DIMS))
+    far[np.random.default_rng(0).permutation(4)[:2]] = c
+    assert earth_mover(model, far).floor == pytest.approx(size, rel=1e-12)
+
+
+def test_earth_mover_of_a_line() -> None:
+    """On a line W_1 is the area between the distribution functions: of halves a and b, mean |sort a - sort b|."""
+    images = np.random.default_rng(4).standard_normal((40, 1, 1)) * np.ones(DIMS)
+    order = np.random.default_rng(1).permutation(40)
+    a, b = np.sort(images[order[:20], 0, 0]), np.sort(images[order[20:], 0, 0])
+    found = earth_mover(Generator(decoder(), 2, DIMS), images, seed=1)
+    assert found.floor == pytest.approx(np.abs(a - b).mean() * math.sqrt(12), rel=1e-12)
+
+
 def test_bad_input() -> None:
     model = Generator(decoder(), 2, DIMS)
+    for images in (np.zeros(DIMS), np.zeros((1, *DIMS))):
+        with pytest.raises(ValueError, match=r"^images has shape .*; expected \(N, H, W\) with two images at least$"):
+            earth_mover(model, images)
+    with pytest.raises(TypeError, match=r"^model is Generator, which has no covariance; expected a VAE"):
+        earth_mover(model, IMAGES, noise=True)
     with pytest.raises(ValueError, match=r"^u has images of \(4, 3\); expected \(3, 4\), the dims of the model$"):
         range_error(model, np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"^images has shape \(4,\) and dtype float64; expected real \(N, H, W\)"):

@@ -1,4 +1,4 @@
-"""Distances between laws: Wasserstein's of order 2, between Gaussians and between samples."""
+"""Distances between laws: Wasserstein's, of order 2 between Gaussians, and of order 1 or 2 between samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_seed
+from ipbox.checks import check_count, check_integer, check_seed
 from ipbox.keywords import answering
 
 
@@ -57,15 +57,17 @@ def gaussian_wasserstein(mean: Array, covariance: Array, other_mean: Array, othe
 
 
 @answering
-def wasserstein(x: Array, y: Array) -> float:
-    r"""The distance W_2 of two sets of equally many samples: the least over all ways to pair them.
+def wasserstein(x: Array, y: Array, order: int = 2) -> float:
+    r"""The distance W_p of two sets of equally many samples: the least over all ways to pair them.
 
-    .. math:: W_2^2 = \min_π \frac1N \sum_i \|x_i - y_{π(i)}\|^2
+    .. math:: W_p^p = \min_π \frac1N \sum_i \|x_i - y_{π(i)}\|^p
 
     Parameters
     ----------
     x, y : array
         (samples, ...), of one shape.
+    order : 1 or 2
+        p; that of order 1 is the earth mover's distance.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def wasserstein(x: Array, y: Array) -> float:
     Raises
     ------
     ValueError
-        for arrays of different shapes.
+        for arrays of different shapes, or another order.
 
     Notes
     -----
@@ -90,10 +92,11 @@ def wasserstein(x: Array, y: Array) -> float:
     """
     from scipy.optimize import linear_sum_assignment
 
+    p = check_integer(order, "order", 1, 2)
     x, y = _pair(x, y)
-    squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
-    rows, columns = linear_sum_assignment(squares)
-    return math.sqrt(float(((x[rows] - y[columns]) ** 2).sum(axis=1).mean()))
+    squares = np.maximum((x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T, 0)
+    rows, columns = linear_sum_assignment(squares ** (p / 2))
+    return float((np.linalg.norm(x[rows] - y[columns], axis=1) ** p).mean()) ** (1 / p)
 
 
 @answering

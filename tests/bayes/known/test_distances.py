@@ -39,8 +39,12 @@ def test_of_gaussians_is_the_cost_of_the_optimal_map() -> None:
 
 def test_pairing_is_the_best_of_all() -> None:
     x, y = np.random.default_rng(2).standard_normal((2, 6, 2, 2))
-    every = [((x - y[list(p)]) ** 2).sum() / 6 for p in itertools.permutations(range(6))]
-    assert wasserstein(x, y) == pytest.approx(math.sqrt(min(every)), rel=1e-12)
+    for order in (1, 2):
+        distances = (np.linalg.norm((x - y[list(p)]).reshape(6, 4), axis=1) for p in itertools.permutations(range(6)))
+        least = min((d**order).mean() for d in distances)
+        assert wasserstein(x, y, order=order) == pytest.approx(least ** (1 / order), rel=1e-12)
+    with pytest.raises(ValueError, match="^order is 3; expected"):
+        wasserstein(x, y, order=3)
 
 
 def test_of_a_shift_is_its_length() -> None:
