@@ -63,9 +63,10 @@ class LearnedRegulariser(TorchFunctional):
     they stall.  With a weight λ, λR has the modulus λρ: ½‖u - b‖² + λR(u) is convex for λρ <= 1, which solvers know.
 
     `ip.variational` takes solvers that need the gradient alone (FISTA, L-BFGS, and nmAPG with a constraint where R is
-    not convex): PDHG and ADMM compute a prox in every step, each an inner minimisation, and take many times as long.  λ
-    and s are best fitted together on images like those to come; a λ by rule for an s that is far off can lose to total
-    variation.
+    not convex): PDHG and ADMM compute a prox in every step, each an inner minimisation, and take many times as long.
+    Beside terms that have no gradient, such as total variation, `CondatVu` takes the place of PDHG, for R convex with
+    a known L: its smooth part has R by the gradient.  λ and s are best fitted together on images like those to come; a
+    λ by rule for an s that is far off can lose to total variation.
 
     References
     ----------

@@ -122,6 +122,7 @@ def mark_of(R: LatentPrior, like: Array) -> tuple[float, ...]:
     z = np.random.default_rng(1).standard_normal((1, R.latent)).astype(backend.real_dtype(like.dtype))
     with evaluation(R.model, gradient=False):
         maps = R.maps(R.enter(backend.array_module(like).asarray(z)))
+        R.check_start(maps)
         mark = tuple(float(m.double().square().mean().sqrt()) if m.numel() else 0.0 for m in maps)
     if not np.isfinite(mark[0]):
         raise ValueError(f"{R.name} makes images that are not finite, at a z of N(0, I); expected finite ones")

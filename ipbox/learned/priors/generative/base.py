@@ -140,6 +140,9 @@ class LatentPrior:
             raise ValueError(f"model.{what} gave shape {tuple(u.shape)}; expected {wanted}")
         return u
 
+    def check_start(self, maps: Maps) -> None:
+        """Refuse maps that no run can start with; later ones of this kind are refused by a line search."""
+
     def latent_energy(self, t: torch.Tensor) -> torch.Tensor:
         """S(z) = μ/2 ‖z‖², (N,) float64."""
         return 0.5 * self.mu * t.square().sum(dim=1, dtype=torch.float64)
@@ -172,7 +175,9 @@ class LatentPrior:
             With gradient or prox, for any solver.
         """
         with evaluation(self.model, gradient=False):
-            return self.functional(self.maps(self.enter(z if z.ndim == 2 else z[None])), z, z.ndim == 2)
+            maps = self.maps(self.enter(z if z.ndim == 2 else z[None]))
+            self.check_start(maps)
+            return self.functional(maps, z, z.ndim == 2)
 
     def functional(self, maps: Maps, like: Array, batch: bool = True) -> Functional:
         """`at` of maps that are there."""

@@ -91,7 +91,25 @@ class CovariancePrior(LatentPrior):
     def maps(self, t: torch.Tensor) -> Maps:
         d, w = self._called(self.model.decode_precision, t, "decode_precision")
         d, w = self._checked(d, t, "decode_precision"), self._checked(w, t, "decode_precision", None)
+        finite = d.isfinite().flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            self._singular(d, finite, "values that are not finite")
         return [*super().maps(t), d, w]
+
+    def check_start(self, maps: Maps) -> None:
+        d = maps[1]
+        finite = ((2 * d).exp() + (-2 * d).exp()).isfinite().flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            self._singular(d, finite, f"exp(2d) or exp(-2d) out of the range of {d.dtype}")
+
+    @staticmethod
+    def _singular(d: torch.Tensor, finite: torch.Tensor, what: str) -> None:
+        k = int(finite.logical_not().nonzero()[0, 0])
+        low, high = float(d[k].min()), float(d[k].max())
+        raise ValueError(
+            f"the covariance of sample {k} is singular: model.decode_precision gave a log_diagonal d from {low:g} to "
+            f"{high:g}, with {what}; expected finite ones of moderate size"
+        )
 
     def energies(self, v: torch.Tensor, t: torch.Tensor, maps: Maps) -> torch.Tensor:
         mean, d, w = maps

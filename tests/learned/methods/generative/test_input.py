@@ -10,7 +10,7 @@ import torch
 
 import ipbox as ip
 from ipbox.learned.networks.generative import Generator
-from ipbox.learned.priors.generative import SoftRange
+from ipbox.learned.priors.generative import CovariancePrior, SoftRange
 
 DIMS, LATENT = (4, 5), 3
 
@@ -81,6 +81,37 @@ def test_a_prior_with_settings_of_its_own_takes_no_others() -> None:
 def test_a_model_without_weights_is_no_inverse_gan() -> None:
     with pytest.raises(ValueError, match="has no weights"):
         reconstructed(Own(lambda z: z.sum(1)[:, None, None, None].expand(-1, 1, *DIMS)), prior="inverse_gan", niter=2)
+
+
+class OwnPrecision(Own):
+    """One whose log-diagonal is 0 but at one pixel of the last sample."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(NET)
+        self.latent, self.dims = LATENT, DIMS
+        self.value = value
+
+    def decode_precision(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        d = torch.zeros(len(z), 1, *DIMS)
+        d[-1, 0, 1, 2] = self.value
+        return d, torch.zeros(len(z), 0, *DIMS)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-np.inf, "from -inf to 0, with values that are not finite;"),
+        (np.nan, "from nan to nan, with values that are not finite;"),
+        (60.0, r"from 0 to 60, with exp\(2d\) or exp\(-2d\) out of the range of torch.float32;"),
+        (-60.0, r"from -60 to 0, with exp\(2d\) or exp\(-2d\) out of the range of torch.float32;"),
+    ],
+)
+def test_a_singular_covariance_is_refused(value: float, text: str) -> None:
+    R = CovariancePrior(OwnPrecision(value))
+    with pytest.raises(ValueError, match=f"^the covariance of sample 2 is singular: .* {text} expected finite ones"):
+        R.at(np.zeros((3, LATENT), "f"))
+    with pytest.raises(ValueError, match="^the covariance of sample 0 is singular"):
+        ip.generative(ip.Identity(DIMS, "float32"), np.ones(DIMS, "f"), OwnPrecision(value), lam=0.1)
 
 
 @pytest.mark.parametrize("s", [1e-12, 1e12])
