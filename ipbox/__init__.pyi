@@ -110,6 +110,7 @@ from .reconstruct import (
     cimmino as cimmino,
     estimate_sensitivities as estimate_sensitivities,
     fbp as fbp,
+    fdk as fdk,
     gridding as gridding,
     hybrid_lsqr as hybrid_lsqr,
     kaczmarz as kaczmarz,

@@ -23,7 +23,7 @@ ALIASES = {
     "fanbeam": "ip.FanBeamTransform",
     "fancurvedtomo": 'ip.FanBeamTransform(..., detector="curved")',
     "fanlineartomo": "ip.FanBeamTransform",
-    "fdk": "ip.fbp",
+    "feldkamp": "ip.fdk",
     "gcv": 'lam="gcv" of ip.tikhonov, or of ip.tv',
     "ifanbeam": "ip.fbp",
     "imagesc": "ip.show",

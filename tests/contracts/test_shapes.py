@@ -16,6 +16,7 @@ TORCH = importlib.util.find_spec("torch") is not None
 PROJECTOR, MRI, BLUR = "a projector, which has images", "an MRI operator, which has images", "a blur, which has images"
 WITHOUT = {
     "fbp": PROJECTOR,
+    "fdk": PROJECTOR,
     "wiener": BLUR,
     "truncated_inverse": BLUR,
     "gridding": MRI,

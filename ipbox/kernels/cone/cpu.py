@@ -60,11 +60,10 @@ def _range(z0, dz, n, top):
 
 
 @inline
-def _mix(profile, left, right, w, first, last):
-    """profile <- (1 - w) left + w right, from slice ``first`` to ``last``."""
-    rest = type(w)(1) - w
+def _mix(profile, left, right, v, w, first, last):
+    """profile <- v left + w right, from ``first`` to ``last``."""
     for j in range(first, last + 1):
-        profile[j] = rest * left[j] + w * right[j]
+        profile[j] = v * left[j] + w * right[j]
 
 
 @inline
@@ -133,7 +132,7 @@ def project_upright(u, views, h, out):
                 e0, e1 = int(z0 + dz * real(lo)), int(z0 + dz * real(hi - 1))
                 for b in range(batch):
                     left, right = (u[b, m, n], u[b, m, n + 1]) if by_rows else (u[b, n, m], u[b, n + 1, m])
-                    _mix(profile, left, right, w, min(e0, e1), max(e0, e1) + 1)
+                    _mix(profile, left, right, real(1) - w, w, min(e0, e1), max(e0, e1) + 1)
                     _sample(acc[b], profile, z0, dz, lo, hi)
             for r in range(n_v):
                 length = real(_size(_direction(v, r, c), h) / abs(d))
@@ -206,6 +205,40 @@ def _share(a0, a1, profile, w, first, last):
         a0[j] += rest * profile[j]
         a1[j] += w * profile[j]
         profile[j] = zero
+
+
+@twins
+def backproject_weighted(q, inverses, scale, u):
+    """u (batch, ny, nx, nz) <- Σ_k q_k(v, a) / U² of q (batch, n_views, n_u + 2, n_v + 2), framed.
+
+    (v, a) is where the ray through a voxel X meets the panel: M (X - S) = (c, r, 1) U / scale, with the matrices M in
+    ``inverses`` (n_views, 12) and M S behind each, and U as deep as X lies behind the source, relative to the axis.
+    Panels are upright, so that c and U are those of a whole column of voxels, and r is evenly spaced along it.
+    """
+    batch, n_y, n_x, n_z = u.shape
+    top_c, top_r, real = q.shape[2] - 1, q.shape[3] - 1, u.dtype.type
+    for row in prange(n_y):
+        y = np.int64(row)
+        profile = np.empty(q.shape[3], u.dtype)
+        u[:, y] = 0
+        for k in range(inverses.shape[0]):
+            M = inverses[k]
+            for x in range(n_x):
+                depth = M[7] * y + M[8] * x - M[11]
+                p = (M[1] * y + M[2] * x - M[9]) / depth + 1
+                if p < 0.0 or p >= top_c:
+                    continue
+                c = int(p)
+                w, weight = real(p - c), real(1 / (scale * depth) ** 2)
+                r0, dr = real((M[4] * y + M[5] * x - M[10]) / depth + 1), real(M[3] / depth)
+                lo, hi = _range(r0, dr, n_z, real(top_r))
+                if lo == hi:
+                    continue
+                e0, e1 = int(r0 + dr * real(lo)), int(r0 + dr * real(hi - 1))
+                first, last = min(e0, e1), max(e0, e1) + 1
+                for b in range(batch):
+                    _mix(profile, q[b, k, c], q[b, k, c + 1], (real(1) - w) * weight, w * weight, first, last)
+                    _sample(u[b, y, x], profile, r0, dr, lo, hi)
 
 
 # ---------------------------------------------------------------- any panels

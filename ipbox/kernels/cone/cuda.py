@@ -108,7 +108,33 @@ def _backproject(y, views, inverses, h, out, zero):
             out[b, s, t, i] = total
 
 
+@cuda.jit
+def _backproject_weighted(q, inverses, scale, out, zero, one):
+    """As `cpu.backproject_weighted`, one thread a voxel."""
+    batch, ny, nx, nz = out.shape
+    top_c, top_r = q.shape[2] - 1, q.shape[3] - 1
+    first, line = cuda.grid(2)
+    columns, rows = cuda.gridsize(2)
+    for byx in range(line, batch * ny * nx, rows):
+        b, y, x = byx // (ny * nx), byx // nx % ny, byx % nx
+        for z in range(first, nz, columns):
+            total = zero
+            for k in range(inverses.shape[0]):
+                M = inverses[k]
+                depth = M[7] * y + M[8] * x - M[11]
+                p = (M[1] * y + M[2] * x - M[9]) / depth + 1.0
+                s = (M[3] * z + M[4] * y + M[5] * x - M[10]) / depth + 1.0
+                if 0.0 <= p < top_c and 0.0 <= s < top_r:
+                    c, r = int(p), int(s)
+                    v, w = out.dtype.type(s - r), out.dtype.type(p - c)
+                    left = (one - v) * q[b, k, c, r] + v * q[b, k, c, r + 1]
+                    right = (one - v) * q[b, k, c + 1, r] + v * q[b, k, c + 1, r + 1]
+                    total += ((one - w) * left + w * right) * out.dtype.type(1.0 / (scale * depth) ** 2)
+            out[b, y, x, z] = total
+
+
 # ---------------------------------------------------------------- called by front.py
 
 project = gpu_twin(_project, 0, 1, over=3)
 backproject = gpu_twin(_backproject, 0, over=4)
+backproject_weighted = gpu_twin(_backproject_weighted, 0, 1, over=3)

@@ -80,6 +80,36 @@ def backproject(y: Array, out: Array, views: Array, h: Array, upright: bool) -> 
         out[part] = u[:, 1:-1, 1:-1, 1:-1].transpose(0, 3, 1, 2)
 
 
+def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> None:
+    r"""Write the voxel-driven back-projection of ``q`` to ``out``.
+
+    .. math:: u(X) = \sum_k q_k(v_k(X), a_k(X)) / U_k(X)^2,
+
+    with (v, a) where the ray through X meets the panel, q interpolated linearly between its pixels and 0 beyond them,
+    and U the distance of X from the source along the central ray, divided by that of the axis.
+
+    Parameters
+    ----------
+    q : array, shape (batch, n_views, rows, columns)
+        float32 or float64.
+    out : array, shape (batch, nz, ny, nx)
+        Of the dtype of ``q``, overwritten.
+    views : array of float64, shape (n_views, 12)
+        Upright ones, in the library of ``q``.
+    scale : float
+        The distance from the source to the panel, divided by that to the axis.
+    """
+    xp, M = array_module(q), _inverses(views)
+    M = xp.concatenate([M, (M.reshape(-1, 3, 3) @ views[:, :3, None])[:, :, 0]], axis=1)
+    for part in _chunks(out):
+        (batch, n_views, rows, columns), (_, nz, ny, nx) = q[part].shape, out.shape
+        framed = xp.zeros((batch, n_views, columns + 2, rows + 2), q.dtype)
+        framed[:, :, 1:-1, 1:-1] = q[part].transpose(0, 1, 3, 2)
+        u = xp.empty((batch, ny, nx, nz), q.dtype)
+        KERNELS.run("backproject_weighted", u, framed, M, float(scale), u, work=u.size * n_views)
+        out[part] = u.transpose(0, 3, 1, 2)
+
+
 def _inverses(views: Array) -> Array:
     """(n_views, 9): the matrices that take X - S to (c, r, 1) times a factor, which is positive before the source."""
     xp = array_module(views)

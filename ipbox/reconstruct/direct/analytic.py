@@ -15,6 +15,7 @@ from ipbox.operators import (
     PET,
     Blur,
     CartesianMRI,
+    ConeBeamTransform,
     FanBeamTransform,
     FourierTransform,
     Identity,
@@ -30,6 +31,7 @@ from ipbox.operators import (
 )
 from ipbox.reconstruct.direct.deblurring import truncated_inverse, wiener
 from ipbox.reconstruct.direct.fbp import fbp
+from ipbox.reconstruct.direct.fdk import fdk
 from ipbox.reconstruct.direct.gridding import gridding
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.mri import zero_filled
@@ -51,6 +53,7 @@ def analytic(
     operator                                    method
     ==========================================  ==============================================================
     parallel and fan beam, PET                  `fbp`, with the Hann window
+    cone beam on a circle                       `fdk`, with the Hann window
     Cartesian MRI                               `zero_filled`, coils combined with their sensitivities
     radial, spiral, ... MRI                     `gridding` with density compensation
     blur                                        `wiener` with a noise level, else `truncated_inverse` at 0.1; edges
@@ -96,6 +99,8 @@ def analytic(
         check_not_negative(noise_level, "noise_level")
     if isinstance(A, BY_FILTERING):
         return fbp(A, b, "hann")
+    if isinstance(A, ConeBeamTransform) and A.tilt == 0:
+        return fdk(A, b, "hann")
     if isinstance(A, CartesianMRI):
         return zero_filled(A, b)
     if isinstance(A, NonCartesianMRI):

@@ -20,8 +20,7 @@ from ipbox.keywords import answering
 from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
 from ipbox.operators.tomography.ramp import check_filter, ramp
 from ipbox.operators.tomography.views import Scan
-from ipbox.reconstruct.direct.back_projection import back_projection
-from ipbox.reconstruct.direct.fan import fan_back_projection
+from ipbox.reconstruct.direct.back_projection import back_projection, fan_back_projection
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.projections import cut_off, ends_there, extended, filled, line_integrals
 from ipbox.reconstruct.weights import check_weights
@@ -166,18 +165,38 @@ def _from_lines(
     mask: bool,
 ) -> tuple[Array, dict[str, Any]]:
     """The image from line integrals (a batch of them), and what is told about it."""
+    A, q, field = filtered(A, b, response, extend, trust)
+    x = fan_back_projection(A, q) if isinstance(A, FanBeamTransform) else back_projection(_as_ray(A), q)
+    return masked(A, x, field, mask)
+
+
+def filtered(
+    A: RayTransform | JosephTransform | FanBeamTransform,
+    b: Array,
+    response: Callable[..., np.ndarray],
+    extend: bool,
+    trust: np.ndarray | None = None,
+    profile: Array | None = None,
+    who: str = "fbp",
+) -> tuple[Any, Array, tuple[float, bool] | None]:
+    """Line integrals, weighted and filtered, and the geometry they have then, with a wider detector where it cuts off.
+
+    Whether it does is seen from ``profile``, by default ``b``.  Then the third is the radius of the field of view, and
+    whether that is a disc about the axis.
+    """
     fft, xp = backend.fft_module(b), backend.array_module(b)
+    profile = b if profile is None else profile
     scan, half = Scan.of(A, trust), _half_width(A)
-    cut = cut_off(b)
+    cut = cut_off(profile)
     lo, hi = scan.ends
     ends = (lo, hi) if scan.one_sided() and cut[abs(lo) > abs(hi)] else (-math.inf, math.inf)
     around = math.isfinite(ends[0]) and scan.goes_around()  # what one side misses, the other sees half a turn later
     one_sided = math.isfinite(ends[0])
-    fits = not one_sided and ends_there(b)
+    fits = not one_sided and ends_there(profile)
     rim = max(-lo, hi) - 0.5 * scan.spacing * fits if around or fits else min(-lo, hi)
     seen = abs(float(scan.offset(rim)))
     farthest = min(half, float(scan.offset(max(-lo, hi)))) if one_sided else half
-    _warn_of_gaps(scan.left_out(farthest, ends), ONE_SIDE if one_sided and not around else LEFT_OUT)
+    _warn_of_gaps(scan.left_out(farthest, ends), ONE_SIDE if one_sided and not around else LEFT_OUT, who)
 
     if any(cut):
         A, pads = _widened(A, scan)
@@ -191,11 +210,16 @@ def _from_lines(
     turn = A.turn if isinstance(A, FanBeamTransform) else 0.0
     lines *= xp.asarray(response(n, A.det_spacing / A.magnification, turn=turn), dtype=b.dtype)
     q = fft.irfft(lines, n=n, axis=-1)[..., : A.n_det]
-    x = fan_back_projection(A, q) if isinstance(A, FanBeamTransform) else back_projection(_as_ray(A), q)
-    if not any(cut):
+    return A, q, (seen, around or min(-lo, hi) > 0) if any(cut) else None
+
+
+def masked(A: Any, x: Array, field: tuple[float, bool] | None, mask: bool) -> tuple[Array, dict[str, Any]]:
+    """``x`` without what is outside of the field of view, of images or slices of the geometry A, and its radius."""
+    if field is None:
         return x, {}
-    if mask and (around or min(-lo, hi) > 0):
-        x *= xp.asarray(_radii(A) <= seen, dtype=x.dtype)
+    seen, is_disc = field
+    if mask and is_disc:
+        x *= backend.array_module(x).asarray(_radii(A) <= seen, dtype=x.dtype)
     return x, {"field_of_view": seen}
 
 
@@ -208,10 +232,10 @@ def _trusted(A: Any, b: Array, w: np.ndarray) -> tuple[Any, Array, np.ndarray | 
     return A, filled(b, w > 0), None if np.ptp(trust) <= 1e-12 * trust.max() else trust
 
 
-def _warn_of_gaps(share: float, most: float) -> None:
+def _warn_of_gaps(share: float, most: float, who: str) -> None:
     if share > most:
         warn(
-            f"fbp: the views leave out {share:.0%} of the lines through the image, whose values are off "
+            f"{who}: the views leave out {share:.0%} of the lines through the image, whose values are off "
             f"and whose edges along them are lost; expected more angles, or a method that fills in, such as ip.tv",
             RuntimeWarning,
         )

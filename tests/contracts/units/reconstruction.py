@@ -102,6 +102,13 @@ def positive(dtype: str) -> tuple[Any, np.ndarray, float]:
 
 
 @functools.cache
+def coned(dtype: str) -> tuple[Any, np.ndarray, float]:
+    beta = np.arange(9) * (2 * np.pi / 9)
+    A = ip.ConeBeamTransform((3, *DIMS), beta, source_distance=15.0, detector_distance=5.0, dtype=dtype)
+    return A, A.apply(np.stack([TRUTH] * 3).astype(dtype)), 0.0
+
+
+@functools.cache
 def coils() -> tuple[np.ndarray, np.ndarray]:
     n = 24
     y, x = (np.mgrid[:n, :n] - n // 2) / n
@@ -218,6 +225,7 @@ def _direct() -> list[Case]:
         Case("analytic", dense(lambda A, b, noise, u: ip.analytic(A, b, noise)[0]), accuracy=1e-4),
         plain("analytic tomography", projected, lambda A, b, noise, u: ip.analytic(A, b, noise)[0]),
         plain("fbp", projected, lambda A, b, noise, u: ip.fbp(A, b)[0]),
+        plain("fdk", coned, lambda A, b, noise, u: ip.fdk(A, b)[0]),
         plain("wiener noise", blurred, lambda A, b, noise, u: ip.wiener(A, b, noise)[0], decides=True, accuracy=1e-2),
         plain("wiener ratio", blurred, lambda A, b, noise, u: ip.wiener(A, b, noise_to_signal=0.01)[0]),
         plain("truncated_inverse", blurred, lambda A, b, noise, u: ip.truncated_inverse(A, b, noise)[0]),

@@ -12,6 +12,7 @@ from ipbox.checks import check_finite, check_not_negative, check_positive
 from ipbox.operators.core.base import check_real
 from ipbox.operators.core.subsets import check_subset
 from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
+from ipbox.operators.tomography.fan import FanBeamTransform
 from ipbox.operators.tomography.geometry import check_angles, check_shift
 
 
@@ -134,7 +135,7 @@ class ConeBeamTransform(PanelTransform):
         else:
             n_det = check_panel(n_det)
         self.det_shift = _check_shifts(det_shift, self.angles.size)
-        self._place(dims, self._vectors(dims, n_det), n_det, dtype)
+        self._place(dims, self._vectors(dims, n_det, self.det_shift), n_det, dtype)
 
     def positions(self) -> tuple[np.ndarray, np.ndarray]:
         """v of the panel's rows and a of its columns: (rows,) and (columns,), or (views, ...) with shifts for each."""
@@ -144,18 +145,39 @@ class ConeBeamTransform(PanelTransform):
         )
         return v, a
 
-    def _vectors(self, dims: tuple[int, ...], n_det: tuple[int, int]) -> np.ndarray:
+    def _vectors(self, dims: tuple[int, ...], n_det: tuple[int, int], det_shift: tuple[Any, Any]) -> np.ndarray:
         c, s, R, Rd = np.cos(self.angles), np.sin(self.angles), self.source_distance, self.detector_distance
         (height, width), nought = self.det_spacing, np.zeros_like(c)
         across, up = np.stack([nought, s, c], axis=1), np.array([1.0, 0.0, 0.0])  # of unit length, as (z, y, x)
         middle = np.stack([nought, Rd * c, -Rd * s], axis=1)
-        middle = middle + np.reshape(self.det_shift[0], (-1, 1)) * up + np.reshape(self.det_shift[1], (-1, 1)) * across
+        middle = middle + np.reshape(det_shift[0], (-1, 1)) * up + np.reshape(det_shift[1], (-1, 1)) * across
         if self.tilt != 0:
             ct, st = math.cos(self.tilt), math.sin(self.tilt)
             across, up = ct * across + st * up, ct * up - st * across
         U, V = width * across, height * np.broadcast_to(up, across.shape)
         first = middle - 0.5 * (n_det[1] - 1) * U - 0.5 * (n_det[0] - 1) * V
         return self._in_indices(dims, np.stack([nought, -R * c, R * s], axis=1), first, U, V)
+
+    def plane(self) -> FanBeamTransform:
+        """The fan beam in the plane of the source: rays to the middle of the panel's rows, where its ``tilt`` is 0."""
+        return FanBeamTransform(
+            tuple(self.dims[1:]),
+            self.angles,
+            self.n_det[1],
+            self.det_spacing[1],
+            source_distance=self.source_distance,
+            detector_distance=self.detector_distance,
+            det_shift=self.det_shift[1],
+            pixel_size=self.voxel_widths[1:],
+            dtype=self.dtype_in,
+            image_centre=self.volume_centre[1:],
+        )
+
+    def with_columns(self, n: int, shift: float | Array) -> Self:
+        """The same transform on a panel that is wider or narrower."""
+        n_det, det_shift = (self.n_det[0], n), (self.det_shift[0], shift)
+        views = self._vectors(tuple(self.dims), n_det, det_shift)
+        return self._changed(views, n_det, angles=self.angles, det_shift=det_shift)
 
     def subset(self, indices: Any) -> Self:
         """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
@@ -172,7 +194,7 @@ class ConeBeamTransform(PanelTransform):
         """
         chosen = check_subset(indices, self.angles.size)
         shift = tuple(s if isinstance(s, float) else s[chosen] for s in self.det_shift)
-        return self._with_views(chosen, angles=self.angles[chosen], det_shift=shift)
+        return self._changed(self._views.host[chosen], self.n_det, angles=self.angles[chosen], det_shift=shift)
 
 
 def _check_spacing(spacing: Any) -> tuple[float, float]:

@@ -67,11 +67,11 @@ class PanelTransform(OrderedSubsets, Operator):
     def _compute_norm(self) -> tuple[float, str]:
         return math.sqrt(collatz_wielandt(self)), "bound"
 
-    def _with_views(self, chosen: np.ndarray, **changes: Any) -> Self:
-        """The same transform at some of the views."""
+    def _changed(self, views: np.ndarray, n_det: tuple[int, int], **changes: Any) -> Self:
+        """The same transform at other views."""
         made = object.__new__(type(self))
         made.__dict__.update({name: self.__dict__[name] for name in self.kept} | changes)
-        made._place(tuple(self.dims), self._views.host[chosen], self.n_det, self.dtype_in)
+        made._place(tuple(self.dims), views, n_det, self.dtype_in)
         return made
 
 

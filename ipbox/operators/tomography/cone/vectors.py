@@ -112,7 +112,8 @@ class ConeVectorTransform(PanelTransform):
         ValueError, TypeError
             for no views, an index out of range, or indices that are not integers.
         """
-        return self._with_views(check_subset(indices, len(self._views.host), "views"))
+        chosen = check_subset(indices, len(self._views.host), "views")
+        return self._changed(self._views.host[chosen], self.n_det)
 
 
 def _check_vectors(vectors: Any, name: str, views: int | None = None) -> np.ndarray:
