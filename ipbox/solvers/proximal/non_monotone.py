@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_positive
 from ipbox.solvers.core.protocol import Parts, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.per_sample import number, relative_change, squares, unit_of_step
@@ -35,8 +37,8 @@ class NonMonotoneAPG(Solver):
 
     Notes
     -----
-    c_k >= F(u_k) falls, so F stays below F(u_0).  A step costs a gradient and a value of f, and where z⁺ is refused
-    another of both.
+    c_k >= F(u_k) falls, so F stays below F(u_0); where that is infinite, c begins at the first F that is not.  A step
+    costs a gradient and a value of f, and where z⁺ is refused another of both.
 
     References
     ----------
@@ -58,10 +60,8 @@ class NonMonotoneAPG(Solver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.eta < 1:
-            raise ValueError(f"eta is {self.eta!r}; expected a number from 0 to below 1")
-        if not self.delta > 0:
-            raise ValueError(f"delta is {self.delta!r}; expected a positive number")
+        check_between(self.eta, "eta", 0, 1, "[)")
+        check_positive(self.delta, "delta")
 
     def prepare(self, problem: Problem) -> Parts:
         p = super().prepare(problem)
@@ -72,13 +72,14 @@ class NonMonotoneAPG(Solver):
         return p
 
     def _step_size(self, p: Parts) -> float:
-        step_size(self.tau, p)  # refuses a smooth part with no Lipschitz gradient
+        step_size(None, p)  # refuses a smooth part with no Lipschitz gradient
         L = p.smooth.L
         if self.tau is None:
             return SHARE / L if L > 0 else 1.0
-        if not self.tau * L < 1:
+        if not (self.tau > 0 and self.tau * L < 1):
+            largest = 1 / L if L > 0 else math.inf
             raise ValueError(
-                f"tau is {self.tau:g}; NonMonotoneAPG expects a step size in (0, 1/L) with 1/L = {1 / L:g}"
+                f"tau is {self.tau:g}; NonMonotoneAPG expects a step size in (0, 1/L) with 1/L = {largest:g}"
             )
         return float(self.tau)
 
@@ -116,7 +117,8 @@ class NonMonotoneAPG(Solver):
         s.x[...] = p.xp.where(_mask(good, s.x), s.z, s.x)
         s.f, s.t_old, s.t = value, s.t, (1 + (4 * s.t**2 + 1) ** 0.5) / 2
         q, s.q = s.q, self.eta * s.q + 1
-        s.c = (self.eta * q * s.c + s.f) / s.q
+        c = number(np.where(np.isfinite(s.c), s.c, s.f))  # infinite at a start outside of a constraint
+        s.c = (self.eta * q * c + s.f) / s.q
 
     def objective(self, p: Parts, s: State) -> Any:
         return s.f

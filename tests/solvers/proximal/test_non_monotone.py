@@ -57,9 +57,33 @@ def test_it_descends_and_comes_to_a_critical_point(eta: float, rng: np.random.Ge
     np.testing.assert_allclose(np.clip(run.x - g, -1, 2), run.x, atol=1e-6)
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.8])
+@pytest.mark.filterwarnings("error")
+def test_a_start_outside_of_the_constraint_has_a_bound_from_the_first_step_on(eta: float) -> None:
+    """Of each sample by itself: c is the mean of the F that are finite, and falls."""
+    b, x0 = np.random.default_rng(1).standard_normal((2, 10)), np.stack([np.full(10, 1.5), np.zeros(10)])
+    objective, bounds = ip.L2(b=b) - 0.5 * ip.L2() + ip.Box(1.0, 2.0), []
+    problem = ip.Problem(objective, batch=2)
+    for run in ip.iterate(problem, ip.NonMonotoneAPG(eta=eta), x0=x0, stop=ip.stop.niter(80)):
+        bounds.append(run.state.c)
+    assert np.isinf(bounds[0]).tolist() == [False, True] and np.isfinite(bounds[1:]).all()
+    assert (np.diff(bounds[1:], axis=0) <= 1e-12).all()
+    np.testing.assert_allclose(run.x, np.clip(2 * b, 1, 2), atol=1e-6)  # ¼u² - bu is least at 2b
+
+
 def test_bad_input() -> None:
     problem = ip.Problem(ip.L2(b=np.ones(3)))
-    for options, text in (({"eta": 1.0}, "^eta is 1"), ({"delta": 0.0}, "^delta is 0"), ({"tau": 1.0}, "^tau is 1")):
+    cases = (
+        ({"eta": 1.0}, "^eta is 1"),
+        ({"eta": "a"}, "^eta is 'a'; expected a number"),
+        ({"delta": 0.0}, "^delta is 0"),
+    )
+    cases += (
+        ({"delta": "x"}, "^delta is 'x'"),
+        ({"tau": 1.0}, r"\(0, 1/L\)"),
+        ({"tau": -1.0}, r"^tau is -1; .*\(0, 1/L\)"),
+    )
+    for options, text in cases:
         with pytest.raises(ValueError, match=text) as caught:
             ip.solve(problem, ip.NonMonotoneAPG(**options))
         assert "\n" not in str(caught.value)
