@@ -11,11 +11,20 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between
 from ipbox.functionals import Functional
 from ipbox.functionals.core.base import REAL_DTYPES
 from ipbox.learned.bridge.arrays import from_torch, to_torch
 from ipbox.learned.methods.generative.blocks import descend, first_length, own, relative_move
-from ipbox.learned.methods.generative.projected import CRITICAL, NOT_CONVEX, LatentParts, check_images, latent_start
+from ipbox.learned.methods.generative.projected import (
+    CRITICAL,
+    NOT_CONVEX,
+    LatentParts,
+    check_images,
+    check_settings,
+    check_start,
+    latent_start,
+)
 from ipbox.learned.priors.generative.base import LatentPrior
 from ipbox.learned.priors.network import evaluation
 from ipbox.solvers.core.problem import Problem
@@ -81,9 +90,15 @@ class PALM(Solver):
     inertia: float = 0.0
     mark: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_settings(self.prior, self.lam, self.z0)
+        check_between(self.inertia, "inertia", 0, 1, "[)")
+
     def prepare(self, problem: Problem) -> LatentParts:
         p = problem.assign(self.takes, type(self).__name__)
         check_images(self.prior, problem)
+        check_start(self.z0, problem, self.prior)
         if self.prior.direct and p.labels["prox"]:
             raise ValueError(f"{p.prox.name} stands beside {self.prior.name}, whose image is G(z); expected none")
         labels = {**p.labels, "prior": [f"{self.lam:g}·{self.prior.name}"]}

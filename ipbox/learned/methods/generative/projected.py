@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_between, check_positive, check_type
 from ipbox.functionals import Functional
 from ipbox.functionals.core.base import REAL_DTYPES
 from ipbox.learned.methods.generative.reduced import _ReducedObjective
@@ -32,6 +34,21 @@ def latent_start(z0: Array, p: Problem) -> Array:
     xp, lead = p.xp, () if p.batch is None else (p.batch,)
     z = xp.asarray(z0).astype(p.dtype)
     return xp.ascontiguousarray(xp.broadcast_to(z, (*lead, z.shape[-1]))).copy()
+
+
+def check_settings(prior: Any, lam: Any, z0: Any) -> None:
+    """Refuse what is no prior, weight or start."""
+    check_type(prior, "prior", LatentPrior, "a prior of ipbox.learned.priors.generative")
+    check_positive(lam, "lam")
+    backend.check_array(z0, "z0")
+
+
+def check_start(z0: Array, problem: Problem, prior: LatentPrior, some: bool = False) -> None:
+    """Refuse starts that are not one vector of the prior (or ``some`` first entries of it), or one for each sample."""
+    fits = z0.ndim > 0 and (z0.shape[-1] == prior.latent or (some and 0 < z0.shape[-1] < prior.latent))
+    if not fits or z0.shape[:-1] not in ((), (problem.batch,)):
+        each = "" if problem.batch is None else f", or {(problem.batch, prior.latent)}"
+        raise ValueError(f"z0 has shape {z0.shape}; expected {(prior.latent,)}{each}")
 
 
 def check_images(prior: LatentPrior, problem: Problem) -> None:
@@ -102,9 +119,16 @@ class VariableProjection(Solver):
     constraint: Functional | None = None
     mark: tuple[float, ...] = ()  # numbers that the decoder makes, which tell it from another
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_settings(self.prior, self.lam, self.z0)
+        check_type(self.inner, "inner", Solver, "a solver of smooth functionals, such as ip.LBFGS()")
+        check_between(self.accuracy, "accuracy", 0, 1)
+
     def prepare(self, problem: Problem) -> LatentParts:
         p = problem.assign(self.takes, type(self).__name__)
         check_images(self.prior, problem)
+        check_start(self.z0, problem, self.prior, some=True)
         phi = _ReducedObjective(self.prior, self.lam, p.smooth, self.accuracy)
         objective = phi if self.constraint is None else phi + self.constraint
         inner = Problem(objective, problem.batch, phi.dims, problem.dtype, problem.xp.__name__)

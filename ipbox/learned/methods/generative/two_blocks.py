@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
+from ipbox.checks import check_between, check_count
 from ipbox.learned.methods.generative.blocks import descend, own, relative_move
 from ipbox.solvers.core.protocol import Parts, Solver, State, Verdict
 from ipbox.solvers.per_sample import ratio
@@ -55,9 +55,9 @@ class TwoBlockPALM(Solver):
     inertia: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_count(self.split, "split")
-        if not 0 <= self.inertia < 1:
-            raise ValueError(f"inertia is {self.inertia!r}; expected a number from 0 to below 1")
+        check_between(self.inertia, "inertia", 0, 1, "[)")
 
     def prepare(self, problem: Any) -> Parts:
         p = super().prepare(problem)

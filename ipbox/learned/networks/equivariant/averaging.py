@@ -47,6 +47,7 @@ class GroupAverage(torch.nn.Module):
 
     def forward(self, u: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """PΦ(u); other arguments, such as a noise level, are handed on."""
+        check_type(u, "u", torch.Tensor, "a torch tensor")
         images = (act(g.inverse, self.net(act(g, u), *args, **kwargs)) for g in self.group)
         return sum(images, torch.zeros((), dtype=u.dtype, device=u.device)) / self.group.order
 

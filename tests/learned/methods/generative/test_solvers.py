@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from ipbox.learned.methods.generative import PALM, VariableProjection
+from ipbox.learned.methods.generative import PALM, TwoBlockPALM, VariableProjection
 from ipbox.learned.priors.generative import SoftRange
 from tests.learned.priors.generative.linear import DIMS, LATENT, Linear, dense
 
@@ -40,3 +40,35 @@ def test_it_refuses_images_that_are_not_the_models(kind: type) -> None:
     for b in (np.ones((5, 5)), np.ones(DIMS, complex)):
         with pytest.raises(ValueError, match=r"^prior is SoftRange\(Linear\) of real images \(5, 4\); expected"):
             ip.solve(ip.Problem(ip.L2(b=b)), solver)
+
+
+@pytest.mark.parametrize("kind", [PALM, VariableProjection])
+def test_bad_settings(kind: type) -> None:
+    given = dict(prior=SoftRange(Linear()), lam=LAM, z0=np.zeros(LATENT))
+    for changed, text in (
+        ({"prior": "soft"}, "^prior is str; expected a prior of"),
+        ({"lam": -1.0}, "^lam is -1.0; expected a positive number"),
+        ({"lam": np.nan}, "^lam is nan; expected a positive number"),
+        ({"z0": [0.0] * LATENT}, "^z0 is list; expected a NumPy"),
+        (
+            {"inertia": 1.0} if kind is PALM else {"accuracy": 0.0},
+            r"^(inertia is 1.0|accuracy is 0.0); expected a number",
+        ),
+        ({"inertia": "a"} if kind is PALM else {"inner": "lbfgs"}, "^(inertia is 'a'|inner is str); expected"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=text):
+            kind(**given | changed)
+
+
+@pytest.mark.parametrize("kind", [PALM, VariableProjection])
+@pytest.mark.parametrize("shape", [(), (0,), (LATENT + 1,), (1, LATENT), (3, LATENT)])
+def test_starts_of_another_shape(kind: type, shape: tuple[int, ...]) -> None:
+    problem, prior, *_ = posed()
+    with pytest.raises(ValueError, match=rf"^z0 has shape \({', '.join(map(str, shape))},?\); expected \({LATENT},\)$"):
+        ip.solve(problem, kind(prior=prior, lam=LAM, z0=np.zeros(shape)), stop=ip.stop.niter(1))
+
+
+def test_inertia_of_two_blocks_is_a_number() -> None:
+    for inertia in (1.0, -0.1, "a", None):
+        with pytest.raises(ValueError, match="^inertia is .*; expected a number in"):
+            TwoBlockPALM(inertia=inertia)
