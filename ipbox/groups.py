@@ -24,7 +24,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_count, check_flag, check_integer, check_type
+from ipbox.checks import check_choice, check_count, check_flag, check_integer, check_type, is_integer, shown
 from ipbox.keywords import answering, answering_classes
 
 __all__ = ["FIELDS", "Averaged", "Dihedral", "Group", "Isometry", "RotoTranslations", "Rotations", "Translations"]
@@ -72,6 +72,9 @@ class Group:
 
     def element(self, turns: int = 0, mirrored: bool = False, shift: tuple[int, int] = (0, 0)) -> Isometry:
         """x ↦ ρ^turns s^mirrored x + shift, for any integers: turns count modulo m, shifts modulo the shape."""
+        if not is_integer(turns):
+            raise ValueError(f"turns is {shown(turns)}; expected an integer")
+        shift = _check_shift(shift)
         shift = shift if self.shape is None else tuple(t % n for t, n in zip(shift, self.shape, strict=True))
         return Isometry(self, turns % self.m, mirrored, shift)
 
@@ -114,7 +117,7 @@ class Rotations(Group):
     m: int = 4
 
     def __post_init__(self) -> None:
-        check_count(self.m, "m")
+        object.__setattr__(self, "m", check_count(self.m, "m"))
 
     @property
     def name(self) -> str:
@@ -143,7 +146,7 @@ class Dihedral(Group):
     mirrors: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_count(self.m, "m")
+        object.__setattr__(self, "m", check_count(self.m, "m"))
 
     @property
     def name(self) -> str:
@@ -200,7 +203,8 @@ class RotoTranslations(Group):
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _check_shape(self.shape))
         check_flag(self.mirrors, "mirrors")
-        if check_count(self.m, "m") not in (1, 2, 4):
+        object.__setattr__(self, "m", check_count(self.m, "m"))
+        if self.m not in (1, 2, 4):
             raise ValueError(f"m is {self.m}; expected 1, 2 or 4, whose turns map whole pixels to whole pixels")
         if self.m == 4 and self.shape[0] != self.shape[1]:
             raise ValueError(f"shape is {self.shape}; expected a square for quarter turns")
@@ -242,11 +246,14 @@ class Isometry:
 
     def __post_init__(self) -> None:
         check_type(self.group, "group", Group, "a group, such as ip.groups.Rotations(4)")
-        check_integer(self.turns, "turns", 0, self.group.m - 1)
+        object.__setattr__(self, "turns", check_integer(self.turns, "turns", 0, self.group.m - 1))
+        object.__setattr__(self, "shift", _check_shift(self.shift))
         if check_flag(self.mirrored, "mirrored") and not self.group.mirrors:
             raise ValueError(f"mirrored is True; {self.group} has no mirror images, as ip.groups.Dihedral has")
+        if self.group.shape is None and any(self.shift):
+            raise ValueError(f"shift is {self.shift}; {self.group} has no translations, as ip.groups.Translations has")
         for t, n in zip(self.shift, self.group.shape or (1, 1), strict=True):
-            check_integer(t, "shift", 0, n - 1)
+            check_integer(t, "shift", 0, n - 1, f" for {self.group}")
 
     @property
     def exact(self) -> bool:
@@ -450,6 +457,12 @@ def _check_shape(shape: Any) -> tuple[int, int]:
     if len(shape) != 2:
         raise ValueError(f"shape is {shape}; expected rows and columns, such as (128, 128)")
     return check_count(shape[0], "shape"), check_count(shape[1], "shape")
+
+
+def _check_shift(shift: Any) -> tuple[int, int]:
+    if not isinstance(shift, tuple | list) or len(shift) != 2 or not all(map(is_integer, shift)):
+        raise ValueError(f"shift is {shown(shift)}; expected two integers, pixels along rows and columns")
+    return int(shift[0]), int(shift[1])
 
 
 answering_classes(globals())

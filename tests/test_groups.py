@@ -164,7 +164,22 @@ def test_every_array_library(group: Group, field: str, xp: ModuleType) -> None:
         (lambda: Rotations(4).identity(np.ones((2, 4, 4), "uint8"), "vector"), TypeError, "dtype uint8; expected a fl"),
         (lambda: Rotations(4).identity @ Dihedral(4).identity, ValueError, "expected one of the group of g, Rotations"),
         (lambda: Rotations(4).element(mirrored=True), ValueError, "mirrored is True; .* has no mirror images"),
-        (lambda: Rotations(4).element(shift=(1, 0)), ValueError, "shift is 1; expected an integer from 0 to 0"),
+        (lambda: Rotations(4).element(shift=(1, 0)), ValueError, r"^shift is \(1, 0\); .* no translations"),
+        (lambda: Translations((4, 5)).element(shift=(1,)), ValueError, r"^shift is \(1,\); expected two integers"),
+        (lambda: Translations((4, 5)).element(shift=5), ValueError, "^shift is 5; expected two integers"),
+        (
+            lambda: Translations((4, 5)).element(shift=(1.5, 0)),
+            ValueError,
+            r"^shift is \(1.5, 0\); expected two integers",
+        ),
+        (
+            lambda: Isometry(Translations((4, 5)), shift=(4, 0)),
+            ValueError,
+            "^shift is 4; expected an integer from 0 to 3",
+        ),
+        (lambda: Isometry(Translations((4, 5)), shift=None), ValueError, "^shift is None; expected two integers"),
+        (lambda: Rotations(4).element("1"), ValueError, "^turns is '1'; expected an integer"),
+        (lambda: Rotations(4).element(None), ValueError, "^turns is None; expected an integer"),
         (lambda: Isometry(4), TypeError, "group is int; expected a group"),
         (lambda: Rotations(0), ValueError, "m is 0; expected a positive integer"),
         (lambda: RotoTranslations((4, 4), 3), ValueError, "m is 3; expected 1, 2 or 4"),
@@ -180,6 +195,14 @@ def test_every_array_library(group: Group, field: str, xp: ModuleType) -> None:
 def test_what_is_refused(call: Any, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call()
+
+
+def test_elements_of_lists_and_numpy_integers_are_those_of_plain_numbers() -> None:
+    """As keys of dictionaries, and in words."""
+    group, i = RotoTranslations([6, 6], np.int64(4)), np.int64(1)
+    g, h = group.element(i, shift=[i, 2]), RotoTranslations((6, 6)).element(1, shift=(1, 2))
+    assert g == h and hash(g) == hash(h) and repr(g) == repr(h)
+    assert hash(Isometry(group, i, shift=[i, 2])) == hash(h) and repr(Rotations(np.int64(4))) == "Rotations(m=4)"
 
 
 def test_names() -> None:

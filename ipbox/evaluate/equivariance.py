@@ -162,6 +162,10 @@ def equivariance_error(
     >>> len(found.elements), found.worst < 1e-12
     (7, True)
     """
+    if A is None and shape is not None:
+        raise ValueError(f"shape is {shape} and A is None; expected it with an A that does not tell it")
+    if action is not None and not callable(action):
+        raise TypeError(f"action is {type(action).__name__}; expected a function (g, b) ↦ g·b on data")
     A = None if A is None else as_operator(A, shape)
     phi, elements = as_function(phi, "phi"), _elements(group)
     if (images is None) == (data is None):
@@ -232,6 +236,8 @@ def _action(A: Operator | None, action: Action | None) -> Action:
 
 def _image(phi: Callable[[Array], Array], b: Array, of: str) -> Array:
     x = phi(b)
+    if x.dtype.kind not in "fc":
+        raise TypeError(f"phi gives dtype {x.dtype}, from {of}; expected floating numbers")
     if not np.isfinite(backend.norm(x)):
         raise FloatingPointError(f"phi gives values that are not finite, from {of}")
     return x

@@ -230,6 +230,13 @@ TURN = Rotations(4).element(1)
         (lambda: equivariance_error(np.tanh, ODD, D4, np.ones((4, 4))), ValueError, r"expected \(8, 8\), or a batch"),
         (lambda: equivariance_error(np.tanh, ip.Mask(np.eye(4)), D4, data=np.eye(4)), ValueError, "action is None"),
         (lambda: equivariance_error(np.tanh, ODD, D4, np.eye(8), action=turned_views), ValueError, "action is given"),
+        (lambda: equivariance_error(np.tanh, ODD, D4, data=np.eye(8), action=1), TypeError, "^action is int; expected"),
+        (
+            lambda: equivariance_error(np.tanh, None, D4, np.eye(4), shape=(3, 3)),
+            ValueError,
+            r"^shape is \(3, 3\) and A",
+        ),
+        (lambda: equivariance_error(np.sign, None, D4, np.eye(4, dtype=int)), TypeError, "^phi gives dtype int64"),
         (lambda: turned_views(ODD, TURN, np.ones(ODD.dimsd)), ValueError, "5 views"),
         (lambda: turned_views(OFF, TURN, np.ones(OFF.dimsd)), ValueError, "off the axis"),
         (lambda: turned_views(FAN, TURN, np.ones(FAN.dimsd)), ValueError, "expected a parallel beam"),

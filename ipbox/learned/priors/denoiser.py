@@ -201,6 +201,9 @@ class Denoiser(Functional):
         """g⁻¹ D(g·x) of the element g of this iteration, or the mean over all."""
         if self.equivariant is None:
             return self.net(x, sigma, work)
+        last = self.net.layout.channels == "last"
+        quarter = self.equivariant.element(self.equivariant.m // 4)  # which is what not every image has
+        quarter.check(x.shape[-3:-1] if last else x.shape)
         if self.average:
             elements = list(self.equivariant)
         else:

@@ -193,6 +193,7 @@ def test_no_theorem_is_claimed_for_a_denoiser_that_changes(u: np.ndarray) -> Non
         (lambda: Denoiser(Conv(), 0.1, equivariant=D4, seed=-1), ValueError, "seed is -1"),
         (lambda: Denoiser(Conv(), 0.1, equivariant=D4, axes=3), ValueError, "axes is 3 and equivariant"),
         (lambda: Denoiser(Conv(), 0.1, equivariant=D4).denoise(np.ones((4, 6))), ValueError, "expected square images"),
+        (lambda: GroupAverage(Conv(), D4)(np.ones((1, 1, 6, 6))), TypeError, "^u is ndarray; expected a torch tensor"),
         (lambda: RED(Denoiser(Conv(), 0.1, equivariant=D4)), ValueError, "turned at random; expected average=True"),
         (
             lambda: RED(Denoiser(Conv(), 0.1, equivariant=D4, average=True), gradient="autograd"),
@@ -214,3 +215,10 @@ def test_no_theorem_is_claimed_for_a_denoiser_that_changes(u: np.ndarray) -> Non
 def test_bad_input(call: Callable[[], Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call()
+
+
+def test_oblongs_are_refused_before_a_quarter_turn_is_drawn() -> None:
+    """By every seed: not only where the first element is one, and not in the midst of a solve."""
+    for seed in range(20):
+        with pytest.raises(ValueError, match=r"^u has shape \(4, 6\); expected square images"):
+            Denoiser(Conv(), 0.1, equivariant=D4, seed=seed).denoise(np.ones((4, 6)))
