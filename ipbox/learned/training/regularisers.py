@@ -71,8 +71,25 @@ class Difference:
         return values(model, x).mean() - bad + 0.5 * self.penalty * bad.square()
 
 
+@dataclass(frozen=True, kw_only=True)
+class MultiStep:
+    """Settings of the descent that `MultiStepDenoising` and `MultiStepReconstruction` train through."""
+
+    steps: int = 10
+    warm_up: int = 0
+    lam: float = 1.0
+    norm: str = "l2"
+    lipschitz: float | None = None
+    accelerated: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, check_positive, "lam", optional=("lipschitz",))
+        check_count(self.steps, "steps"), check_count(self.warm_up, "warm_up", least=0)
+        check_choice(self.norm, "norm", ("l2", "l1")), check_flag(self.accelerated, "accelerated")
+
+
 @dataclass(frozen=True)
-class MultiStepDenoising:
+class MultiStepDenoising(MultiStep):
     """Learn R so that descent on ½‖u - y‖² + λR(u), y = x + σn, ends near x: mean of |u_t - x|² or |u_t - x|.
 
     u⁺ = u - τ(u - y + λ∇R(u)) from y, τ = 1/(1 + λL), trained end to end through the last ``steps``.
@@ -117,15 +134,9 @@ class MultiStepDenoising:
     """
 
     sigma: float
-    steps: int = 10
-    warm_up: int = 0
-    lam: float = 1.0
-    norm: str = "l2"
-    lipschitz: float | None = None
-    accelerated: bool = False
 
     def __post_init__(self) -> None:
-        _check_descent(self)
+        super().__post_init__()
         check_fields(self, check_positive, "sigma")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
@@ -136,7 +147,7 @@ class MultiStepDenoising:
 
 
 @dataclass(frozen=True)
-class MultiStepReconstruction:
+class MultiStepReconstruction(MultiStep):
     """Learn R so that descent on ½‖Au - b‖² + λR(u) ends near x: the same for data.
 
     Parameters
@@ -165,18 +176,12 @@ class MultiStepReconstruction:
     """
 
     A: LinearMap
-    steps: int = 10
-    warm_up: int = 0
-    lam: float = 1.0
-    norm: str = "l2"
-    lipschitz: float | None = None
-    accelerated: bool = False
     start: Callable[[torch.Tensor], torch.Tensor] | None = None
     scale: float = 1.0
 
     def __post_init__(self) -> None:
         check_map("A", self.A)
-        _check_descent(self)
+        super().__post_init__()
         check_fields(self, check_positive, "scale")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator | None) -> torch.Tensor:
@@ -241,7 +246,7 @@ def values(model: torch.nn.Module, u: torch.Tensor) -> torch.Tensor:
 
 
 def descended(
-    of: Any,
+    of: MultiStep,
     model: torch.nn.Module,
     u: torch.Tensor,
     data_gradient: Callable[[torch.Tensor], torch.Tensor],
@@ -292,9 +297,3 @@ def _constants(model: torch.nn.Module, lipschitz: float | None) -> tuple[float, 
     if not math.isfinite(L):
         raise ValueError(f"lipschitz is None, and {type(module).__name__} has no bound of its own; expected a number")
     return L, module.weak_convexity if known else 0.0
-
-
-def _check_descent(of: Any) -> None:
-    check_fields(of, check_positive, "lam", optional=("lipschitz",))
-    check_count(of.steps, "steps"), check_count(of.warm_up, "warm_up", least=0)
-    check_choice(of.norm, "norm", ("l2", "l1")), check_flag(of.accelerated, "accelerated")

@@ -193,7 +193,7 @@ def test_reconstruction_reaches_the_minimiser() -> None:
     A = random(30, 6)
     b, x, lam, s = random(3, 30, seed=1), random(3, 6, seed=2).reshape(3, 2, 3), 0.6, 2.0
     model = Quadratic(0.5)
-    loss = MultiStepReconstruction(LinearMap(A.numpy(), shape=(2, 3)), 120, 60, lam, scale=s)
+    loss = MultiStepReconstruction(LinearMap(A.numpy(), shape=(2, 3)), steps=120, warm_up=60, lam=lam, scale=s)
     H = A.T @ A + lam * 0.5 * torch.eye(6, dtype=torch.float64)
     u = torch.linalg.solve(H, A.T @ b.T).T.reshape(3, 2, 3)
     start = random(3, 2, 3, seed=4)
@@ -203,7 +203,7 @@ def test_reconstruction_reaches_the_minimiser() -> None:
     assert value.item() == pytest.approx(((u - x) / s).square().mean().item())
     du = -torch.linalg.solve(H, (lam * u).reshape(3, 6).T).T.reshape(3, 2, 3)
     assert model.theta.grad.item() == pytest.approx((2 * (u - x) / s**2 * du).mean().item(), rel=1e-6)
-    from_start = MultiStepReconstruction(loss.A, 1, start=lambda b: start)
+    from_start = MultiStepReconstruction(loss.A, steps=1, start=lambda b: start)
     assert torch.equal(from_start.reconstruct(model, b), from_start.reconstruct(model, b, start))
 
 
