@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from ipbox import backend
 from ipbox.backend import Array
@@ -17,7 +15,7 @@ from ipbox.checks import as_dtype, check_type
 from ipbox.functionals import L2, Zero
 from ipbox.solvers import Parts, Problem, State, Verdict
 from ipbox.solvers.krylov.conjugate_directions import Blocks, solve_definite
-from ipbox.solvers.per_sample import norms, number
+from ipbox.solvers.per_sample import norms
 
 START, DATA, CORRECTOR, PERTURBED = 1, 2, 3, 16  # streams of random numbers beside that of the step itself
 MOST = 200  # conjugate gradient steps
@@ -145,10 +143,13 @@ def data_proximal(
     return u
 
 
-def langevin_size(score: Array, z: Array, snr: float) -> Any:
-    """2 (snr ‖z‖/‖score‖)², one per sample: the noise of a corrector's step is 1/snr times its drift."""
-    drift, noise = (np.sqrt(backend.sum_squares(v, True)) for v in (score, z))
-    return number(2 * (snr * noise / np.where(drift > 0, drift, 1.0)) ** 2)
+def langevin_size(score: Array, snr: float) -> float:
+    """ε = 2 snr² n/‖score‖², the square averaged over the samples: a corrector's noise is 1/snr times its drift.
+
+    One size for all: with one of its own for each, ε(x) ∝ ‖∇log p(x)‖⁻², the chain would settle in p ‖∇log p‖².
+    """
+    square = float(backend.sum_squares(score, True).sum())
+    return 2 * snr**2 * score.size / square if square > 0 else 0.0
 
 
 def normal_data(p: Parts, seed: int, k: int, stream: int) -> Array:

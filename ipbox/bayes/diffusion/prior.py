@@ -23,7 +23,10 @@ class ReverseDiffusion(DiffusionSampler):
 
     which to first order is x + (σ² - σ₊²) ∇log p_σ(x) + √(σ² - σ₊²) z; the corrector, Langevin's step at σ₊,
 
-    .. math:: x ← x + ε ∇\log p_{σ_+}(x) + \sqrt{2ε} \, z, \quad ε = 2 (\mathrm{snr} ‖z‖/‖∇\log p_{σ_+}(x)‖)^2.
+    .. math::
+        x ← x + ε ∇\log p_{σ_+}(x) + \sqrt{2ε} \, z, \quad ε = 2 \, \mathrm{snr}^2 \frac{n}{E‖∇\log p_{σ_+}(x)‖^2},
+
+    with n = E‖z‖² pixels, and the mean over the samples for the expectation.
 
     Parameters
     ----------
@@ -33,6 +36,12 @@ class ReverseDiffusion(DiffusionSampler):
         Corrector's steps after each step of the predictor.
     snr : float
         Signal-to-noise ratio of the corrector.
+
+    Notes
+    -----
+    The paper's size, 2 (snr ‖z‖/‖∇log p(x)‖)², follows each sample: where ε depends on x, Langevin's steps settle in
+    p/ε, here p ‖∇log p‖², however small snr is.  One size for all samples, as in the authors' code, has no such bias;
+    of it is left a share 1/samples, and with n pixels it is about 2/n of the variances.
 
     References
     ----------
@@ -70,7 +79,7 @@ def correct(sampler: ReverseDiffusion, s: State, sigma: float) -> None:
     """Langevin's steps at σ."""
     for j in range(sampler.correctors if sigma > 0 else 0):
         g, z = sampler.score.score(s.x, sigma), sampler.normal(s, CORRECTOR + j)
-        eps = langevin_size(g, z, sampler.snr)
+        eps = langevin_size(g, sampler.snr)
         backend.axpy(eps, g, s.x)
         backend.axpy((2 * eps) ** 0.5, z, s.x)
 

@@ -73,6 +73,18 @@ def test_correctors_bring_the_law_nearer() -> None:
     assert abs(corrected / C - 1) < 0.5 * abs(plain / C - 1)
 
 
+@pytest.mark.parametrize("snr", [0.1, 0.3])
+def test_the_law_of_the_corrector(snr: float) -> None:
+    """Many of its steps at σ leave Langevin's own bias, v = (C + σ²)(1 + snr²), and no other.
+
+    That is v = a/(1 - ε/(2a)) with a = C + σ² and ε = 2 snr² a²/v.  Two pixels: with steps of a size that follows each
+    sample the variance would be twice a.
+    """
+    sampler = ReverseDiffusion(White(), (1.5, 1.0), seed=2, correctors=int(1.5 / snr**2), snr=snr)
+    x = run(sampler, samples=4000, dims=(2,), stop=ip.stop.niter(1))
+    assert x.var() == pytest.approx((C + 1) * (1 + snr**2), rel=0.05)
+
+
 def test_seeds_tell_samples_apart_and_nothing_else_does() -> None:
     options = dict(dims=(2, 3), samples=3, steps=5, sigma_max=5.0, sigma_min=0.1, dtype="float64")
     a, b, c = (prior_samples(White(), seed=seed, **options).samples for seed in (0, 0, 1))
