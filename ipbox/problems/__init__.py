@@ -23,6 +23,7 @@ _PROBLEMS = {
     "blur": "ipbox.problems.simulated.blur:blur",
     "blur-varying": "ipbox.problems.simulated.blur:blur_varying",
     "compressed-sensing": "ipbox.problems.simulated.restoration:compressed_sensing",
+    "cone": "ipbox.problems.simulated.cone:cone",
     "ct": "ipbox.problems.simulated.ct:ct",
     "denoise": "ipbox.problems.simulated.restoration:denoise",
     "deriv2": "ipbox.problems.simulated.fredholm:deriv2",

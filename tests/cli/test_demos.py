@@ -15,6 +15,7 @@ from ipbox.problems import names
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {
+    "cone": ["--size", "24", "--views", "30"],
     "fan": ["--views", "60"],
     "mri": ["--coils", "4"],
     "mri-radial": ["--coils", "4", "--undersampling", "4"],

@@ -35,6 +35,9 @@ _IMAGE = {"size": 256, "noise": 0.01, "seed": 0}
 
 DEMOS: dict[str, Shown] = {
     "fan": Shown("fan-beam CT of a chest slice", {**_IMAGE, "views": 180, "slice": 2}, ("fbp", "cgls", "tv")),
+    "cone": Shown(
+        "cone-beam CT of a chest", {"size": 64, "views": 120, "noise": 0.01, "seed": 0}, ("fdk", "cgls", "tv")
+    ),
     "pet": Shown(
         "PET of a brain: counts, attenuation, randoms and scatter",
         {"size": 128, "counts": 1e6, "seed": 0, "slice": 7},
@@ -110,6 +113,7 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         "data themselves": ipbox.analytic,
         "pseudo-inverse": ipbox.pseudo_inverse,
         "fbp": lambda A, b: ipbox.fbp(A, b, "hann"),
+        "fdk": lambda A, b: ipbox.fdk(A, b, "hann"),
         "fbp, attenuation ignored": lambda A, b: ipbox.fbp(_without_attenuation(A), b, "hann"),
         "zero-filled": ipbox.zero_filled,
         "rss": ipbox.root_sum_of_squares,

@@ -148,7 +148,8 @@ def scanned(
         b, noise_level = noises.gaussian(clean, level, seed)
     else:
         b, noise_level = noises.poisson_counts(clean, photons, seed)
-    mask = datasets.field_of_view(x.shape) if about.pop("masked") else np.ones(x.shape, dtype=bool)
+    disc = datasets.field_of_view(x.shape[-2:]) if about.pop("masked") else True
+    mask = np.full(x.shape, disc)
     about |= dict(name=name, pixel_size=h, angles=A.angles, mask=backend.to_device(mask, xp), seed=seed)
     return pose(A, b, x, noise_level, clean, xp, **about)
 
