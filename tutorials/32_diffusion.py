@@ -66,9 +66,11 @@ x_pnp, _ = ip.pnp(A, b, score, noise_level=info.noise_level)
 print(f"plug-and-play {ip.psnr(x_pnp, x_true):.2f} dB")
 
 # %% What it looks like
+# One scale for all; of the prior, no image of this patient, and of the deviation only the shape is to be compared.
 low, high = float(x_true.min()), float(x_true.max())
 images = {"prior: a sample": prior.samples[0], "truth": x_true, "best TV": x_tv, "plug-and-play": x_pnp}
 images |= {"posterior mean": posterior.mean, "a sample": posterior.samples[0], "another": posterior.samples[1]}
-shown = {title: u.clip(low, high) for title, u in images.items()} | {"deviation": posterior.std}
-ip.show(*shown.values(), titles=list(shown), scale="own", unit=info.unit, path=OUT / "tutorial_32.png")
+images = {title: u.clip(low, high) for title, u in images.items()}
+images["deviation, times 5"] = (5 * posterior.std).clip(low, high)  # on the scale of the images
+ip.show(*images.values(), titles=list(images), unit=info.unit, path=OUT / "tutorial_32.png")
 print(f"picture: {OUT / 'tutorial_32.png'}")

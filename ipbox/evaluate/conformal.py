@@ -111,9 +111,11 @@ class Calibrated:
         x, (low, high), width = self.phi(b), self.interval(b), self.width(b)
         images, titles = [x, low, high, width], ["reconstruction", "lower end", "upper end", "width"]
         if u is not None:
+            if _real(u).shape != x.shape:
+                raise ValueError(f"u has shape {u.shape}; expected that of the image of phi, {x.shape}")
             outside = (u < low) | (u > high)
-            images.append(outside.astype(x.dtype) * width.max())
-            titles.append(f"outside: {100 * float(outside.mean()):.1f} %")
+            images.append(x.min() + outside * (x.max() - x.min()))  # black and white on the scale of the images
+            titles.append(f"outside, white: {100 * float(outside.mean()):.1f} %")
         shown = [backend.to_host(image) for image in images]
         vmin, vmax = float(shown[0].min()), float(shown[0].max())
         return plot.show(*(np.clip(v, vmin, vmax) for v in shown), titles=titles, path=path, unit=unit)
@@ -205,7 +207,7 @@ def calibrate(
         e = abs(u - x) if deviation is None else abs(u - x) / _deviation(deviation, b, x)
         scores.append(backend.to_host(e).astype(np.float64))
     q = _risk(np.stack(scores), alpha) if method == "risk" else _per_pixel(np.stack(scores), alpha)
-    return Calibrated(phi, deviation, alpha, method, q, [u for _, u in pairs])
+    return Calibrated(phi, deviation, alpha, method, q, [u.copy() for _, u in pairs])
 
 
 def _risk(scores: np.ndarray, alpha: float) -> float:
@@ -227,15 +229,15 @@ def _per_pixel(scores: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def _pairs(pairs: Iterable[Pair], least: int, what: str) -> list[Pair]:
+    if not np.iterable(pairs):
+        raise TypeError(f"pairs is {type(pairs).__name__}; expected a sequence of (b, u), data and the true image")
     pairs = [tuple(pair) if np.iterable(pair) else (pair,) for pair in pairs]
     if any(len(pair) != 2 for pair in pairs):
         raise ValueError("pairs has an entry that is no pair; expected (b, u), data and the true image")
     if len(pairs) < least:
         raise ValueError(f"pairs has {len(pairs)}; expected at least {least} {what}")
     for b, u in pairs:
-        backend.array_module(b, u)
-        if u.dtype.kind != "f":
-            raise TypeError(f"u has dtype {u.dtype}; expected real images")
+        backend.array_module(backend.check_array(b, "b"), _real(u))
     return pairs
 
 
@@ -243,13 +245,25 @@ def _image(phi: Callable[[Array], Array], b: Array, u: Array) -> Array:
     x = phi(b)
     if x.shape != u.shape or x.dtype.kind != "f":
         raise ValueError(f"the image of phi has shape {x.shape} {x.dtype}; expected a real one of u's shape, {u.shape}")
+    if not bool(backend.array_module(x).isfinite(x).all()):
+        raise ValueError("the image of phi has NaN or infinite entries; expected finite numbers")
     return x
+
+
+def _real(u: Array) -> Array:
+    """A true image, or an error."""
+    if backend.check_array(u, "u").dtype.kind != "f":
+        raise TypeError(f"u has dtype {u.dtype}; expected real images")
+    if not u.size or not bool(backend.array_module(u).isfinite(u).all()):
+        raise ValueError(f"u has shape {u.shape} and NaN or infinite entries, or none; expected finite images")
+    return u
 
 
 def _deviation(deviation: Callable[[Array], Array], b: Array, x: Array) -> Array:
     s = backend.check_array(deviation(b), "what deviation gives")
     if s.shape != x.shape:
         raise ValueError(f"what deviation gives has shape {s.shape}; expected that of the image, {x.shape}")
-    if not bool((s > 0).all()):
-        raise ValueError(f"what deviation gives is {float(s.min()):g} at its least; expected numbers > 0")
+    if not bool(((s > 0) & (s < math.inf)).all()):
+        ends = f"from {float(s.min()):g} to {float(s.max()):g}"
+        raise ValueError(f"what deviation gives is {ends}; expected finite numbers > 0")
     return s.astype(x.dtype, copy=False)

@@ -127,12 +127,17 @@ GOOD = {"phi": phi, "pairs": pairs(np.random.default_rng(9), 9), "alpha": 0.1}
         ({"method": "slice"}, ValueError, "method is 'slice'; expected one of 'risk', 'pixel'"),
         ({"phi": 3}, TypeError, "phi is int; expected a function of the data"),
         ({"phi": lambda b: b[:2]}, ValueError, r"the image of phi has shape \(2, 5\) float64; expected a real one"),
-        ({"deviation": lambda b: 0 * abs(b)}, ValueError, "what deviation gives is 0 at its least; expected numbers"),
+        ({"deviation": lambda b: 0 * abs(b)}, ValueError, "what deviation gives is from 0 to 0; expected finite"),
         (
             {"deviation": lambda b: b[0] ** 2},
             ValueError,
             r"what deviation gives has shape \(5,\); expected that of the",
         ),
+        ({"deviation": lambda b: b + np.inf}, ValueError, "what deviation gives is from inf to inf; expected finite"),
+        ({"phi": lambda b: b * np.nan}, ValueError, "the image of phi has NaN or infinite entries; expected finite"),
+        ({"pairs": [(b, u * np.nan) for b, u in GOOD["pairs"]]}, ValueError, "u has shape .* and NaN or infinite"),
+        ({"pairs": [(b, [1.0]) for b, _ in GOOD["pairs"]]}, TypeError, "u is list; expected a NumPy or CuPy array"),
+        ({"pairs": 3}, TypeError, r"pairs is int; expected a sequence of \(b, u\)"),
         ({"deviation": 2.0}, TypeError, "deviation is float; expected a function of the data"),
         ({"pairs": [(b, u + 0j) for b, u in GOOD["pairs"]]}, TypeError, "u has dtype complex128; expected real images"),
     ],
@@ -140,3 +145,15 @@ GOOD = {"phi": phi, "pairs": pairs(np.random.default_rng(9), 9), "alpha": 0.1}
 def test_bad_input(changed: dict[str, Any], error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         calibrate(**GOOD | changed)
+
+
+def test_images_that_change_later_are_not_forgotten() -> None:
+    """What was calibrated by is refused in tests, also where the caller has used its memory again."""
+    known = [(b.copy(), u.copy()) for b, u in GOOD["pairs"]]
+    intervals = calibrate(phi, known)
+    for _, u in known:
+        u[...] = 0
+    with pytest.raises(ValueError, match="expected images that were not trained on"):
+        intervals.coverage(GOOD["pairs"][:1])
+    with pytest.raises(ValueError, match=r"u has shape \(2, 2\); expected that of the image of phi"):
+        intervals.show(known[0][0], np.ones((2, 2)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ipbox import backend
 from ipbox.backend import Array
@@ -14,6 +14,7 @@ from ipbox.bayes.samplers import Sampler, normal_like
 from ipbox.checks import as_dtype, check_type
 from ipbox.functionals import L2, Zero
 from ipbox.solvers import Parts, Problem, State, Verdict
+from ipbox.solvers.core.fingerprint import of_array, random
 from ipbox.solvers.krylov.conjugate_directions import Blocks, solve_definite
 from ipbox.solvers.per_sample import norms
 
@@ -44,6 +45,7 @@ class DiffusionSampler(Sampler):
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
     stationary: ClassVar[bool] = False
     needs_data: ClassVar[bool] = True
+    ends: ClassVar[str] = "last_level"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +94,12 @@ class DiffusionSampler(Sampler):
 
     def ended(self, s: State) -> bool:
         return s.k >= len(self.levels)
+
+    def told(self, problem: Problem) -> dict[str, Any]:
+        """D_σ of a random image, at the first level, the middle one and the last."""
+        x = random(0, (1, *problem.dims), problem.dtype, problem.xp)
+        levels = (self.levels[0], self.levels[len(self.levels) // 2], self.levels[-1])
+        return {"score": [of_array(self.score.denoise(sigma * x, sigma), problem.dtype) for sigma in levels]}
 
     def level(self, s: State) -> tuple[float, float]:
         """σ, that of the image, and σ₊, that after the step."""

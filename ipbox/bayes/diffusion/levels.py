@@ -49,7 +49,9 @@ def geometric_levels(sigma_max: float, sigma_min: float, steps: int) -> tuple[fl
 
 def check_levels(levels: Any) -> tuple[float, ...]:
     """Positive noise levels that decrease."""
-    if isinstance(levels, str) or not isinstance(levels, Sequence | np.ndarray) or len(levels) == 0:
+    if isinstance(levels, np.ndarray) and levels.ndim == 1:
+        levels = levels.tolist()
+    if isinstance(levels, str) or not isinstance(levels, Sequence) or not levels:
         raise ValueError(f"levels is {shown(levels)}; expected noise levels that decrease, as of geometric_levels")
     values = tuple(check_positive(s, "levels", "positive noise levels that decrease") for s in levels)
     for k, (a, b) in enumerate(zip(values, values[1:], strict=False)):

@@ -254,11 +254,11 @@ def _run(
 ) -> DiffusionPosterior:
     options = dict(options)
     if checkpoint is not None:
+        saving, calls = Checkpoint(checkpoint), options.get("callbacks", ())
         if options.get("state") is None and Path(checkpoint).is_file():
-            options["state"] = checkpoint
-        options["callbacks"] = [*options.get("callbacks", ()), Checkpoint(checkpoint)]
+            options["state"], x0 = checkpoint, None
+        options["callbacks"] = calls if callable(calls) else [*calls, saving]
     stop = stopping.niter(len(sampler.levels), total=True)
-    x0 = None if options.get("state") is not None else x0
     solution = solve(problem, sampler, x0=x0, stop=stop, **options)
     x = solution.x
     std = x.std(axis=0, ddof=1) if len(x) > 1 else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.bayes.diffusion.levels import check_levels
-from ipbox.checks import check_dims, check_positive
+from ipbox.checks import check_dims, check_positive, shown
 
 
 class Score:
@@ -68,7 +68,7 @@ class Score:
         self.dtype = None if dtype is None else np.dtype(dtype)
         if self.dtype not in (None, np.float32, np.float64):
             raise TypeError(f"dtype is {self.dtype}; expected float32 or float64")
-        self.sigma_range = None if sigma_range is None else check_levels(sigma_range[::-1])[::-1]
+        self.sigma_range = None if sigma_range is None else _range(sigma_range)
 
     # ------------------------------------------------------------ what a subclass gives
 
@@ -90,28 +90,36 @@ class Score:
 
     def denoise(self, x: Array, sigma: float) -> Array:
         """D_σ(x), the mean of x_0 given x."""
-        return self._denoise(self.check(x), check_positive(sigma, "sigma"))
+        return self._given(self._denoise(self.check(x), check_positive(sigma, "sigma")), x)
 
     def score(self, x: Array, sigma: float) -> Array:
         """∇ log p_σ(x)."""
-        d = self.denoise(x, sigma)
-        d -= x
-        d /= sigma**2
-        return d
+        return (self.denoise(x, sigma) - x) / sigma**2
 
     def vjp(self, x: Array, sigma: float, v: Array) -> Array:
         """J*v, J the derivative of D_σ at x."""
         if self.check(v, "v").shape != self.check(x).shape or v.dtype != x.dtype:
             raise ValueError(f"v has shape {v.shape} and dtype {v.dtype}; expected those of x, {x.shape} and {x.dtype}")
-        return self._vjp(x, check_positive(sigma, "sigma"), v)
+        return self._given(self._vjp(x, check_positive(sigma, "sigma"), v), x)
 
     def linearise(self, x: Array, sigma: float) -> tuple[Array, Callable[[Array], Array]]:
         """D_σ(x), and the function v ↦ J*v that goes with it."""
-        return self._linearise(self.check(x), check_positive(sigma, "sigma"))
+        d, vjp = self._linearise(self.check(x), check_positive(sigma, "sigma"))
+        return self._given(d, x), lambda v: self._given(vjp(v), x)
 
     def __call__(self, x: Array, sigma: float) -> Array:
         """D_σ of one image: the score as a denoiser, for `ip.Denoiser` and `ip.pnp`."""
         return self.denoise(x[None], sigma)[0]
+
+    def _given(self, d: Array, x: Array) -> Array:
+        """What a subclass gives for x: of its shape and dtype, or an error."""
+        backend.check_array(d, f"what {self.name} gives")
+        if d.shape != x.shape or d.dtype != x.dtype:
+            raise ValueError(
+                f"what {self.name} gives has shape {d.shape} and dtype {d.dtype}; expected those of x, {x.shape} and "
+                f"{x.dtype}"
+            )
+        return d
 
     def check(self, x: Array, name: str = "x") -> Array:
         """Samples of the score's shape and dtype, or an error."""
@@ -122,3 +130,13 @@ class Score:
             shape = "samples of images, (samples, ...)" if self.dims is None else f"(samples,) + {self.dims}"
             raise ValueError(f"{name} has shape {x.shape}; {self.name} expects {shape}")
         return x
+
+
+def _range(given: Any) -> tuple[float, float]:
+    """The least σ and the largest."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError(f"sigma_range is {shown(given)}; expected two numbers, the least noise level and the largest")
+    low, high = (check_positive(sigma, "sigma_range", "positive noise levels") for sigma in given)
+    if not low < high:
+        raise ValueError(f"sigma_range is {shown(given)}; expected the least noise level, then the largest")
+    return low, high

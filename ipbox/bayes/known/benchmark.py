@@ -196,7 +196,7 @@ def benchmark(
     (True, 0.2)
     """
     run = _samplers(samplers)
-    posed = [p if isinstance(p, KnownProblem) else known_problem(p) for p in (NAMES if problems is None else problems)]
+    posed = _posed(NAMES if problems is None else problems)
     if isinstance(steps, str) or not np.iterable(steps) or not len(steps):
         raise TypeError(f"steps is {steps!r}; expected numbers of steps, such as [30, 100]")
     steps = sorted({check_count(n, "steps") for n in steps})
@@ -225,13 +225,26 @@ def _samplers(given: Any) -> dict[str, Draw]:
                 raise TypeError(f"samplers[{name!r}] is {type(draw).__name__}; expected a function of (problem, ...)")
         return dict(given)
     check_type(given, "samplers", list | tuple, "names of samplers, or a dictionary of functions")
+    if not given:
+        raise ValueError("samplers is empty; expected names of samplers, or a dictionary of functions")
     return {check_choice(name, "samplers", SAMPLERS): SAMPLERS[name] for name in given}
+
+
+def _posed(given: Any) -> list[KnownProblem]:
+    check_type(given, "problems", list | tuple, "names of problems, or KnownProblems, in a list")
+    posed = [p if isinstance(p, KnownProblem) else known_problem(check_choice(p, "problems", NAMES)) for p in given]
+    names = [p.name for p in posed]
+    if not names or len({*names}) < len(names):
+        raise ValueError(f"problems has the names {names}; expected at least one, and each once: rows are told by them")
+    return posed
 
 
 def _checked(x: Any, problem: KnownProblem, samples: int, name: str) -> np.ndarray:
     x = backend.to_host(backend.check_array(x, f"what {name} gives"))
     if x.shape != (samples, *problem.prior.dims):
         raise ValueError(f"what {name} gives has shape {x.shape}; expected {(samples, *problem.prior.dims)}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"what {name} gives has dtype {x.dtype}; expected float32 or float64")
     if not np.isfinite(x).all():
         raise FloatingPointError(f"{name} diverged on {problem.name}: its samples are not finite")
     return x.astype(np.float64)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.bayes.known.distances import real_and_finite
 from ipbox.bayes.known.laws import Gaussian, GaussianMixture
 from ipbox.checks import check_between, check_count, check_seed, check_type
 from ipbox.keywords import answering
@@ -44,9 +45,10 @@ def mmse_gap(x: Array, posterior: GaussianMixture) -> float:
     3.01
     """
     check_type(posterior, "posterior", GaussianMixture, "a Gaussian or a GaussianMixture")
-    if backend.check_array(x, "x").shape != posterior.dims:
+    x = real_and_finite(x, "x")
+    if x.shape != posterior.dims:
         raise ValueError(f"x has shape {x.shape}; expected {posterior.dims}")
-    d = backend.to_host(x) - backend.to_host(posterior.mean)
+    d = x - backend.to_host(posterior.mean)
     return 10 * math.log10(1 + float((d**2).sum()) / float(np.trace(backend.to_host(posterior.covariance))))
 
 
@@ -105,7 +107,10 @@ def region_coverage(x: Array, posterior: Gaussian, level: float = 0.9, draws: in
         raise ValueError(f"x has {N} samples of {n} pixels; expected more samples than pixels, for their covariance")
     threshold = n * (N**2 - 1) / (N * (N - n)) * f.ppf(level, n, N - n)
     u = backend.to_host(posterior.sample(check_count(draws, "draws"), check_seed(seed))).reshape(draws, n)
-    L = np.linalg.cholesky(np.cov(x.T).reshape(n, n))
+    C = np.cov(x.T).reshape(n, n)
+    if np.linalg.matrix_rank(C, hermitian=True) < n:
+        raise ValueError(f"x has samples in a subspace of the {n} pixels; expected a covariance that is definite")
+    L = np.linalg.cholesky(C)
     squares = (np.linalg.solve(L, (u - x.mean(axis=0)).T) ** 2).sum(axis=0)
     return float((squares <= threshold).mean())
 
@@ -191,7 +196,7 @@ def ranks(truths: Array, samples: Array) -> np.ndarray:
     >>> ranks(np.array([0.0, 2.0]), np.array([[-1.0, 1.0, 3.0], [0.0, 1.0, 1.5]]))
     array([1, 3])
     """
-    u, x = (backend.to_host(backend.check_array(a, name)) for a, name in ((truths, "truths"), (samples, "samples")))
+    u, x = real_and_finite(truths, "truths"), real_and_finite(samples, "samples")
     if x.ndim != u.ndim + 1 or x.shape[:1] + x.shape[2:] != u.shape:
         raise ValueError(
             f"truths has shape {u.shape} and samples {x.shape}; expected (repetitions,) + dims and N samples of each"
@@ -233,16 +238,20 @@ def rank_uniformity(found: np.ndarray, N: int, bins: int = 10) -> float:
     from scipy.stats import chisquare
 
     found = np.asarray(found).ravel()
+    if found.dtype.kind not in "iu":
+        raise TypeError(f"found has dtype {found.dtype}; expected integers, as ranks gives them")
     N, bins = check_count(N, "N"), check_count(bins, "bins", least=2)
     if (N + 1) % bins:
         raise ValueError(f"bins is {bins}; expected a divisor of N + 1 = {N + 1}")
     if found.size < 5 * bins or found.min() < 0 or found.max() > N:
-        raise ValueError(f"found has {found.size} ranks; expected at least {5 * bins} integers from 0 to {N}")
+        ends = f", from {found.min()} to {found.max()}" if found.size else ""
+        raise ValueError(f"found has {found.size} ranks{ends}; expected at least {5 * bins} integers from 0 to {N}")
     return float(chisquare(np.bincount(found * bins // (N + 1), minlength=bins)).pvalue)
 
 
 def _rows(x: Array, posterior: GaussianMixture) -> np.ndarray:
     """Samples as rows, on the host in double precision."""
-    if backend.check_array(x, "x").ndim < 2 or x.shape[1:] != posterior.dims:
+    x = real_and_finite(x, "x")
+    if x.ndim < 2 or x.shape[1:] != posterior.dims:
         raise ValueError(f"x has shape {x.shape}; expected (samples,) + {posterior.dims}")
-    return backend.to_host(x).reshape(len(x), -1).astype(np.float64)
+    return x.reshape(len(x), -1)

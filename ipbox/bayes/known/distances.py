@@ -45,11 +45,14 @@ def gaussian_wasserstein(mean: Array, covariance: Array, other_mean: Array, othe
     >>> gaussian_wasserstein(np.zeros(2), np.eye(2), np.array([3.0, 0.0]), np.diag([1.0, 25.0]))
     5.0
     """
-    m, C, other_m, other_C = map(backend.to_host, (mean, covariance, other_mean, other_covariance))
+    names = ("mean", "covariance", "other_mean", "other_covariance")
+    given = (mean, covariance, other_mean, other_covariance)
+    m, C, other_m, other_C = (real_and_finite(a, name) for a, name in zip(given, names, strict=True))
     if m.shape != other_m.shape or not C.shape == other_C.shape == (m.size, m.size):
         shapes = ", ".join(str(a.shape) for a in (m, C, other_m, other_C))
         raise ValueError(f"mean, covariance and the others have shapes {shapes}; expected two of n pixels and (n, n)")
-    values, V = np.linalg.eigh(C.astype(np.float64))
+    values, V = _eigen(C, "covariance")
+    _eigen(other_C, "other_covariance")
     half = (V * np.sqrt(np.maximum(values, 0))) @ V.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ other_C @ half), 0)).sum()
     square = float(((m - other_m) ** 2).sum() + np.trace(C) + np.trace(other_C) - 2 * cross)
@@ -143,9 +146,29 @@ def sliced_wasserstein(x: Array, y: Array, directions: int = 200, seed: int = 0)
 
 def _pair(x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
     """Two sets of samples as rows, on the host in double precision."""
-    x, y = (backend.to_host(backend.check_array(a, name)) for a, name in ((x, "x"), (y, "y")))
-    if x.shape != y.shape or x.ndim < 2 or x.dtype.kind == "c" or y.dtype.kind == "c":
+    x, y = real_and_finite(x, "x"), real_and_finite(y, "y")
+    if x.shape != y.shape or x.ndim < 2 or not x.size:
+        raise ValueError(f"x has shape {x.shape} and y {y.shape}; expected samples (N, ...) of one shape")
+    return x.reshape(len(x), -1), y.reshape(len(y), -1)
+
+
+def real_and_finite(x: Array, name: str) -> np.ndarray:
+    """On the host in double precision."""
+    if backend.check_array(x, name).dtype.kind not in "fiu":
+        raise TypeError(f"{name} has dtype {x.dtype}; expected real numbers")
+    x = backend.to_host(x).astype(np.float64)
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name} has NaN or infinite entries; expected finite numbers")
+    return x
+
+
+def _eigen(C: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenvectors of a covariance, which may be singular."""
+    skew, size = float(abs(C - C.T).max()), float(abs(C).max())
+    values, V = np.linalg.eigh(C)
+    if skew > 1e-8 * size or values[0] < -1e-8 * size:
         raise ValueError(
-            f"x has shape {x.shape} {x.dtype} and y {y.shape} {y.dtype}; expected samples (N, ...) of one shape, real"
+            f"{name} differs from its transpose by {skew:.2g} and has an eigenvalue {values[0]:.2g}; expected a "
+            "symmetric matrix with eigenvalues >= 0"
         )
-    return x.reshape(len(x), -1).astype(np.float64), y.reshape(len(y), -1).astype(np.float64)
+    return values, V

@@ -68,7 +68,7 @@ def known_problem(name: str, size: int = 8, noise: float = 0.3, seed: int = 1) -
         ``"blur"``, ``"inpaint"`` (half of the pixels are missing) or ``"ct"`` (six views), then ``"-gaussian"`` or
         ``"-mixture"``.
     size : int
-        Pixels a side.
+        Pixels a side: at least 6, of a blur 7.
     noise : float
         Standard deviation of the noise over ‖A‖; the prior's is near 1.
     seed : int
@@ -91,7 +91,7 @@ def known_problem(name: str, size: int = 8, noise: float = 0.3, seed: int = 1) -
     ((32,), Gaussian(dims=(8, 8), components=1))
     """
     kind, _, of_prior = check_choice(name, "name", NAMES).partition("-")
-    size, noise = check_count(size, "size", least=6), check_positive(noise, "noise")
+    size, noise = check_count(size, "size", least=7 if kind == "blur" else 6), check_positive(noise, "noise")
     draw, hide, disturb = (int(s) for s in np.random.SeedSequence(check_seed(seed)).generate_state(3))
     A, prior = _operator(kind, size, hide), _prior(of_prior, size)
     u = prior.sample(1, draw)[0]

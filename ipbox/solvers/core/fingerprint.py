@@ -42,7 +42,7 @@ class Made:
     def numbers(self) -> dict[str, Any]:
         """Text and numbers, as JSON has them, under the names of what they are of."""
         if self._known is None:
-            self._known = {**of_solver(self.solver), **of_problem(self.problem)}
+            self._known = {**of_solver(self.solver), **self.solver.told(self.problem), **of_problem(self.problem)}
         return self._known
 
     def difference(self, other: Made) -> str | None:
@@ -78,15 +78,15 @@ def of_problem(problem: Problem) -> dict[str, Any]:
             str(sorted(problem.roles.items())),
         ]
     }
-    v = abs(_random(0, problem.shape, problem.dtype, problem.xp))
+    v = abs(random(0, problem.shape, problem.dtype, problem.xp))
     v = v.astype(problem.dtype, copy=False)
     for i, (f, name) in enumerate(zip(problem.terms, names, strict=True)):
         label = name if names.count(name) == 1 else f"{name} ({i})"
         if isinstance(f, Fidelity) and f.A is not None:
-            numbers[f"operator of {label}"] = _of_array(f.A.apply(v), f.A.dtype_out)
+            numbers[f"operator of {label}"] = of_array(f.A.apply(v), f.A.dtype_out)
         if isinstance(f, Fidelity) and f.b is not None:
             lone = problem.batch is None or (f.A is not None and f.b.ndim == len(f.A.dimsd))
-            numbers[f"data of {label}"] = [_of_array(b, b.dtype) for b in ([f.b] if lone else f.b)]
+            numbers[f"data of {label}"] = [of_array(b, b.dtype) for b in ([f.b] if lone else f.b)]
         numbers[f"term {label}"] = [f.weight, *_of_term(f, v, problem.batch is not None)]
     return numbers
 
@@ -104,13 +104,13 @@ def _of_term(f: Functional, v: Array, batched: bool) -> list[Any]:
     return numbers
 
 
-def _of_array(a: Array, dtype: Any) -> list[float]:
+def of_array(a: Array, dtype: Any) -> list[float]:
     """‖a‖ and Re<w, a> for a random w."""
     xp = backend.array_module(a)
-    return [backend.norm(a), backend.dot(_random(1, a.shape, np.dtype(dtype), xp), a)]
+    return [backend.norm(a), backend.dot(random(1, a.shape, np.dtype(dtype), xp), a)]
 
 
-def _random(seed: int, shape: tuple[int, ...], dtype: np.dtype, xp: Any) -> Array:
+def random(seed: int, shape: tuple[int, ...], dtype: np.dtype, xp: Any) -> Array:
     rng, real = backend.generator(seed, like=xp), backend.real_dtype(dtype)
     return rng.standard_normal(shape, dtype=real).astype(dtype, copy=False)
 
@@ -123,10 +123,10 @@ def _described(value: Any) -> Any:
         return value
     if backend.is_array(value):
         same = value.astype(np.result_type(value.dtype, np.float32), copy=False)
-        return [str(value.shape), *_of_array(same, same.dtype)]
+        return [str(value.shape), *of_array(same, same.dtype)]
     if isinstance(value, Operator):
-        v = _random(0, tuple(value.dims), value.dtype_in, backend.as_module(library(value)))
-        return [type(value).__name__, *_of_array(value.apply(v), value.dtype_out)]
+        v = random(0, tuple(value.dims), value.dtype_in, backend.as_module(library(value)))
+        return [type(value).__name__, *of_array(value.apply(v), value.dtype_out)]
     if isinstance(value, list | tuple):
         return [_described(v) for v in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

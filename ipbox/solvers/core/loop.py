@@ -39,8 +39,7 @@ def iterate(
     [1.0, 0.25, 0.062]
     """
     state = check_kinds(problem, solver, state)
-    if x0 is not None and state is not None:
-        raise ValueError("x0 and state are both given; expected one of them")
+    check_one_start(x0, state)
     parts = solver.prepare(problem)
     rule = niter(1000) if stop is None else stop
     if not isinstance(rule, StopRule):
@@ -53,7 +52,7 @@ def iterate(
     check_state(problem, solver, state)
     run = Run(problem, solver, parts, state)
     while True:
-        run.stop = _verdict(_or_ended(rule.fired(run), solver.ended(state)), problem.batch)
+        run.stop = _verdict(_or_ended(rule.fired(run), solver.ended(state), solver.ends), problem.batch)
         run.state.loop["seconds"] = run.seconds
         yield run
         if run.stop is not None and (problem.batch is None or all(run.stop)):
@@ -72,6 +71,12 @@ def check_kinds(problem: Any, solver: Any, state: Any) -> State | None:
     if state is not None and not (isinstance(state, State) and state.x is not None):
         raise TypeError(f"state is {type(state).__name__}; expected a State (solution.state) or the path of one")
     return state
+
+
+def check_one_start(x0: Any, state: Any) -> None:
+    """Refuse two starts."""
+    if x0 is not None and state is not None:
+        raise ValueError("x0 and state are both given; expected one of them")
 
 
 def check_state(problem: Problem, solver: Solver, state: State) -> None:
@@ -118,12 +123,12 @@ def _kind(v: Any) -> str:
     return f"an array of shape {v.shape}" if backend.is_array(v) else f"{type(v).__name__}"
 
 
-def _or_ended(fired: np.ndarray, ended: Any) -> np.ndarray:
+def _or_ended(fired: np.ndarray, ended: Any, name: str) -> np.ndarray:
     """What the rule says, and where it goes on that a solver has ended by itself."""
     if ended is False:  # the most frequent answer, in every iteration
         return fired
     fired, ended = np.broadcast_arrays(fired, np.atleast_1d(ended))
-    return np.where((fired == None) & ended, np.array("attainable_accuracy", dtype=object), fired)  # noqa: E711
+    return np.where((fired == None) & ended, np.array(name, dtype=object), fired)  # noqa: E711
 
 
 def _verdict(fired: np.ndarray, batch: int | None) -> Any:

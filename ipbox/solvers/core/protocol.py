@@ -75,9 +75,15 @@ class Solver:
     def step(self, p: Parts, s: State) -> None:
         raise NotImplementedError("abstract")
 
+    ends: ClassVar[str] = "attainable_accuracy"  # what ``stop`` is where a run has `ended`
+
     def ended(self, s: State) -> Any:
         """Whether no further step can be of use, of solvers that know it; a bool or one per sample."""
         return False
+
+    def told(self, problem: Problem) -> dict[str, Any]:
+        """Numbers, under names, of settings that are functions: what tells them apart in a state that goes on."""
+        return {}
 
     def objective(self, p: Parts, s: State) -> Any:
         """The objective at the state; None where a term is implicit and so has no value."""

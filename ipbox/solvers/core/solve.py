@@ -16,7 +16,7 @@ from ipbox.functionals.sets.boxes import Box
 from ipbox.keywords import answering
 from ipbox.solvers.core.callbacks import Finishing, Progress, says_stop
 from ipbox.solvers.core.fingerprint import Made
-from ipbox.solvers.core.loop import check_kinds, check_state, iterate
+from ipbox.solvers.core.loop import check_kinds, check_one_start, check_state, iterate
 from ipbox.solvers.core.problem import Problem
 from ipbox.solvers.core.protocol import Certificate, Solver, unproved
 from ipbox.solvers.core.run import Records, Run, Solution
@@ -78,6 +78,7 @@ def solve(
            [0.1, 0.9]])
     """
     state = check_kinds(problem, solver, state)
+    check_one_start(x0, state)
     if callable(callbacks):
         raise TypeError("callbacks is a function; expected a list of them: callbacks=[function]")
     for call in callbacks:

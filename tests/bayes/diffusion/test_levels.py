@@ -37,6 +37,8 @@ def test_bad_schedules(args: Any, message: str) -> None:
         ((1.0, 0.0), "levels is 0.0; expected positive noise levels"),
         ((), r"levels is \(\); expected noise levels that decrease"),
         (3.0, "levels is 3.0; expected noise levels that decrease"),
+        (np.array(3.0), r"levels is array\(3.*; expected noise levels that decrease"),
+        (np.ones((1, 2)), "levels is array.*; expected noise levels that decrease"),
     ],
 )
 def test_bad_levels(levels: Any, message: str) -> None:

@@ -24,6 +24,17 @@ NOISE, DIMS = 0.3, (2, 3)
 LEVELS = geometric_levels(10.0, 0.05, 12)
 
 
+class Wide(White):
+    """Of another variance, in an attribute."""
+
+    def __init__(self, variance: float) -> None:
+        super().__init__()
+        self.variance = variance
+
+    def _denoise(self, x: Any, sigma: float) -> Any:
+        return self.variance * x / (self.variance + sigma**2)
+
+
 def posed(xp: ModuleType = np, samples: int = 4, rows: int = 4) -> tuple[ip.Problem, np.ndarray, np.ndarray]:
     """A problem with fewer data than pixels, its matrix and its data."""
     rng = np.random.default_rng(3)
@@ -187,6 +198,22 @@ def test_goes_on_from_its_checkpoint_bit_for_bit(method: str, xp: ModuleType, tm
     np.testing.assert_allclose(to_host(whole.std), to_host(whole.samples).std(axis=0, ddof=1), rtol=1e-10)
     with pytest.raises(ValueError, match="state is of another solve"):
         ip.diffusion(f.A, 2 * f.b, White(), checkpoint=file, **given)
+    with pytest.raises(TypeError, match="callbacks is a function; expected a list"):
+        ip.diffusion(f.A, f.b, White(), checkpoint=file, callbacks=lambda run: None, **given)
+    with pytest.raises(ValueError, match="x0 and state are both given"):
+        ip.diffusion(f.A, f.b, White(), x0=whole.samples, state=whole.solution.state, **given)
+    problem, sampler = posed(xp)[0], DAPS(White(), (5.0, 0.1))
+    assert set(ip.solve(problem, sampler).stop) == {"last_level"}
+
+
+def test_a_checkpoint_knows_its_score(xp: ModuleType, tmp_path: Path) -> None:
+    """By what it gives: networks of one class with other weights are other priors."""
+    f, file = posed(xp)[0].terms[0], tmp_path / "samples.npz"
+    given = dict(noise_level=2 * NOISE, samples=3, steps=8, sigma_max=5.0, sigma_min=0.05, checkpoint=file)
+    ip.diffusion(f.A, f.b, Wide(1.0), callbacks=[lambda run: run.k == 3], **given)
+    with pytest.raises(ValueError, match="state is of another solve: its score differs"):
+        ip.diffusion(f.A, f.b, Wide(1.1), **given)
+    ip.diffusion(f.A, f.b, Wide(1.0), **given)
 
 
 def test_shows_mean_deviation_and_samples(tmp_path: Path) -> None:

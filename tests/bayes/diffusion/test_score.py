@@ -79,3 +79,21 @@ def test_bad_directions_and_dtypes() -> None:
         Pair(dtype="complex128")
     with pytest.raises(ValueError, match=r"dims is \(0,\); expected positive integers"):
         Pair((0,))
+
+
+class Cut(Pair):
+    """Gives less than it gets."""
+
+    def _denoise(self, x: Any, sigma: float) -> Any:
+        return x[..., :1]
+
+
+def test_what_a_score_gives_is_checked() -> None:
+    with pytest.raises(ValueError, match=r"what Cut gives has shape \(3, 1\) and dtype float64; expected those of x"):
+        Cut().score(np.zeros((3, 2)), 1.0)
+    with pytest.raises(ValueError, match=r"what Cut gives has shape \(3, 1\)"):
+        Cut().linearise(np.zeros((3, 2)), 1.0)
+    with pytest.raises(ValueError, match="sigma_range is 2.0; expected two numbers, the least noise level and"):
+        Pair(sigma_range=2.0)
+    with pytest.raises(ValueError, match=r"sigma_range is \(2.0, 1.0\); expected the least noise level, then"):
+        Pair(sigma_range=(2.0, 1.0))

@@ -78,7 +78,17 @@ def test_bad_input() -> None:
         mmse_gap(np.zeros(2), law)
     with pytest.raises(ValueError, match="bins is 7; expected a divisor of N \\+ 1 = 20"):
         rank_uniformity(np.arange(100) % 20, 19, bins=7)
-    with pytest.raises(ValueError, match="found has 20 ranks; expected at least 50 integers from 0 to 19"):
+    with pytest.raises(ValueError, match="found has 20 ranks, from 0 to 19; expected at least 50 integers"):
         rank_uniformity(np.arange(20), 19)
     with pytest.raises(ValueError, match=r"truths has shape \(3,\) and samples \(4, 5\)"):
         ranks(np.zeros(3), np.zeros((4, 5)))
+    with pytest.raises(TypeError, match="found has dtype float64; expected integers"):
+        rank_uniformity(np.linspace(0, 19, 100), 19)
+    with pytest.raises(ValueError, match="x has samples in a subspace of the 3 pixels; expected"):
+        region_coverage(np.ones((9, 3)), Gaussian(np.zeros(3), np.eye(3)))
+    with pytest.raises(TypeError, match="x has dtype complex128; expected real numbers"):
+        interval_coverage(np.zeros((20, 3)) + 0j, law)
+    with pytest.raises(ValueError, match="x has NaN or infinite entries; expected finite numbers"):
+        mmse_gap(np.full(3, np.nan), law)
+    with pytest.raises(ValueError, match="truths has NaN or infinite entries; expected finite numbers"):
+        ranks(np.array([np.nan]), np.zeros((1, 5)))

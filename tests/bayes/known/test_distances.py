@@ -66,9 +66,15 @@ def test_in_one_dimension_slices_are_exact() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match=r"x has shape \(3, 2\) float64 and y \(4, 2\) float64; expected samples"):
+    with pytest.raises(ValueError, match=r"x has shape \(3, 2\) and y \(4, 2\); expected samples"):
         wasserstein(np.zeros((3, 2)), np.zeros((4, 2)))
     with pytest.raises(ValueError, match="directions is 0; expected a positive integer"):
         sliced_wasserstein(np.zeros((3, 2)), np.zeros((3, 2)), directions=0)
     with pytest.raises(ValueError, match=r"shapes \(2,\), \(2, 2\), \(2,\), \(3, 3\); expected two of n pixels"):
         gaussian_wasserstein(np.zeros(2), np.eye(2), np.zeros(2), np.eye(3))
+    with pytest.raises(ValueError, match="x has NaN or infinite entries; expected finite numbers"):
+        sliced_wasserstein(np.full((3, 2), np.nan), np.zeros((3, 2)))
+    with pytest.raises(TypeError, match="y has dtype complex128; expected real numbers"):
+        wasserstein(np.zeros((3, 2)), np.zeros((3, 2)) + 0j)
+    with pytest.raises(ValueError, match="other_covariance differs .* an eigenvalue -1; expected a symmetric matrix"):
+        gaussian_wasserstein(np.zeros(2), np.eye(2), np.zeros(2), -np.eye(2))
