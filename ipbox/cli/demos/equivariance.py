@@ -14,6 +14,7 @@ from ipbox.cli.shared import check_outputs, checked_input, chosen, write_report
 
 OPTIONS = {"slice": 3, "seed": 0}
 STORED = "equivariance.json"  # of `python -m tests.bench.equivariance`
+LIMIT = 0.1 * SCALE  # of differences as they are shown, 1/mm
 NETT_WEIGHT = 1.0  # λ of ½‖u/s - N(u/s)‖², as fitted on slices of the training patient
 
 METHODS: dict[str, str] = {
@@ -161,10 +162,10 @@ def _picture(found: dict[str, Any], stored: list[dict[str, Any]], path: str) -> 
     grid = figure.add_gridspec(rows, columns)
     for k, (name, error) in enumerate(found.items()):
         ax = figure.add_subplot(grid[k // columns, k % columns])
-        shown = ax.imshow((error.found - error.expected) / SCALE, vmin=-0.1, vmax=0.1, cmap="RdBu_r")
+        shown = ax.imshow(error.found - error.expected, vmin=-LIMIT, vmax=LIMIT, cmap="RdBu_r")
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"{METHODS[name]}\n{error.worst:.1e}", fontsize=8)
-    figure.colorbar(shown, ax=figure.axes, label="Φ(g·b) - g·Φ(b), 0.04/mm")
+    figure.colorbar(shown, ax=figure.axes, extend="both", label="Φ(g·b) - g·Φ(b), 1/mm")
     if stored:
         ax = figure.add_subplot(grid[rows - 1, :])
         for k, competitor in enumerate(dict.fromkeys(r["competitor"] for r in stored)):
