@@ -17,6 +17,7 @@ from ipbox.checks import check_type
 from ipbox.functionals import L2, Functional, Sum
 from ipbox.operators import as_operator
 
+SHORT = 8  # entries of θ that an error lists
 MARGIN = 16.0  # of values whose cubes are computed
 
 
@@ -41,9 +42,11 @@ class LowerProblem:
         except (ValueError, TypeError) as err:
             raise TypeError(f"theta is {theta!r}; expected {len(self.names)} real numbers") from err
         if theta.shape != (len(self.names),):
-            raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {', '.join(self.names)}")
+            names = ", ".join(self.names if len(self.names) <= SHORT else (*self.names[:SHORT], "..."))
+            raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {names}")
         if not np.isfinite(theta).all():
-            raise ValueError(f"theta is {theta}; expected finite numbers")
+            k = int(np.argmin(np.isfinite(theta)))
+            raise ValueError(f"theta is {theta[k]:g} for {self.names[k]}; expected finite numbers")
         return theta
 
     def initial(self) -> np.ndarray:
@@ -153,12 +156,12 @@ class LowerLevel(LowerProblem):
         mu, L = f.mu, f.L
         if 0 < mu <= np.finfo(np.float64).eps * L < math.inf:
             raise ValueError(
-                f"theta is {np.asarray(theta)}, far too large: the lower level has μ = {mu:g} and L = {L:g}, so that "
+                f"theta is {_told(theta)}, far too large: the lower level has μ = {mu:g} and L = {L:g}, so that "
                 "no digit of its solution can be computed; expected smaller entries (of weights, their log10)"
             )
         if not 0 < mu <= L * (1 + 1e-12) or not L < math.inf:
             raise ValueError(
-                f"the lower level has μ = {mu:g} and L = {L:g} at theta = {np.asarray(theta)}; expected 0 < μ <= L "
+                f"the lower level has μ = {mu:g} and L = {L:g} at theta = {_told(theta)}; expected 0 < μ <= L "
                 "and L finite (add a strongly convex term, such as 1e-3*ip.Tikhonov(dims, order=0))"
             )
         return mu, L
@@ -308,3 +311,9 @@ def _as_term(t: Any) -> ParametricTerm:
             raise TypeError(f"terms has {t.name}, which has no gradient; expected smooth ones, SmoothedTV for TV")
         return Fixed(t)
     raise TypeError(f"terms has {type(t).__name__}; expected parametric terms or functionals")
+
+
+def _told(theta: Any) -> str:
+    """θ in an error: its entries, or where they are many the range of them."""
+    theta = np.asarray(theta)
+    return str(theta) if theta.size <= SHORT else f"{theta.size} numbers from {theta.min():.3g} to {theta.max():.3g}"

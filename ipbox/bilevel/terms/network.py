@@ -51,6 +51,8 @@ class NetworkTerm(TorchTerm):
 
     def __init__(self, net: Any, dims: tuple[int, ...], weight: float = 1.0) -> None:
         super().__init__(net, dims)
+        if len(self.dims) != 2:
+            raise ValueError(f"dims is {self.dims}; expected rows and columns, such as (64, 64)")
         self.weight, self.estimates = check_positive(weight, "weight"), False
         self._constants: tuple[bytes, Any] | None = None
         self._known(self.initial())

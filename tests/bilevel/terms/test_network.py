@@ -112,6 +112,28 @@ def test_what_is_not_convex_enough_is_refused():
     assert LowerLevel(None, data, rho).constants(rho.initial())[0] == pytest.approx(0.25)
     with pytest.raises(TypeError, match="energy is Linear; expected an Energy, which proves its constants"):
         NetworkTerm(torch.nn.Linear(6, 1), DIMS)
+    for dims in (8, (8,), (8, 8, 8)):
+        with pytest.raises(ValueError, match="^dims is .*; expected rows and columns"):
+            NetworkTerm(ConvexRidge((2, 4), kernel=3), dims)
     for weight in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="weight is"):
             NetworkTerm(ConvexRidge((2, 4), kernel=3), DIMS, weight)
+
+
+def test_errors_of_many_parameters_are_one_sentence():
+    """Not the list of all of them."""
+    term = NetworkTerm(ConvexRidge((2, 4), kernel=3), DIMS)
+    lower, theta = LowerLevel(None, images()[1], term), term.initial()
+    spoiled = theta.copy()
+    spoiled[1] = np.nan
+    for given, text in (
+        (theta[:-1], r"^theta has shape .*, \.\.\.$"),
+        (spoiled, r"^theta is nan for log_alpha\[1\]; exp"),
+    ):
+        with pytest.raises(ValueError, match=text) as caught:
+            solve_lower(lower, given, 1e-3)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+    steep = TorchTerm(lambda u, theta: theta.sum() * u.square().sum(1), (4,), tuple("abcdefghi"), L=1e300)
+    with pytest.raises(ValueError, match="^theta is 9 numbers from 1 to 9, far too large") as caught:
+        LowerLevel(None, np.ones((1, 4)), steep).constants(np.arange(1.0, 10.0))
+    assert "\n" not in str(caught.value)
