@@ -98,7 +98,6 @@ class PALM(Solver):
     def prepare(self, problem: Problem) -> LatentParts:
         p = problem.assign(self.takes, type(self).__name__)
         check_images(self.prior, problem)
-        check_start(self.z0, problem, self.prior)
         if self.prior.direct and p.labels["prox"]:
             raise ValueError(f"{p.prox.name} stands beside {self.prior.name}, whose image is G(z); expected none")
         labels = {**p.labels, "prior": [f"{self.lam:g}·{self.prior.name}"]}
@@ -163,6 +162,7 @@ class PALM(Solver):
     # ------------------------------------------------------------ the iteration
 
     def init(self, p: LatentParts, x0: Array) -> State:
+        check_start(self.z0, p.problem, self.prior)  # not in prepare, which also sees parts of a batch
         n = 1 if p.batch is None else p.batch
         s = State(x=x0, z=latent_start(self.z0, p.problem).reshape(n, -1))
         _, mean = self._held(s.z)

@@ -128,7 +128,6 @@ class VariableProjection(Solver):
     def prepare(self, problem: Problem) -> LatentParts:
         p = problem.assign(self.takes, type(self).__name__)
         check_images(self.prior, problem)
-        check_start(self.z0, problem, self.prior, some=True)
         phi = _ReducedObjective(self.prior, self.lam, p.smooth, self.accuracy)
         objective = phi if self.constraint is None else phi + self.constraint
         inner = Problem(objective, problem.batch, phi.dims, problem.dtype, problem.xp.__name__)
@@ -136,6 +135,7 @@ class VariableProjection(Solver):
         return LatentParts(problem, p.smooth, p.prox, p.dual, labels, self.inner.prepare(inner))
 
     def init(self, p: LatentParts, x0: Array) -> State:
+        check_start(self.z0, p.problem, self.prior, some=True)  # not in prepare, which also sees parts of a batch
         z0 = latent_start(self.z0, p.problem)
         z = p.xp.zeros((*p.lead, self.prior.latent), dtype=x0.dtype)
         z[..., : z0.shape[-1]] = z0

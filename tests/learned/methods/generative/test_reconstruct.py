@@ -298,7 +298,7 @@ def test_one_sentence_errors() -> None:
             ValueError,
             "expected the same",
         ),
-        (lambda: ip.generative(A, b, nan, lam=1.0), ValueError, "log_diagonal has"),
+        (lambda: ip.generative(A, b, nan, lam=1.0), ValueError, "^the covariance of sample 0"),
         (lambda: ip.generative(A, b, Linear(torch.float32), lam=1.0), TypeError, "expected one dtype"),
         (lambda: ip.generative(A, b, Linear()), ValueError, "^lam is None; expected"),
         (lambda: ip.generative(A, b, Linear(), prior="soft", noise_level=1.0), ValueError, "no log-density"),
