@@ -5,9 +5,9 @@ the steps U and V from a pixel to the next along a panel row and along a panel c
 through S along d = P + r V + c U - S.  It steps over rows or columns of the volume, whichever |d| is larger, or over
 slices where it is steeper than both, and interpolates linearly in the two other directions.
 
-An upright panel has V along the axis of the slices and U at right angles to it, and no steep rays.  There all rays to a
-panel column lie in one plane parallel to the axis and pass a row (column) of the volume between the same two stacks
-of voxels; they share that interpolation, and the stacks are contiguous.
+An upright panel has V along the axis of the slices and U at right angles to it.  There all rays to a panel column lie
+in one plane parallel to the axis and pass a row (column) of the volume between the same two stacks of voxels; those
+that are not steep share that interpolation, and the stacks are contiguous.
 
 Volumes are (rows, columns, slices) within a frame of zeros, so that no inner loop branches at the border; plane m is
 m + 1 in it.  Only this file is hashed for Numba's
@@ -27,7 +27,38 @@ from ipbox.kernels.core.rows import inline
 STRIP = 4  # planes that a thread of a transpose owns at a time
 BLOCK = 16  # panel columns that a thread works on at a time
 
+# ---------------------------------------------------------------- rays
+
+
+@inline
+def _direction(v, r, c):
+    """d, as (slice, row, column)."""
+    return (v[3] + r * v[9] + c * v[6] - v[0], v[4] + r * v[10] + c * v[7] - v[1], v[5] + r * v[11] + c * v[8] - v[2])
+
+
+@inline
+def _axes(d):
+    """The axis of (slice, row, column) that a ray along d steps along, and the two others."""
+    plane = max(abs(d[1]), abs(d[2]))
+    if abs(d[0]) > plane:
+        return 0, 1, 2
+    if abs(d[1]) >= abs(d[2]):
+        return 1, 2, 0
+    return 2, 1, 0
+
+
 # ---------------------------------------------------------------- upright panels
+
+
+@inline
+def _level(v, c, n):
+    """The rows lo..hi-1 of panel column c, of n, whose rays are not steep."""
+    lo, hi = 0, n
+    while lo < hi and _axes(_direction(v, lo, c))[0] == 0:
+        lo += 1
+    while lo < hi and _axes(_direction(v, hi - 1, c))[0] == 0:
+        hi -= 1
+    return lo, hi
 
 
 @inline
@@ -92,12 +123,6 @@ def _spread(profile, q, z0, dz, lo, hi):
 
 
 @inline
-def _direction(v, r, c):
-    """d, as (slice, row, column)."""
-    return (v[3] + r * v[9] + c * v[6] - v[0], v[4] + r * v[10] + c * v[7] - v[1], v[5] + r * v[11] + c * v[8] - v[2])
-
-
-@inline
 def _size(d, h):
     """The length of d in the unit of the voxel widths h."""
     return math.sqrt((h[0] * d[0]) ** 2 + (h[1] * d[1]) ** 2 + (h[2] * d[2]) ** 2)
@@ -105,7 +130,10 @@ def _size(d, h):
 
 @twins
 def project_upright(u, views, h, out):
-    """out (batch, n_views, n_v, n_u) <- line integrals of the framed volumes u (batch, ny + 2, nx + 2, nz + 2)."""
+    """out (batch, n_views, n_v, n_u) <- line integrals of the framed volumes u (batch, ny + 2, nx + 2, nz + 2).
+
+    Steep rays get 0.
+    """
     batch, width, real = u.shape[0], u.shape[3], u.dtype.type
     n_v, n_u = out.shape[2], out.shape[3]
     blocks = (n_u + BLOCK - 1) // BLOCK
@@ -117,6 +145,7 @@ def project_upright(u, views, h, out):
         for c in range(start, min(start + BLOCK, n_u)):
             by_rows, s, d, s_other, d_other = _column(v, c)
             steps, stacks = (u.shape[1], u.shape[2]) if by_rows else (u.shape[2], u.shape[1])
+            l0, l1 = _level(v, c, n_v)
             acc[:] = 0
             for m in range(1, steps - 1):
                 at = (m - 1 - s) / d
@@ -127,7 +156,8 @@ def project_upright(u, views, h, out):
                 w = real(p - n)
                 z0, dz = real(v[0] + at * (v[3] - v[0]) + 1), real(at * v[9])
                 lo, hi = _range(z0, dz, n_v, real(width - 1))
-                if lo == hi:
+                lo, hi = max(lo, l0), min(hi, l1)
+                if lo >= hi:
                     continue
                 e0, e1 = int(z0 + dz * real(lo)), int(z0 + dz * real(hi - 1))
                 for b in range(batch):
@@ -179,6 +209,7 @@ def _backproject_strip(q, views, over_rows, u, start):
             by_rows, s, d, s_other, d_other = _column(v, c)
             if by_rows != over_rows:
                 continue
+            l0, l1 = _level(v, c, n_v)
             for m in range(start, stop):
                 at = (m - 1 - s) / d
                 p = s_other + at * d_other + 1
@@ -188,7 +219,8 @@ def _backproject_strip(q, views, over_rows, u, start):
                 w = real(p - n)
                 z0, dz = real(v[0] + at * (v[3] - v[0]) + 1), real(at * v[9])
                 lo, hi = _range(z0, dz, n_v, real(width - 1))
-                if lo == hi:
+                lo, hi = max(lo, l0), min(hi, l1)
+                if lo >= hi:
                     continue
                 e0, e1 = int(z0 + dz * real(lo)), int(z0 + dz * real(hi - 1))
                 for b in range(batch):
@@ -244,20 +276,9 @@ def backproject_weighted(q, inverses, scale, u):
 # ---------------------------------------------------------------- any panels
 
 
-@inline
-def _axes(d):
-    """The axis of (slice, row, column) that a ray along d steps along, and the two others."""
-    plane = max(abs(d[1]), abs(d[2]))
-    if abs(d[0]) > plane:
-        return 0, 1, 2
-    if abs(d[1]) >= abs(d[2]):
-        return 1, 2, 0
-    return 2, 1, 0
-
-
 @twins
-def project(u, views, h, out):
-    """As `project_upright`, for panels that are not."""
+def project(u, views, h, steep, out):
+    """As `project_upright`, for any panels; or ``steep`` rays only, and the others are left as they are."""
     batch, real, one = u.shape[0], u.dtype.type, u.dtype.type(1)
     size, stride = (u.shape[3], u.shape[1], u.shape[2]), (1, u.shape[2] * u.shape[3], u.shape[3])
     flat = u.reshape(batch, -1)
@@ -268,6 +289,8 @@ def project(u, views, h, out):
         for c in range(out.shape[3]):
             d = _direction(v, r, c)
             main, i, j = _axes(d)
+            if steep and main != 0:
+                continue
             length = real(_size(d, h) / abs(d[main]))
             for b in range(batch):
                 total = real(0)
@@ -285,13 +308,15 @@ def project(u, views, h, out):
 
 
 @twins
-def backproject(y, views, h, u):
-    """The transpose of `project`: adds to the framed volumes u; nobody reads what the frame gets.
+def backproject(y, views, h, steep, u):
+    """The transpose of `project`, or of its ``steep`` rays: adds to the framed volumes u.
 
-    A voxel gets its sum in the order of views and pixels, whatever the threads.
+    Nobody reads what the frame gets.  A voxel gets its sum in the order of views and pixels, whatever the threads.
     """
     for task in prange((u.shape[3] - 2 + STRIP - 1) // STRIP):
         _backproject_planes(y, views, h, 0, u, 1 + np.int64(task) * STRIP)
+    if steep:
+        return
     for task in prange((u.shape[1] - 2 + STRIP - 1) // STRIP):
         _backproject_planes(y, views, h, 1, u, 1 + np.int64(task) * STRIP)
     for task in prange((u.shape[2] - 2 + STRIP - 1) // STRIP):

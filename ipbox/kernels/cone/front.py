@@ -15,20 +15,23 @@ KERNELS = Kernels("cone")
 CHUNK = 1 << 26  # voxels of a batch worked on at a time: the framed copies stay small
 
 
-def is_upright(views: np.ndarray, n_det: tuple[int, int]) -> bool:
-    """Whether the panels' columns are along the axis, their rows at right angles to it, and no ray is steep.
+def is_upright(views: np.ndarray) -> bool:
+    """Whether the panels' columns are along the axis, and their rows at right angles to it.
 
-    Then the rays to a panel column share the interpolation within the slices, which is many times faster.
+    Then the rays to a panel column share the interpolation within the slices, which is several times faster.
     """
+    return not (views[:, 6].any() or views[:, 10:].any())
+
+
+def has_steep(views: np.ndarray, n_det: tuple[int, int]) -> bool:
+    """Whether rays to upright panels may be steeper than 45° between voxels, to a rounding."""
     S, P, U, V = np.moveaxis(views.reshape(-1, 4, 3), 1, 0)
-    if U[:, 0].any() or V[:, 1:].any():
-        return False
     d = (P - S)[:, None, 1:] + np.arange(n_det[1])[:, None] * U[:, None, 1:]
     rise = np.maximum(abs(P - S)[:, 0], abs(P + (n_det[0] - 1) * V - S)[:, 0])
-    return bool((rise[:, None] <= abs(d).max(axis=2)).all())
+    return bool((rise[:, None] * (1 + 1e-9) > abs(d).max(axis=2)).any())
 
 
-def project(x: Array, out: Array, views: Array, h: Array, upright: bool) -> None:
+def project(x: Array, out: Array, views: Array, h: Array, upright: bool, steep: bool) -> None:
     r"""Write the line integrals of the volumes ``x`` to ``out``.
 
     .. math:: p_{krc} = \ell_{krc} \sum_m \sum_{a, b \in \{0, 1\}} w_a w_b\, u_{m, i + a, j + b}
@@ -46,8 +49,8 @@ def project(x: Array, out: Array, views: Array, h: Array, upright: bool) -> None
         In the library of ``x``.
     h : array of float64, shape (3,)
         Widths (h_z, h_y, h_x) of a voxel, in the library of ``x``.
-    upright : bool
-        As `is_upright` says.
+    upright, steep : bool
+        As `is_upright` and `has_steep` say; without the first the second does not matter.
     """
     if on_gpu(x):
         KERNELS.run("project", x, x, views, h, out)
@@ -55,11 +58,14 @@ def project(x: Array, out: Array, views: Array, h: Array, upright: bool) -> None
     for part in _chunks(x):
         u = array_module(x).zeros(_framed(x[part]), x.dtype)
         u[:, 1:-1, 1:-1, 1:-1] = x[part].transpose(0, 2, 3, 1)
-        name = "project_upright" if upright else "project"
-        KERNELS.run(name, u, u, views, h, out[part], work=_work(x[part], out[part]))
+        work = _work(x[part], out[part])
+        if upright:
+            KERNELS.run("project_upright", u, u, views, h, out[part], work=work)
+        if steep or not upright:
+            KERNELS.run("project", u, u, views, h, upright, out[part], work=work)
 
 
-def backproject(y: Array, out: Array, views: Array, h: Array, upright: bool) -> None:
+def backproject(y: Array, out: Array, views: Array, h: Array, upright: bool, steep: bool) -> None:
     """Write the transpose of `project` applied to ``y`` (batch, n_views, rows, columns) to ``out`` (batch, nz, ny, nx).
 
     On either device each voxel is summed by one thread, in the order of views and pixels.
@@ -75,8 +81,8 @@ def backproject(y: Array, out: Array, views: Array, h: Array, upright: bool) -> 
             q = xp.empty((batch, n_views, columns, rows), y.dtype)
             KERNELS.run("weigh", y, y[part], views, h, q)
             KERNELS.run("backproject_upright", u, q, views, u, work=work)
-        else:
-            KERNELS.run("backproject", u, y[part], views, h, u, work=work)
+        if steep or not upright:
+            KERNELS.run("backproject", u, y[part], views, h, upright, u, work=work)
         out[part] = u[:, 1:-1, 1:-1, 1:-1].transpose(0, 3, 1, 2)
 
 

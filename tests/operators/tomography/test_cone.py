@@ -83,11 +83,11 @@ def test_kernels_equal_their_reference(A, twin, dtype, monkeypatch, rng) -> None
     forced(monkeypatch, twin)
     M = reference.matrix(tuple(A.dims), A._views.host, A.n_det, A.voxel_widths)
     x, y = rng.standard_normal((2, *A.dims)).astype(dtype), rng.standard_normal((2, *A.dimsd)).astype(dtype)
-    assert A._upright == (A is UPRIGHT)
+    assert A._upright == (A is not LEANING) and A._steep == (A is STEEP)
     for upright in {A._upright, False}:
         p, u = np.empty_like(y), np.empty_like(x)
-        front.project(x, p, A._views.host, A._widths.host, upright)
-        front.backproject(y, u, A._views.host, A._widths.host, upright)
+        front.project(x, p, A._views.host, A._widths.host, upright, A._steep)
+        front.backproject(y, u, A._views.host, A._widths.host, upright, A._steep)
         tol = 1e-5 if dtype == "float32" else 1e-12
         assert error(p.reshape(2, -1), (M @ x.reshape(2, -1).T).T) < tol
         assert error(u.reshape(2, -1), (M.T @ y.reshape(2, -1).T).T) < tol
@@ -199,7 +199,7 @@ def test_circular_equals_its_vectors(A, rng) -> None:
 def test_upright_and_general_kernels_agree_in_single_precision(rng) -> None:
     A, u = circular(dtype="float32"), rng.random((5, 7, 6), dtype=np.float32)
     p = np.empty((1, *A.dimsd), np.float32)
-    front.project(u[None], p, A._views.host, A._widths.host, False)
+    front.project(u[None], p, A._views.host, A._widths.host, False, False)
     assert error(A.apply(u), p[0]) < 1e-6
 
 

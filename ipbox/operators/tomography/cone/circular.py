@@ -64,8 +64,9 @@ class ConeBeamTransform(PanelTransform):
     by Collatz and Wielandt.  Other orbits, and panels that lean, are for `ConeVectorTransform`.
 
     The rays to an upright column of the panel pass the rows between the same two stacks of voxels, which are
-    interpolated once for all of them.  With a ``tilt`` that is not so, and several times slower.  A and A* hold a copy
-    of the volume with the slices last, and A* one of the data.
+    interpolated once for all of them.  With a ``tilt``, and for rays that rise by more than a slice from row to row,
+    that is not so, and several times slower.  A and A* hold a copy of the volume with the slices last, and A* one of
+    the data.
 
     Raises
     ------

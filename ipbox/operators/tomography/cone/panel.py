@@ -52,17 +52,23 @@ class PanelTransform(OrderedSubsets, Operator):
     def _upright(self) -> bool:
         from ipbox.kernels.cone.front import is_upright
 
-        return is_upright(self._views.host, self.n_det)
+        return is_upright(self._views.host)
+
+    @functools.cached_property
+    def _steep(self) -> bool:
+        from ipbox.kernels.cone.front import has_steep
+
+        return self._upright and has_steep(self._views.host, self.n_det)
 
     def _apply(self, x: Array, out: Array) -> None:
         from ipbox.kernels.cone import front as cone
 
-        cone.project(x, out, self._views.like(x), self._widths.like(x), self._upright)
+        cone.project(x, out, self._views.like(x), self._widths.like(x), self._upright, self._steep)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         from ipbox.kernels.cone import front as cone
 
-        cone.backproject(y, out, self._views.like(y), self._widths.like(y), self._upright)
+        cone.backproject(y, out, self._views.like(y), self._widths.like(y), self._upright, self._steep)
 
     def _compute_norm(self) -> tuple[float, str]:
         return math.sqrt(collatz_wielandt(self)), "bound"

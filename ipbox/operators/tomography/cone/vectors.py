@@ -45,8 +45,7 @@ class ConeVectorTransform(PanelTransform):
     Notes
     -----
     Voxels, discretisation, data shape (n_views, rows, columns) and adjoint are those of `ConeBeamTransform`, and so is
-    the speed where all panels are upright as there: V along z, U at right angles to it, and no ray steeper than 45°
-    (between voxels).  So it is for helical orbits.
+    the speed where all panels are upright as there: V along z, U at right angles to it.  So it is for helical orbits.
 
     Raises
     ------
