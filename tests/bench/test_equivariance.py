@@ -79,3 +79,8 @@ def test_records_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_turned() -> None:
     u = np.random.default_rng(0).random((6, 6))
     assert (scans.turned(u, 90) == ip.groups.Rotations(4).element(1)(u)).all()
+
+
+def test_the_demonstration_shows_what_is_stored() -> None:
+    stored = json.loads((Path(ct.__file__).parent / "results" / "ct.json").read_text())["result"]["runs"]
+    assert json.loads(ct.STORED.read_text())["runs"] == ct.shown(stored)

@@ -44,7 +44,8 @@ def test_quality_by_the_number_of_scans(tmp_path: Path, monkeypatch: pytest.Monk
         ("ordinary", 20, 1),
     ]
     assert found[1]["upright"] == 30.5 and found[1]["turned"] == 28.0
-    assert "30.50" in equivariance._table(found)
+    assert found[1]["upright_std"] == pytest.approx(0.5**0.5) and found[0]["upright_std"] == 0.0
+    assert "30.50 ± 0.71" in equivariance._table(found)
 
 
 @pytest.mark.parametrize("options", [["--methods", "magic"], ["--out", "x.txt"], ["--slice", "-1"], ["--slice", "999"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import warnings
 from typing import Any
 
@@ -13,6 +14,7 @@ from ipbox.cli.demos.learned import SCALE, Method
 from ipbox.cli.shared import check_outputs, checked_input, chosen, write_report
 
 OPTIONS = {"slice": 3, "seed": 0}
+TESTS = ("upright", "turned", "oblique")
 STORED = "equivariance.json"  # of `python -m tests.bench.equivariance`
 LIMIT = 0.1 * SCALE  # of differences as they are shown, 1/mm
 NETT_WEIGHT = 1.0  # λ of ½‖u/s - N(u/s)‖², as fitted on slices of the training patient
@@ -127,7 +129,7 @@ def _network_tikhonov() -> Method:
 
 
 def quality() -> list[dict[str, Any]]:
-    """Means over seeds of the stored runs, by competitor and number of scans; empty where none are stored."""
+    """Means and deviations over seeds of the stored runs, by competitor and number of scans; none where none are."""
     from ipbox.problems.truths import datasets
 
     try:
@@ -138,16 +140,18 @@ def quality() -> list[dict[str, Any]]:
     means = []
     for competitor, n in sorted({(r["competitor"], r["n"]) for r in runs}):
         rows = [r for r in runs if (r["competitor"], r["n"]) == (competitor, n)]
-        mean = {what: sum(r[what] for r in rows) / len(rows) for what in ("upright", "turned", "oblique")}
-        means.append({"competitor": competitor, "n": n, "seeds": len(rows), **mean})
+        of = {what: [r[what] for r in rows] for what in TESTS}
+        found = {what: statistics.mean(values) for what, values in of.items()}
+        found |= {f"{what}_std": statistics.stdev(values) if len(rows) > 1 else 0.0 for what, values in of.items()}
+        means.append({"competitor": competitor, "n": n, "seeds": len(rows), **found})
     return means
 
 
 def _table(stored: list[dict[str, Any]]) -> str:
     lines = ["unrolled networks by the number of scans that they learned from: PSNR on another patient, stored"]
-    lines.append(f"{'network':14} {'scans':>6} {'seeds':>6} {'upright':>8} {'turned':>8} {'oblique':>8}")
+    lines.append(f"{'network':14} {'scans':>6} {'seeds':>6} {'upright':>13} {'turned':>13} {'oblique':>13}")
     for r in stored:
-        psnr = " ".join(f"{r[what]:8.2f}" for what in ("upright", "turned", "oblique"))
+        psnr = " ".join(f"{r[what]:6.2f} ± {r[what + '_std']:4.2f}" for what in TESTS)
         lines.append(f"{r['competitor']:14} {r['n']:6} {r['seeds']:6} {psnr}")
     return "\n".join(lines)
 
@@ -171,9 +175,11 @@ def _picture(found: dict[str, Any], stored: list[dict[str, Any]], path: str) -> 
         for k, competitor in enumerate(dict.fromkeys(r["competitor"] for r in stored)):
             of = [r for r in stored if r["competitor"] == competitor]
             for what, style in (("upright", "o-"), ("turned", "s--")):
-                ax.plot(
-                    [r["n"] for r in of], [r[what] for r in of], style, color=f"C{k}", label=f"{competitor}, {what}"
-                )
+                n, psnr, std = ([r[key] for r in of] for key in ("n", what, f"{what}_std"))
+                ax.errorbar(n, psnr, std, fmt=style, color=f"C{k}", capsize=2, label=f"{competitor}, {what}")
+        sizes = sorted({r["n"] for r in stored})
         ax.set(xscale="log", xlabel="scans to learn from", ylabel="PSNR, dB")
+        ax.set_xticks(sizes, map(str, sizes))
+        ax.minorticks_off()
         ax.legend(fontsize=7, ncols=3)
     figures.shown(figure, path)

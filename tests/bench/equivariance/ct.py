@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,23 @@ from tests.bench.equivariance import scans
 from tests.bench.equivariance.trials import COMPETITORS, TESTS, TURNS, Row, Trials, chosen, psnr
 from tests.bench.learned import ct_data
 
+STORED = Path(__file__).resolve().parents[3] / "data" / "equivariance.json"
 SCALE = 0.04  # 1/mm: images divided by it are about in [0, 1]
 STEPS, EVERY, PATIENCE = 600, 50, 6  # at most; between validations; validations without a better one
 NETWORK = {"niter": 6, "width": 32, "memory": 4, "filter": "ramp", "scale": SCALE}
 
 
 def compute() -> dict[str, Any]:
-    """All networks, trained and tested."""
+    """All networks, trained and tested; what the demonstration shows of them goes to ``data/``."""
     check_disjoint(training(max(TRIALS.sizes), 0, "copies").x, test_scans("upright").x)
-    return {"runs": TRIALS.compute(), "network": NETWORK, "steps": STEPS}
+    runs = TRIALS.compute()
+    STORED.write_text(json.dumps({"runs": shown(runs)}, indent=0) + "\n")
+    return {"runs": runs, "network": NETWORK, "steps": STEPS}
+
+
+def shown(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the demonstration needs of the records."""
+    return [{key: run[key] for key in ("competitor", "n", "seed", *TESTS)} for run in runs]
 
 
 def rows(result: dict[str, Any]) -> list[Row]:
