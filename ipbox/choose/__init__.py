@@ -8,6 +8,7 @@ from ipbox.choose.influence import gcv, sure, weighted_gcv
 from ipbox.choose.noise_level import estimate_noise
 from ipbox.choose.result import Choice
 from ipbox.choose.stability import balancing, quasi_optimality
+from ipbox.choose.training import Fitted, fit_parameters
 from ipbox.keywords import answering_classes
 from ipbox.moved import attributes
 
@@ -15,11 +16,13 @@ __all__ = [
     "RULES",
     "TV_FACTOR",
     "Choice",
+    "Fitted",
     "balancing",
     "check_lam",
     "discrepancy",
     "estimate_noise",
     "first_weight",
+    "fit_parameters",
     "gcv",
     "l_curve",
     "quasi_optimality",
