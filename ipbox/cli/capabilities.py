@@ -31,8 +31,8 @@ def classes() -> dict[str, list[type]]:
     Examples
     --------
     >>> from ipbox.cli.capabilities import classes
-    >>> [cls.__name__ for cls in classes()["sampler"]]
-    ['MYULA', 'PCN', 'ULA']
+    >>> [cls.__name__ for cls in classes()["sampler"]][-4:]
+    ['ProbabilityFlow', 'Projection', 'ReverseDiffusion', 'ULA']
     """
     exported = {name for module in modules() if "__path__" in vars(module) for name in vars(module).get("__all__", ())}
     from ipbox.bayes.samplers import Sampler

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import statistics
 from typing import Any
-
-import numpy as np
 
 import ipbox
 from ipbox.cli.shared import UsageError, check_outputs, checked_input, chosen, write_report
@@ -85,8 +84,8 @@ def _table(compared: Any, names: list[str], posteriors: dict[str, Any], x_true: 
         line = f"{row.method:38} {row.psnr:6.2f} {row.ssim:6.3f} {row.seconds:8.2f}"
         if name in posteriors:
             p = posteriors[name]
-            sample = np.mean([ipbox.psnr(u, x_true) for u in p.samples])
-            deviation, error = (float(np.sqrt(np.mean(v**2)) / UNIT) for v in (p.std, p.mean - x_true))
+            sample = statistics.mean(ipbox.psnr(u, x_true) for u in p.samples)
+            deviation, error = (float((v**2).mean()) ** 0.5 / UNIT for v in (p.std, p.mean - x_true))
             line += f" {sample:12.2f} {deviation:10.4f} {error:8.4f}"
         lines.append(line)
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from ipbox.reconstruct.domain import Domain, DomainStatistics, ImageDomain
 
 __all__ = ["FILE", "domain_of"]
 
-FILE, SHA256 = "domains.json", "f8277c9c993c249b5c025bda9bd55e36761155787de2bd3d3b4da9d2ca36305c"
+FILE, SHA256 = "domains.json", "effbed0b9798065f9f08c3aaa05cb3797e636b4730c637151e040f3670982bd3"
 
 
 def domain_of(name: str) -> Domain | ImageDomain | None:

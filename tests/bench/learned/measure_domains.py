@@ -24,6 +24,8 @@ from ipbox.learned.weights.modules import SHIPPED, load_weights
 from ipbox.problems.measuring import noise as noises
 from ipbox.problems.truths import datasets
 from ipbox.reconstruct.domain import domain_statistics
+from tests.bench.diffusion import ct_data as scores
+from tests.bench.diffusion.train_score import RANGE
 from tests.bench.learned import brains, ct_data, train_mri
 from tests.bench.learned.photographs import photographs
 from tests.bench.learned.train_denoisers import LARGEST, ROOT
@@ -87,6 +89,13 @@ def of_generative(name: str) -> dict[str, Any]:
     return {"words": words, "sigma": 0.0, "scale": [round(min(sizes), 5), 1.0]}
 
 
+def of_score() -> dict[str, Any]:
+    """The domain of the score of chests: values are those of its images, with noise of the largest level above."""
+    sizes = [float(np.percentile(u, 99)) for u in scores.training_images(copies=1)]
+    words = f"axial slices of the chest, {scores.SIZE} x {scores.SIZE}, attenuation in units of {scores.UNIT:g}/mm"
+    return {"words": words, "sigma": RANGE[1], "scale": [round(min(sizes), 5), round(max(sizes) + RANGE[1], 5)]}
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "python -m tests.bench.learned.measure_domains", description=__doc__.split("\n")[0]
@@ -99,7 +108,7 @@ def main(argv: list[str] | None = None) -> None:
     found = json.loads(datasets.find("domains.json").read_bytes()) if args.only else {}
     samples = held_out() if set(names) & set(MAPS) else []
     known = dict.fromkeys(MAPS, lambda name: of_map(name, samples)) | {"unrolled_mri": of_mri}
-    known |= dict.fromkeys(GENERATIVE, of_generative)
+    known |= dict.fromkeys(GENERATIVE, of_generative) | {"score_ct": lambda name: of_score()}
     found |= {name: known[name](name) if name in known else of_denoiser() for name in names}
     content = json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"
     args.out.write_bytes(content)

@@ -15,6 +15,7 @@ METHODS = {
     "blur": "wiener",
     "blur-varying": "pseudo_inverse",
     "compressed-sensing": "pseudo_inverse",
+    "cone": "fdk",
     "ct": "fbp",
     "denoise": "adjoint",
     "deriv2": "tsvd",

@@ -76,7 +76,7 @@ def inputs(name: str, group: Group, n: int = 10) -> torch.Tensor:
 
 
 def test_every_network_is_listed() -> None:
-    names = {name for name in equivariant.__all__ if isinstance(getattr(equivariant, name), type)}
+    names = {name for name in equivariant.__all__ if isinstance(getattr(equivariant, name), type)} - {"GroupAverage"}
     assert {name.partition(" ")[0] for name in NETWORKS} == names
 
 
