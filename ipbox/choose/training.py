@@ -85,7 +85,7 @@ def fit_parameters(
 
     Notes
     -----
-    A run that is `Diverged` counts as infinitely bad.
+    Parameters whose run is `Diverged` on a problem, or whose quality is not finite, count as infinitely bad.
 
     References
     ----------
@@ -134,6 +134,8 @@ def _check_problems(problems: Any) -> list[tuple]:
     for problem in problems:
         if not isinstance(problem, tuple | list) or len(problem) < 3 or not backend.is_array(problem[2]):
             raise TypeError(f"problems has {summary.of_value(problem)}; expected (A, b, x_true), x_true an array")
+        if not bool((abs(problem[2]) < math.inf).all()):
+            raise ValueError("problems has an x_true with values that are not finite; expected finite ones")
     return [tuple(problem[:3]) for problem in problems]
 
 

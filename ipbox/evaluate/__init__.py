@@ -10,11 +10,9 @@ from ipbox.evaluate.differentiable import Differentiable, Variational, as_differ
 from ipbox.evaluate.disjoint import check_disjoint, fingerprint
 from ipbox.evaluate.equivariance import EquivarianceError, equivariance_error
 from ipbox.evaluate.generative import (
-    EarthMover,
     LogLikelihood,
     RangeError,
     covariance_columns,
-    earth_mover,
     interpolation,
     log_likelihood,
     range_error,
@@ -30,6 +28,7 @@ from ipbox.evaluate.stability import (
     worst_image_perturbation,
     worst_perturbation,
 )
+from ipbox.evaluate.transport import EarthMover, earth_mover
 from ipbox.evaluate.views import turned_views
 from ipbox.keywords import answering_classes
 from ipbox.moved import attributes

@@ -12,13 +12,12 @@ import numpy as np
 
 from ipbox import backend, summary
 from ipbox.backend import Array, check_array
-from ipbox.bayes.known.distances import wasserstein
 from ipbox.checks import check_count, check_flag, check_not_negative, check_positive, check_seed
 from ipbox.keywords import answering
 from ipbox.reconstruct.domain import ImageDomain, Stated
 
-__all__ = ["EarthMover", "LogLikelihood", "RangeError", "covariance_columns", "earth_mover", "interpolation"]
-__all__ += ["log_likelihood", "range_error", "samples"]
+__all__ = ["LogLikelihood", "RangeError", "covariance_columns", "interpolation"]
+__all__ += ["entered", "log_likelihood", "range_error", "samples"]
 
 
 # ---------------------------------------------------------------- range
@@ -103,7 +102,7 @@ def range_error(
 
     check_count(niter, "niter"), check_count(restarts, "restarts", least=0), check_not_negative(lam, "lam")
     check_positive(lr, "lr"), check_seed(seed)
-    u, leave = _entered(model, images)
+    u, leave = entered(model, images)
     generator = torch.Generator(u.device).manual_seed(seed)
     with evaluation(model, gradient=False):
         starts = [
@@ -201,7 +200,7 @@ def interpolation(model: Any, first: Array, last: Array, n: int = 8) -> Array:
     from ipbox.learned.priors.network import evaluation
 
     check_count(n, "n", least=2)
-    u, leave = _entered(model, np.stack([check_array(x, name) for x, name in ((first, "first"), (last, "last"))]))
+    u, leave = entered(model, np.stack([check_array(x, name) for x, name in ((first, "first"), (last, "last"))]))
     with evaluation(model, gradient=False):
         ends = model.encode(u) if model.has_encoder else None
     if ends is None:
@@ -209,86 +208,6 @@ def interpolation(model: Any, first: Array, last: Array, n: int = 8) -> Array:
     t = torch.linspace(0, 1, n, dtype=u.dtype, device=u.device)[:, None]
     with evaluation(model, gradient=False):
         return leave(model.decode((1 - t) * ends[:1] + t * ends[1:])[:, 0])
-
-
-# ---------------------------------------------------------------- distance of the samples from images
-
-
-@dataclass(frozen=True)
-class EarthMover:
-    """How far the samples of a model are from images, as a whole.
-
-    Attributes
-    ----------
-    distance : float
-        W_1 between samples and a half of the images, mean of the two halves, in the norm and units of the images.
-    floor : float
-        W_1 between the halves.
-    count : int
-        How many samples and images each of these sets has: these distances depend on it, so compare only such of one.
-    """
-
-    distance: float
-    floor: float
-    count: int
-
-    __repr__ = summary.of_fields
-
-
-@answering
-def earth_mover(model: Any, images: Array, *, noise: bool = False, seed: int = 0) -> EarthMover:
-    r"""The earth mover's distance of samples of a model from images, beside that of two halves of the images.
-
-    .. math:: W_1 = \min_π \frac1n \sum_i \|x_i - y_{π(i)}\|
-
-    Parameters
-    ----------
-    model : Generative
-    images : array
-        (N, H, W), N >= 2, in the units and the dtype of the model, not among those it was trained with.
-    noise : bool
-        As for `samples`: whether to draw from N(G(z), Σ(z)), or take G(z).
-    seed : int
-        Of the samples, and of the halves, which have N/2 images each, rounded down.
-
-    Returns
-    -------
-    EarthMover
-
-    Raises
-    ------
-    ValueError, TypeError
-        where images do not fit the model, or it has no covariance to draw the noise from.
-
-    Notes
-    -----
-    The pairing is exact, by `ipbox.bayes.wasserstein`.  Two sets of *one* law in many pixels are far apart, about √2
-    deviations, and images without detail are nearer to all others than these are: a distance below the floor is that of
-    a model which smooths, or gives one mean image.  Neighbouring slices of one volume lower the floor.
-
-    References
-    ----------
-    Rubner, Tomasi and Guibas, The earth mover's distance as a metric for image retrieval, Int. J. Comput. Vis. 40
-    (2000); Duff, Campbell and Ehrhardt, J. Math. Imaging Vis. 66 (2024), who compare generators by it.
-
-    Examples
-    --------
-    >>> import numpy as np, torch
-    >>> from ipbox.evaluate import earth_mover
-    >>> from ipbox.learned import Generator
-    >>> net = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Unflatten(1, (1, 2, 2)))
-    >>> _ = [p.data.zero_() for p in net.parameters()]                      # G(z) = 0
-    >>> earth_mover(Generator(net, 1, (2, 2)), np.ones((6, 2, 2), "float32"))
-    EarthMover(distance=2, floor=0, count=3)
-    """
-    if check_array(images, "images").ndim != 3 or len(images) < 2:
-        raise ValueError(f"images has shape {images.shape}; expected (N, H, W) with two images at least")
-    u, leave = _entered(model, images)
-    n, u = len(u) // 2, leave(u[:, 0])
-    order = np.random.default_rng(check_seed(seed)).permutation(len(images))
-    halves, drawn = (u[order[:n]], u[order[n : 2 * n]]), samples(model, 2 * n, noise=noise, seed=seed)
-    distances = [wasserstein(x, half, order=1) for x, half in zip((drawn[:n], drawn[n:]), halves, strict=True)]
-    return EarthMover(sum(distances) / 2, wasserstein(*halves, order=1), n)
 
 
 # ---------------------------------------------------------------- likelihood
@@ -350,7 +269,7 @@ def log_likelihood(model: Any, images: Array, *, samples: int = 64, seed: int = 
     check_count(samples, "samples"), check_seed(seed)
     if not isinstance(model, VAE):
         raise TypeError(f"model is {type(model).__name__}; expected a VAE or CovarianceVAE, which have a likelihood")
-    u, _ = _entered(model, images)
+    u, _ = entered(model, images)
     generator, rows = torch.Generator(u.device).manual_seed(seed), []
     with evaluation(model, gradient=False):
         m, log_variance = model.posterior(u)
@@ -392,7 +311,7 @@ def covariance_columns(model: Any, image: Array, pixels: Sequence[tuple[int, int
 
     from ipbox.learned.priors.network import evaluation
 
-    u, leave = _entered(model, image)
+    u, leave = entered(model, image)
     with evaluation(model, gradient=False):
         precision = _precision(model, model.encode(u))
         return leave(torch.cat([precision.column(*pixel)[:1, 0] for pixel in pixels]))
@@ -417,7 +336,7 @@ def _weights(model: Any) -> tuple[Any, Callable[[Any], Array]]:
     return next(t for t in tensors if t.is_floating_point()), lambda t: from_torch(t, copy=True)
 
 
-def _entered(model: Any, images: Array) -> tuple[Any, Callable[[Any], Array]]:
+def entered(model: Any, images: Array) -> tuple[Any, Callable[[Any], Array]]:
     """Images as a tensor (N, 1, H, W) of the model's dtype, on its device; and the way back, to their arrays."""
     from ipbox.learned.bridge.arrays import from_torch, to_torch
 

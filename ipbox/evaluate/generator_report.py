@@ -13,16 +13,15 @@ from ipbox import backend, figures
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_seed
 from ipbox.evaluate.generative import (
-    EarthMover,
     LogLikelihood,
     RangeError,
     covariance_columns,
-    earth_mover,
     interpolation,
     log_likelihood,
     range_error,
     samples,
 )
+from ipbox.evaluate.transport import EarthMover, earth_mover
 from ipbox.keywords import answering
 
 __all__ = ["GeneratorReport", "evaluate_generator"]

@@ -65,6 +65,7 @@ def test_divergence_is_infinitely_bad() -> None:
         ({"problems": []}, "problems is empty; expected at least one"),
         ({"problems": [(A, B)]}, r"expected \(A, b, x_true\)"),
         ({"problems": [(A, B, None)]}, "x_true an array"),
+        ({"problems": [(A, B, X * math.nan)]}, "x_true with values that are not finite"),
         ({"start": {}}, "start is empty"),
         ({"start": {"lam": -1.0}}, r"start\['lam'\] is -1.0"),
         ({"start": [1.0]}, "start is list"),
