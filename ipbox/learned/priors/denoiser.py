@@ -12,7 +12,8 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_flag, check_positive, check_seed
 from ipbox.functionals.core.base import Functional, Work, shared
-from ipbox.groups import Group, Isometry, check_exact
+from ipbox.groups import Group, Isometry
+from ipbox.groups.averages import check_exact
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.monitor import LipschitzMonitor
 from ipbox.learned.priors.network import Network

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ipbox.checks import check_type
-from ipbox.groups import Group, check_exact
+from ipbox.groups import Group
+from ipbox.groups.averages import check_exact
 from ipbox.learned.networks.equivariant.actions import act
 
 __all__ = ["GroupAverage"]

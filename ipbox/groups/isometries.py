@@ -1,16 +1,4 @@
-r"""Groups acting on images: rotations, mirror images and periodic translations of the plane of the last two axes.
-
-.. math:: (g \cdot u)(x) = π(R)\, u(R^{-1}(x - t)), \qquad g = (t, R), \qquad R = ρ^k s^f
-
-ρ is the rotation by 2π/m, counterclockwise as images are drawn, and s the mirror image, left for right.  π says what
-the channels are (see `Isometry`).  Turns are about the centre of the image, translations are periodic, by whole pixels.
-Enlargements are no group on pixels (replication has a left inverse only), and there are none here.
-
->>> import numpy as np, ipbox as ip
->>> u = np.arange(16.0).reshape(4, 4)
->>> all(np.allclose((g @ h)(u), g(h(u))) for g in ip.groups.Dihedral(4) for h in ip.groups.Dihedral(4))
-True
-"""
+"""A finite group of isometries of the plane of pixels, and its elements, which act on images."""
 
 from __future__ import annotations
 
@@ -24,11 +12,10 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_count, check_flag, check_integer, check_type, is_integer, shown
-from ipbox.keywords import answering, answering_classes
+from ipbox.checks import check_choice, check_flag, check_integer, check_type, is_integer, shown
+from ipbox.keywords import answering_classes
 
-__all__ = ["FIELDS", "Averaged", "Dihedral", "Group", "Isometry", "RotoTranslations", "Rotations", "Translations"]
-__all__ += ["as_group"]
+__all__ = ["FIELDS", "Group", "Isometry"]
 
 FIELDS = ("scalar", "vector", "regular")  # what the channels of an image may be
 
@@ -95,119 +82,6 @@ class Group:
 
     def __contains__(self, g: object) -> bool:
         return isinstance(g, Isometry) and g.group == self
-
-
-@dataclass(frozen=True)
-class Rotations(Group):
-    r"""The cyclic group :math:`Z_m` of rotations by multiples of 2π/m.
-
-    Parameters
-    ----------
-    m : int
-        1, 2 and 4 permute the pixels of a square image (1 and 2 of any).  For other m, rotations that are no quarter
-        turns interpolate bilinearly, with zeros outside: ``exact`` is False, and the group laws hold up to that error.
-
-    Examples
-    --------
-    >>> import numpy as np, ipbox as ip
-    >>> [g(np.array([[1, 2], [3, 4]])).tolist() for g in ip.groups.Rotations(4)][:2]
-    [[[1, 2], [3, 4]], [[2, 4], [1, 3]]]
-    """
-
-    m: int = 4
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "m", check_count(self.m, "m"))
-
-    @property
-    def name(self) -> str:
-        """``"Z4"`` for m = 4."""
-        return f"Z{self.m}"
-
-
-@dataclass(frozen=True)
-class Dihedral(Group):
-    r"""The dihedral group :math:`D_m`: rotations by multiples of 2π/m, and these after the mirror image s; 2m elements.
-
-    Parameters
-    ----------
-    m : int
-        Exact for 1, 2 and 4; see `Rotations`.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> D = ip.groups.Dihedral(4)
-    >>> D.order, all(g @ g.inverse == D.identity for g in D)
-    (8, True)
-    """
-
-    m: int = 4
-    mirrors: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "m", check_count(self.m, "m"))
-
-    @property
-    def name(self) -> str:
-        """``"D4"`` for m = 4."""
-        return f"D{self.m}"
-
-
-@dataclass(frozen=True)
-class Translations(Group):
-    """All periodic translations by whole pixels of images of one shape.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Rows and columns.
-
-    Examples
-    --------
-    >>> import numpy as np, ipbox as ip
-    >>> T = ip.groups.Translations((1, 3))
-    >>> [g(np.array([[1, 2, 3]])).tolist() for g in T]
-    [[[1, 2, 3]], [[3, 1, 2]], [[2, 3, 1]]]
-    """
-
-    shape: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _check_shape(self.shape))
-
-
-@dataclass(frozen=True)
-class RotoTranslations(Group):
-    """The semidirect product of periodic translations with Z_m or D_m: (t, R)(t', R') = (t + Rt', RR').
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Rows and columns; equal for m = 4.
-    m : {1, 2, 4}
-    mirrors : bool
-        D_m instead of Z_m.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> ip.groups.RotoTranslations((8, 8), mirrors=True).order
-    512
-    """
-
-    shape: tuple[int, int]
-    m: int = 4
-    mirrors: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _check_shape(self.shape))
-        check_flag(self.mirrors, "mirrors")
-        object.__setattr__(self, "m", check_count(self.m, "m"))
-        if self.m not in (1, 2, 4):
-            raise ValueError(f"m is {self.m}; expected 1, 2 or 4, whose turns map whole pixels to whole pixels")
-        if self.m == 4 and self.shape[0] != self.shape[1]:
-            raise ValueError(f"shape is {self.shape}; expected a square for quarter turns")
 
 
 @dataclass(frozen=True)
@@ -355,87 +229,6 @@ class Isometry:
         return self.group.element(self.turns, self.mirrored, shift)
 
 
-@answering
-def as_group(group: str | Rotations | Dihedral) -> Rotations | Dihedral:
-    """The point group of a name, ``"Z4"`` for ``Rotations(4)`` or ``"D4"`` for ``Dihedral(4)``; a point group as it is.
-
-    Raises
-    ------
-    ValueError, TypeError
-        for other names and other things.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> ip.groups.as_group("D4"), ip.groups.Rotations(8).name
-    (Dihedral(m=4), 'Z8')
-    """
-    check_type(group, "group", str | Rotations | Dihedral, "Rotations(m), Dihedral(m), or a name such as 'Z4' or 'D4'")
-    if not isinstance(group, str):
-        return group
-    kind, m = {"Z": Rotations, "D": Dihedral}.get(group[:1]), group[1:]
-    if kind is None or not m.isdecimal() or not int(m):
-        raise ValueError(f"group is {group!r}; expected Rotations(m), Dihedral(m), or a name such as 'Z4' or 'D4'")
-    return kind(int(m))
-
-
-@dataclass(frozen=True)
-class Averaged:
-    r"""The mean of a map over a finite group, which is equivariant (Reynolds operator).
-
-    .. math:: (PΦ)(u) = \frac{1}{|G|} \sum_{g \in G} g^{-1} Φ(g \cdot u)
-
-    P is linear in Φ, P² = P, and PΦ = Φ for equivariant Φ; by |G| calls of Φ.
-
-    Parameters
-    ----------
-    phi : callable
-        From arrays to images, NumPy or CuPy.
-    group : Group
-        Exact.
-    action : callable, optional
-        (g, b) ↦ g·b, where Φ is of data and not of images; for a parallel beam
-        ``lambda g, b: ip.evaluate.turned_views(A, g, b)``.
-
-    Raises
-    ------
-    ValueError, TypeError
-        where the group interpolates, and what Φ, the action or an element raise.
-
-    Examples
-    --------
-    >>> import numpy as np, ipbox as ip
-    >>> phi = ip.groups.Averaged(lambda u: u * np.array([[4.0, 0.0], [0.0, 0.0]]), ip.groups.Rotations(4))
-    >>> phi(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    array([[1., 2.],
-           [3., 4.]])
-    """
-
-    phi: Callable[..., Array]
-    group: Group
-    action: Callable[[Isometry, Array], Array] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("phi", "action"):
-            f = vars(self)[name]
-            if not callable(f) and not (f is None and name == "action"):
-                raise TypeError(f"{name} is {type(f).__name__}; expected a function of arrays")
-        check_exact(self.group)
-
-    def __call__(self, u: Array, *args: Any, **kwargs: Any) -> Array:
-        """PΦ(u); other arguments are handed on to Φ."""
-        act = (lambda g, u: g(u)) if self.action is None else self.action
-        return sum(g.inverse(self.phi(act(g, u), *args, **kwargs)) for g in self.group) / self.group.order
-
-
-def check_exact(group: Any, name: str = "group") -> Group:
-    """A group that permutes pixels, so that g⁻¹g·u = u."""
-    check_type(group, name, Group, "a group, such as ip.groups.Dihedral(4)")
-    if not group.exact:
-        raise ValueError(f"{name} is {group}, which interpolates; expected one of quarter turns, such as Dihedral(4)")
-    return group
-
-
 def _interpolated(u: Any, angle: float, put: Callable[[np.ndarray], Any]) -> Any:
     """u(R⁻¹x) for the rotation R by ``angle`` about the centre: bilinear, 0 outside."""
     dims = np.array(u.shape[-2:])
@@ -450,13 +243,6 @@ def _interpolated(u: Any, angle: float, put: Callable[[np.ndarray], Any]) -> Any
         i, j = np.moveaxis(np.clip(at, 0, dims - 1), -1, 0)
         found = found + put(weight) * flat[..., put(i * dims[1] + j)]
     return found
-
-
-def _check_shape(shape: Any) -> tuple[int, int]:
-    check_type(shape, "shape", tuple | list, "rows and columns, such as (128, 128)")
-    if len(shape) != 2:
-        raise ValueError(f"shape is {shape}; expected rows and columns, such as (128, 128)")
-    return check_count(shape[0], "shape"), check_count(shape[1], "shape")
 
 
 def _check_shift(shift: Any) -> tuple[int, int]:
