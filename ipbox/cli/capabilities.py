@@ -26,7 +26,7 @@ def modules() -> Iterator[ModuleType]:
 def classes() -> dict[str, list[type]]:
     """The operators, functionals, solvers and samplers of the whole package, by kind and sorted by name.
 
-    Left out are private classes and bases: what others derive from and no package exports.
+    Left out are private classes and bases: what others derive from and no package exports, or what has no ``step``.
 
     Examples
     --------
@@ -46,6 +46,8 @@ def classes() -> dict[str, list[type]]:
         derived = {cls for cls in _derived(base) if cls.__module__.startswith("ipbox.")} - {*kinds.values()}
         if kind == "solver":
             derived -= _derived(Sampler)
+        if kind in ("solver", "sampler"):
+            derived = {cls for cls in derived if cls.step is not Solver.step}
         shown = [cls for cls in derived if cls.__name__ in exported or not cls.__subclasses__()]
         found[kind] = sorted((cls for cls in shown if cls.__name__[0] != "_"), key=lambda cls: cls.__name__)
     return found

@@ -21,7 +21,12 @@ def test_the_command_prints_the_table(capsys: pytest.CaptureFixture) -> None:
 def test_it_holds_every_room() -> None:
     rooms = {cls.__module__.split(".")[1] for of_kind in classes().values() for cls in of_kind}
     assert rooms == {"operators", "functionals", "solvers", "bilevel", "learned", "bayes"}
-    assert not {cls.__name__ for of_kind in classes().values() for cls in of_kind} & {"Fidelity", "Sampler", "Descent"}
+    assert not {cls.__name__ for of_kind in classes().values() for cls in of_kind} & {
+        "Fidelity",
+        "Sampler",
+        "Descent",
+        "DiffusionSampler",
+    }
 
 
 @pytest.mark.parametrize("case", [case for case in cases() if case.cls in REAL], ids=repr)

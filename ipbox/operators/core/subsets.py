@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,9 +15,27 @@ _lock = threading.Lock()
 
 
 class OrderedSubsets:
-    """Gives an operator with a method ``subset(indices)`` its `subsets`."""
+    """An operator of some views (or rows) of another: it has ``subset``, or ``_at`` for one, and gets `subsets`."""
 
-    def subset(self, indices: Any) -> Any:
+    rows_are: ClassVar[str] = "angles"  # along the first axis of the data; errors name them
+
+    def subset(self, indices: Any) -> Self:
+        """The same operator at some of the views: for data ``b``, its data are ``b[indices]``.
+
+        Parameters
+        ----------
+        indices : slice or array of int
+            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for no views, an index out of range, or indices that are not integers.
+        """
+        return self._at(check_subset(indices, self.dimsd[0], self.rows_are))
+
+    def _at(self, chosen: np.ndarray) -> Self:
+        """The operator at the views of these indices."""
         raise NotImplementedError("abstract")
 
     def subsets(self, n: int) -> list[Any]:

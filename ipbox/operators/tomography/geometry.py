@@ -12,7 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_dims, check_finite, check_positive
 from ipbox.operators.core.base import Operator, check_real
-from ipbox.operators.core.subsets import OrderedSubsets, check_subset
+from ipbox.operators.core.subsets import OrderedSubsets
 
 
 class Projector(OrderedSubsets, Operator):
@@ -110,20 +110,8 @@ class Projector(OrderedSubsets, Operator):
         made._place(tuple(self.dims), angles, self.dtype_in)
         return made
 
-    def subset(self, indices: Any) -> Projector:
-        """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
-
-        Parameters
-        ----------
-        indices : slice or array of int
-            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
-
-        Raises
-        ------
-        ValueError, TypeError
-            for no angles, an index out of range, or indices that are not integers.
-        """
-        chosen, shift = check_subset(indices, self.angles.size), self.det_shift
+    def _at(self, chosen: np.ndarray) -> Projector:
+        shift = self.det_shift
         return self._changed(self.angles[chosen], det_shift=shift if isinstance(shift, float) else shift[chosen])
 
 

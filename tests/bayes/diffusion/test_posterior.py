@@ -13,7 +13,7 @@ import pytest
 import ipbox as ip
 from ipbox.backend import to_host
 from ipbox.bayes.diffusion import DAPS, DPS, DiffPIR, Projection, geometric_levels
-from ipbox.bayes.diffusion.base import DiffusionSampler, data_proximal
+from ipbox.bayes.diffusion.base import data_proximal
 from ipbox.bayes.diffusion.sampling import METHODS, PRIOR
 from tests.bayes.diffusion.test_prior import C, White
 from tests.bayes.diffusion.test_score import Pair
@@ -248,7 +248,7 @@ def test_bad_input(given: dict[str, Any], error: type[Exception], message: str) 
 def test_every_class_has_a_name() -> None:
     """Those of other samplers are listed with the contracts of solvers."""
     known = {cls for cls in public_classes("sampler") if not cls.stationary}
-    assert known == {DiffusionSampler, *METHODS.values(), *PRIOR.values()}
+    assert known == {*METHODS.values(), *PRIOR.values()}
 
 
 def test_problems_that_do_not_fit() -> None:

@@ -10,7 +10,6 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.checks import check_finite, check_not_negative, check_positive
 from ipbox.operators.core.base import check_real
-from ipbox.operators.core.subsets import check_subset
 from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
 from ipbox.operators.tomography.fan import FanBeamTransform
 from ipbox.operators.tomography.geometry import check_angles, check_shift
@@ -180,20 +179,7 @@ class ConeBeamTransform(PanelTransform):
         views = self._vectors(tuple(self.dims), n_det, det_shift)
         return self._changed(views, n_det, angles=self.angles, det_shift=det_shift)
 
-    def subset(self, indices: Any) -> Self:
-        """The same transform at some of the angles: for data ``b``, its data are ``b[indices]``.
-
-        Parameters
-        ----------
-        indices : slice or array of int
-            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
-
-        Raises
-        ------
-        ValueError, TypeError
-            for no angles, an index out of range, or indices that are not integers.
-        """
-        chosen = check_subset(indices, self.angles.size)
+    def _at(self, chosen: np.ndarray) -> Self:
         shift = tuple(s if isinstance(s, float) else s[chosen] for s in self.det_shift)
         return self._changed(self._views.host[chosen], self.n_det, angles=self.angles[chosen], det_shift=shift)
 

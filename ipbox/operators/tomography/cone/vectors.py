@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ipbox.backend import Array
 from ipbox.operators.core.base import check_real
 from ipbox.operators.core.held import host_array
-from ipbox.operators.core.subsets import check_subset
 from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
 
 
@@ -74,6 +73,8 @@ class ConeVectorTransform(PanelTransform):
     (40, 11, 49)
     """
 
+    rows_are: ClassVar[str] = "views"
+
     def __init__(
         self,
         dims: tuple[int, int, int],
@@ -98,20 +99,7 @@ class ConeVectorTransform(PanelTransform):
         first = D - 0.5 * (n_det[1] - 1) * U - 0.5 * (n_det[0] - 1) * V
         self._place(dims, self._in_indices(dims, S, first, U, V), n_det, dtype)
 
-    def subset(self, indices: Any) -> Self:
-        """The same transform at some of the views: for data ``b``, its data are ``b[indices]``.
-
-        Parameters
-        ----------
-        indices : slice or array of int
-            ``slice(k, None, n)`` gives ordered subsets, of which ``b[k::n]`` is a view.
-
-        Raises
-        ------
-        ValueError, TypeError
-            for no views, an index out of range, or indices that are not integers.
-        """
-        chosen = check_subset(indices, len(self._views.host), "views")
+    def _at(self, chosen: np.ndarray) -> Self:
         return self._changed(self._views.host[chosen], self.n_det)
 
 
