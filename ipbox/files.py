@@ -26,6 +26,7 @@ DAMAGED += (
     OverflowError,
     MemoryError,
     StopIteration,
+    ZeroDivisionError,
     zipfile.BadZipFile,
     zlib.error,
     struct.error,

@@ -82,8 +82,8 @@ def _angles(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
     """--angles in radians: start:stop:n without its end, or a file."""
     import numpy as np
 
+    from ipbox.angles import check_angles
     from ipbox.io.arrays import KINDS, read_array
-    from ipbox.operators.tomography.geometry import check_angles
 
     parts = args.angles.split(":")
     hint = "; --transpose reads FILE the other way" if not args.transpose else ""

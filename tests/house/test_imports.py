@@ -40,6 +40,7 @@ LAYERS = (
     "progress",
     "parallel",
     "backend",
+    "angles",
     "groups",
     "kernels",
     "metrics",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,6 +47,77 @@ def read_tiff(path: Path, dataset: str | None = None) -> tuple[np.ndarray, tuple
             return _colours_first(array, series.axes, page, path), spacing
     except tifffile.TiffFileError as err:
         raise ValueError(one_line(err)) from err
+
+
+def pages(path: Path) -> tuple[tuple[int, int], np.dtype, list[int | None]]:
+    """Size and dtype of the grey pages of a file, and where in it each begins; None where it is packed or in strips.
+
+    Raises
+    ------
+    Unusable
+        for pages of several sizes, colours, and numbers that mean anything but themselves.
+    """
+    import tifffile
+
+    try:
+        with _strict(), tifffile.TiffFile(path) as file:
+            _check(file, path)
+            series, page = file.series[0], file.pages.first
+            if (
+                "S" in series.axes
+                or page.photometric != tifffile.PHOTOMETRIC.MINISBLACK
+                or series.dtype.kind not in "iuf"
+            ):
+                raise Unusable(
+                    f"{path} has pages {page.photometric.name} {series.axes} of {series.dtype}; expected grey frames"
+                )
+            shape, count = tuple(page.shape), series.size // page.size
+            dtype = np.dtype(file.byteorder + series.dtype.char)
+            if len(shape) != 2:
+                raise Unusable(f"{path} has pages of shape {shape}; expected frames (rows, columns)")
+            if series.dataoffset is not None:  # one piece, of whose pages the file may name the first one only
+                return shape, dtype, [series.dataoffset + k * page.nbytes for k in range(count)]
+            return shape, dtype, [None if one is None else _place(one) for one in series.pages]
+    except tifffile.TiffFileError as err:
+        raise ValueError(one_line(err)) from err
+
+
+def read_pages(path: Path, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+    """Pages of a file, one after the other."""
+    import tifffile
+
+    try:
+        with _strict(), tifffile.TiffFile(path) as file:
+            _check(file, path)
+            for k in numbers:
+                yield file.series[0].pages[k].asarray()
+    except tifffile.TiffFileError as err:
+        raise ValueError(one_line(err)) from err
+    except (ValueError, ImportError) as err:
+        if "imagecodecs" not in str(err):
+            raise
+        raise Unusable(f"{path} is compressed, which needs imagecodecs: pip install imagecodecs") from err
+
+
+@contextlib.contextmanager
+def _strict() -> Iterator[None]:
+    """What tifffile only logs, such as a chain of pages that breaks off, is an error."""
+    told: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: told.append(record) if record.thread == threading.get_ident() else None  # type: ignore[method-assign]
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    if told:
+        raise ValueError(told[0].getMessage())
+
+
+def _place(page: Any) -> int | None:
+    """Where the page's numbers begin, if they lie in one piece as they are."""
+    return page.dataoffsets[0] if page.is_contiguous else None
 
 
 def _check(file: Any, path: Path) -> None:

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ipbox.angles import check_angles
 from ipbox.backend import Array
 from ipbox.checks import check_finite, check_not_negative, check_positive
 from ipbox.operators.core.base import check_real
 from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
 from ipbox.operators.tomography.fan import FanBeamTransform
-from ipbox.operators.tomography.geometry import check_angles, check_shift
+from ipbox.operators.tomography.geometry import check_shift
 
 
 class ConeBeamTransform(PanelTransform):
