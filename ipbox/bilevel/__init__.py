@@ -16,6 +16,7 @@ from ipbox.bilevel.problem.oracle import LowerSolution, solve_lower
 from ipbox.bilevel.problem.penalties import ConditionPenalty, L1Penalty, Penalty, SamplingPenalty
 from ipbox.bilevel.problem.result import BilevelResult, Cost, work_to
 from ipbox.bilevel.problem.upper import BilevelProblem, Evaluation, Evaluator
+from ipbox.bilevel.stochastic.isgd import ISGD
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.bilevel.terms.experts import FieldsOfExperts
 from ipbox.bilevel.terms.filters import dct_filters, gradient_filters
@@ -29,8 +30,8 @@ from ipbox.moved import attributes
 
 __all__ = ["Learned", "learn", "load_theta"]
 __all__ += ["DFO", "DFOResult", "dfo"]
-__all__ += ["Exchanged", "GridSearch", "HOAG", "LBFGSB", "MAID", "ScalarSearch", "Unrolled", "exchange_samples"]
-__all__ += ["unrolled_gradient"]
+__all__ += ["Exchanged", "GridSearch", "HOAG", "ISGD", "LBFGSB", "MAID", "ScalarSearch", "Unrolled"]
+__all__ += ["exchange_samples", "unrolled_gradient"]
 __all__ += ["AnalysisLower", "AnalysisProblem", "SemismoothNewton"]
 __all__ += ["BilevelProblem", "BilevelResult", "ConditionPenalty", "Cost", "Evaluation", "Evaluator", "Hypergradient"]
 __all__ += ["L1Penalty", "LowerLevel", "LowerSolution", "Penalty", "SamplingPenalty", "hypergradient", "solve_lower"]

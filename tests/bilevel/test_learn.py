@@ -13,6 +13,7 @@ import ipbox as ip
 from ipbox.bilevel import (
     DFO,
     HOAG,
+    ISGD,
     LBFGSB,
     MAID,
     AnalysisLower,
@@ -32,7 +33,7 @@ from ipbox.bilevel import (
     load_theta,
 )
 
-METHODS = [DFO(), MAID(), HOAG(floor=1e-4), LBFGSB(accuracy=1e-6), Unrolled(200), ScalarSearch()]
+METHODS = [DFO(), MAID(), HOAG(floor=1e-4), ISGD(), LBFGSB(accuracy=1e-6), Unrolled(200), ScalarSearch()]
 BOUNDS = ([-3.0], [1.0])
 
 

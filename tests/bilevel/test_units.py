@@ -12,6 +12,7 @@ import ipbox as ip
 from ipbox.bilevel import (
     DFO,
     HOAG,
+    ISGD,
     LBFGSB,
     MAID,
     AnalysisLower,
@@ -44,6 +45,8 @@ METHODS = {
     "GridSearch": (GridSearch(points=9), 0.25),
     "ScalarSearch": (ScalarSearch(), 5e-3),
     "DFO": (DFO(), 1e-4),
+    "ISGD": (ISGD(eps0=1e-4, alpha_power=0.7), 2e-2),
+    "plain ISGD": (ISGD(eps0=1e-4, rule="sgd", alpha0=10.0, alpha_power=0.1), 1e-3),
 }
 EXACT = ("HOAG", "quadratic HOAG", "LBFGSB", "Unrolled", "GridSearch", "ScalarSearch", "DFO")  # end by a rule
 

@@ -65,13 +65,13 @@ class DescentSession(Session):
         self.source.cost += found.cost
         return found
 
-    def _within(self, eps: float, solve: Callable[[], Any]) -> Any:
+    def _within(self, eps: float, solve: Callable[[], Any], evaluator: Evaluator | None = None) -> Any:
         """What ``solve`` gives, where no solve of the lower level takes more than what is left of the work."""
-        evaluator, work = self.source, self.budget.work
+        evaluator, work = evaluator or self.source, self.budget.work
         self.budget.check(0, evaluator.work())
         left = most = evaluator.max_iterations
         if work < math.inf:
-            left = min(most, math.ceil((work - evaluator.work()) / self.problem.lower.n))
+            left = min(most, math.ceil((work - evaluator.work()) / evaluator.problem.lower.n))
         evaluator.max_iterations = left
         try:
             found = solve()

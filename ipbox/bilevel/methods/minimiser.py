@@ -58,6 +58,9 @@ class Minimiser:
         """``f`` and ``f_bound``, and what else a row of the history or the method needs."""
         raise NotImplementedError("abstract")
 
+    def _close(self, run: Session) -> None:
+        """What is left to do after the run, beyond its budget."""
+
     def _best(self, history: list[dict[str, Any]]) -> dict[str, Any]:
         """The row that is returned."""
         return min(history, key=lambda row: row["f"])
@@ -135,6 +138,7 @@ class Minimiser:
         budget = Budget(most + self._uncounted, work)
         run = self._session(evaluator, name, theta, box, budget, checkpoint, callback)
         stop = run.complete(self._loop, progress)
+        self._close(run)
         best = self._best(run.history)
         return BilevelResult(best["theta"].copy(), best["f"], best["f_bound"], stop, run.history, evaluator.cost)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.bilevel.problem.adjoint import solve_adjoint_samples
+from ipbox.bilevel.problem.adjoint import AdjointSolution, solve_adjoint_samples
 from ipbox.bilevel.problem.error_constants import ErrorConstants
 from ipbox.bilevel.problem.oracle import LowerSolution
 from ipbox.bilevel.problem.result import Cost
@@ -112,25 +112,13 @@ def hypergradient(
     problem = evaluator.problem
     lower, theta = problem.lower, problem.lower.check(theta)
     before = evaluator.cost + Cost()
-    lipschitz = problem.residual_lipschitz
-    L_g = 2 * lipschitz**2
-    check_positive(accuracy, "accuracy")
-    if evaluation is None or not (evaluation.lower.certificate <= accuracy).all():
-        evaluation = evaluator.evaluate(theta, lipschitz * accuracy)
-    u, eps = evaluation.lower.u, evaluation.lower.certificate
-    g = problem.fit_gradient(u)
-    tolerance = L_g * accuracy if residual_tol is None else residual_tol
-    found = solve_adjoint_samples(lower, theta, u, g, tolerance, start, evaluator.n_jobs)
-    q, delta = found.q, found.residual
-    evaluator.cost += found.cost
-
-    z = problem.penalty_gradient(theta) - lower.mixed(theta, u, q).sum(axis=0)
-    if not np.isfinite(z).all():
-        raise FloatingPointError(f"the hypergradient has NaN or infinite entries at theta = {theta}")
+    z, evaluation, found = implicit_gradient(evaluator, theta, accuracy, residual_tol, start, evaluation)
+    u, eps, L_g = evaluation.lower.u, evaluation.lower.certificate, 2 * problem.residual_lipschitz**2
+    q, delta, Aq = found.q, found.residual, problem.fit_gradient(u) - found.r
 
     constants = ErrorConstants() if constants is None else constants
     mu, _ = lower.constants(theta)
-    L_A, T, L_B, proved = constants.lipschitz(lower, theta, u, q, g - found.r, eps, evaluator.cost)
+    L_A, T, L_B, proved = constants.lipschitz(lower, theta, u, q, Aq, eps, evaluator.cost)
     size = norms(q)
     e = delta / mu + eps / mu * (L_g + T + L_A * delta / mu)
     through_B, proved_B = constants.through_mixed(lower, theta, u, e)
@@ -138,3 +126,42 @@ def hypergradient(
     kind = "certified" if proved_B and proved else "estimated"
     cost = Cost(*(a - b for a, b in zip(vars(evaluator.cost).values(), vars(before).values(), strict=True)))
     return Hypergradient(z, bound, kind, evaluation.f, evaluation.bound, u, q, delta, evaluation, cost)
+
+
+def implicit_gradient(
+    evaluator: Evaluator,
+    theta: np.ndarray,
+    accuracy: float,
+    residual_tol: float | None = None,
+    start: Array | None = None,
+    evaluation: Evaluation | None = None,
+) -> tuple[np.ndarray, Evaluation, AdjointSolution]:
+    """z alone, with the evaluation at θ and the solution of the adjoint equation: a `hypergradient` without its bound.
+
+    Raises
+    ------
+    ValueError, FloatingPointError
+        As `hypergradient`.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, Weight
+    >>> lower = LowerLevel(None, np.array([[0.1, -0.1, 1.1, 0.9]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> problem = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower)
+    >>> implicit_gradient(problem.evaluator(), np.array([-1.5]), accuracy=1e-8)[0].round(5)
+    array([-0.03335])
+    """
+    problem, lower = evaluator.problem, evaluator.problem.lower
+    lipschitz = problem.residual_lipschitz
+    check_positive(accuracy, "accuracy")
+    if evaluation is None or not (evaluation.lower.certificate <= accuracy).all():
+        evaluation = evaluator.evaluate(theta, lipschitz * accuracy)
+    u = evaluation.lower.u
+    tolerance = 2 * lipschitz**2 * accuracy if residual_tol is None else residual_tol
+    found = solve_adjoint_samples(lower, theta, u, problem.fit_gradient(u), tolerance, start, evaluator.n_jobs)
+    evaluator.cost += found.cost
+    z = problem.penalty_gradient(theta) - lower.mixed(theta, u, found.q).sum(axis=0)
+    if not np.isfinite(z).all():
+        raise FloatingPointError(f"the hypergradient has NaN or infinite entries at theta = {theta}")
+    return z, evaluation, found

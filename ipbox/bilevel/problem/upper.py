@@ -263,6 +263,10 @@ class Evaluator(ProblemEvaluator):
         kept = {"u": None if last else self.u, "recent": recent, "cost": dict(vars(self.cost)), "problem": self.saved}
         return kept | {"terms": [t.get_state() for t in lower.terms]}
 
+    def identify(self, theta: np.ndarray) -> None:
+        """Tell checkpoints of what problem they are, before anything is evaluated."""
+        self.saved = self._known(theta)
+
     def _known(self, theta: np.ndarray) -> dict[str, Any]:
         return {"theta": theta, "numbers": np.append(self.problem.fingerprint(theta), self.iterations or 0)}
 

@@ -24,6 +24,7 @@ MODULES = (
     "hypergradients",
     "maid_quadratic",
     "foe",
+    "many_tiles",
     "sampling_1d",
     "sampling_2d",
     "speed",

@@ -1,0 +1,1 @@
+"""Learning from many images, a few of them at a time."""
