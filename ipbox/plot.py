@@ -26,8 +26,8 @@ def show(
     *images: Array,
     titles: Sequence[str] | None = None,
     path: str | os.PathLike[str] | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
+    vmin: float | Sequence[float] | None = None,
+    vmax: float | Sequence[float] | None = None,
     cmap: str = "gray",
     x_true: Array | None = None,
     scale: str = "first",
@@ -48,8 +48,8 @@ def show(
         One for each image.
     path : str or path, optional
         Where to save the figure; then no window opens.
-    vmin, vmax : float, optional
-        Values shown black and white, instead of those of ``scale``.
+    vmin, vmax : float or sequence of float, optional
+        Values shown black and white, instead of those of ``scale``; with scale ``"own"`` also one for each image.
     cmap : str
         Colour map of matplotlib.
     x_true : array, optional
@@ -76,7 +76,8 @@ def show(
     ------
     ValueError
         for no image, one of another shape, an ``x_true`` of none of their shapes, titles that are not as many, an
-        unknown scale, vmin above vmax, or a spacing that is not positive or has not a number for each axis.
+        unknown scale, vmin above vmax, not one for each image, or a spacing that is not positive or has not a number
+        for each axis.
     TypeError
         for something else than a real array.
 
@@ -96,8 +97,10 @@ def show(
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"titles has {len(titles)} entries; expected {len(images)}, one for each image")
     host = [_checked(u, f"image {k}") for k, u in enumerate(images)]
-    if vmin is not None and vmax is not None and not vmin <= vmax:
-        raise ValueError(f"vmin is {vmin} and vmax is {vmax}; expected vmin <= vmax")
+    ends = [_ends(v, name, len(host), scale) for v, name in ((vmin, "vmin"), (vmax, "vmax"))]
+    for low, high in zip(*ends, strict=True):
+        if low is not None and high is not None and not low <= high:
+            raise ValueError(f"vmin is {low} and vmax is {high}; expected vmin <= vmax")
     steps = [_steps(spacing, u) for u in host]
     names = [""] * len(host) if titles is None else list(titles)
     truth = None if x_true is None else _checked(x_true, "x_true")
@@ -107,8 +110,9 @@ def show(
         names = [_caption(name, u, truth, given is x_true) for name, u, given in zip(names, host, images, strict=True)]
         if all(given is not x_true for given in images):
             host, names, steps = [truth, *host], ["truth", *names], [_steps(spacing, truth), *steps]
+            ends = [[v[0], *v] for v in ends]
 
-    limits = _limits(host, scale, vmin, vmax)
+    limits = _limits(host, scale, *ends)
     panels = [p for told in zip(host, names, limits, steps, strict=True) for p in _panels(*told)]
     rows = math.ceil(len(panels) / (3 if any(_is_volume(u) for u in host) else COLUMNS))
     columns = math.ceil(len(panels) / rows)
@@ -195,7 +199,20 @@ def _bars(figure: Any, panels: list[_Panel], host: list[np.ndarray], rows: int, 
         bar.ax.tick_params(labelsize=8)
 
 
-def _limits(host: list[np.ndarray], scale: str, vmin: float | None, vmax: float | None) -> list[tuple[float, float]]:
+def _ends(value: Any, name: str, n: int, scale: str) -> list[float | None]:
+    """``vmin`` or ``vmax`` of each image."""
+    if value is None or is_number(value):
+        return [value] * n
+    found = list(value) if np.iterable(value) else []
+    if scale != "own" or len(found) != n or not all(map(is_number, found)):
+        expected = f"a number, or with scale 'own' one for each of {n} images"
+        raise ValueError(f"{name} is {shown(value)} with scale {scale!r}; expected {expected}")
+    return found
+
+
+def _limits(
+    host: list[np.ndarray], scale: str, vmin: list[float | None], vmax: list[float | None]
+) -> list[tuple[float, float]]:
     """Of each image, the values shown black and white; signals have an axis of values, so they are never cut off."""
     ranges = [_range(u) for u in host]
     signals = [r for r, u in zip(ranges, host, strict=True) if u.ndim == 1]
@@ -203,7 +220,8 @@ def _limits(host: list[np.ndarray], scale: str, vmin: float | None, vmax: float 
     if scale != "own":
         signals, grey = _union(signals), _union(grey if scale == "shared" else grey[:1])
         ranges = [signals if u.ndim == 1 else grey for u in host]
-    return [(low if vmin is None else vmin, high if vmax is None else vmax) for low, high in ranges]
+    told = zip(ranges, vmin, vmax, strict=True)
+    return [(own[0] if low is None else low, own[1] if high is None else high) for own, low, high in told]
 
 
 def _union(ranges: list[tuple[float, float]]) -> tuple[float, float]:

@@ -46,6 +46,14 @@ def test_scales(scale: str, limits: list, bars: int) -> None:
     ]
 
 
+def test_a_scale_for_each_image() -> None:
+    u, ends = np.eye(3), ((0.1, 0.2), (0.3, 2.0), (0.1, 0.2))
+    vmin, vmax = zip(*ends, strict=True)
+    drawn = [ax.get_images()[0] for ax in plot.show(u, u, u, scale="own", vmin=vmin, vmax=vmax).axes[:3]]
+    assert tuple(im.get_clim() for im in drawn) == ends
+    assert [im.colorbar.extend for im in drawn] == ["both", "min", "both"]
+
+
 def test_grey_scale_and_colour_map() -> None:
     figure = plot.show(np.eye(3), vmin=-1.0, vmax=0.5, cmap="viridis", colorbar=False)
     image = figure.axes[0].get_images()[0]
@@ -106,6 +114,19 @@ def test_colours_may_come_first() -> None:
     [
         (dict(x_true=np.ones((4, 3))), r"^x_true has shape \(4, 3\); expected that of an image, \(3, 4\)$"),
         (dict(vmin=2.0, vmax=1.0), "^vmin is 2.0 and vmax is 1.0; expected vmin <= vmax$"),
+        (dict(vmin=[2.0], vmax=1.0, scale="own"), "^vmin is 2.0 and vmax is 1.0; expected vmin <= vmax$"),
+        (
+            dict(vmax=[1.0]),
+            r"^vmax is \[1.0\] with scale 'first'; expected a number, or with scale 'own' one for each of 1",
+        ),
+        (
+            dict(vmax=[1.0, 2.0], scale="own"),
+            r"^vmax is \[1.0, 2.0\] with scale 'own'; expected a number, or with scale",
+        ),
+        (
+            dict(vmin="dark"),
+            "^vmin is 'dark' with scale 'first'; expected a number, or with scale 'own' one for each of 1",
+        ),
         (dict(path="picture.xyz"), r"^path is picture.xyz; expected one that ends in \..*, \.png, "),
     ],
 )

@@ -65,22 +65,24 @@ class Posterior:
         return float(1 / math.sqrt(max(np.median(self.ess), 1e-300)))
 
     def show(self, path: str | os.PathLike[str] | None = None, unit: str = "") -> Any:
-        """Mean and deviation side by side, each on its own scale, in ``unit``; the outermost values are clipped."""
+        """Mean and deviation side by side, in ``unit``; colour bars are pointed where values lie beyond."""
         return show_posterior(self.mean, self.std, [], path, unit)
 
 
 def show_posterior(
     mean: Array, std: Array | None, samples: Sequence[Array], path: str | os.PathLike[str] | None, unit: str
 ) -> Any:
-    """Mean, deviation and samples side by side; the samples are clipped where the mean is."""
+    """Mean, deviation and samples side by side: the samples on the scale of the mean, the deviation on its own."""
     mean, *samples = (np.abs(v) if v.dtype.kind == "c" else v for v in map(backend.to_host, [mean, *samples]))
-    lo, hi = (float(np.percentile(mean, q)) for q in (0.5, 99.5))
-    shown = {"posterior mean": mean.clip(lo, hi)}
+    ends = tuple(float(np.percentile(mean, q)) for q in (0.5, 99.5))  # a few outermost values would hide the rest
+    shown = {"posterior mean": (mean, ends)}
     if std is not None:
         std = backend.to_host(std)
-        shown["posterior deviation"] = std.clip(0.0, float(np.percentile(std, 99.8)) or 1.0)
-    shown |= {f"sample {k}": v.clip(lo, hi) for k, v in enumerate(samples, 1)}
-    return plot.show(*shown.values(), titles=list(shown), scale="own", unit=unit, path=path)
+        shown["posterior deviation"] = std, (0.0, float(np.percentile(std, 99.8)) or 1.0)
+    shown |= {f"sample {k}": (v, ends) for k, v in enumerate(samples, 1)}
+    images, limits = zip(*shown.values(), strict=True)
+    vmin, vmax = zip(*limits, strict=True)
+    return plot.show(*images, titles=list(shown), scale="own", vmin=vmin, vmax=vmax, unit=unit, path=path)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,10 @@ class DiffusionPosterior:
     __repr__ = summary.of_fields
 
     def show(self, path: str | os.PathLike[str] | None = None, unit: str = "") -> Any:
-        """Mean, deviation and two samples side by side, in ``unit``; the outermost values are clipped."""
+        """Mean, deviation and two samples side by side, in ``unit``: the samples on the scale of the mean.
+
+        Colour bars are pointed where values lie beyond.
+        """
         return show_posterior(self.mean, self.std, self.samples[:2], path, unit)
 
 

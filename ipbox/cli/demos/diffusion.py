@@ -21,7 +21,7 @@ ENLARGED = 5  # deviation and error beside images
 METHODS = {
     "fbp": "filtered back-projection",
     "tv": "total variation, u >= 0",
-    "pnp": "plug-and-play, the score as denoiser",
+    "pnp": "plug-and-play, score as denoiser",
     "diffpir": "DiffPIR",
     "dps": "DPS",
     "daps": "DAPS",

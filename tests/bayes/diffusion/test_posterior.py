@@ -216,11 +216,16 @@ def test_a_checkpoint_knows_its_score(xp: ModuleType, tmp_path: Path) -> None:
     ip.diffusion(f.A, f.b, Wide(1.0), **given)
 
 
-def test_shows_mean_deviation_and_samples(tmp_path: Path) -> None:
+def test_samples_are_shown_on_the_scale_of_the_mean(tmp_path: Path) -> None:
     f = posed()[0].terms[0]
     posterior = ip.diffusion(f.A, f.b, White(), noise_level=0.6, steps=3, sigma_max=5.0, sigma_min=0.05)
-    posterior.show(tmp_path / "posterior.png")
+    figure = posterior.show(tmp_path / "posterior.png", unit="1/mm")
     assert (tmp_path / "posterior.png").stat().st_size > 5000
+    mean, deviation, *samples = [ax.images[0] for ax in figure.axes if ax.images]
+    assert [s.get_clim() for s in samples] == [mean.get_clim()] * 2 and deviation.get_clim()[0] == 0.0
+    shown = dict(zip((mean, deviation, *samples), (posterior.mean, posterior.std, *posterior.samples), strict=False))
+    assert all(np.array_equal(image.get_array(), u) for image, u in shown.items())  # in the units of the image
+    assert {image.colorbar.ax.get_ylabel() for image in shown} == {"1/mm"}
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_rows_tell_each_pair(monkeypatch, tmp_path: Path):
     names = [row[0] for row in table.rows(result)]
     assert names == [
         "trainings: CRR, difference, held-out PSNR, dB",
-        "trainings: CRR, the best training above its start, dB",
+        "trainings: CRR, the one best on its own crops: held out above its start, dB",
     ]
     again = table.compute()
     assert again == result  # kept

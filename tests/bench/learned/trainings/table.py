@@ -86,7 +86,10 @@ def rows(result: dict[str, Any]) -> list[tuple[str, float, str, float, str]]:
             )
             table.append((f"trainings: {name}, {training}, held-out PSNR, dB", -math.inf, ">=", r["held out"], note))
     for name, row in result.items():
-        best = max(TRAININGS, key=lambda training, row=row: row[training]["held out"])
-        gain = row[best]["held out"] - row["before"]["held out"]
-        table.append((f"trainings: {name}, the best training above its start, dB", 0.0, ">=", gain, best))
+        gains = {training: row[training]["held out"] - row["before"]["held out"] for training in TRAININGS}
+        best = max(TRAININGS, key=lambda training, row=row: row[training]["training"])  # not on what is held out
+        least, most, above = min(gains.values()), max(gains.values()), sum(g > 0 for g in gains.values())
+        note = f"{best}; {above} of {len(gains)} above, from {least:+.2f} to {most:+.2f}"
+        told = f"trainings: {name}, the one best on its own crops: held out above its start, dB"
+        table.append((told, 0.5, ">=", gains[best], note))
     return table
