@@ -67,3 +67,40 @@ def write_tiffs(folder: Path, frames: np.ndarray, name: str = "proj_{}.tif", **o
     for k, frame in enumerate(frames):
         tifffile.imwrite(folder / name.format(k + 5), frame, photometric="minisblack", **options)
     return folder
+
+
+def write_nikon(
+    folder: Path,
+    views: np.ndarray = VIEWS,
+    initial: float = 0.0,
+    step: float = 30.0,
+    name: str = "bone",
+    **settings: Any,
+) -> Path:
+    """As Inspect-X writes them: numbers of four digits from 1 on, Windows' line ends."""
+    write_tiffs(folder, views[:0])
+    for k, frame in enumerate(views):
+        tifffile.imwrite(folder / f"{name}_{k + 1:04d}.tif", frame, photometric="minisblack")
+    told: dict[str, Any] = {"Name": name, "VoxelsX": 5, "WhiteLevel": 60000, "Projections": len(views)}
+    told |= {"SrcToObject": 100, "SrcToDetector": 250.0, "InitialAngle": initial, "AngularStep": step}
+    told |= {"DetectorPixelsX": views.shape[2], "DetectorPixelsY": views.shape[1]}
+    told |= {"DetectorPixelSizeX": 0.2, "DetectorPixelSizeY": 0.4, "InputFolderName": "", "ObjectOffsetX": 0.0}
+    told = {key: value for key, value in (told | settings).items() if value is not None}
+    lines = ["[XTekCT]", *(f"{key}={value}" for key, value in told.items()), "[CTPro]", "FilterType=1"]
+    path = folder / f"{name}.xtekct"
+    path.write_bytes("\r\n".join(lines).encode("latin-1"))
+    return path
+
+
+def write_edf(path: Path, frames: np.ndarray, order: str = "<", kind: str = "UnsignedShort", **fields: Any) -> Path:
+    """A header of 1024 bytes in braces before each frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        for k, frame in enumerate(frames):
+            told = {"HeaderID": "EH:000001:000000:000000", "Image": k + 1}
+            told |= {"ByteOrder": "LowByteFirst" if order == "<" else "HighByteFirst", "DataType": kind}
+            told |= {"Dim_1": frame.shape[1], "Dim_2": frame.shape[0], "Size": frame.nbytes} | fields
+            head = "{\n" + "".join(f"{key} = {value} ;\n" for key, value in told.items())
+            file.write((head.ljust(1022) + "}\n").encode())
+            file.write(frame.astype(frame.dtype.newbyteorder(order)).tobytes())
+    return path

@@ -9,7 +9,7 @@ from pathlib import Path
 from ipbox.io.checks import Unusable
 
 # beginnings of the names of folders and files, of which only letters are looked at
-_FLATS = ("flat", "ff", "white", "open", "bright", "gain", "ref", "ob", "beam")
+_FLATS = ("flat", "ff", "white", "open", "bright", "gain", "ref", "refs", "refhst", "ob")
 _DARKS = ("dark", "df", "dc", "black", "offset", "bg", "background")
 _PROJECTIONS = ("proj", "tomo", "scan", "sample", "raw", "image", "img", "view", "data", "radio")
 KINDS = ("projections", "flats", "darks")
@@ -38,13 +38,9 @@ def kind_of(name: str) -> str:
     ['flats', 'darks', 'projections']
     """
     for word in re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", Path(name).stem).lower()):
-        if any(word == known or (len(known) > 3 and word.startswith(known)) for known in _FLATS) or word in (
-            "refhst",
-            "refs",
-        ):
-            return "flats"
-        if any(word == known or (len(known) > 3 and word.startswith(known)) for known in _DARKS):
-            return "darks"
+        for kind, words in (("flats", _FLATS), ("darks", _DARKS)):
+            if any(word == known or (len(known) > 3 and word.startswith(known)) for known in words):
+                return kind
     return "projections"
 
 

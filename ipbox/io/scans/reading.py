@@ -12,14 +12,18 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_type
+from ipbox.io.scans.edf import EDF, edf_frames, read_edf_scan
 from ipbox.io.scans.frames import Frames, HeldFrames
 from ipbox.io.scans.hdf5_scans import read_hdf5_scan
+from ipbox.io.scans.mrc import MRC, read_mrc_scan
+from ipbox.io.scans.nikon import read_nikon
 from ipbox.io.scans.scan import Scan
 from ipbox.io.scans.tiff_stack import TIFF, read_tiff_stack, tiff_frames
 from ipbox.keywords import answering
 
 HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".nx")
-KINDS = (*HDF5, *TIFF)
+NIKON = (".xtekct",)
+KINDS = (*HDF5, *TIFF, *NIKON, *MRC, *EDF)
 
 
 @answering
@@ -47,14 +51,18 @@ def read_scan(
                              in natural order) or one file of many pages; tells no angles and no geometry
     NXtomo (.h5, .nxs)       frames by ``image_key``, ``sample/rotation_angle``, pixel sizes, distances
     DXchange (.h5)           ``exchange/data``, ``data_white``, ``data_dark``, ``theta``, objective
+    Nikon (.xtekct)          cone beam: distances, pixels, axis, angles, white level; TIFF files beside it
+    MRC (.mrc, .st, .ali)    a tilt series; angles in degrees in .tlt, .rawtlt or .mdoc beside it
+    EDF                      a folder as of TIFF files, with an .info file of the ESRF, or one file of many frames
     ======================== ==========================================================================================
 
     Parameters
     ----------
     path : str or path
-        A file, or a folder of TIFF files.
+        A file, or a folder of TIFF or EDF files.
     flats, darks : path or array, optional
-        Frames (frames, rows, columns), one frame (rows, columns), or TIFF files: a folder, or one of many pages.
+        Frames (frames, rows, columns), one frame (rows, columns), or TIFF or EDF files: a folder, or one of
+        many frames.
     angles : array, optional
         One for each view, in radians.
     beam : str, optional
@@ -95,13 +103,7 @@ def read_scan(
     path = Path(check_type(path, name, str | os.PathLike, "the path of a file or folder"))
     if not path.exists():
         raise FileNotFoundError(f"{name} is {path}; there is no such file")
-    kind = path.name.lower()
-    if path.is_dir() or kind.endswith(TIFF):
-        fields = read_tiff_stack(path, name)
-    elif kind.endswith(HDF5):
-        fields = read_hdf5_scan(path, entry, name)
-    else:
-        raise ValueError(f"{name} is {path}; expected a folder, or a file that ends in {', '.join(KINDS)}")
+    fields = _read(path, entry, name)
     for key, frames in (("flats", flats), ("darks", darks)):
         if frames is not None:
             fields[key] = _frames(frames, key)
@@ -113,17 +115,36 @@ def read_scan(
     return Scan(**fields | {"geometry": replace(fields["geometry"], **told)})
 
 
+def _read(path: Path, entry: str | None, name: str) -> dict[str, Any]:
+    kind = path.name.lower()
+    if path.is_dir():
+        inside = [file for home in (path, *path.iterdir()) if home.is_dir() for file in home.iterdir()]
+        if settings := [file for file in inside if file.name.lower().endswith(NIKON)]:
+            if len(settings) > 1:
+                raise ValueError(f"{name} is {path}, which has {len(settings)} .xtekct files; expected one of them")
+            return read_nikon(settings[0], name)
+        edf = [file for file in inside if file.name.lower().endswith(EDF)]
+        return read_edf_scan(path, name) if edf else read_tiff_stack(path, name)
+    if kind.endswith(HDF5):
+        return read_hdf5_scan(path, entry, name)
+    for endings, read in ((TIFF, read_tiff_stack), (NIKON, read_nikon), (MRC, read_mrc_scan), (EDF, read_edf_scan)):
+        if kind.endswith(endings):
+            return read(path, name)
+    raise ValueError(f"{name} is {path}; expected a folder, or a file that ends in {', '.join(KINDS)}")
+
+
 def _frames(given: Any, name: str) -> Frames:
     """Flats or darks that the user gives."""
     if isinstance(given, str | os.PathLike):
         path = Path(given)
         if not path.exists():
             raise FileNotFoundError(f"{name} is {path}; there is no such file")
-        paths = sorted(of for of in path.iterdir() if of.name.lower().endswith(TIFF)) if path.is_dir() else [path]
-        if not paths or not all(of.name.lower().endswith(TIFF) for of in paths):
-            raise ValueError(f"{name} is {path}; expected TIFF files, or a folder of them")
-        return tiff_frames(paths, name)
-    backend.check_array(given, name, "frames, or the path of TIFF files")
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        for endings, read in ((TIFF, tiff_frames), (EDF, edf_frames)):
+            if paths := [file for file in inside if file.name.lower().endswith(endings)]:
+                return read(paths, name)
+        raise ValueError(f"{name} is {path}; expected TIFF or EDF files, or a folder of them")
+    backend.check_array(given, name, "frames, or the path of TIFF or EDF files")
     array = np.asarray(backend.to_host(given))
     array = array[None] if array.ndim == 2 else array
     if array.ndim != 3 or array.dtype.kind not in "iuf":
