@@ -18,6 +18,7 @@ from ipbox.parallel import short_spins
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 
+BLOCK = 1 << 16  # entries whose products are held at a time
 _REAL = {"f": np.float32, "d": np.float64, "F": np.float32, "D": np.float64}
 _COMPLEX = {"f": np.complex64, "d": np.complex128, "F": np.complex64, "D": np.complex128}
 
@@ -131,6 +132,21 @@ def dot(x: Array, y: Array) -> float:
     if not in_range and x.any() and y.any():  # products leave the range of single precision, the entries do not
         value = float(vdot(x.astype(np.result_type(x, np.float64)), y.astype(np.result_type(y, np.float64))).real)
     return value
+
+
+def inner(x: Array, y: Array, batch: bool = False) -> Any:
+    """Re<x, y> with products and sum in float64, in blocks: a float, or for ``batch`` one for each sample."""
+    if batch:
+        return np.array([inner(a, b) for a, b in zip(x, y, strict=True)])
+    xp, total = array_module(x, y), 0.0
+    x, y = (xp.ascontiguousarray(a).reshape(-1) for a in (x, y))
+    step = BLOCK if xp is np else max(x.size, 1)
+    for start in range(0, x.size, step):
+        a, b = x[start : start + step], y[start : start + step]
+        total += float(xp.sum(xp.multiply(a.real, b.real, dtype=np.float64)))
+        if a.dtype.kind == "c" and b.dtype.kind == "c":
+            total += float(xp.sum(xp.multiply(a.imag, b.imag, dtype=np.float64)))
+    return total
 
 
 def norm(x: Array) -> float:

@@ -127,6 +127,19 @@ def test_sums_of_squares(dtype: str, xp: ModuleType, rng: np.random.Generator) -
     np.testing.assert_allclose(each, squares, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_inner_products_in_blocks(dtype: str, xp: ModuleType, rng: np.random.Generator) -> None:
+    """Beyond a block, with sums and products that single precision rounds or has no numbers for."""
+    x, y = (draw(rng, (3, backend.BLOCK // 2, 3), dtype, xp) for _ in range(2))
+    wide = [backend.to_host(a).astype(np.complex128).reshape(3, -1) for a in (x, y)]
+    exact = (wide[0].conj() * wide[1]).real.sum(axis=1)
+    np.testing.assert_allclose(backend.inner(x, y, batch=True), exact, rtol=1e-11)
+    np.testing.assert_allclose(backend.inner(x, y), exact.sum(), rtol=1e-11)
+    assert backend.inner(x[:, ::2], y[:, ::2]) == pytest.approx(backend.inner(x[:, ::2].copy(), y[:, ::2].copy()))
+    large = xp.full(5, 1e30, dtype)
+    assert backend.inner(large, large) == pytest.approx(5e60, rel=1e-6)
+
+
 def test_sums_are_taken_in_float64(xp: ModuleType) -> None:
     x = xp.full((2, 3000), 0.1, dtype=np.float32)
     x[0, 0] = 2.0**24  # a float32 sum would lose every 0.1

@@ -108,6 +108,29 @@ def test_tv_value(dtype, isotropic, monkeypatch):
         np.testing.assert_allclose(values[0], reference.tv_value(data.x, data.ndim, isotropic), rtol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_tv_dual_size(dtype, isotropic, monkeypatch):
+    for batch, dims in SHAPES + BIG:
+        data = Data(batch, dims, dtype)
+        values = []
+        for twin in ("parallel", "serial"):
+            forced(monkeypatch, twin)
+            values.append(kernels.tv_dual_size(data.y, data.ndim, isotropic))
+        assert values[0].tobytes() == values[1].tobytes()
+        assert values[0].dtype == np.float64 and values[0].shape == batch
+        np.testing.assert_allclose(values[0], reference.tv_dual_size(data.y, data.ndim, isotropic), rtol=1e-14)
+        data.y[..., -1:, -1:] = np.nan
+        assert np.isnan(kernels.tv_dual_size(data.y, data.ndim, isotropic)).all()
+
+
+def test_tv_dual_size_neither_overflows_nor_hides_a_vector():
+    y = np.zeros((2, 3, 2, 4, 5), np.float32)
+    y[1, :, 1, 2, 3] = 2e30, -1e30, 2e30
+    assert kernels.tv_dual_size(y, 3).tolist() == pytest.approx([0.0, 3e30], rel=1e-6)
+    assert kernels.tv_dual_size(y, 3, isotropic=False).tolist() == [0.0, float(np.float32(2e30))]
+
+
 def test_tv_value_of_a_known_image():
     disc = np.zeros((20, 30), np.float32)
     disc[5:11, 7:16] = 2.0  # a 6 x 9 rectangle: one corner pixel sees both jumps, another neither
@@ -205,6 +228,7 @@ BAD = {
         ValueError,
         r"b has shape \(2, 6\); expected \(4, 6\)",
     ),
+    "vectors": (lambda: kernels.tv_dual_size(Y, 3), ValueError, r"expected batch \+ \(3,\) \+ dims"),
     "alias": (lambda: kernels.primal_step(X, X, 1.0, 1.0, X), ValueError, "shares memory"),
 }
 

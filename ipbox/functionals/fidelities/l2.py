@@ -313,8 +313,8 @@ class L2(Fidelity):
         value = backend.sum_squares(y, batch) / (2 * weight)
         if self.b is None:
             return value
-        wide = y.astype(np.result_type(y, np.float64), copy=False)  # products of single precision overflow
-        return value + backend.reduce_sum((wide * self._data(y).conj()).real, batch)
+        b = backend.array_module(y).broadcast_to(self._data(y), y.shape)
+        return value + backend.inner(y, b, batch)  # products of single precision overflow
 
     def merge(self, other: Functional) -> Functional | None:
         from ipbox.functionals.sets.boxes import Box, L2Box

@@ -73,7 +73,8 @@ class GradientNorm(IteratedProx):
     def dual_value(self, y: Array, batch: bool) -> Any:
         """0 where |y_i| <= λc, up to roundings of the projection."""
         room = 1 + 8 * np.finfo(backend.real_dtype(y.dtype)).eps
-        return indicator(self.gradient.modulus(y, self.isotropic) <= self.weight * self.gradient.factor * room, batch)
+        inside = self.gradient.largest(y, self.isotropic) <= self.weight * self.gradient.factor * room
+        return indicator(inside, batch)
 
     # ------------------------------------------------------------ prox, with a certificate
 
@@ -127,19 +128,10 @@ class GradientNorm(IteratedProx):
     def _certificate(self, p: Array, d: Array, t: float, mean: Array) -> tuple[float, float]:
         """A bound on ‖p - prox(z)‖ for p = z - d, d = K*y, and ‖p - mean‖², which falls as the dual objective rises."""
         centred = p - mean  # <p, d> = <p - mean, d>, with far less rounding: K* gives images of mean 0
-        gap = t * float(self._values(p)[0]) - _real_sum(centred, d)
-        energy = _real_sum(centred, centred)  # in float64, to tell small changes
+        gap = t * float(self._values(p)[0]) - backend.inner(centred, d)
+        energy = backend.inner(centred, centred)  # in float64, to tell small changes
         # d is a sum of 2 ndim numbers up to t c/h, each rounded: independent errors in <p - mean, d>
         eps = float(np.finfo(p.dtype).eps)
         largest = self.gradient.volume * sum(1 / h for h in self.gradient.widths)
         rounding = 2 * eps * t * largest * math.sqrt(energy)
         return math.sqrt(2 * (max(gap, 0.0) + rounding)) + eps * backend.norm(p), energy
-
-
-def _real_sum(a: Array, b: Array) -> float:
-    """Re<a, b> summed in float64."""
-
-    def of(x: Array, y: Array) -> float:
-        return backend.reduce_sum(backend.array_module(x).multiply(x, y, dtype=np.float64))
-
-    return of(a.real, b.real) + of(a.imag, b.imag) if a.dtype.kind == "c" else of(a, b)

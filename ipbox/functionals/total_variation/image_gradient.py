@@ -139,6 +139,12 @@ class ImageGradient(FieldMap):
         squares = size.astype(np.float64) ** 2  # in single precision they overflow long before the moduli do
         return backend.array_module(y).sqrt(squares.sum(axis=axes, keepdims=True)).astype(size.dtype)
 
+    def largest(self, y: Array, isotropic: bool) -> Array:
+        """max_i |y_i| of every field, or the moduli where no kernel has their largest."""
+        if self.channels or self.ndim < 2 or y.dtype.kind == "c":
+            return self.modulus(y, isotropic)
+        return kernels.tv_dual_size(y, ndim=self.ndim, isotropic=isotropic)
+
     def _components(self, isotropic: bool) -> tuple[int, ...]:
         """The axes of a field over which its modulus is taken."""
         return ((-(self.ndim + 1),) if isotropic else ()) + ((-(self.ndim + 2),) if self.channels else ())

@@ -107,9 +107,9 @@ class TGV(IteratedProx):
         def error() -> float:
             nonlocal dual, bound
             d = self._divergence(y, t)
-            product, square = _product(z, d), _product(d, d)
+            product, square = backend.inner(z, d), backend.inner(d, d)
             s = min(max(product / square, 0.0), 1.0) if square > 0 else 0.0  # the best multiple
-            primal = 0.5 * _product(u - z, u - z) + t * self._at(u, v)
+            primal = 0.5 * backend.inner(u - z, u - z) + t * self._at(u, v)
             dual = max(dual, s * product - 0.5 * s * s * square)
             rounding = 4 * eps * (abs(primal) + size * eps * size)
             bound = math.sqrt(2 * (max(primal - dual, 0.0) + rounding))
@@ -129,7 +129,7 @@ class TGV(IteratedProx):
         def error() -> float:
             nonlocal best, dual
             best = min(best, tv, self._at(u, v))
-            dual = max(dual, _product(u, self._divergence(y, 1.0)))
+            dual = max(dual, backend.inner(u, self._divergence(y, 1.0)))
             return (best - dual) / max(abs(best), 2e-3 * tv, 1e-300)
 
         tau = self.geometry.primal_step(u, 1.0, least=0.05)
@@ -201,10 +201,3 @@ class TGV(IteratedProx):
     def denoising_step(self, b: Array) -> float:
         """τ for ½‖u - b‖² + λ TGV(u)."""
         return self.geometry.primal_step(b, self.weight)
-
-
-def _product(a: Array, b: Array) -> float:
-    """Re <a, b>, summed in double precision."""
-    if a.dtype.kind != "c":
-        return backend.reduce_sum(a * b)
-    return backend.reduce_sum(a.real * b.real + a.imag * b.imag)

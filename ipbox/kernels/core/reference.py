@@ -82,6 +82,13 @@ def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Any:
     return xp.sum(size, axis=tuple(range(len(batch), size.ndim)))
 
 
+def tv_dual_size(y: Array, ndim: int, isotropic: bool = True) -> Any:
+    xp = array_module(y)
+    size, axis = xp.abs(y.astype(xp.float64)), y.ndim - ndim - 1
+    size = xp.sqrt(xp.sum(size**2, axis=axis)) if isotropic else xp.max(size, axis=axis)
+    return xp.max(size, axis=tuple(range(axis, size.ndim)), initial=0.0)
+
+
 # ---------------------------------------------------------------- with voxel sizes (`ipbox.kernels.differences.front`)
 
 

@@ -218,3 +218,35 @@ def tv_value(x, c, isotropic):
     for s in range(batch):
         values[s] = sum_in_order(rows[s * n0 * n1 : (s + 1) * n0 * n1])
     return values
+
+
+@inline
+def _largest(g):
+    """The largest entry, NaN where there is one."""
+    largest = 0.0
+    for j in range(g.shape[0]):
+        largest = g[j] if g[j] > largest or g[j] != g[j] else largest
+    return largest
+
+
+@twins
+def tv_dual_size(y, isotropic):
+    batch, c, n0, n1, n = y.shape
+    rows = np.empty(batch * n0 * n1)
+    for k in prange(batch * n0 * n1):
+        s, i0, i1 = k // (n0 * n1), k // n1 % n0, k % n1
+        g = np.zeros(n)
+        for a in range(c):
+            row = y[s, a, i0, i1]
+            if isotropic:
+                for j in range(n):
+                    g[j] += np.float64(row[j]) ** 2
+            else:
+                for j in range(n):
+                    v = abs(np.float64(row[j]))
+                    g[j] = g[j] if g[j] >= v or g[j] != g[j] else v
+        rows[k] = math.sqrt(_largest(g)) if isotropic else _largest(g)
+    values = np.empty(batch)
+    for s in range(batch):
+        values[s] = _largest(rows[s * n0 * n1 : (s + 1) * n0 * n1])
+    return values

@@ -28,7 +28,15 @@ from ipbox.kernels.core.layout import (
     unit_of,
 )
 
-__all__ = ["gradient", "gradient_adjoint", "primal_step", "tv_dual_step", "tv_primal_step", "tv_value"]
+__all__ = [
+    "gradient",
+    "gradient_adjoint",
+    "primal_step",
+    "tv_dual_size",
+    "tv_dual_step",
+    "tv_primal_step",
+    "tv_value",
+]
 
 KERNELS = Kernels("tv")
 
@@ -279,6 +287,47 @@ def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:
         return reference.tv_value(x, ndim, isotropic)
     values = KERNELS.cpu.tv_value.run(x.size, images(x, ndim), ndim, bool(isotropic))
     return values.reshape(x.shape[: x.ndim - ndim])
+
+
+def tv_dual_size(y: Array, ndim: int, isotropic: bool = True) -> Array:
+    """The largest modulus max_i |y_i| in each vector field, computed in float64: `tv_dual_step` keeps it <= radius.
+
+    Parameters
+    ----------
+    y : array, shape batch + (ndim,) + dims
+        vector fields.
+    ndim : int
+        number of image axes, 2 or 3.
+    isotropic : bool
+        |y| is the Euclidean length of the vector in a pixel; otherwise the largest modulus of its components.
+
+    Returns
+    -------
+    array of float64, shape batch
+        one value per field, in the library of ``y``; NaN where the field has one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        if ``y`` is not what the module's first lines ask for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.array([[[0.0, 3.0]], [[1.0, -4.0]]])
+    >>> float(tv_dual_size(y, ndim=2)), float(tv_dual_size(y, ndim=2, isotropic=False))
+    (5.0, 4.0)
+    """
+    check_arrays((), y=y)
+    check_ndim(ndim, "y", y)
+    batch = y.shape[: max(y.ndim - ndim - 1, 0)]
+    if y.ndim == ndim or y.shape[len(batch)] != ndim:
+        raise ValueError(f"y has shape {y.shape}; expected batch + ({ndim},) + dims, a vector field")
+    if is_device(y) or y.size == 0:
+        from ipbox.kernels.core import reference
+
+        return reference.tv_dual_size(y, ndim, isotropic)
+    return KERNELS.cpu.tv_dual_size.run(y.size // ndim, fields(y, ndim), bool(isotropic)).reshape(batch)
 
 
 def _prox_arguments(x: Array, tau: float, lo: float, hi: float, b: Array, has_b: bool, w: float) -> tuple[Any, ...]:
