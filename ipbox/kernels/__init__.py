@@ -10,6 +10,7 @@ from ipbox.kernels.tv.front import (
     tv_dual_size,
     tv_dual_step,
     tv_primal_step,
+    tv_step,
     tv_value,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "tv_dual_size",
     "tv_dual_step",
     "tv_primal_step",
+    "tv_step",
     "tv_value",
 ]

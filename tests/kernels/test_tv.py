@@ -59,6 +59,8 @@ CALLS = {
     "tv_primal": lambda m, a: m.tv_primal_step(a.x, a.y, 0.4, 0.9, a.x_bar, a.ndim),
     "tv_primal_box": lambda m, a: m.tv_primal_step(a.x, a.y, 0.4, 0.9, a.x_bar, a.ndim, -0.1, 0.5),
     "tv_primal_l2": lambda m, a: m.tv_primal_step(a.x, a.y, 0.4, 0.9, a.x_bar, a.ndim, b=a.b, w=1.7),
+    "step": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 0.9, a.ndim, True, 0.0, b=a.b, w=1.7),
+    "step_box": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 0.9, a.ndim, False, -0.1, 0.5),
 }
 
 
@@ -158,6 +160,21 @@ def test_fused_primal_step_is_its_two_parts_bit_for_bit():
         kernels.gradient_adjoint(two.y, two.d, two.ndim)
         kernels.primal_step(two.x, two.d, 0.4, 0.9, two.x_bar, b=two.b, w=1.7)
         assert one.x.tobytes() == two.x.tobytes() and one.x_bar.tobytes() == two.x_bar.tobytes()
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+@pytest.mark.parametrize("threads", [1, 2, 3, 64])
+def test_one_pass_is_the_two_steps_bit_for_bit(threads, isotropic, monkeypatch):
+    """However the slabs are dealt out: to more threads than there are, and across the samples of a batch."""
+    monkeypatch.setattr("ipbox.kernels.tv.front.cpu_threads", lambda: threads)
+    for batch, dims in SHAPES + BIG[:1]:
+        one, two = (Data(batch, dims, np.float32) for _ in range(2))
+        for _ in range(3):
+            kernels.tv_step(one.x, one.x_bar, one.y, 0.3, 0.7, 0.4, 0.9, one.ndim, isotropic, lo=-0.5, b=one.b, w=1.7)
+            kernels.tv_dual_step(two.y, two.x_bar, 0.3, 0.7, two.ndim, isotropic)
+            kernels.tv_primal_step(two.x, two.y, 0.4, 0.9, two.x_bar, two.ndim, lo=-0.5, b=two.b, w=1.7)
+        for a, b in zip(one.arrays(), two.arrays(), strict=True):
+            assert a.tobytes() == b.tobytes()
 
 
 def test_dual_step_with_radius_zero_is_zero():

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyproximal
 
-from ipbox import backend, summary
+from ipbox import backend, kernels, summary
 from ipbox.backend import Array
 from ipbox.checks import check_dims
 
@@ -290,8 +290,16 @@ class Functional(pyproximal.ProxOperator):
         """One functional with a prox that is worth self + other, or None."""
         return None
 
+    def pixelwise(self, x: Array) -> dict[str, Any] | None:
+        """``lo``, ``hi``, ``b`` and ``w`` of `kernels.primal_step`, where `descend` on ``x`` is that."""
+        return None
+
     def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
         """x⁺ = prox_{τf}(x - τd), x̄ = x⁺ + θ(x⁺ - x), in place on ``x`` and ``x_bar``."""
+        step = self.pixelwise(x)
+        if step is not None:
+            kernels.primal_step(x, d, tau, theta, x_bar, **step)
+            return
         z = buffer(work, "z", x)
         z[...] = d
         z *= -tau

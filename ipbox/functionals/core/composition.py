@@ -68,6 +68,16 @@ class DualTerm:
         """y <- prox_{σg*}(y + σ K x̄), in place."""
         raise NotImplementedError("abstract")
 
+    def can_sweep(self, x: Array) -> bool:
+        """Whether `sweep` is given for images like ``x``."""
+        return False
+
+    def sweep(
+        self, y: Array, x: Array, x_bar: Array, sigma: float, tau: float, theta: float, step: dict[str, Any]
+    ) -> None:
+        """`ascend`, and x⁺ and x̄ from K*y as `kernels.primal_step` with ``step`` has them, in one pass, in place."""
+        raise NotImplementedError("abstract")
+
     def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
         """out[0] <- K*y, or += with ``add`` (the image is shared); the term's own blocks are always overwritten."""
         raise NotImplementedError("abstract")

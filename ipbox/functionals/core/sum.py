@@ -43,13 +43,8 @@ class Zero(Functional):
     def merge(self, other: Functional) -> Functional | None:
         return other
 
-    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
-        from ipbox import kernels
-
-        if x.dtype.kind == "c":
-            return super().descend(x, d, tau, theta, x_bar, work)
-        kernels.primal_step(x, d, tau, theta, x_bar)
-        return None
+    def pixelwise(self, x: Array) -> dict[str, Any] | None:
+        return {} if x.dtype.kind == "f" else None
 
 
 class Sum(Functional):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, kernels, summary
+from ipbox import backend, summary
 from ipbox.backend import Array
 from ipbox.checks import as_dtype, check_positive
 from ipbox.functionals.core.base import Functional, Work, buffer, child
@@ -323,11 +323,10 @@ class L2(Fidelity):
             return L2Box(self, other)
         return None
 
-    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
+    def pixelwise(self, x: Array) -> dict[str, Any] | None:
         if self.A is not None or self.b is None or self.b.shape != x.shape or x.dtype.kind == "c":
-            super().descend(x, d, tau, theta, x_bar, work)
-        else:
-            kernels.primal_step(x, d, tau, theta, x_bar, b=self.b, w=self.weight)
+            return None
+        return {"b": self.b, "w": self.weight}
 
 
 def check_like(b: Array, x: Array, who: str, name: str = "b") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, kernels
+from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import shown
 from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, indicator
@@ -80,8 +80,8 @@ class Box(Functional):
             return Box(max(self.lo, other.lo), min(self.hi, other.hi))
         return None
 
-    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
-        kernels.primal_step(x, d, tau, theta, x_bar, lo=self.lo, hi=self.hi)
+    def pixelwise(self, x: Array) -> dict[str, Any] | None:
+        return {"lo": self.lo, "hi": self.hi}
 
 
 class NonNegative(Box):
@@ -142,12 +142,9 @@ class L2Box(Functional):
     def merge(self, other: Functional) -> Functional | None:
         return L2Box(self.l2, self.box.merge(other)) if isinstance(other, Box) else None
 
-    def descend(self, x: Array, d: Array, tau: float, theta: float, x_bar: Array, work: Work = None) -> None:
-        b, box = self.l2.b, self.box
-        if b is None or b.shape != x.shape:
-            super().descend(x, d, tau, theta, x_bar, work)
-        else:
-            kernels.primal_step(x, d, tau, theta, x_bar, lo=box.lo, hi=box.hi, b=b, w=self.l2.weight)
+    def pixelwise(self, x: Array) -> dict[str, Any] | None:
+        step = self.l2.pixelwise(x)
+        return None if step is None else step | self.box.pixelwise(x)
 
     def take(self, index: np.ndarray) -> Functional:
         return L2Box(self.l2.take(index), self.box)

@@ -114,7 +114,7 @@ class ImageGradient(FieldMap):
 
     def dual_step(self, y: Array, x: Array, sigma: float, radius: float, isotropic: bool, work: Work = None) -> None:
         """y <- P(y + σ K x), P the projection on |y_i| <= radius."""
-        if self._fused(x):
+        if self.fused(x):
             root = math.sqrt(len(self.reflections))
             for image, field in self._parts(x, y):
                 kernels.tv_dual_step(field, image, sigma / root, radius, ndim=self.ndim, isotropic=isotropic)
@@ -152,7 +152,7 @@ class ImageGradient(FieldMap):
     def value(self, x: Array, isotropic: bool) -> np.ndarray:
         """c Σ_i |(Kx)_i| of every sample in float64, shape (samples,)."""
         x = x.reshape((-1, *self.dims))
-        if self._fused(x):
+        if self.fused(x):
             flipped = (_flip(x, axes) for axes in self.reflections)
             values = [kernels.tv_value(f, ndim=self.ndim, isotropic=isotropic) for f in flipped]
             return sum(backend.to_host(v).reshape(len(x), -1).sum(axis=1) for v in values) / len(values)
@@ -163,7 +163,7 @@ class ImageGradient(FieldMap):
 
     # ------------------------------------------------------------ one image, one field
 
-    def _fused(self, x: Array) -> bool:
+    def fused(self, x: Array) -> bool:
         """Whether the kernels of pixel units do it."""
         return self.spacing is None and self.ndim > 1 and not self.channels and x.dtype.kind == "f"
 

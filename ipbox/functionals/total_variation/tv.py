@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ipbox import kernels
+from ipbox.backend import Array
 from ipbox.checks import check_flag
 from ipbox.functionals.total_variation.gradient_norm import GradientNorm
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
@@ -87,3 +89,12 @@ class TV(GradientNorm):
         if check_flag(symmetric, "symmetric") and not isotropic:
             raise ValueError("symmetric is True and isotropic is False; anisotropic TV is symmetric already")
         super().__init__(ImageGradient(dims, spacing, channels, symmetric, axes), isotropic, accuracy, niter)
+
+    def can_sweep(self, x: Array) -> bool:
+        return self.gradient.fused(x) and len(self.gradient.reflections) == 1
+
+    def sweep(
+        self, y: Array, x: Array, x_bar: Array, sigma: float, tau: float, theta: float, step: dict[str, Any]
+    ) -> None:
+        radius = self.weight * self.gradient.factor
+        kernels.tv_step(x, x_bar, y, sigma, radius, tau, theta, self.gradient.ndim, self.isotropic, **step)

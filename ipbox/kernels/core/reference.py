@@ -72,6 +72,23 @@ def tv_primal_step(
     primal_step(x, d, tau, theta, x_bar, *bounds, **data)
 
 
+def tv_step(
+    x: Array,
+    x_bar: Array,
+    y: Array,
+    sigma: float,
+    radius: float,
+    tau: float,
+    theta: float,
+    ndim: int,
+    isotropic: bool = True,
+    *bounds: float,
+    **data: Any,
+) -> None:
+    tv_dual_step(y, x_bar, sigma, radius, ndim, isotropic)
+    tv_primal_step(x, y, tau, theta, x_bar, ndim, *bounds, **data)
+
+
 def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Any:
     xp = array_module(x)
     x = x.astype(xp.float64)

@@ -6,6 +6,8 @@ n.  A row is touched by several short loops (few pointers each, so that they vec
 first-level cache. Along n a difference is one of two shifted views of a row, which leaves no branch in an
 inner loop.
 
+Both steps in one pass are in sweep.py.
+
 Scalars come in the dtype of x, so that float32 stays float32.  Only cpu.py is hashed for Numba's cache:
 everything a kernel calls must live in this file.
 """
@@ -19,6 +21,18 @@ from numba import prange
 
 from ipbox.kernels.core.compile import twins
 from ipbox.kernels.core.rows import add_axis_adjoint, add_difference, difference, fill, inline, sum_in_order
+from ipbox.kernels.tv.sweep import tv_step
+
+__all__ = [
+    "gradient",
+    "gradient_adjoint",
+    "primal_step",
+    "tv_dual_size",
+    "tv_dual_step",
+    "tv_primal_step",
+    "tv_step",
+    "tv_value",
+]
 
 # ---------------------------------------------------------------- rows
 

@@ -111,5 +111,8 @@ class AdaptivePDHG(PDHG):
         s.tau, s.sigma = factor * s.tau, [sigma / factor for sigma in s.sigma]
         s.alpha *= self.decay
 
+    def _sweeps(self, p: Parts, s: State) -> bool:
+        return False  # the residuals want K*y
+
     def accelerates(self, p: Parts) -> bool:
         return False

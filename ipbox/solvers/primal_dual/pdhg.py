@@ -82,13 +82,16 @@ class PDHG(saddle.SaddlePoint):
         if self.relax != 1:
             for y, old in zip(s.y, s.scratch["old y"], strict=True):
                 old[...] = y
-        saddle.ascend(p, s, s.y, s.x_bar, s.aux_bar, s.sigma)
-        if self.relax != 1:
-            self._relax(s)
-        saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])
         if self.accelerates(p):
             s.theta = 1 / math.sqrt(1 + p.prox.mu * s.tau)  # γ = μ/2
-        saddle.descend(p, s, s.x_bar, s.aux_bar, s.theta)
+        if self._sweeps(p, s):
+            saddle.sweep(p, s)
+        else:
+            saddle.ascend(p, s, s.y, s.x_bar, s.aux_bar, s.sigma)
+            if self.relax != 1:
+                self._relax(s)
+            saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])
+            saddle.descend(p, s, s.x_bar, s.aux_bar, s.theta)
         if self.accelerates(p):
             s.tau, s.sigma = s.theta * s.tau, [sigma / s.theta for sigma in s.sigma]
 
@@ -102,8 +105,13 @@ class PDHG(saddle.SaddlePoint):
         for u, new in zip(s.relaxed, saddle.blocks_of(s.x, s.aux), strict=True):
             u[...] = new
 
+    def _sweeps(self, p: Parts, s: State) -> bool:
+        return self.relax == 1 and saddle.can_sweep(p, s.x)
+
     def adjoint_at(self, p: Parts, s: State) -> tuple[Array, list[list[Array]]]:
-        return s.d, s.aux_d  # of the last step
+        if self._sweeps(p, s):  # else they are those of the last step
+            saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])
+        return s.d, s.aux_d
 
     # ------------------------------------------------------------ step sizes
 
@@ -186,7 +194,7 @@ class PDHG(saddle.SaddlePoint):
     def _primal_and_gap(self, p: Parts, s: State) -> tuple[Any, Any]:
         self.check_gap(p)
         batched = p.batch is not None
-        duals, d = s.y, s.d
+        duals, d = s.y, self.adjoint_at(p, s)[0]
         if self.relax != 1:
             duals, d = [y.copy() for y in s.y], p.xp.zeros_like(s.d)
             saddle.ascend(p, s, duals, s.x_bar, s.aux_bar, s.sigma)

@@ -99,6 +99,16 @@ def ascend(p: Parts, s: State, y: list[Array], x: Array, aux: list[list[Array]],
         term.ascend(y[i], [x, *aux[i]], sigma[i], s.scratch["dual"][i])
 
 
+def can_sweep(p: Parts, x: Array) -> bool:
+    """Whether one pass over memory is a step: for one dual term and a primal one that have a kernel together."""
+    return len(p.dual) == 1 and p.prox.pixelwise(x) is not None and p.dual[0].can_sweep(x)
+
+
+def sweep(p: Parts, s: State) -> None:
+    """`ascend`, `apply_adjoint` and `descend`; K*y is not kept."""
+    p.dual[0].sweep(s.y[0], s.x, s.x_bar, s.sigma[0], s.tau, s.theta, p.prox.pixelwise(s.x))
+
+
 def descend(p: Parts, s: State, x_bar: Array, aux_bar: list[list[Array]], theta: float = 1.0) -> None:
     """u⁺ = prox_{τf}(u - τd), x̄ = u⁺ + θ(u⁺ - u); so the terms' own blocks too, on which nothing else acts."""
     p.prox.descend(s.x, s.d, s.tau, theta, x_bar, s.scratch["prox"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
+from ipbox.solvers.primal_dual import saddle
 from tests.contracts.solvers.registry import operator
 
 DIMS = (4, 5)
@@ -335,3 +336,24 @@ def test_relaxation_finds_the_same_image_with_primal_blocks_and_in_fewer_steps(r
     for run in ip.iterate(problem, ip.PDHG(relax=1.8), stop=ip.stop.gap(1e-7) | ip.stop.niter(3000)):
         assert run.k == 0 or run.objective() - best <= run.gap() * run.objective() + 1e-9
     assert run.stop == "gap"
+
+
+@pytest.mark.parametrize("constraint", [None, ip.Box(0.0, 0.7)], ids=["free", "box"])
+@pytest.mark.parametrize("dims, batch", [((9, 7), None), ((5, 6, 7), None), ((4, 5, 6), 2)])
+def test_one_pass_over_memory_is_the_same_step(
+    dims: tuple[int, ...], batch: int | None, constraint: Any, rng: np.random.Generator
+) -> None:
+    """Iterates, gaps and residuals with the kernel of both steps, and with TV of voxels of size 1, which has none."""
+    b = rng.standard_normal((() if batch is None else (batch,)) + dims) + 0.5
+    runs = []
+    for spacing in (None, 1.0):
+        objective = ip.L2(b=b) + 0.3 * ip.TV(dims, spacing=spacing)
+        problem = ip.Problem(objective if constraint is None else objective + constraint, batch=batch)
+        solver = ip.PDHG()
+        parts = solver.prepare(problem)
+        assert saddle.can_sweep(parts, b) is (spacing is None)
+        run = ip.iterate(problem, solver, stop=ip.stop.niter(15))
+        runs.append([(r.x.copy(), solver.gap(parts, r.state), solver.residual(parts, r.state)) for r in run])
+    for swept, stepped in zip(*runs, strict=True):
+        for a, c in zip(swept, stepped, strict=True):
+            np.testing.assert_allclose(a, c, rtol=1e-9, atol=1e-13)
