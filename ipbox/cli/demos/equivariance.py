@@ -32,6 +32,10 @@ METHODS: dict[str, str] = {
     "pnp": "plug-and-play, DRUNet",
     "pnp-random": "plug-and-play, turned at random",
     "pnp-average": "plug-and-play, averaged over D_4",
+    "dncnn": "plug-and-play, DnCNN",
+    "dncnn-random": "plug-and-play, DnCNN turned at random",
+    "dncnn-average": "plug-and-play, DnCNN averaged",
+    "equivariant-dncnn": "plug-and-play, equivariant DnCNN",
     "post-processing": "post-processing, U-Net on the FBP",
     "post-processing-average": "post-processing, averaged over D_4",
     "unrolled": "unrolled, learned proximal gradient",
@@ -50,7 +54,7 @@ def demo(args: argparse.Namespace) -> None:
     told = ", ".join(f"{name} {value}" for name, value in learned.SETTING.items())
     print(f"equivariance: chest slice {args.slice} of a patient that no weights have seen ({told}),")
     print("scanned upright and turned by 90, 180 and 270 degrees, with the same noise on the same rays")
-    print(f"{'method':36} {'PSNR':>6} {'mean error':>11} {'worst':>9}")
+    print(f"{'method':37} {'PSNR':>6} {'turned':>6} {'mean error':>11} {'worst':>9}")
     found = {}
     for name, run in methods.items():
         with warnings.catch_warnings():
@@ -58,8 +62,8 @@ def demo(args: argparse.Namespace) -> None:
             x = run(A, b, info)
             error = ipbox.evaluate.equivariance_error(lambda b, run=run: run(A, b, info), A, group, data=b)
         found[name] = error
-        psnr = ipbox.psnr(x, x_true)
-        print(f"{METHODS[name]:36} {psnr:6.2f} {error.mean:11.1e} {error.worst:9.1e}", flush=True)
+        psnr, turned = ipbox.psnr(x, x_true), ipbox.psnr(error.found, error.worst_element(x_true))
+        print(f"{METHODS[name]:37} {psnr:6.2f} {turned:6.2f} {error.mean:11.1e} {error.worst:9.1e}", flush=True)
     stored = quality()
     print(_table(stored) if stored else f"quality by the number of scans: {STORED} is not there yet")
     _picture(found, stored, args.out)
@@ -83,20 +87,22 @@ def method(name: str) -> Any:
         run = _network_tikhonov()
     elif name == "post-processing-average":
         return _averaged(learned.method("post-processing"))
-    elif name.startswith("pnp-"):
-        run = _plug_and_play(average=name.endswith("average"))
+    elif "dncnn" in name or name.startswith("pnp-"):
+        run = _plug_and_play(*name.rsplit("-", 1) if name.endswith(("random", "average")) else (name, ""))
     else:
         run = learned.method(name)
     return lambda A, b, info: run(A, b, info)[0]
 
 
-def _plug_and_play(average: bool) -> Method:
+def _plug_and_play(denoiser: str, turned: str) -> Method:
+    """With a denoiser as it is, turned at random, or averaged over the group."""
     from ipbox.learned.weights.modules import pretrained
 
-    net, group = pretrained("drunet_fine"), ipbox.groups.Dihedral(4)
-    turned = {"equivariant": group, "average": average}
+    net = pretrained("drunet_fine" if denoiser == "pnp" else denoiser.replace("-", "_"))
+    group = ipbox.groups.Dihedral(4) if denoiser == "pnp" else ipbox.groups.Rotations(4)
+    given = {"equivariant": group, "average": turned == "average"} if turned else {}
     return lambda A, b, info: ipbox.pnp(
-        A, b, net, noise_level=info.noise_level, scale=SCALE, **learned.PNP, **turned, progress=False
+        A, b, net, noise_level=info.noise_level, scale=SCALE, **learned.PNP, **given, progress=False
     )
 
 

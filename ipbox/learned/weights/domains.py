@@ -10,7 +10,7 @@ from ipbox.reconstruct.domain import Domain, DomainStatistics, ImageDomain
 
 __all__ = ["FILE", "domain_of"]
 
-FILE, SHA256 = "domains.json", "effbed0b9798065f9f08c3aaa05cb3797e636b4730c637151e040f3670982bd3"
+FILE, SHA256 = "domains.json", "77b3825679574be4acb6fc97c2df494bc10ea6eb7aa7a56dfaad23b0de2439a4"
 
 
 def domain_of(name: str) -> Domain | ImageDomain | None:

@@ -71,6 +71,7 @@ _TRAINED = {  # script -> name -> SHA-256
         "weakly_convex_ridge": "be4d2db82b4d627c1f42a4f3c98966e464105d613187536b5091dca1ea9431c3",
     },
     "train_denoisers.py": {
+        "equivariant_dncnn": "cdbacd6043831865fdb411b94d3ad05ab2b8a2bf81bf2fdeb0f2f6554c3e9cd1",
         "dncnn": "7d271d08022c01ab39aa99850ad08b1da8e07dad6c539593fb55a3a5271b73da",
         "gradient_step": "3c994d6a096d333c303530eaf965daf38813555ce8dc434ee14b8863d179bcf1",
         "non_expansive": "e2eb16efe599b76da66fbd1da0f62dbe9dcc5e9ca3e93159b95f4216016fcf94",

@@ -11,7 +11,7 @@ import sys
 
 from tests.bench.experiments import Experiments
 
-MODULES = ("ct", "denoising")
+MODULES = ("ct", "denoising", "pnp")
 EXPERIMENTS = Experiments(
     "tests.bench.equivariance",
     MODULES,

@@ -1,9 +1,9 @@
 """Train the denoisers shipped in ``data/``.
 
-``python -m tests.bench.learned.train_denoisers NAME [--steps N] [--out FILE]``, NAME is drunet, dncnn, non_expansive
-or gradient_step.  On noise N(0, σ²), σ uniform in [0, 0.25], the loss is the squared error over σ + 0.02, so that small
-noise counts, too.  Most steps are in bfloat16 (fast where the processor has it), the last ones in float32.  A run that
-was stopped goes on from its checkpoint in ``build/``.
+``python -m tests.bench.learned.train_denoisers NAME [--steps N] [--out FILE]``, NAME is drunet, dncnn,
+equivariant_dncnn, non_expansive or gradient_step.  On noise N(0, σ²), σ uniform in [0, 0.25], the loss is the squared
+error over σ + 0.02, so that small noise counts, too.  Most steps are in bfloat16 (fast where the processor has it), the
+last ones in float32.  A run that was stopped goes on from its checkpoint in ``build/``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Plan:
 PLANS = {
     "drunet": Plan("DRUNet", {"widths": [32, 64, 96], "blocks": 2}, 8000, 8e-4, last=0, stop=1500, half=True),
     "dncnn": Plan("DnCNN", {"width": 32, "depth": 10, "bias": False}, 800, 1e-3, last=40),
+    "equivariant_dncnn": Plan(  # of as many channels and steps
+        "EquivariantDnCNN", {"fields": 8, "depth": 10, "group": "Z4", "bias": False}, 840, 1e-3, bfloat16=False
+    ),
     "non_expansive": Plan("NonExpansive", {"features": 32, "layers": 10, "kernel": 7}, 1500, 2e-2, batch_size=8),
     "gradient_step": Plan("GradientStep", {"widths": [16, 32, 64], "blocks": 1}, 2000, 1e-3, 48, 8, bfloat16=False),
 }

@@ -15,6 +15,7 @@ from ipbox.evaluate import equivariance_error, turned_views
 from ipbox.groups import Averaged, Dihedral, Group, Isometry, Rotations, Translations
 from ipbox.learned.networks.equivariant import GroupAverage, act
 from ipbox.learned.priors import RED, Denoiser
+from ipbox.learned.weights import pretrained
 from ipbox.solvers import State
 
 D4 = Dihedral(4)
@@ -174,6 +175,18 @@ def test_average_makes_plug_and_play_equivariant(u: np.ndarray) -> None:
 
     plain, mean = (equivariance_error(phi(**o), A, D4, u).worst for o in ({}, dict(equivariant=D4, average=True)))
     assert plain > 1e-2 and mean < 1e-12
+
+
+def test_a_shipped_network_makes_plug_and_play_equivariant() -> None:
+    """By its kernels, in float32, without averages; the ordinary one of as many channels does not."""
+    A, b, _, _ = ip.problem("ct", size=32, views=16, noise=0.01, slice=23, seed=0, dtype="float32")
+    given = dict(scale=0.04, sigma=0.0004, method="forward_backward", niter=8, tol=1e-9, progress=False)
+    error = {}
+    for name in ("dncnn", "equivariant_dncnn"):
+        net = pretrained(name)
+        phi = lambda b, net=net: ip.pnp(A, b, net, **given)[0]  # noqa: E731
+        error[name] = equivariance_error(phi, A, Rotations(4), data=b).worst
+    assert error["equivariant_dncnn"] < 5e-5 < 5e-3 < error["dncnn"]
 
 
 def test_no_theorem_is_claimed_for_a_denoiser_that_changes(u: np.ndarray) -> None:

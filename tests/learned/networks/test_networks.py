@@ -380,7 +380,8 @@ def test_sizes_that_are_no_positive_integers_are_refused():
 
 
 @pytest.mark.parametrize(
-    "name, gain", [("drunet", 0.7), ("dncnn", 0.2), ("gradient_step", 0.1), ("non_expansive", -0.8)]
+    "name, gain",
+    [("drunet", 0.7), ("dncnn", 0.2), ("equivariant_dncnn", 0.3), ("gradient_step", 0.1), ("non_expansive", -0.8)],
 )
 def test_shipped_denoisers_are_better_than_tv_and_the_non_expansive_one_is_about_as_good(name, gain):
     x = photograph("camera", 256)[60:171, 70:175]
