@@ -43,6 +43,8 @@ ALIASES = {
     "least_squares": "ip.L2",
     "matrix": "ip.as_operator",
     "non_negativity": "ip.NonNegative",
+    "parallel3d": "ip.SliceStack",
+    "parallel3d_vec": "ip.ParallelVectorTransform",
     "paralleltomo": "ip.RayTransform",
     "phantom": 'ip.problem("ct", image="shepp-logan")',
     "poisson": "ip.KL",

@@ -20,12 +20,14 @@ from ipbox.operators.mri.coils import CoilSensitivities
 from ipbox.operators.mri.non_cartesian import NonCartesianMRI
 from ipbox.operators.mri.normal import NonCartesianNormal
 from ipbox.operators.tomography.cone.circular import ConeBeamTransform
+from ipbox.operators.tomography.cone.parallel import ParallelVectorTransform
 from ipbox.operators.tomography.cone.vectors import ConeVectorTransform
 from ipbox.operators.tomography.fan import FanBeamTransform
 from ipbox.operators.tomography.joseph import JosephTransform
 from ipbox.operators.tomography.pet import PET
 from ipbox.operators.tomography.ray import RayTransform
 from ipbox.operators.tomography.ray_normal import RayNormal
+from ipbox.operators.tomography.stack import SliceStack
 
 __all__ = ["Adjoint", "Composition", "FunctionOperator", "Identity", "MatrixOperator", "Normal", "Operator"]
 __all__ += ["PyLopsOperator", "Scaled", "Sum", "VStack", "as_operator", "counting", "operator"]
@@ -34,7 +36,7 @@ __all__ += ["Blur", "Downsampling", "FiniteDifference", "GaussianBlur", "Gaussia
 __all__ += ["Sampling", "SymmetrisedGradient", "VaryingBlur", "Wavelet"]
 __all__ += ["CartesianMRI", "CoilSensitivities", "NonCartesianMRI", "NonCartesianNormal"]
 __all__ += ["ConeBeamTransform", "ConeVectorTransform", "FanBeamTransform", "JosephTransform", "PET", "RayNormal"]
-__all__ += ["RayTransform"]
+__all__ += ["ParallelVectorTransform", "RayTransform", "SliceStack"]
 
 answering_classes(globals())
 __getattr__ = attributes(__name__)

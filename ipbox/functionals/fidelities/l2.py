@@ -21,12 +21,15 @@ from ipbox.operators import (
     FanBeamTransform,
     JosephTransform,
     NonCartesianMRI,
+    ParallelVectorTransform,
     RayTransform,
+    SliceStack,
 )
 from ipbox.operators.core.adapters import operator_or_none
 from ipbox.operators.core.norms import norm_in_range
 
 CT = (ConeBeamTransform, ConeVectorTransform, FanBeamTransform, JosephTransform, PET, RayTransform)
+CT += (ParallelVectorTransform, SliceStack)
 MEASURING = (CartesianMRI, NonCartesianMRI, *CT)
 
 

@@ -17,7 +17,7 @@ from ipbox.checks import check_between, check_flag
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.keywords import answering
-from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform
+from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform, SliceStack
 from ipbox.operators.tomography.ramp import check_filter, ramp
 from ipbox.operators.tomography.views import Scan
 from ipbox.reconstruct.direct.back_projection import back_projection, fan_back_projection
@@ -33,7 +33,7 @@ OVERLAP = 4.0  # pixels: weights that change faster than that alias where the tw
 
 @answering
 def fbp(
-    A: RayTransform | JosephTransform | FanBeamTransform | PET,
+    A: RayTransform | JosephTransform | FanBeamTransform | PET | SliceStack,
     b: Array,
     filter: str | Callable[[np.ndarray], np.ndarray] | Array = "ramp",
     *,
@@ -51,7 +51,8 @@ def fbp(
 
     Parameters
     ----------
-    A : RayTransform, JosephTransform, FanBeamTransform or PET
+    A : RayTransform, JosephTransform, FanBeamTransform, PET or SliceStack
+        A `SliceStack` is reconstructed slice by slice.
     b : array
         Sinogram of shape A.dimsd, or a batch of them.  Counts of `PET` are corrected for background, attenuation and
         normalisation, (b - r)/(n a), and then filtered and back-projected by its projector's geometry; the image stays
@@ -65,10 +66,10 @@ def fbp(
         Where the window ends, as a share of the detector's highest (Nyquist) frequency, 0 < cutoff <= 1: the filter
         is W(|ω|/ω_c) |ω|/2π for |ω| <= ω_c = cutoff · π/ds, and 0 beyond.
     weights : array, optional
-        w >= 0 (or a mask) in the shape A.dimsd, or one for each view.  Views whose w are all 0 are left out, and what
-        the others count for is found without them; single readings with w = 0 are interpolated from those beside them.
-        Otherwise the mean w of a view tells its share in the lines that several views see; it changes nothing for
-        lines that are seen once.
+        w >= 0 (or a mask) in the shape A.dimsd (of one slice of a `SliceStack`), or one for each view.  Views whose w
+        are all 0 are left out, and what the others count for is found without them; single readings with w = 0 are
+        interpolated from those beside them.  Otherwise the mean w of a view tells its share in the lines that several
+        views see; it changes nothing for lines that are seen once.
     extend : bool
         Where the detector cuts the object off, let the projections go on as those of a disc do; else by zeros, which
         gives a bright rim.  An object that just fits the detector is left as it is.  Discs and ellipses keep their
@@ -132,8 +133,8 @@ def fbp(
     >>> info.filter, info.parameters
     ('own', {'cutoff': 0.8})
     """
-    if not isinstance(A, RayTransform | JosephTransform | FanBeamTransform | PET):
-        expected = "a RayTransform, JosephTransform, FanBeamTransform or PET"
+    if not isinstance(A, RayTransform | JosephTransform | FanBeamTransform | PET | SliceStack):
+        expected = "a RayTransform, JosephTransform, FanBeamTransform, PET or SliceStack"
         raise TypeError(f"A is {type(A).__name__}; fbp expects {expected}")
     window = check_filter(filter)
     if not isinstance(window, str) and np.ravel(window(np.linspace(0, 1, 9)))[0] == 0:
@@ -144,6 +145,8 @@ def fbp(
     check_flag(mask, "mask")
     check_fits(A, check_data(b))
     start = time.perf_counter()
+    if isinstance(A, SliceStack):
+        A, b = A.A, A.by_slices(b)
     if isinstance(A, PET):
         A, b = A.projector, line_integrals(A, b)
     lines, trust = b.reshape((-1, *A.dimsd)), None

@@ -18,9 +18,10 @@ from ipbox.choose.freedom import exact_tikhonov, plateau_excess
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, TV, Box, DualTerm, Functional, L1Data
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.operators import Identity
+from ipbox.operators import ConeBeamTransform, Identity, SliceStack
 from ipbox.operators.tomography.geometry import Projector
 from ipbox.reconstruct.direct.fbp import fbp
+from ipbox.reconstruct.direct.fdk import fdk
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
 from ipbox.reconstruct.variational.settled import Settled
@@ -121,11 +122,17 @@ class VariationalFamily:
     def _first_image(self, problem: Problem, solver: Solver) -> Array | None:
         """Where PDHG starts on tomography: at filtered back-projection, where that is nearer to the data than zero."""
         D = problem.fidelity
-        if not (isinstance(solver, PDHG) and isinstance(D, L2) and isinstance(D.A, Projector)):
+        if not (isinstance(solver, PDHG) and isinstance(D, L2)):
+            return None
+        if isinstance(D.A, ConeBeamTransform) and D.A.tilt == 0:
+            method = fdk
+        elif isinstance(D.A, Projector | SliceStack):
+            method = fbp
+        else:
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of angles that leave gaps: it is a start
-            x = fbp(D.A, D.b, "hann")[0]
+            x = method(D.A, D.b, "hann")[0]
         if self.constraint is not None:
             x = self.constraint.prox(x, 1.0)
         return x if backend.norm(D.residual(x)) < backend.norm(D.b) else None

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.operators import ConeBeamTransform, ConeVectorTransform, FanBeamTransform, JosephTransform
+from ipbox.operators import (
+    ConeBeamTransform,
+    ConeVectorTransform,
+    FanBeamTransform,
+    JosephTransform,
+    ParallelVectorTransform,
+    SliceStack,
+)
 from tests.contracts.operators.case import OperatorCase
 
 DIMS = (7, 5)
@@ -49,7 +56,27 @@ def leaning(dtype: np.dtype, xp: Any) -> ConeVectorTransform:
     return ConeVectorTransform((3, 4, 5), sources, panels, rows, columns, (3, 4), dtype=dtype)
 
 
+def tilted(dtype: np.dtype, xp: Any) -> ParallelVectorTransform:
+    """A beam across the slices, one along them, and one at an angle to all axes."""
+    rays = np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 0.1], [1.0, -1.0, 0.8]])
+    rows = np.array([[0.0, 0.2, 1.6], [0.2, 0.0, 1.5], [0.3, 0.4, 1.5]])
+    columns = np.array([[1.4, 0.3, 0.0], [0.1, 1.5, 0.3], [0.2, 1.6, -0.3]])
+    return ParallelVectorTransform((3, 4, 5), rays, np.array([0.1, 0.2, -0.3]), rows, columns, (3, 4), dtype=dtype)
+
+
+def stack(name: str, kind: type, n_slices: int, **geometry: Any) -> OperatorCase:
+    return OperatorCase(
+        f"stack {name}",
+        SliceStack,
+        lambda dtype, xp: SliceStack(kind((4, 5), VIEWS[:3], dtype=dtype, **geometry), n_slices),
+        "bound",
+    )
+
+
 CASES = [
+    stack("of joseph", JosephTransform, 3, n_det=6),
+    stack("of fan, one slice", FanBeamTransform, 1, source_distance=9.0, detector_distance=6.0, n_det=5),
+    OperatorCase("parallel by vectors", ParallelVectorTransform, tilted, "bound"),
     cone("odd x even"),
     cone("turned panel, voxel sizes", tilt=0.3, pixel_size=(0.9, 0.7, 1.1), volume_centre=(0.3, -0.4, 0.2)),
     cone("shifts for each view", det_shift=(0.4, 0.5 * np.sin(np.arange(4.0))), pixel_size=(0.6, 1.0, 1.0)),

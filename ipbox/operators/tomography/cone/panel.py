@@ -73,6 +73,9 @@ class PanelTransform(OrderedSubsets, Operator):
     def _compute_norm(self) -> tuple[float, str]:
         return math.sqrt(collatz_wielandt(self)), "bound"
 
+    def _at(self, chosen: np.ndarray) -> Self:
+        return self._changed(self._views.host[chosen], self.n_det)
+
     def _changed(self, views: np.ndarray, n_det: tuple[int, int], **changes: Any) -> Self:
         """The same transform at other views."""
         made = object.__new__(type(self))

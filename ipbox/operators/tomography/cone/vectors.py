@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -89,9 +89,9 @@ class ConeVectorTransform(PanelTransform):
         volume_centre: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         dtype, dims = check_real(dtype, type(self).__name__), self._set_volume(dims, pixel_size, volume_centre)
-        n_det, S = check_panel(n_det), _check_vectors(sources, "sources")
+        n_det, S = check_panel(n_det), check_vectors(sources, "sources")
         D, U, V = (
-            _check_vectors(given, name, len(S))
+            check_vectors(given, name, len(S))
             for given, name in ((panels, "panels"), (along_rows, "along_rows"), (along_columns, "along_columns"))
         )
         half = 0.5 * np.array(dims) * self.voxel_widths
@@ -99,11 +99,8 @@ class ConeVectorTransform(PanelTransform):
         first = D - 0.5 * (n_det[1] - 1) * U - 0.5 * (n_det[0] - 1) * V
         self._place(dims, self._in_indices(dims, S, first, U, V), n_det, dtype)
 
-    def _at(self, chosen: np.ndarray) -> Self:
-        return self._changed(self._views.host[chosen], self.n_det)
 
-
-def _check_vectors(vectors: Any, name: str, views: int | None = None) -> np.ndarray:
+def check_vectors(vectors: Any, name: str, views: int | None = None) -> np.ndarray:
     """Vectors (z, y, x) of each view; where their number is known also one for all."""
     a = host_array(vectors, name, "an array of vectors (z, y, x), one for each view")
     if views is not None and a.shape == (3,):
@@ -114,6 +111,19 @@ def _check_vectors(vectors: Any, name: str, views: int | None = None) -> np.ndar
     return a
 
 
+def check_spanned(rays: np.ndarray, U: np.ndarray, V: np.ndarray, what: str) -> np.ndarray:
+    """How deep the ``rays`` to panels go across them: not 0, so that the plane of a panel is without ``what``."""
+    depth, scale = np.einsum("ki,ki->k", np.cross(U, V), rays), np.linalg.norm(U, axis=1) * np.linalg.norm(V, axis=1)
+    flat = abs(depth) <= 1e-9 * scale * np.linalg.norm(rays, axis=1)
+    if flat.any():
+        k = int(flat.argmax())
+        raise ValueError(
+            f"along_rows and along_columns are {U[k]} and {V[k]} in view {k}; expected two directions that span a "
+            f"plane without {what}"
+        )
+    return depth
+
+
 def _check_geometry(
     centre: np.ndarray, half: np.ndarray, S: np.ndarray, D: np.ndarray, U: np.ndarray, V: np.ndarray
 ) -> None:
@@ -122,16 +132,8 @@ def _check_geometry(
     if inside.any():
         k = int(inside.argmax())
         raise ValueError(f"sources has {S[k]} within the volume in view {k}; expected sources outside of it")
-    normal = np.cross(U, V)
-    depth, scale = np.einsum("ki,ki->k", normal, D - S), np.linalg.norm(U, axis=1) * np.linalg.norm(V, axis=1)
-    flat = abs(depth) <= 1e-9 * scale * np.linalg.norm(D - S, axis=1)
-    if flat.any():
-        k = int(flat.argmax())
-        raise ValueError(
-            f"along_rows and along_columns are {U[k]} and {V[k]} in view {k}; expected two directions that span a "
-            f"plane without the source"
-        )
-    behind = np.einsum("ki,ki->k", normal, centre - S) * np.sign(depth) <= 0
+    depth = check_spanned(D - S, U, V, "the source")
+    behind = np.einsum("ki,ki->k", np.cross(U, V), centre - S) * np.sign(depth) <= 0
     if behind.any():
         k = int(behind.argmax())
         raise ValueError(
