@@ -21,13 +21,13 @@ from ipbox.operators.mri.non_cartesian import NonCartesianMRI
 from ipbox.operators.mri.normal import NonCartesianNormal
 from ipbox.operators.tomography.cone.circular import ConeBeamTransform
 from ipbox.operators.tomography.cone.parallel import ParallelVectorTransform
+from ipbox.operators.tomography.cone.stack import SliceStack
 from ipbox.operators.tomography.cone.vectors import ConeVectorTransform
 from ipbox.operators.tomography.fan import FanBeamTransform
 from ipbox.operators.tomography.joseph import JosephTransform
 from ipbox.operators.tomography.pet import PET
 from ipbox.operators.tomography.ray import RayTransform
 from ipbox.operators.tomography.ray_normal import RayNormal
-from ipbox.operators.tomography.stack import SliceStack
 
 __all__ = ["Adjoint", "Composition", "FunctionOperator", "Identity", "MatrixOperator", "Normal", "Operator"]
 __all__ += ["PyLopsOperator", "Scaled", "Sum", "VStack", "as_operator", "counting", "operator"]

@@ -120,6 +120,9 @@ class FanBeamTransform(LineTransform):
         gamma = math.asin(reach / R)
         return (R + self.detector_distance) * (gamma if self.detector == "curved" else math.tan(gamma))
 
+    def _source(self) -> tuple[tuple[float, float] | None, bool]:
+        return (self.source_distance, self.detector_distance), self.detector == "curved"
+
     @property
     def turn(self) -> float:
         """Angle from a ray to the next on a curved detector; 0 on a flat one."""

@@ -14,6 +14,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_count, check_dims, check_finite, check_positive
 from ipbox.operators.core.base import Operator, check_real
 from ipbox.operators.core.subsets import OrderedSubsets
+from ipbox.operators.tomography.cone.scene import ScanGeometry, in_plane
 
 
 class Projector(OrderedSubsets, Operator):
@@ -89,6 +90,18 @@ class Projector(OrderedSubsets, Operator):
         """Set up the operator at some angles, after what is ``kept`` by subsets, and their ``det_shift``."""
         self.angles = angles
         super().__init__(dims, (angles.size, self.n_det), dtype, name=type(self).__name__)
+
+    @property
+    def geometry(self) -> ScanGeometry:
+        """Where beam, detector and image are, with a picture: ``A.geometry.show()``."""
+        return in_plane(
+            tuple(self.dims), self.pixel_widths, self.image_centre, self.angles, self.n_det, self.det_spacing,
+            self.det_shift, *self._source(),
+        )  # fmt: skip
+
+    def _source(self) -> tuple[tuple[float, float] | None, bool]:
+        """Distances of source and detector from the axis, and whether the detector is curved; None: parallel beam."""
+        return None, False
 
     def positions(self) -> np.ndarray:
         """Where the detector pixels are on the detector: (n_det,), or (n_angles, n_det) with a shift for each view."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from ipbox.operators.tomography import stack
+from ipbox.operators.tomography.cone import stack
 from tests.operators.tomography.test_cone import CENTRE, RADIUS, ball, error
 
 THETA = np.random.default_rng(5).uniform(-3, 3, 6)

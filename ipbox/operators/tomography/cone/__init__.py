@@ -1,1 +1,1 @@
-"""Three-dimensional transforms of point sources and flat panels."""
+"""Three-dimensional transforms: cone and parallel beam, stacks of slices; and where things are in space."""

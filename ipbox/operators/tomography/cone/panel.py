@@ -14,11 +14,13 @@ from ipbox.operators.core.base import Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.positive import collatz_wielandt
 from ipbox.operators.core.subsets import OrderedSubsets
+from ipbox.operators.tomography.cone.scene import ScanGeometry, in_space
 
 
 class PanelTransform(OrderedSubsets, Operator):
     """Weighted sums along the rays to the pixels of flat panels: the base of the circular and the free geometry."""
 
+    is_parallel: ClassVar[bool] = False  # rays to a panel
     nonnegative = True  # no entry of the matrix is negative
     kept: ClassVar[tuple[str, ...]] = ("voxel_widths", "pixel_size", "volume_centre")
 
@@ -47,6 +49,12 @@ class PanelTransform(OrderedSubsets, Operator):
         origin = (np.array(dims) - 1) / 2 - np.array(self.volume_centre) / h
         rows = [vector / h + (origin if k < 2 else 0) for k, vector in enumerate(vectors)]
         return np.ascontiguousarray(np.concatenate(rows, axis=1), dtype=np.float64)
+
+    @property
+    def geometry(self) -> ScanGeometry:
+        """Where source, panel and volume are, with a picture: ``A.geometry.show()``."""
+        place = tuple(self.dims), self.voxel_widths, self.volume_centre
+        return in_space(*place, self._views.host, self.n_det, self.is_parallel)
 
     @functools.cached_property
     def _upright(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -75,6 +75,8 @@ class ParallelVectorTransform(PanelTransform):
     >>> A.apply(np.ones((8, 32, 32), np.float32)).shape
     (40, 24, 46)
     """
+
+    is_parallel: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ipbox.backend import Array
 from ipbox.checks import check_count, check_positive
 from ipbox.operators.core.base import Operator
 from ipbox.operators.core.subsets import OrderedSubsets
+from ipbox.operators.tomography.cone.scene import ScanGeometry
 from ipbox.operators.tomography.geometry import Projector
 
 CHUNK = 1 << 23  # readings of some slices that are worked on at a time
@@ -67,6 +69,14 @@ class SliceStack(OrderedSubsets, Operator):
         self.A, self.voxel_widths, self.angles = A, (hz, hy, hx), A.angles
         views, n_det = A.dimsd
         super().__init__((n_slices, *A.dims), (views, n_slices, n_det), A.dtype_in, name=type(self).__name__)
+
+    @property
+    def geometry(self) -> ScanGeometry:
+        """Where beam, detector and volume are, with a picture: ``A.geometry.show()``."""
+        g, (slices, *_), (height, *_) = self.A.geometry, self.dims, self.voxel_widths
+        up = np.broadcast_to([height, 0.0, 0.0], g.panels.shape)
+        dims, n_det = (slices, *self.A.dims), (slices, self.A.n_det)
+        return dataclasses.replace(g, dims=dims, voxel_widths=self.voxel_widths, n_det=n_det, along_columns=up)
 
     @property
     def nonnegative(self) -> bool:
