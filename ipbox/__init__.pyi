@@ -9,6 +9,7 @@ from . import (
     groups as groups,
     kernels as kernels,
     learned as learned,
+    measured as measured,
     metrics as metrics,
     operators as operators,
     plot as plot,

@@ -203,6 +203,15 @@ def fft_module(x: Array) -> ModuleType:
     return module
 
 
+def ndimage_module(x: Array) -> ModuleType:
+    """``scipy.ndimage`` or ``cupyx.scipy.ndimage``: filters of images."""
+    if is_device(x):
+        import cupyx.scipy.ndimage as module
+    else:
+        import scipy.ndimage as module
+    return module
+
+
 def generator(seed: int, like: Array | ModuleType | None = None) -> Any:
     """A seeded random generator of the library of ``like`` (NumPy's where nothing is given)."""
     module = like if isinstance(like, ModuleType) else (np if like is None else array_module(like))

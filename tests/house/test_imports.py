@@ -58,6 +58,7 @@ LAYERS = (
     "distributed",
     "choose",
     "reconstruct",
+    "measured",
     "comparison",
     "learned",
     "bilevel",
