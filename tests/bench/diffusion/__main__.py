@@ -10,7 +10,7 @@ import sys
 
 from tests.bench.experiments import Experiments
 
-MODULES = ("ct", "gaussian", "conformal")
+MODULES = ("ct", "gaussian", "conformal", "coverage")
 EXPERIMENTS = Experiments(
     "tests.bench.diffusion",
     MODULES,
