@@ -1,4 +1,4 @@
-"""The command line: ``python -m ipbox demo | compare | reconstruct | benchmark | info``.
+"""The command line: ``python -m ipbox demo | compare | reconstruct | scan | benchmark | info``.
 
 Nothing heavy is imported before the arguments are parsed.
 """
@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import ipbox
@@ -27,7 +27,8 @@ from ipbox.cli.demos.simulated import DEMOS
 from ipbox.cli.demos.simulated import demo as run_demo
 from ipbox.cli.info import info as run_info
 from ipbox.cli.reconstruct import reconstruct as run_reconstruct
-from ipbox.cli.shared import UsageError, quietly
+from ipbox.cli.scans.options import add_scan
+from ipbox.cli.shared import UsageError, number, quietly, weight
 from ipbox.files import NotSaved
 from ipbox.keywords import right_word
 
@@ -100,36 +101,15 @@ def _joined(argv: Sequence[str]) -> list[str]:
     return argv
 
 
-def _number(least: float, strict: bool = False, kind: Callable[[str], Any] = float) -> Callable[[str], Any]:
-    """Type of an option: a finite number (an integer for ``kind=int``) from ``least`` on, or beyond it."""
-    what = "an integer" if kind is int else "a number"
-    bound = "" if least == -math.inf else f" {'>' if strict else '>='} {least:g}"
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or value < least or (strict and value == least):
-            raise argparse.ArgumentTypeError(f"is {text}; expected {what}{bound}")
-        return value
-
-    return parse
-
-
 RULES = ("balancing", "discrepancy", "gcv", "l_curve", "quasi_optimality", "sure", "weighted_gcv")
 
 
-def _weight(text: str) -> Any:
-    return text if text == "auto" else _number(0, strict=True)(text)
-
-
 def _weight_or_rule(text: str) -> Any:
-    return text if text in RULES else _weight(text)
+    return text if text in RULES else weight(text)
 
 
 def _level(text: str) -> Any:
-    return text if text == "estimate" else _number(0)(text)
+    return text if text == "estimate" else number(0)(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -140,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(subparsers)
     _add_compare(subparsers)
     _add_reconstruct(subparsers)
+    add_scan(subparsers, FILTERS)
     _add_benchmark(subparsers)
     info = subparsers.add_parser("info", help="versions, threads, and where data and compiled kernels are")
     info.set_defaults(run=run_info)
@@ -209,8 +190,8 @@ def _add_demo(subparsers: Any) -> None:
             _add_picture(command, f"build/{name}.png")
             continue
         if name not in DEMOS or "tv" in DEMOS[name].methods:
-            command.add_argument("--lam", type=_weight, default="auto", help="TV weight, or auto: from the noise")
-            command.add_argument("--niter", type=_number(1, kind=int), default=500, help="most TV iterations (500)")
+            command.add_argument("--lam", type=weight, default="auto", help="TV weight, or auto: from the noise")
+            command.add_argument("--niter", type=number(1, kind=int), default=500, help="most TV iterations (500)")
         _add_output(command, f"build/{name}.png")
 
 
@@ -238,10 +219,10 @@ def _add_benchmark(subparsers: Any) -> None:
     samplers, problems = ", ".join(benchmarks.SAMPLERS), ", ".join(benchmarks.PROBLEMS)
     command.add_argument("--samplers", nargs="+", metavar="SAMPLER", help=f"some of: {samplers} (all)")
     command.add_argument("--problems", nargs="+", metavar="PROBLEM", help=f"some of: {problems} (all)")
-    steps, count = " ".join(map(str, benchmarks.STEPS)), _number(1, kind=int)
+    steps, count = " ".join(map(str, benchmarks.STEPS)), number(1, kind=int)
     command.add_argument("--steps", nargs="+", type=count, default=benchmarks.STEPS, help=f"of the samplers ({steps})")
     command.add_argument("--samples", type=count, default=benchmarks.SAMPLES, help="of each posterior (%(default)s)")
-    command.add_argument("--seed", type=_number(0, kind=int), default=0, help="of the samplers (%(default)s)")
+    command.add_argument("--seed", type=number(0, kind=int), default=0, help="of the samplers (%(default)s)")
     _add_picture(command, "build/benchmark-posterior.png")
 
 
@@ -265,7 +246,7 @@ def _add_options(command: argparse.ArgumentParser, options: dict[str, Any]) -> N
     least = {"size": 16, "noise": 0, "seed": 0, "slice": 0}
     for name, default in options.items():
         kind = type(default)
-        parse = str if kind is str else _number(least.get(name, 1), kind=kind)
+        parse = str if kind is str else number(least.get(name, 1), kind=kind)
         command.add_argument(f"--{name}", type=parse, default=default, help=f"{OPTIONS[name]} (%(default)s)")
 
 
@@ -287,19 +268,19 @@ def _add_reconstruct(subparsers: Any) -> None:
     add("--angles-dataset", metavar="NAME", help="the same for a file of angles")
     add("--dtype", choices=("float32", "float64"), help="convert the sinogram (needed for integers)")
     add("--order", metavar="AXES", help="what the axes of FILE are (angles,detector or angles,slices,detector)")
-    add("--slice", type=_number(0, kind=int), help="only this slice of a stack, from 0 on")
+    add("--slice", type=number(0, kind=int), help="only this slice of a stack, from 0 on")
     add("--flat", metavar="FIELD", help="FILE holds counts: those without the object, a number or a file; takes -log")
     add("--dark", metavar="FIELD", help="counts without the beam, a number or a file (0)")
     add("--fields-dataset", metavar="NAME", help="array of the files of --flat and --dark, where there are several")
     add("--transpose", action="store_true", help="the file holds (detector pixels, angles)")
-    add("--size", type=_number(1, kind=int), nargs="+", help="pixels: n, or ny nx (default: the detector's width)")
-    add("--pixel-size", type=_number(0, strict=True), default=1.0, help="width of an image pixel (%(default)s)")
-    add("--det-spacing", type=_number(0, strict=True), help="width of a detector pixel (default: --pixel-size)")
-    add("--det-shift", type=_number(-math.inf), help="position of the detector's centre (0)")
-    add("--centre", type=_number(0), help="instead, the detector pixel, from 0 on, onto which the axis projects")
+    add("--size", type=number(1, kind=int), nargs="+", help="pixels: n, or ny nx (default: the detector's width)")
+    add("--pixel-size", type=number(0, strict=True), default=1.0, help="width of an image pixel (%(default)s)")
+    add("--det-spacing", type=number(0, strict=True), help="width of a detector pixel (default: --pixel-size)")
+    add("--det-shift", type=number(-math.inf), help="position of the detector's centre (0)")
+    add("--centre", type=number(0), help="instead, the detector pixel, from 0 on, onto which the axis projects")
     add("--lam", type=_weight_or_rule, help=f"weight of tikhonov and tv, or a rule: {', '.join(RULES)}; auto: tv's own")
     add("--noise-level", type=_level, help="norm of the noise, or estimate: landweber and cgls stop there, λ is chosen")
-    add("--niter", type=_number(1, kind=int), help="bound on the iterations (default: the method's)")
+    add("--niter", type=number(1, kind=int), help="bound on the iterations (default: the method's)")
     add("--filter", choices=FILTERS, help="window of fbp (ramp)")
     add("--nonneg", action="store_const", const=True, help="tv: image >= 0")
     add("--xp", choices=("numpy", "cupy"), default="numpy", help="CPU or GPU (%(default)s)")

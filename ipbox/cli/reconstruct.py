@@ -6,14 +6,13 @@ Nothing heavy is imported before the command runs.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ipbox
-from ipbox.cli.scan import read_scan
+from ipbox.cli.scan import read_angles, read_scan
 from ipbox.cli.shared import UsageError, bar, check_outputs, checked_input, write_report
 from ipbox.files import replacing
 
@@ -39,7 +38,9 @@ def reconstruct(args: argparse.Namespace) -> None:
         if b.ndim == 3 and Path(args.out).suffix == ".png":
             raise UsageError(f"--out is {args.out}, a picture, and FILE has {len(b)} slices; expected --slice with it")
         n_det = b.shape[-1]
-        angles = _angles(args, b.shape[-2:])
+        hint = "" if args.transpose else "; --transpose reads FILE the other way"
+        shape = f"FILE has shape {b.shape[-2:]}, expected one angle for each of its {b.shape[-2]} rows{hint}"
+        angles = read_angles(args, b.shape[-2], shape)
         ds = args.pixel_size if args.det_spacing is None else args.det_spacing
         size = args.size or [max(1, round(n_det * ds / args.pixel_size))]
         if len(size) > 2:
@@ -76,46 +77,6 @@ def _shift(args: argparse.Namespace, n_det: int, ds: float) -> float:
     if not 0 <= args.centre <= n_det - 1:
         raise UsageError(f"--centre is {args.centre:g}; expected a pixel of the detector, 0 to {n_det - 1}")
     return ((n_det - 1) / 2 - args.centre) * ds
-
-
-def _angles(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
-    """--angles in radians: start:stop:n without its end, or a file."""
-    import numpy as np
-
-    from ipbox.angles import check_angles
-    from ipbox.io.arrays import KINDS, read_array
-
-    parts = args.angles.split(":")
-    hint = "; --transpose reads FILE the other way" if not args.transpose else ""
-    mismatch = f"angles; FILE has shape {shape}, expected one angle for each of its {shape[0]} rows{hint}"
-    if len(parts) == 3 and not Path(args.angles).exists():
-        try:
-            start, stop, n = float(parts[0]), float(parts[1]), int(parts[2])
-        except ValueError:
-            n = 0
-        if n < 1 or not math.isfinite(start) or not math.isfinite(stop):
-            raise UsageError(f"--angles is {args.angles}; expected start:stop:n with numbers and n >= 1")
-        if args.angles_dataset is not None:
-            raise UsageError(f"--angles-dataset is {args.angles_dataset}; expected none, --angles is no file")
-        if n != shape[0]:
-            raise UsageError(f"--angles gives {n} {mismatch}")
-        angles = start + (stop - start) / n * np.arange(n)
-    elif Path(args.angles).suffix.lower() in KINDS:
-        angles = read_array(args.angles, args.angles_dataset, name="--angles").squeeze()
-        if angles.dtype.kind not in "iuf":
-            raise UsageError(f"--angles {args.angles} has dtype {angles.dtype}; expected real numbers")
-        angles = angles.astype(np.float64)
-    else:
-        raise UsageError(f"--angles is {args.angles}; expected start:stop:n or a file ({', '.join(KINDS)})")
-    if args.degrees:  # turns are taken out of golden angles and spirals, which end nowhere near radians
-        angles = np.deg2rad(np.where(abs(angles) > 720, angles % 360, angles))
-    try:
-        angles = check_angles(angles)
-    except ValueError as err:
-        raise UsageError(f"--angles {args.angles}: {err}{'' if args.degrees else '; or --degrees'}") from err
-    if len(angles) != shape[0]:
-        raise UsageError(f"--angles {args.angles} gives {len(angles)} {mismatch}")
-    return angles
 
 
 def _method(args: argparse.Namespace, A: Any, b: Any) -> Callable[[Any, Any], tuple[Any, Any]]:

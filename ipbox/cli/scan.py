@@ -6,6 +6,7 @@ Nothing heavy is imported before the command runs.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,42 @@ def _field(args: argparse.Namespace, name: str, order: tuple[str, ...], slices: 
     if len(field) not in (1, slices):
         raise UsageError(f"{what} {given} has {len(field)} slices; expected 1, or the {slices} of FILE")
     return field[args.slice if len(field) > 1 else 0]
+
+
+def read_angles(args: argparse.Namespace, views: int, expected: str) -> Any:
+    """--angles in radians: start:stop:n without its end, or a file."""
+    import numpy as np
+
+    from ipbox.angles import check_angles
+    from ipbox.io.arrays import KINDS, read_array
+
+    parts = args.angles.split(":")
+    mismatch = f"angles; {expected}"
+    if len(parts) == 3 and not Path(args.angles).exists():
+        try:
+            start, stop, n = float(parts[0]), float(parts[1]), int(parts[2])
+        except ValueError:
+            n = 0
+        if n < 1 or not math.isfinite(start) or not math.isfinite(stop):
+            raise UsageError(f"--angles is {args.angles}; expected start:stop:n with numbers and n >= 1")
+        if args.angles_dataset is not None:
+            raise UsageError(f"--angles-dataset is {args.angles_dataset}; expected none, --angles is no file")
+        if n != views:
+            raise UsageError(f"--angles gives {n} {mismatch}")
+        angles = start + (stop - start) / n * np.arange(n)
+    elif Path(args.angles).suffix.lower() in KINDS:
+        angles = read_array(args.angles, args.angles_dataset, name="--angles").squeeze()
+        if angles.dtype.kind not in "iuf":
+            raise UsageError(f"--angles {args.angles} has dtype {angles.dtype}; expected real numbers")
+        angles = angles.astype(np.float64)
+    else:
+        raise UsageError(f"--angles is {args.angles}; expected start:stop:n or a file ({', '.join(KINDS)})")
+    if args.degrees:  # turns are taken out of golden angles and spirals, which end nowhere near radians
+        angles = np.deg2rad(np.where(abs(angles) > 720, angles % 360, angles))
+    try:
+        angles = check_angles(angles)
+    except ValueError as err:
+        raise UsageError(f"--angles {args.angles}: {err}{'' if args.degrees else '; or --degrees'}") from err
+    if len(angles) != views:
+        raise UsageError(f"--angles {args.angles} gives {len(angles)} {mismatch}")
+    return angles

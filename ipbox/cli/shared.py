@@ -141,3 +141,24 @@ def write_report(args: argparse.Namespace, told: dict[str, Any], info: Any = Non
     with replacing(args.json, "--json") as file:
         file.write(json.dumps(about | told, indent=1, allow_nan=False).encode())
     print(f"report: {args.json}")
+
+
+def number(least: float, strict: bool = False, kind: Callable[[str], Any] = float) -> Callable[[str], Any]:
+    """Type of an option: a finite number (an integer for ``kind=int``) from ``least`` on, or beyond it."""
+    what = "an integer" if kind is int else "a number"
+    bound = "" if least == -math.inf else f" {'>' if strict else '>='} {least:g}"
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < least or (strict and value == least):
+            raise argparse.ArgumentTypeError(f"is {text}; expected {what}{bound}")
+        return value
+
+    return parse
+
+
+def weight(text: str) -> Any:
+    return text if text == "auto" else number(0, strict=True)(text)

@@ -1,0 +1,175 @@
+"""From raw frames to line integrals, some rows at a time.
+
+Nothing heavy is imported before the command runs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import ipbox
+from ipbox.cli.shared import UsageError
+
+WIDTH = 0.01  # of what a stripe is, in widths of the panel: with more, edges of the object go too
+
+
+@dataclass
+class Counted:
+    """What the corrections met, over all rows."""
+
+    readings: int = 0
+    low: int = 0
+    saturated: int = 0
+    dead: int = 0
+    zingers: int = 0
+    offset: float = 0.0  # the largest one of a column
+    rows: int = field(default=0, repr=False)
+
+    def lines(self) -> list[str]:
+        told = {"without light": self.low, "saturated": self.saturated, "of dead pixels": self.dead}
+        told |= {"hit by stray photons": self.zingers}
+        found = ", ".join(f"{count} {what}" for what, count in told.items() if count)
+        return [f"readings: {self.readings}, {found or 'all in range'}"]
+
+
+class Corrected:
+    """Line integrals (views, rows, columns) of some rows of a scan, as float32.
+
+    Counts are averaged over ``bin`` x ``bin`` pixels, divided by the flat field, cleared of stray photons, and after
+    the logarithm of stripes.  Without flats the projections are taken for line integrals.
+    """
+
+    def __init__(self, scan: Any, bin: int, zingers: bool, linear: bool, stripes: bool = False) -> None:
+        self.bin, self.stripes, self.zingers, self.linear = bin, stripes, zingers, linear
+        _, rows, columns = scan.shape
+        if min(rows, columns) < bin:
+            raise UsageError(f"--bin is {bin}; FILE has {rows} x {columns} pixels, expected less")
+        # what is left over at the lower and the right end goes first, so that binning moves no middle
+        self.scan = scan.part(rows=slice(rows // bin * bin), columns=slice(columns // bin * bin))
+        self.shape = (scan.shape[0], rows // bin, columns // bin)
+        self.counted = Counted()
+        self.variance = 0.0  # of the noise, summed over the readings that came last
+        self.flats, self.darks = (
+            None if frames is None else self._binned(frames[:]) for frames in (self.scan.flats, self.scan.darks)
+        )
+
+    def geometry(self) -> Any:
+        """That of the binned pixels."""
+        from dataclasses import replace
+
+        geometry = self.scan.geometry
+        size = geometry.pixel_size
+        return geometry if size is None else replace(geometry, pixel_size=(size[0] * self.bin, size[1] * self.bin))
+
+    def __call__(self, rows: slice, count: bool = True) -> Any:
+        """The line integrals of some rows; ``count`` adds what was met to what is told."""
+        import numpy as np
+
+        from ipbox import measured
+
+        counts = self._binned(self.scan.projections[:, rows.start * self.bin : rows.stop * self.bin])
+        if self.linear:
+            if not np.isfinite(counts).all():
+                raise ValueError("FILE has NaN or infinite entries; expected finite line integrals")
+            b = np.ascontiguousarray(counts, dtype=np.float32)
+            hits = 0
+        else:
+            flats, darks = (None if of is None else of[:, rows] for of in (self.flats, self.darks))
+            T, guard = measured.flat_field(counts, flats, darks, dtype="float32")
+            hits = 0
+            if self.zingers and len(T) > 2:
+                T, where = measured.remove_zingers(T)
+                hits = int(where.sum())
+            b = measured.minus_log(T)
+            self.variance = _variance(T, flats, darks)
+            if count:
+                for name in ("readings", "low", "saturated", "dead"):
+                    vars(self.counted)[name] += vars(guard)[name]
+        if self.stripes:
+            b, offsets = measured.remove_stripes(b, width=min(5.0, max(1.0, b.shape[-1] * WIDTH)))
+            if count:
+                self.counted.offset = max(self.counted.offset, float(abs(offsets).max()))
+        if count:
+            self.counted.zingers += hits
+        return b
+
+    def _binned(self, frames: Any) -> Any:
+        """Means of ``bin`` x ``bin`` pixels; saturated ones keep their number, which the mean would hide."""
+        import numpy as np
+
+        n = self.bin
+        if n == 1:
+            return frames
+        parts = frames.reshape(frames.shape[0], frames.shape[1] // n, n, frames.shape[2] // n, n)
+        means = parts.mean(axis=(2, 4), dtype=np.float32)
+        if frames.dtype.kind in "iu":
+            most = np.iinfo(frames.dtype).max
+            full = (parts == most).any(axis=(2, 4))
+            means[full] = most
+        return means
+
+
+def _variance(T: Any, flats: Any, darks: Any) -> float:
+    r"""The sum over the readings of the variance of the noise in b = -log T, from that of flats and darks.
+
+    A count of gain g per photon and readout noise r has Var I = g (I - D) + r², so that
+    Var b = g/(T L) + r²/(T L)², L = F - D; g is the median over the pixels of (Var F - r²)/L.  0 where fewer than three
+    flat frames tell nothing.
+    """
+    import numpy as np
+
+    if flats is None or len(flats) < 3:
+        return 0.0
+    dark = np.zeros(flats.shape[1:]) if darks is None else darks.mean(axis=0, dtype=np.float64)
+    read = 0.0 if darks is None or len(darks) < 3 else float(darks.var(axis=0, ddof=1, dtype=np.float64).mean())
+    light = flats.mean(axis=0, dtype=np.float64) - dark
+    good = light > 0
+    spread = flats.var(axis=0, ddof=1, dtype=np.float64)
+    gain = max(float(((spread - read)[good].sum()) / light[good].sum()), 0.0)
+    total = 0.0
+    for view in T:  # float64 for one view at a time
+        seen = view[good] * light[good]
+        total += float((gain / seen + read / seen**2).sum())
+    return total
+
+
+def striped(b: Any) -> float:
+    """How much columns of line integrals (views, rows, columns) differ for good from their neighbours, relative to
+    what noise makes them differ: about 1 without stripes.
+
+    Medians over the views of second differences along the columns do not see edges of the object, which pass a column
+    in few views, and their median over the columns not the few that a straight edge keeps to.
+    """
+    import numpy as np
+
+    d = np.diff(b, 2, axis=-1)
+    noise = 1.2533 * np.median(abs(np.diff(d, axis=0))) / math.sqrt(2 * len(d))  # of a median over the views
+    offset = np.median(abs(np.median(d, axis=0)))
+    return float(offset / noise) if noise > 0 else 0.0
+
+
+def opened(args: Any) -> Any:
+    """The scan that the command line names."""
+    from ipbox.cli.scan import read_angles
+
+    geometry = {name: vars(args)[name] for name in ("beam", "source_distance", "detector_distance")}
+    scan = ipbox.read_scan(
+        args.file,
+        flats=args.flats,
+        darks=args.darks,
+        pixel_size=args.pixel_size,
+        entry=args.entry,
+        name="FILE",
+        **geometry,
+    )
+    if args.angles is not None:
+        from dataclasses import replace
+
+        scan = replace(scan, angles=read_angles(args, scan.shape[0], f"FILE has {scan.shape[0]} views"))
+    if scan.angles is None:
+        raise UsageError(f"FILE {args.file} does not tell the angles; expected --angles start:stop:n, or a file")
+    if scan.flats is None and not args.linear:
+        raise UsageError(f"FILE {args.file} has no flat field; expected --flats, or --linear for line integrals")
+    return scan.part(views=slice(None, None, args.every))

@@ -1,0 +1,83 @@
+"""The reconstructions of ``python -m ipbox scan``: slabs of slices of a parallel beam, or a cone beam's volume at once.
+
+Nothing heavy is imported before the command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+import ipbox
+from ipbox.cli.scans.corrected import Corrected
+from ipbox.cli.shared import UsageError, bar
+
+SLAB = 8  # rows that are corrected and reconstructed at once
+FILTER = "hann"
+
+
+def noise_level(b: Any, variance: float) -> float:
+    """Norm of the noise in line integrals (views, rows, columns): by the flats, else by their own differences."""
+    if variance > 0:
+        return math.sqrt(variance)
+    middle = b[:, b.shape[1] // 2]
+    return float(ipbox.estimate_noise(middle, kind="sinogram")) * math.sqrt(b.shape[1])
+
+
+def solver(args: argparse.Namespace, A: Any, b: Any, delta: float, told: dict[str, Any]) -> Callable[[Any, Any], Any]:
+    """The method as a function of line integrals and the norm of their noise; what it chose goes into ``told``."""
+    from ipbox.choose import tv_weight
+
+    if args.method in ("fbp", "fdk"):
+        direct = ipbox.fbp if args.method == "fbp" else ipbox.fdk
+        told["filter"] = args.filter or FILTER
+        return lambda b, _: direct(A, b, told["filter"])[0]
+    if args.method == "cgls":
+        shown = {} if b.ndim == 3 and A.dimsd != b.shape else bar(args, "cgls")
+        return lambda b, level: ipbox.cgls(A, b, noise_level=level, niter=args.niter or 100, **shown)[0]
+    if args.lam == "auto" and not delta > 0:
+        raise UsageError("--lam is auto, and no noise was found in the data; expected a number")
+    told["lam"] = lam = tv_weight(A, b, delta) if args.lam == "auto" else args.lam
+    options = {"nonneg": not args.signed, "niter": args.niter or 300, "tol": 1e-3}
+    return lambda b, _: ipbox.tv(A, b, lam, **options, **(bar(args, "tv") if A.dimsd == b.shape else {}))[0]
+
+
+def parallel(args: argparse.Namespace, A: Any, corrected: Corrected, told: dict[str, Any]) -> Any:
+    """Slices, a slab of rows at a time."""
+    import numpy as np
+
+    from ipbox import progress
+
+    views, rows, columns = corrected.shape
+    x = np.empty((rows, *A.dims), dtype=np.float32)
+    middle = slice(rows // 2, rows // 2 + 1)
+    b = corrected(middle, count=False)
+    delta = noise_level(b, corrected.variance)
+    told["noise_level"] = {"of_a_slice": delta, "relative": delta / _norm(b), "by": _by(corrected)}
+    run = solver(args, A, np.ascontiguousarray(b[:, 0]), delta, told)
+    with progress.bar(args.method, "rows", rows, shown=not args.quiet) as shown:
+        for first in range(0, rows, SLAB):
+            slab = slice(first, min(first + SLAB, rows))
+            b = np.ascontiguousarray(corrected(slab).swapaxes(0, 1))
+            level = math.sqrt(corrected.variance / len(b)) if corrected.variance else delta
+            x[slab] = run(b, level)
+            shown.update(len(b))
+    return x
+
+
+def cone(args: argparse.Namespace, A: Any, corrected: Corrected, told: dict[str, Any]) -> Any:
+    """The whole volume."""
+    b = corrected(slice(0, corrected.shape[1]))
+    delta = noise_level(b, corrected.variance)
+    told["noise_level"] = {"of_all": delta, "relative": delta / _norm(b), "by": _by(corrected)}
+    return solver(args, A, b, delta, told)(b, delta)
+
+
+def _by(corrected: Corrected) -> str:
+    return "flats" if corrected.variance > 0 else "differences of neighbours"
+
+
+def _norm(b: Any) -> float:
+    return float(ipbox.backend.norm(b)) or 1.0

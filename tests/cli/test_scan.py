@@ -1,0 +1,159 @@
+"""``python -m ipbox scan``: raw scans of a known object come out as it was, with a report and a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import ipbox as ip
+from ipbox.cli import main
+from ipbox.cli.scans.corrected import Corrected
+from tests.cli.simulated_scans import cone_scan, parallel_scan
+from tests.io.scan_writers import DEGREES, VIEWS, write_nxtomo, write_tiffs
+
+
+def run(path: Path, out: Path, *options: Any) -> tuple[np.ndarray, Any, dict[str, Any]]:
+    """The volume, its spacing and the report."""
+    assert main(["scan", str(path), "--out", str(out), "--quiet", *map(str, options)]) == 0
+    base = out.with_name(out.name.removesuffix("".join(out.suffixes)))
+    assert base.with_suffix(".png").stat().st_size > 5000 and base.with_suffix(".txt").stat().st_size > 200
+    return *ip.read_image(out), json.loads(base.with_suffix(".json").read_text())
+
+
+@pytest.fixture(scope="module")
+def chest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    path = tmp_path_factory.mktemp("chest") / "scan.nxs"
+    return path, parallel_scan(path, size=64, views=100, rows=4)
+
+
+def worst(x: np.ndarray, truth: np.ndarray) -> float:
+    return min(float(ip.psnr(u, v)) for u, v in zip(x, truth, strict=True))
+
+
+def test_parallel(tmp_path: Path, chest: tuple[Path, np.ndarray]) -> None:
+    """The axis is 3.3 columns off, which a middle one would blur by as much."""
+    path, truth = chest
+    x, spacing, told = run(path, tmp_path / "a.tif", "--size", 64)
+    assert x.dtype == np.float32 and spacing == (1.0, 1.0, 1.0)
+    assert abs(told["centre"]["column"] - (79 / 2 - 3.3)) < 0.25 and told["centre"]["by"] == "wedge"
+    assert not told["stripes"]["removed"] and told["noise_level"]["by"] == "flats"
+    assert worst(x, truth) > 26.0, worst(x, truth)
+    blurred, _, _ = run(path, tmp_path / "b.tif", "--size", 64, "--centre", 39.5)
+    assert worst(blurred, truth) < worst(x, truth) - 5
+    assert x.sum(axis=(1, 2)) == pytest.approx(truth.sum(axis=(1, 2)), rel=0.01)  # in 1/mm
+
+
+def test_the_noise_is_that_of_the_counts(chest: tuple[Path, np.ndarray]) -> None:
+    """The level that flats and darks tell, against what line integrals differ by from those of the truth."""
+    scan = ip.read_scan(chest[0])
+    corrected = Corrected(scan, 1, False, False)
+    error = corrected(slice(1, 2))[:, 0] - scan.transform(64, det_shift=3.3, dtype="float64").apply(chest[1][1])
+    assert np.sqrt(corrected.variance) == pytest.approx(np.linalg.norm(error), rel=0.1)
+
+
+def test_iterations(tmp_path: Path, chest: tuple[Path, np.ndarray]) -> None:
+    """Both iterate on the same data as the direct method, and are better than it."""
+    path, truth = chest
+    rows = ("--rows", "1:2", "--size", 64, "--every", 2)
+    direct = worst(run(path, tmp_path / "a.tif", *rows)[0].reshape(1, 64, 64), truth[1:2])
+    for method, least in (("cgls", direct), ("tv", direct + 1)):
+        x, _, told = run(path, tmp_path / f"{method}.tif", *rows, "--method", method, "--niter", 150)
+        assert worst(x.reshape(1, 64, 64), truth[1:2]) > least and told["method"] == method
+
+
+def test_stripes(tmp_path: Path) -> None:
+    """Where gains have changed since the flats were taken they are found and removed, else left alone."""
+    truth = parallel_scan(tmp_path / "scan.nxs", size=64, views=100, rows=2, drift=0.03)
+    x, _, told = run(tmp_path / "scan.nxs", tmp_path / "a.tif", "--size", 64)
+    assert told["stripes"]["removed"] and abs(told["centre"]["column"] - (79 / 2 - 3.3)) < 0.25
+    kept, _, _ = run(tmp_path / "scan.nxs", tmp_path / "b.tif", "--size", 64, "--stripes", "off")
+    assert worst(x, truth) > worst(kept, truth) + 1
+
+
+def test_a_part_binned(tmp_path: Path, chest: tuple[Path, np.ndarray]) -> None:
+    """Pixels twice as wide, in the same places."""
+    path, truth = chest
+    x, spacing, told = run(path, tmp_path / "a.npy", "--bin", 2, "--rows", "2:4", "--size", 32, "--filter", "ramp")
+    coarse = truth[2:4].reshape(1, 2, 32, 2, 32, 2).mean(axis=(1, 3, 5))
+    assert x.shape == (1, 32, 32) and told["volume"]["spacing"] == [2.0, 2.0, 2.0] and spacing is None
+    assert worst(x, coarse) > max(25, worst(np.roll(x, 1, axis=2), coarse) + 4)
+
+
+def test_cone(tmp_path: Path) -> None:
+    truth = cone_scan(tmp_path / "scan", size=24, views=60)
+    path, width = tmp_path / "scan" / "bone.xtekct", 256 * 1.2539062 / 24
+    x, spacing, told = run(path, tmp_path / "a.nii.gz", "--size", 24, "--voxel-size", width, "--stripes", "off")
+    assert told["method"] == "fdk" and abs(told["centre"]["column"] - told["centre"]["file"]) < 0.25
+    assert spacing == pytest.approx((told["volume"]["spacing"][0], width, width))
+    z = (np.arange(len(x)) - (len(x) - 1) / 2) * spacing[0] / 5.0 + 30  # slices are 5 mm apart
+    inside = [k for k in range(len(x)) if 20 <= z[k] <= 40]
+    expected = np.stack([truth[round(z[k])] for k in inside])
+    assert ip.psnr(x[inside], expected) > 22, ip.psnr(x[inside], expected)
+
+
+def test_tiff_folder_of_line_integrals(tmp_path: Path) -> None:
+    """Angles from the command line, in degrees; no flats and no logarithm."""
+    A = ip.RayTransform((24, 24), np.pi * np.arange(60) / 60, 32, dtype="float64")
+    u = np.zeros((24, 24))
+    u[6:14, 9:18] = 0.5
+    p = A.apply(u).astype(np.float32)
+    write_tiffs(tmp_path / "scan", np.repeat(p[:, None], 2, axis=1))
+    options = ("--linear", "--angles", "0:180:60", "--degrees", "--size", 24, "--filter", "ramp")
+    x, _, told = run(tmp_path / "scan", tmp_path / "a.h5", *options)
+    assert abs(told["centre"]["column"] - 15.5) < 0.25 and told["volume"]["unit"] == "1/pixel"
+    assert worst(x, np.stack([u, u])) > 20
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rows", "3:2"], "--rows is 3:2; expected first:last, from 0:1 to 0:4"),
+        (["--rows", "a"], "--rows is a; expected first:last"),
+        (["--method", "fdk"], "--method is fdk; FILE has a parallel beam, expected fbp, cgls, tv"),
+        (["--centre", "900"], "--centre is 900.0; expected a column of the panel, find or file"),
+        (["--centre", "left"], "--centre: is left; expected a column of the panel, find or file"),
+        (["--centre", "file"], "--centre is file; FILE does not tell where the axis is"),
+        (["--bin", "9"], "--bin is 9; FILE has 4 x 5 pixels, expected less"),
+        (["--angles", "0:180:5", "--degrees"], "--angles gives 5 angles; FILE has 6 views"),
+        (["--angles", "0:180:6"], "which looks like degrees; expected radians"),
+        (["--flats", "nothing"], "flats is nothing; there is no such file"),
+        (["--out", "a.gif"], "--out is a.gif; expected a file that ends in .tif"),
+        (["--lam", "-1"], "--lam: is -1; expected a number > 0"),
+        (["--voxelsize", "1"], "scan has no option --voxelsize; expected --voxel-size"),
+    ],
+)
+def test_bad_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str) -> None:
+    write_nxtomo(tmp_path / "scan.nxs")
+    assert main(["scan", str(tmp_path / "scan.nxs"), "--out", str(tmp_path / "a.tif"), *options]) == 2
+    told = capsys.readouterr().err
+    assert words in told and told.count("\n") == 1, told
+    assert not (tmp_path / "a.tif").exists()
+
+
+def test_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--out", str(tmp_path / "a.tif")]
+    cases = {"does not tell the angles; expected --angles": write_tiffs(tmp_path / "a", VIEWS)}
+    write_nxtomo(tmp_path / "b.nxs", flats=None)
+    cases["has no flat field; expected --flats, or --linear"] = tmp_path / "b.nxs"
+    write_nxtomo(tmp_path / "c.nxs", degrees=DEGREES / 3)
+    cases["the axis cannot be found: angles cover"] = tmp_path / "c.nxs"
+    cases["there is no such file"] = tmp_path / "d.nxs"
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file["x"] = 1
+    cases["expected NXtomo or DXchange"] = tmp_path / "e.h5"
+    for words, path in cases.items():
+        assert main(["scan", str(path), *out]) == 2
+        told = capsys.readouterr().err
+        assert words in told and told.count("\n") == 1, told
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["scan", "--help"])
+    told = capsys.readouterr().out
+    assert left.value.code == 0 and told.count("python -m ipbox scan") >= 6 and "--centre" in told
