@@ -55,7 +55,7 @@ def public_functions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[s
 
 
 # Numba infers the types of these; their callers are annotated
-COMPILED = ("twins", "cuda.jit", "inline", "contracted", "reduction")
+COMPILED = ("twins", "cuda.jit", "inline", "inlined", "contracted", "reduction", "register_jitable")
 
 
 def is_compiled(function: ast.FunctionDef) -> bool:

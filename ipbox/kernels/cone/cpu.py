@@ -10,8 +10,8 @@ in one plane parallel to the axis and pass a row (column) of the volume between 
 that are not steep share that interpolation, and the stacks are contiguous.
 
 Volumes are (rows, columns, slices) within a frame of zeros, so that no inner loop branches at the border; plane m is
-m + 1 in it.  Only this file is hashed for Numba's
-cache: everything a kernel calls must live here.
+m + 1 in it.  Only this file, and what `ipbox.kernels.core.compile` names, is hashed for Numba's cache: everything a
+kernel calls must live there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import math
 import numpy as np
 from numba import prange
 
+from ipbox.kernels.core import lanes
 from ipbox.kernels.core.compile import twins
 from ipbox.kernels.core.rows import inline
 
@@ -71,55 +72,38 @@ def _column(v, c):
 
 
 @inline
+def _step(v, m, s, inverse, s_other, d_other, stacks):
+    """Where a column with S and 1/d in the direction of the steps passes the framed plane m.
+
+    That is between the stacks n and n + 1, with the weight w of the latter, and at z0 + r dz within them; n is -1
+    where it is not.
+    """
+    at = (m - 1 - s) * inverse
+    p = s_other + at * d_other + 1
+    if at <= 0.0 or p < 0.0 or p >= stacks - 1:
+        return -1, 0.0, 0.0, 0.0
+    n = int(p)
+    return n, p - n, v[0] + at * (v[3] - v[0]) + 1, at * v[9]
+
+
+@inline
+def _stacks(u, b, m, n, by_rows):
+    """Where the stacks n and n + 1 of row (column) m begin in u, flat."""
+    rows, columns = u.shape[1], u.shape[2]
+    if by_rows:
+        first = ((b * rows + m) * columns + n) * u.shape[3]
+        return first, first + u.shape[3]
+    first = ((b * rows + n) * columns + m) * u.shape[3]
+    return first, first + columns * u.shape[3]
+
+
+@inline
 def _range(z0, dz, n, top):
-    """The panel rows lo..hi-1, of n, at positions z0 + r dz in [0, top)."""
-    real = type(top)
-    zero = real(0)
-    ends = z0, z0 + dz * real(n - 1)
-    if min(ends) >= zero and max(ends) < top:
-        return 0, n
-    if dz == zero:
-        return 0, 0
+    """Of 0..n-1 the r from lo to hi-1, among which are all with z0 + r dz in (0, top)."""
+    if dz == 0:
+        return (0, n) if 0 < z0 < top else (0, 0)
     a, b = -z0 / dz, (top - z0) / dz
-    lo, hi = max(min(a, b) - 1, zero), min(max(a, b) + 2, real(n))
-    lo, hi = int(min(lo, real(n))), int(max(hi, zero))
-    while lo < hi and not zero <= z0 + dz * real(lo) < top:
-        lo += 1
-    while lo < hi and not zero <= z0 + dz * real(hi - 1) < top:
-        hi -= 1
-    return lo, hi
-
-
-@inline
-def _mix(profile, left, right, v, w, first, last):
-    """profile <- v left + w right, from ``first`` to ``last``."""
-    for j in range(first, last + 1):
-        profile[j] = v * left[j] + w * right[j]
-
-
-@inline
-def _sample(acc, profile, z0, dz, lo, hi):
-    """acc_r += the profile at z0 + r dz."""
-    real = type(z0)
-    one = real(1)
-    for r in range(lo, hi):
-        z = z0 + dz * real(r)
-        j = np.int32(z)
-        w, i = z - real(j), np.uint32(j)  # unsigned: no test for indices from the end
-        acc[r] += (one - w) * profile[i] + w * profile[i + np.uint32(1)]
-
-
-@inline
-def _spread(profile, q, z0, dz, lo, hi):
-    """The transpose of `_sample`."""
-    real = type(z0)
-    one = real(1)
-    for r in range(lo, hi):
-        z = z0 + dz * real(r)
-        j = np.int32(z)
-        w, i = z - real(j), np.uint32(j)
-        profile[i] += (one - w) * q[r]
-        profile[i + np.uint32(1)] += w * q[r]
+    return int(min(max(min(a, b), 0), n)), int(max(min(max(a, b) + 1, n), 0))
 
 
 @inline
@@ -130,57 +114,59 @@ def _size(d, h):
 
 @twins
 def project_upright(u, views, h, out):
-    """out (batch, n_views, n_v, n_u) <- line integrals of the framed volumes u (batch, ny + 2, nx + 2, nz + 2).
+    """out (batch, n_views, n_v, n_u) <- line integrals of the framed volumes u (batch, ny + 2, nx + 2, `framed`).
 
     Steep rays get 0.
     """
-    batch, width, real = u.shape[0], u.shape[3], u.dtype.type
+    batch, real = u.shape[0], u.dtype.type
     n_v, n_u = out.shape[2], out.shape[3]
-    blocks = (n_u + BLOCK - 1) // BLOCK
+    blocks, height, flat = (n_u + BLOCK - 1) // BLOCK, lanes.padded(n_v, u.itemsize), u.reshape(-1)
     for task in prange(out.shape[1] * blocks):
         t = np.int64(task)
         k, start = t // blocks, (t % blocks) * BLOCK
         v = views[k]
-        acc, profile = np.empty((batch, n_v), u.dtype), np.empty(width, u.dtype)
+        acc = np.zeros(batch * BLOCK * height, u.dtype)
         for c in range(start, min(start + BLOCK, n_u)):
             by_rows, s, d, s_other, d_other = _column(v, c)
             steps, stacks = (u.shape[1], u.shape[2]) if by_rows else (u.shape[2], u.shape[1])
-            l0, l1 = _level(v, c, n_v)
-            acc[:] = 0
+            inverse = 1 / d
             for m in range(1, steps - 1):
-                at = (m - 1 - s) / d
-                p = s_other + at * d_other + 1
-                if at <= 0.0 or p < 0.0 or p >= stacks - 1:
+                n, w, z0, dz = _step(v, m, s, inverse, s_other, d_other, stacks)
+                if n < 0:
                     continue
-                n = int(p)
-                w = real(p - n)
-                z0, dz = real(v[0] + at * (v[3] - v[0]) + 1), real(at * v[9])
-                lo, hi = _range(z0, dz, n_v, real(width - 1))
-                lo, hi = max(lo, l0), min(hi, l1)
-                if lo >= hi:
-                    continue
-                e0, e1 = int(z0 + dz * real(lo)), int(z0 + dz * real(hi - 1))
+                lo, hi = _range(z0, dz, n_v, u.shape[3] - 1.0)
                 for b in range(batch):
-                    left, right = (u[b, m, n], u[b, m, n + 1]) if by_rows else (u[b, n, m], u[b, n + 1, m])
-                    _mix(profile, left, right, real(1) - w, w, min(e0, e1), max(e0, e1) + 1)
-                    _sample(acc[b], profile, z0, dz, lo, hi)
+                    a0, a1 = _stacks(u, b, m, n, by_rows)
+                    lanes.resample(
+                        acc, (b * BLOCK + c - start) * height, flat, a0, a1, u.shape[3],
+                        real(1 - w), real(w), real(z0), real(dz), lo, hi,
+                    )  # fmt: skip
+            l0, l1 = _level(v, c, n_v)
             for r in range(n_v):
-                length = real(_size(_direction(v, r, c), h) / abs(d))
+                length = real(_size(_direction(v, r, c), h) / abs(d)) if l0 <= r < l1 else real(0)
                 for b in range(batch):
-                    out[b, k, r, c] = acc[b, r] * length
+                    acc[(b * BLOCK + c - start) * height + r] *= length
+        for b in range(batch):
+            for r in range(n_v):
+                for c in range(start, min(start + BLOCK, n_u)):
+                    out[b, k, r, c] = acc[(b * BLOCK + c - start) * height + r]
 
 
 @twins
 def weigh(y, views, h, q):
-    """q (batch, n_views, n_u, n_v) <- y (batch, n_views, n_v, n_u) times the lengths of the steps along the rays."""
+    """q (batch, n_views, n_u, `surrounded`) <- y (batch, n_views, n_v, n_u) times the lengths of the rays' steps.
+
+    Steep rays, and what is around, get 0.
+    """
     for k in prange(q.shape[1]):
         v = views[k]
         for c in range(q.shape[2]):
-            d = abs(_column(v, c)[2])
-            for r in range(q.shape[3]):
+            d, (l0, l1) = abs(_column(v, c)[2]), _level(v, c, y.shape[2])
+            q[:, k, c] = 0
+            for r in range(l0, l1):
                 length = q.dtype.type(_size(_direction(v, r, c), h) / d)
                 for b in range(q.shape[0]):
-                    q[b, k, c, r] = y[b, k, r, c] * length
+                    q[b, k, c, lanes.AROUND + r] = y[b, k, r, c] * length
 
 
 @twins
@@ -198,62 +184,44 @@ def backproject_upright(q, views, u):
 @inline
 def _backproject_strip(q, views, over_rows, u, start):
     """The rows (or columns) from ``start`` on get what the rays that step over rows (or columns) give them."""
-    batch, n_views, n_u, n_v = q.shape
-    width, real = u.shape[3], u.dtype.type
+    batch, n_views, n_u, size = q.shape
+    real, flat, readings = u.dtype.type, u.reshape(-1), q.reshape(-1)
     steps, stacks = (u.shape[1], u.shape[2]) if over_rows else (u.shape[2], u.shape[1])
     stop = min(start + STRIP, steps - 1)
-    profile = np.zeros(width, u.dtype)
     for k in range(n_views):
         v = views[k]
         for c in range(n_u):
             by_rows, s, d, s_other, d_other = _column(v, c)
             if by_rows != over_rows:
                 continue
-            l0, l1 = _level(v, c, n_v)
+            inverse = 1 / d
             for m in range(start, stop):
-                at = (m - 1 - s) / d
-                p = s_other + at * d_other + 1
-                if at <= 0.0 or p < 0.0 or p >= stacks - 1:
+                n, w, z0, dz = _step(v, m, s, inverse, s_other, d_other, stacks)
+                if n < 0:
                     continue
-                n = int(p)
-                w = real(p - n)
-                z0, dz = real(v[0] + at * (v[3] - v[0]) + 1), real(at * v[9])
-                lo, hi = _range(z0, dz, n_v, real(width - 1))
-                lo, hi = max(lo, l0), min(hi, l1)
-                if lo >= hi:
-                    continue
-                e0, e1 = int(z0 + dz * real(lo)), int(z0 + dz * real(hi - 1))
                 for b in range(batch):
-                    a0, a1 = (u[b, m, n], u[b, m, n + 1]) if over_rows else (u[b, n, m], u[b, n + 1, m])
-                    _spread(profile, q[b, k, c], z0, dz, lo, hi)
-                    _share(a0, a1, profile, w, min(e0, e1), max(e0, e1) + 1)
-
-
-@inline
-def _share(a0, a1, profile, w, first, last):
-    """The transpose of `_mix`, which leaves ``profile`` empty."""
-    zero, rest = type(w)(0), type(w)(1) - w
-    for j in range(first, last + 1):
-        a0[j] += rest * profile[j]
-        a1[j] += w * profile[j]
-        profile[j] = zero
+                    a0, a1 = _stacks(u, b, m, n, over_rows)
+                    lanes.spread(
+                        flat, a0, a1, u.shape[3], real(1 - w), real(w),
+                        readings, ((b * n_views + k) * n_u + c) * size, size, real(z0), real(dz),
+                    )  # fmt: skip
 
 
 @twins
 def backproject_weighted(q, inverses, scale, u):
-    """u (batch, ny, nx, nz) <- Σ_k q_k(v, a) / U² of q (batch, n_views, n_u + 2, n_v + 2), framed.
+    """u (batch, ny, nx, nz or more) <- Σ_k q_k(v, a) / U² of framed q (batch, n_views, n_u + 2, `framed`).
 
     (v, a) is where the ray through a voxel X meets the panel: M (X - S) = (c, r, 1) U / scale, with the matrices M in
     ``inverses`` (n_views, 12) and M S behind each, and U as deep as X lies behind the source, relative to the axis.
     Panels are upright, so that c and U are those of a whole column of voxels, and r is evenly spaced along it.
     """
     batch, n_y, n_x, n_z = u.shape
-    top_c, top_r, real = q.shape[2] - 1, q.shape[3] - 1, u.dtype.type
+    n_views, size, real = q.shape[1], q.shape[3], u.dtype.type
+    top_c, flat, sums = q.shape[2] - 1, q.reshape(-1), u.reshape(-1)
     for row in prange(n_y):
         y = np.int64(row)
-        profile = np.empty(q.shape[3], u.dtype)
         u[:, y] = 0
-        for k in range(inverses.shape[0]):
+        for k in range(n_views):
             M = inverses[k]
             for x in range(n_x):
                 depth = M[7] * y + M[8] * x - M[11]
@@ -261,16 +229,14 @@ def backproject_weighted(q, inverses, scale, u):
                 if p < 0.0 or p >= top_c:
                     continue
                 c = int(p)
-                w, weight = real(p - c), real(1 / (scale * depth) ** 2)
-                r0, dr = real((M[4] * y + M[5] * x - M[10]) / depth + 1), real(M[3] / depth)
-                lo, hi = _range(r0, dr, n_z, real(top_r))
-                if lo == hi:
-                    continue
-                e0, e1 = int(r0 + dr * real(lo)), int(r0 + dr * real(hi - 1))
-                first, last = min(e0, e1), max(e0, e1) + 1
+                w, weight = p - c, 1 / (scale * depth) ** 2
+                r0, dr = (M[4] * y + M[5] * x - M[10]) / depth + 1, M[3] / depth
+                lo, hi = _range(r0, dr, n_z, size - 1.0)
+                left, right = real((1 - w) * weight), real(w * weight)
                 for b in range(batch):
-                    _mix(profile, q[b, k, c], q[b, k, c + 1], (real(1) - w) * weight, w * weight, first, last)
-                    _sample(u[b, y, x], profile, r0, dr, lo, hi)
+                    a = ((b * n_views + k) * q.shape[2] + c) * size
+                    start = ((b * n_y + y) * n_x + x) * n_z
+                    lanes.resample(sums, start, flat, a, a + size, size, left, right, real(r0), real(dr), lo, hi)
 
 
 # ---------------------------------------------------------------- any panels

@@ -57,7 +57,7 @@ def project(x: Array, out: Array, views: Array, h: Array, upright: bool, steep: 
         return
     for part in _chunks(x):
         u = array_module(x).zeros(_framed(x[part]), x.dtype)
-        u[:, 1:-1, 1:-1, 1:-1] = x[part].transpose(0, 2, 3, 1)
+        u[:, 1:-1, 1:-1, 1 : x.shape[1] + 1] = x[part].transpose(0, 2, 3, 1)
         work = _work(x[part], out[part])
         if upright:
             KERNELS.run("project_upright", u, u, views, h, out[part], work=work)
@@ -78,12 +78,12 @@ def backproject(y: Array, out: Array, views: Array, h: Array, upright: bool, ste
         u, work = xp.zeros(_framed(out[part]), y.dtype), _work(out[part], y[part])
         if upright:
             batch, n_views, rows, columns = y[part].shape
-            q = xp.empty((batch, n_views, columns, rows), y.dtype)
+            q = xp.empty((batch, n_views, columns, KERNELS.cpu.lanes.surrounded(rows, y.itemsize)), y.dtype)
             KERNELS.run("weigh", y, y[part], views, h, q)
             KERNELS.run("backproject_upright", u, q, views, u, work=work)
         if steep or not upright:
             KERNELS.run("backproject", u, y[part], views, h, upright, u, work=work)
-        out[part] = u[:, 1:-1, 1:-1, 1:-1].transpose(0, 3, 1, 2)
+        out[part] = u[:, 1:-1, 1:-1, 1 : out.shape[1] + 1].transpose(0, 3, 1, 2)
 
 
 def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> None:
@@ -109,11 +109,11 @@ def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> No
     M = xp.concatenate([M, (M.reshape(-1, 3, 3) @ views[:, :3, None])[:, :, 0]], axis=1)
     for part in _chunks(out):
         (batch, n_views, rows, columns), (_, nz, ny, nx) = q[part].shape, out.shape
-        framed = xp.zeros((batch, n_views, columns + 2, rows + 2), q.dtype)
-        framed[:, :, 1:-1, 1:-1] = q[part].transpose(0, 1, 3, 2)
-        u = xp.empty((batch, ny, nx, nz), q.dtype)
-        KERNELS.run("backproject_weighted", u, framed, M, float(scale), u, work=u.size * n_views)
-        out[part] = u.transpose(0, 3, 1, 2)
+        columnwise = xp.zeros((batch, n_views, columns + 2, KERNELS.cpu.lanes.framed(rows, q.itemsize)), q.dtype)
+        columnwise[:, :, 1:-1, 1 : rows + 1] = q[part].transpose(0, 1, 3, 2)
+        u = xp.empty((batch, ny, nx, KERNELS.cpu.lanes.padded(nz, q.itemsize)), q.dtype)
+        KERNELS.run("backproject_weighted", u, columnwise, M, float(scale), u, work=u.size * n_views)
+        out[part] = u[..., :nz].transpose(0, 3, 1, 2)
 
 
 def _inverses(views: Array) -> Array:
@@ -124,9 +124,9 @@ def _inverses(views: Array) -> Array:
 
 
 def _framed(volumes: Array) -> tuple[int, int, int, int]:
-    """The shape with the slices last and one zero around."""
+    """The shape with the slices last and zeros around."""
     batch, nz, ny, nx = volumes.shape
-    return batch, ny + 2, nx + 2, nz + 2
+    return batch, ny + 2, nx + 2, KERNELS.cpu.lanes.framed(nz, volumes.itemsize)
 
 
 def _chunks(volumes: Array) -> list[slice]:

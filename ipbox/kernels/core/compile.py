@@ -44,7 +44,8 @@ _choose_layer()
 OPTIONS = {"error_model": "numpy", "nogil": True}
 
 # Numba's cache looks at a kernel's own file only: what kernels call elsewhere is told by the name they are kept under.
-HELPERS = hashlib.blake2b(Path(__file__).with_name("rows.py").read_bytes(), digest_size=4).hexdigest()
+_called = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("rows.py", "lanes.py"))
+HELPERS = hashlib.blake2b(_called, digest_size=4).hexdigest()
 
 POSIX = os.name == "posix"
 
