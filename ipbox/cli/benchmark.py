@@ -12,7 +12,7 @@ from ipbox.cli.shared import UsageError, check_outputs, checked_input, write_rep
 
 PROBLEMS = tuple(f"{A}-{prior}" for A in ("blur", "inpaint", "ct") for prior in ("gaussian", "mixture"))
 SAMPLERS = ("exact", "ula", "ula-small", "myula", "pcn", "reverse", "diffpir", "dps", "daps", "projection")
-STEPS, SAMPLES = (30, 100, 300), 400
+STEPS, SAMPLES = (20, 60, 200), 400
 
 
 def posterior(args: argparse.Namespace) -> None:
