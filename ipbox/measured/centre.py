@@ -18,9 +18,10 @@ from ipbox.keywords import answering
 from ipbox.measured.readings import by_rows, check_integrals
 from ipbox.measured.turn import narrowest, opposite, seam, wedge
 from ipbox.operators.tomography.geometry import check_angles
-from ipbox.reconstruct.direct.projections import cut_off, ends_there
+from ipbox.reconstruct.direct.projections import ends_there
 
 METHODS = ("wedge", "seam", "opposite")
+SEEN = 0.05  # of the largest mean over the views: a panel whose ends read more cuts the object off
 ROWS = 8  # of a panel that are looked at
 COARSE = 128  # columns, and
 ORDERS = 32  # orders of the angle, of the first search by opposite rays
@@ -214,7 +215,11 @@ def _even_turn(q: np.ndarray, angles: Any) -> tuple[np.ndarray, bool]:
 
 
 def _truncated(q: np.ndarray) -> bool:
-    return any(cut_off(q)) and not ends_there(q)
+    """Whether the ends of the panel see the object: more than noise, and than air where the fields are a little off."""
+    profile = abs(q.mean(axis=1)).max(axis=0)
+    ends = q[..., [0, 1, -2, -1]].mean(axis=0).reshape(-1, 2, 2).mean(axis=-1)  # (views, two ends)
+    noise = ends.std(axis=0) / math.sqrt(len(ends))
+    return bool((abs(ends.mean(axis=0)) > np.maximum(SEEN * profile.max(), 4 * noise)).any()) and not ends_there(q)
 
 
 def _ends(within: Any, method: str, n: int) -> tuple[float, float]:

@@ -26,8 +26,9 @@ def dead_pixels(flats: Array, darks: Array | None = None, *, size: int = 7, thre
 
     .. math:: r \le 0 \quad\text{or}\quad |r / \mathrm{med}(r) - 1| > \text{threshold} · \sigma
 
-    with σ that of all pixels, by the median of the left side; or where D is as far off its own running median, or all
-    frames have the same number while those of other pixels vary.  Lines of dead pixels are found as single ones are.
+    with σ that of all pixels, by the median of the left side, but at least that of the medians' noise; or where D is as
+    far off its own running median, or all frames have the same number while those of other pixels vary.  Lines of dead
+    pixels are found as single ones are.
 
     Parameters
     ----------
@@ -69,18 +70,26 @@ def dead_pixels(flats: Array, darks: Array | None = None, *, size: int = 7, thre
         below = check_frames(darks, "darks", panel).astype(np.float64)
         dark = xp.median(below, axis=0)
         response = response - dark
-        dead |= _far(dark, size, threshold, relative=False)
+        dead |= _far(dark, size, threshold, _noise(below, darks.dtype), relative=False)
     if len(bright) > 2:
         spread = xp.ptp(bright, axis=0)
         dead |= (spread == 0) & bool((spread > 0).mean() > 0.5)
-    return dead | (response <= 0) | _far(response, size, threshold, relative=True)
+    least = _noise(bright, flats.dtype) / max(float(xp.median(response)), 1e-12)
+    return dead | (response <= 0) | _far(response, size, threshold, least, relative=True)
 
 
-def _far(r: Array, size: int, threshold: float, relative: bool) -> Array:
-    """Whether a pixel is farther from the median around it than pixels are."""
+def _far(r: Array, size: int, threshold: float, least: float, relative: bool) -> Array:
+    """Whether a pixel is farther from the median around it than pixels are, and than noise of ``least``."""
     xp, around = backend.array_module(r), running_median(r, size, *range(r.ndim))
     off = abs(r - around) / (xp.maximum(abs(around), 1e-12) if relative else 1.0)
-    return off > max(threshold * float(xp.median(off)) / MAD, ROUNDING)
+    return off > threshold * max(float(xp.median(off)) / MAD, least, ROUNDING)
+
+
+def _noise(frames: Array, dtype: np.dtype) -> float:
+    """Of the median of the frames, in counts: that of most pixels, and of rounding."""
+    xp = backend.array_module(frames)
+    rounding = 0.5 if dtype.kind in "iub" else 0.0
+    return max(float(xp.median(frames.std(axis=0))) / len(frames) ** 0.5, rounding)
 
 
 @answering

@@ -83,6 +83,34 @@ def test_data_moved_by_whole_columns_have_their_axis_moved() -> None:
     assert at[1] - at[0] == pytest.approx(14.0, abs=0.02) and at[2] == pytest.approx(at[0], abs=0.02)
 
 
+@pytest.mark.parametrize(("angles", "shift"), [(HALF, 4.6), (TURN, -7.3)])
+def test_sharpness_of_the_image_agrees_with_what_was_found(angles: np.ndarray, shift: float) -> None:
+    b = noisy(integrals(angles, 128, shift), 1000.0, 0).astype(np.float32)
+    found = ip.measured.find_centre(b, angles).column
+    checked = ip.measured.check_centre(b, angles, found + 1.7)
+    assert checked.method == "sharpness" and checked.column == pytest.approx(found, abs=0.3)
+    assert checked.det_shift == pytest.approx(shift, abs=0.3)
+
+
+def test_sharpness_in_fan_beam_and_what_it_does_not_tell() -> None:
+    far = {"source_distance": 250.0, "detector_distance": 100.0}
+    A = ip.FanBeamTransform((64, 64), TURN, n_det=90, det_shift=5.0, det_spacing=1.4, **far)
+    b = A.apply(ip.problem("ct", size=64, views=4)[2].astype(np.float32))
+    checked = ip.measured.check_centre(b, TURN, 44.5 - 5.0 / 1.4 + 1.0, det_spacing=1.4, **far)
+    assert checked.det_shift == pytest.approx(5.0, abs=0.4)
+    with pytest.raises(ValueError, match="column is 90; expected one of the panel"):
+        ip.measured.check_centre(b, TURN, 90)
+    with pytest.raises(ValueError, match="column is 12; expected one in the middle half of 90"):
+        ip.measured.check_centre(b, TURN, 12)
+    with pytest.raises(ValueError, match="row is 1; expected 0 to 0"):
+        ip.measured.check_centre(b, TURN, 30, row=1)
+
+
+def test_weak_objects_are_not_taken_for_cut_off_ones() -> None:
+    b = noisy(0.02 * integrals(HALF, 128, 3.0), 1e4, 0)
+    assert ip.measured.find_centre(b, HALF).method == "wedge"
+
+
 def test_picture(tmp_path: Any) -> None:
     centre = ip.measured.find_centre(integrals(HALF, 128, 2.0), HALF)
     centre.plot(tmp_path / "centre.png")
