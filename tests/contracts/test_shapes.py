@@ -29,6 +29,7 @@ WITHOUT = {
     "load_weights": "takes the operator of the map that was saved",
     "relative_residual": "takes anything with A @ x",
     "turned_views": PROJECTOR,
+    "SliceStack": PROJECTOR,
     "KnownProblem": "its images are vectors of the law's dimension",
     "resolve": "is given a reconstruct function's operator",
 }
