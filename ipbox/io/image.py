@@ -11,14 +11,16 @@ import numpy as np
 
 from ipbox.io.arrays import HDF5, KINDS, TIFF, read_array, read_hdf5
 from ipbox.io.checks import one_sentence, regular_file
+from ipbox.io.formats.mrc import read_mrc
 from ipbox.io.formats.nifti import read_nifti
 from ipbox.io.formats.nrrd import read_nrrd
 from ipbox.io.formats.orientation import axial
 from ipbox.io.formats.picture import read_picture
 from ipbox.io.formats.tiff import read_tiff
+from ipbox.io.raw.cfl import read_cfl
 from ipbox.keywords import answering
 
-IMAGES = (*KINDS, ".png", ".jpg", ".jpeg", ".nii", ".nii.gz", ".dcm")
+IMAGES = (*KINDS, ".png", ".jpg", ".jpeg", ".nii", ".nii.gz", ".dcm", ".mrc", ".cfl")
 _DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex64", "complex128"))
 # (L, P, S) components of the axes of space that NRRD names
 _SPACES = {
@@ -34,13 +36,16 @@ _SPACES |= {"".join(word[0] for word in name.split("-")): signs for name, signs 
 def read_image(
     path: str | os.PathLike, dataset: str | None = None, dtype: Any = None, name: str = "path"
 ) -> tuple[np.ndarray, tuple[float, ...] | None]:
-    """An image or volume from a .npy, .npz, HDF5, .mat, TIFF, PNG, JPEG, .nrrd, .nii, .nii.gz or .dcm file.
+    """An image or volume from a file in one of the formats of medicine, microscopy, photography and numerics.
+
+    .npy, .npz, HDF5, .mat, TIFF, PNG, JPEG, .nrrd, .nii, .nii.gz, .dcm, .mrc, and BART's .cfl with its .hdr.
 
     Volumes with an orientation (DICOM of several frames, most NIfTI and NRRD) are turned, by permuting and flipping
     axes, to the order of DICOM's axial slices: slices towards the head, rows towards the back, columns towards the
     left.  Other files are returned as stored, NIfTI and NRRD with their axes from the slowest to the fastest.  Arrays
     of MATLAB have the type of their class, not the smaller one in which MATLAB stores whole numbers.  Colours come
-    first, (3, rows, columns); pages of a TIFF are slices.  Pictures are turned as the camera says (Exif).
+    first, (3, rows, columns); pages of a TIFF and sections of MRC are slices.  BART's axes come from the slowest to the
+    fastest, (..., coils, z, y, x), without those of one entry in front.  Pictures are turned as the camera says (Exif).
 
     Parameters
     ----------
@@ -102,6 +107,12 @@ def read_image(
     elif kind.endswith((".png", ".jpg", ".jpeg")):
         with one_sentence(path, "PNG or JPEG picture", name):
             array, spacing = read_picture(path, dataset), None
+    elif kind.endswith(".mrc"):
+        with one_sentence(path, "MRC file of numbers", name):
+            array, spacing = read_mrc(path, dataset)
+    elif kind.endswith(".cfl"):
+        with one_sentence(path, ".cfl file with its .hdr", name):
+            array, spacing = read_cfl(path, dataset), None
     elif kind.endswith(TIFF):
         with one_sentence(path, "TIFF file of numbers", name):
             array, spacing = read_tiff(path, dataset)

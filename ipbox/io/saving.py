@@ -17,11 +17,19 @@ from ipbox.keywords import answering
 _HDF5 = (".h5", ".hdf5")
 _TIFF = (".tif", ".tiff")
 _NIFTI = (".nii.gz", ".nii")
-_KINDS = (".npy", *_HDF5, *_TIFF, ".png", *_NIFTI, ".dcm")
-_SPACED = (*_HDF5, *_TIFF, *_NIFTI, ".dcm")
+_KINDS = (".npy", *_HDF5, *_TIFF, ".png", *_NIFTI, ".dcm", ".mrc")
+_SPACED = (*_HDF5, *_TIFF, *_NIFTI, ".dcm", ".mrc")
 # of an array's dtype, and of its axes
-_KINDS_OF_NUMBERS = {".png": "buif", ".dcm": "buif"}
-_AXES = {".png": (2, 3), ".dcm": (2, 3), ".nii": (2, 4), ".nii.gz": (2, 4), ".tif": (2, 32), ".tiff": (2, 32)}
+_KINDS_OF_NUMBERS = {".png": "buif", ".dcm": "buif", ".mrc": "iuf"}
+_AXES = {
+    ".png": (2, 3),
+    ".dcm": (2, 3),
+    ".mrc": (2, 3),
+    ".nii": (2, 4),
+    ".nii.gz": (2, 4),
+    ".tif": (2, 32),
+    ".tiff": (2, 32),
+}
 
 
 @answering
@@ -34,11 +42,12 @@ def save(
     window: tuple[float, float] | str | None = None,
     dataset: str = "x",
 ) -> None:
-    """An image or volume to a .npy, .h5, .tif, .png, .nii, .nii.gz or .dcm file; `read_image` reads it back.
+    """An image or volume to a .npy, .h5, .tif, .png, .nii, .nii.gz, .dcm or .mrc file; `read_image` reads it back.
 
     The file is written beside ``path`` and takes its place when it is complete.  All but PNG and DICOM keep values and
     dtype (bool becomes 0 and 1 in uint8 outside .npy and HDF5).  DICOM holds 16 bits a value: whole numbers that fit
-    are kept, others are rounded to steps of (max - min)/65535.  PNG is a picture: see ``window``.
+    are kept, others are rounded to steps of (max - min)/65535.  MRC holds int8, int16, uint16, float16 and float32.
+    PNG is a picture: see ``window``.
 
     Parameters
     ----------
@@ -53,7 +62,7 @@ def save(
         slices needs it, .npy and PNG do not hold it.
     unit : str
         Of the values, such as ``info.unit``, where the format holds one: in HDF5 and TIFF, and in the description of
-        NIfTI; in DICOM as RescaleType, such as ``"HU"``.
+        NIfTI, and the label of MRC; in DICOM as RescaleType, such as ``"HU"``.
     window : (low, high) or "range", optional
         PNG only: values from low to high become 0 to 255, those outside are clipped; ``"range"`` is from the least
         value of x to the largest.  Without it x is uint8 or (grey) uint16, and is written as it is.
@@ -108,6 +117,7 @@ def _write(
     dataset: str,
 ) -> None:
     from ipbox.io.formats.dicom_written import write_dicom
+    from ipbox.io.formats.mrc import write_mrc
     from ipbox.io.formats.nifti import write_nifti
     from ipbox.io.formats.picture import write_png
     from ipbox.io.formats.tiff import write_tiff
@@ -122,6 +132,8 @@ def _write(
         write_nifti(file, x, spacing, unit, packed=kind == ".nii.gz")
     elif kind == ".dcm":
         write_dicom(file, x, spacing, unit)
+    elif kind == ".mrc":
+        write_mrc(file, x, spacing, unit)
     else:
         write_png(file, x, limits)
 

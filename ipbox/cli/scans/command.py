@@ -16,7 +16,7 @@ from ipbox.cli.scans.methods import cone, parallel
 from ipbox.cli.shared import UsageError, check_outputs, checked_input, write_report
 from ipbox.files import check_writable, replacing
 
-OUTPUTS = (".tif", ".tiff", ".npy", ".h5", ".hdf5", ".nii", ".gz", ".dcm")
+OUTPUTS = (".tif", ".tiff", ".npy", ".h5", ".hdf5", ".nii", ".gz", ".dcm", ".mrc")
 STRIPED = 5.0  # from this ratio on stripes are removed: what removes them takes something of the object too
 METHODS = {"parallel": ("fbp", "cgls", "tv"), "cone": ("fdk", "cgls", "tv")}
 

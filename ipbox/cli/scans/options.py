@@ -32,7 +32,7 @@ def add_scan(subparsers: Any, filters: Sequence[str]) -> None:
     command.set_defaults(run=scan)
     add = command.add_argument
     add("file", metavar="FILE", help="NXtomo, DXchange (.h5, .nxs), .xtekct, .mrc, .st, .edf, .tif, or a folder")
-    add("--out", required=True, help="volume: .tif, .npy, .h5, .nii, .nii.gz or .dcm")
+    add("--out", required=True, help="volume: .tif, .npy, .h5, .nii, .nii.gz, .dcm or .mrc")
     add("--method", choices=("fbp", "fdk", "cgls", "tv"), help="(fbp of parallel, fdk of cone beam)")
     add("--rows", metavar="A:B", help="only these rows of the panel, from 0 on, B left out")
     add("--every", type=number(1, kind=int), default=1, metavar="N", help="only every N-th view (%(default)s)")
