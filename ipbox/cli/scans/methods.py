@@ -14,7 +14,8 @@ import ipbox
 from ipbox.cli.scans.corrected import Corrected
 from ipbox.cli.shared import UsageError, bar
 
-SLAB = 8  # rows that are corrected and reconstructed at once
+SLAB = 8  # rows that are reconstructed at once
+READ = 2**28  # bytes of line integrals that are read and corrected at once: files are packed view by view
 FILTER = "hann"
 
 
@@ -58,12 +59,14 @@ def parallel(args: argparse.Namespace, A: Any, corrected: Corrected, told: dict[
     told["noise_level"] = {"of_a_slice": delta, "relative": delta / _norm(b), "by": _by(corrected)}
     run = solver(args, A, np.ascontiguousarray(b[:, 0]), delta, told)
     with progress.bar(args.method, "rows", rows, shown=not args.quiet) as shown:
-        for first in range(0, rows, SLAB):
-            slab = slice(first, min(first + SLAB, rows))
-            b = np.ascontiguousarray(corrected(slab).swapaxes(0, 1))
+        many = max(SLAB, READ // (4 * views * columns))
+        for first in range(0, rows, many):
+            b = corrected(slice(first, min(first + many, rows))).swapaxes(0, 1)
             level = math.sqrt(corrected.variance / len(b)) if corrected.variance else delta
-            x[slab] = run(b, level)
-            shown.update(len(b))
+            for k in range(0, len(b), SLAB):
+                slab = np.ascontiguousarray(b[k : k + SLAB])
+                x[first + k : first + k + len(slab)] = run(slab, level)
+                shown.update(len(slab))
     return x
 
 
