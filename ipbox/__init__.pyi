@@ -58,7 +58,7 @@ from .io.image import read_image as read_image
 from .io.raw.fastmri import read_fastmri as read_fastmri
 from .io.raw.ismrmrd import read_ismrmrd as read_ismrmrd
 from .io.raw.projections import line_integrals as line_integrals
-from .io.saving import save as save
+from .io.saving import save as save, save_dicom_series as save_dicom_series
 from .io.scans.reading import read_scan as read_scan
 from .io.splits import split_by_patient as split_by_patient
 from .learned.methods.generative.reconstruct import generative as generative

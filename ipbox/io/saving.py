@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_positive, check_type
-from ipbox.files import replacing
+from ipbox.files import NotSaved, replacing
 from ipbox.keywords import answering
 
 _HDF5 = (".h5", ".hdf5")
@@ -105,6 +106,72 @@ def save(
     limits = _window(window, array, kind)
     with replacing(path) as file:
         _write(file, kind, array, steps, unit, limits, dataset)
+
+
+@answering
+def save_dicom_series(
+    x: Array, path: str | os.PathLike, *, spacing: float | tuple[float, float, float], unit: str = ""
+) -> None:
+    """A volume to a new folder of DICOM files, one for each slice; `read_dicom_series` reads it back.
+
+    The folder is made beside ``path`` and takes that name when all files are in it.  Values are held in 16 bits, as
+    `save` holds them, with one scale for all slices.
+
+    Parameters
+    ----------
+    x : array
+        (slices, rows, columns), slices towards the head, rows towards the back, columns towards the left; real, finite.
+    path : str or path
+        A folder that does not exist yet.
+    spacing : float or (float, float, float)
+        Distance of slices, rows and columns in mm.
+    unit : str
+        Of the values, as RescaleType, such as ``"HU"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        for what DICOM cannot hold, and a path that exists.
+    NotSaved
+        an OSError, where the folder cannot be written.
+    ImportError
+        where this needs ``pip install 'ipbox[io]'``.
+
+    See Also
+    --------
+    read_dicom_series, save
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, ipbox as ip
+    >>> from pathlib import Path
+    >>> x = np.arange(24.0).reshape(2, 3, 4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ip.save_dicom_series(x, Path(folder) / "series", spacing=(2.0, 0.5, 0.5))
+    ...     volume = ip.read_dicom_series(Path(folder) / "series")
+    >>> bool(abs(volume.array - x).max() < 2e-4), volume.spacing
+    (True, (2.0, 0.5, 0.5))
+    """
+    from ipbox.io.formats.dicom_written import write_series
+
+    path = Path(check_type(path, "path", str | os.PathLike, "the path of a folder"))
+    if path.exists():
+        raise ValueError(f"path is {path}, which exists; expected a folder that does not exist yet")
+    array = _host(x, ".dcm")
+    if array.ndim != 3:
+        raise ValueError(f"x has shape {array.shape}; expected (slices, rows, columns)")
+    steps, unit = _spacing(spacing, array, ".dcm"), _unit(unit, ".dcm")
+    if steps is None or len(steps) != 3:
+        raise ValueError(f"spacing is {spacing}; expected that of slices, rows and columns")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.mkdir()
+        write_series(beside, array, (steps[0], steps[1], steps[2]), unit)
+        beside.rename(path)
+    except OSError as err:
+        raise NotSaved(f"path is {path}, which cannot be written: {err.strerror or err}", path, err.errno) from err
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _write(

@@ -190,3 +190,37 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"needs {package}.*, which is not installed: pip install 'ipbox\[io\]'"):
         ip.save(IMAGE, tmp_path / name)
+
+
+# ---------------------------------------------------------------- a series of DICOM slices
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_dicom_series(tmp_path: Path, dtype: str) -> None:
+    """Whole numbers are kept, positions rise to the head, and the volume's centre is the origin."""
+    x = VOLUME.astype(dtype)
+    ip.save_dicom_series(x, tmp_path / "series", spacing=(2.5, 0.5, 0.75), unit="HU")
+    volume = ip.read_dicom_series(tmp_path / "series")
+    assert volume.spacing == (2.5, 0.5, 0.75) and volume.array.shape == x.shape
+    assert np.abs(volume.array - x).max() <= (0 if dtype == "int16" else np.ptp(x) / 65535 / 2 * 1.01)
+    heads = [pydicom.dcmread(file) for file in sorted((tmp_path / "series").iterdir())]
+    assert [list(head.ImagePositionPatient) for head in heads] == [[-1.125, -0.5, -1.25], [-1.125, -0.5, 1.25]]
+    assert len({head.SOPInstanceUID for head in heads}) == 2 and len({head.SeriesInstanceUID for head in heads}) == 1
+    assert {head.RescaleType for head in heads} == {"HU"} and np.array_equal(heads[1].pixel_array.shape, (3, 4))
+
+
+def test_dicom_series_that_is_refused(tmp_path: Path) -> None:
+    for x, spacing, words in [
+        (IMAGE, 1.0, r"x has shape \(2, 3\); expected \(slices, rows, columns\)"),
+        (VOLUME, (1.0, 2.0), "spacing has 2 numbers for x of shape"),
+        (VOLUME, None, "spacing is not given"),
+        (VOLUME * np.nan, 1.0, "NaN"),
+        (VOLUME, -1.0, "spacing is -1.0; expected a positive number"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            ip.save_dicom_series(x, tmp_path / "a", spacing=spacing)
+    with pytest.raises(ValueError, match="which exists; expected a folder that does not exist yet"):
+        ip.save_dicom_series(VOLUME, tmp_path, spacing=1.0)
+    with pytest.raises(OSError, match="cannot be written"):
+        ip.save_dicom_series(VOLUME, tmp_path / "no" / "a", spacing=1.0)
+    assert list(tmp_path.iterdir()) == []
