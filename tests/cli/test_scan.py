@@ -56,6 +56,15 @@ def test_the_noise_is_that_of_the_counts(chest: tuple[Path, np.ndarray]) -> None
     assert np.sqrt(corrected.variance) == pytest.approx(np.linalg.norm(error), rel=0.1)
 
 
+def test_flats_before_and_after(tmp_path: Path) -> None:
+    """The beam loses a fifth of its light during the scan, which flats before and after it tell."""
+    light = np.linspace(1, 0.8, 6)[:, None, None] * np.full((6, 4, 5), 4e4)
+    flats = np.full((4, 4, 5), 4e4) * np.array([1, 1, 0.8, 0.8])[:, None, None]
+    write_nxtomo(tmp_path / "a.nxs", (0.5 * light).astype("float32"), flats=flats.astype("float32"), darks=None)
+    b = Corrected(ip.read_scan(tmp_path / "a.nxs"), 1, False, False)(slice(0, 4))
+    assert b == pytest.approx(np.full((6, 4, 5), np.log(2)), rel=1e-5)
+
+
 def test_iterations(tmp_path: Path, chest: tuple[Path, np.ndarray]) -> None:
     """Both iterate on the same data as the direct method, and are better than it."""
     path, truth = chest

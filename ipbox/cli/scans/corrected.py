@@ -51,9 +51,10 @@ class Corrected:
         self.shape = (scan.shape[0], rows // bin, columns // bin)
         self.counted = Counted()
         self.variance = 0.0  # of the noise, summed over the readings that came last
-        self.flats, self.darks = (
+        flats, self.darks = (
             None if frames is None else self._binned(frames[:]) for frames in (self.scan.flats, self.scan.darks)
         )
+        self.flats = _in_time(self.scan, flats)
 
     def geometry(self) -> Any:
         """That of the binned pixels."""
@@ -68,6 +69,7 @@ class Corrected:
         import numpy as np
 
         from ipbox import measured
+        from ipbox.measured.noise import LEAST
 
         counts = self._binned(self.scan.projections[:, rows.start * self.bin : rows.stop * self.bin])
         if self.linear:
@@ -76,14 +78,16 @@ class Corrected:
             b = np.ascontiguousarray(counts, dtype=np.float32)
             hits = 0
         else:
-            flats, darks = (None if of is None else of[:, rows] for of in (self.flats, self.darks))
-            T, guard = measured.flat_field(counts, flats, darks, dtype="float32")
+            flats, after, darks = (None if of is None else of[:, rows] for of in (*self.flats, self.darks))
+            T, guard = measured.flat_field(counts, flats, darks, flats_after=after, dtype="float32")
             hits = 0
             if self.zingers and len(T) > 2:
                 T, where = measured.remove_zingers(T)
                 hits = int(where.sum())
             b = measured.minus_log(T)
-            self.variance = _variance(T, flats, darks)
+            if len(flats) >= LEAST and np.ptp(flats) > 0:
+                known = darks if darks is not None and len(darks) >= LEAST else None
+                self.variance = float((measured.noise_from_flats(T, flats, known) ** 2).sum(dtype=np.float64))
             if count:
                 for name in ("readings", "low", "saturated", "dead"):
                     vars(self.counted)[name] += vars(guard)[name]
@@ -111,28 +115,15 @@ class Corrected:
         return means
 
 
-def _variance(T: Any, flats: Any, darks: Any) -> float:
-    r"""The sum over the readings of the variance of the noise in b = -log T, from that of flats and darks.
-
-    A count of gain g per photon and readout noise r has Var I = g (I - D) + r², so that
-    Var b = g/(T L) + r²/(T L)², L = F - D; g is the median over the pixels of (Var F - r²)/L.  0 where fewer than three
-    flat frames tell nothing.
-    """
+def _in_time(scan: Any, flats: Any) -> tuple[Any, Any]:
+    """Flats before and after the views, where the file tells that there are both: the beam may have changed."""
     import numpy as np
 
-    if flats is None or len(flats) < 3:
-        return 0.0
-    dark = np.zeros(flats.shape[1:]) if darks is None else darks.mean(axis=0, dtype=np.float64)
-    read = 0.0 if darks is None or len(darks) < 3 else float(darks.var(axis=0, ddof=1, dtype=np.float64).mean())
-    light = flats.mean(axis=0, dtype=np.float64) - dark
-    good = light > 0
-    spread = flats.var(axis=0, ddof=1, dtype=np.float64)
-    gain = max(float(((spread - read)[good].sum()) / light[good].sum()), 0.0)
-    total = 0.0
-    for view in T:  # float64 for one view at a time
-        seen = view[good] * light[good]
-        total += float((gain / seen + read / seen**2).sum())
-    return total
+    at, views = (np.array(scan.about.get(name, ())) for name in ("flats_at", "views_at"))
+    if flats is None or len(at) != len(flats) or not len(views):
+        return flats, None
+    early, late = at < views[0], at > views[-1]
+    return (flats[early], flats[late]) if early.any() and late.any() else (flats, None)
 
 
 def striped(b: Any) -> float:
