@@ -117,4 +117,4 @@ def tested(model: torch.nn.Module) -> dict[str, float]:
     return {name: psnr(denoised(model, x), x) for name, x in images.items()}
 
 
-TRIALS = Trials("denoising", (1, 2, 5), (0, 1, 2), train, tested)
+TRIALS = Trials("denoising", (1, 2, 5), (0, 1, 2, 3, 4), train, tested)
