@@ -7,6 +7,7 @@ inner products, in-place updates, FFTs, random numbers and the current stream, a
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -147,6 +148,19 @@ def inner(x: Array, y: Array, batch: bool = False) -> Any:
         if a.dtype.kind == "c" and b.dtype.kind == "c":
             total += float(xp.sum(xp.multiply(a.imag, b.imag, dtype=np.float64)))
     return total
+
+
+def distance(x: Array, y: Array, batch: bool = False) -> Any:
+    """‖x - y‖ summed in float64, in blocks: a float, or for ``batch`` one for each sample."""
+    if batch:
+        return np.array([distance(a, b) for a, b in zip(x, y, strict=True)])
+    xp, total = array_module(x, y), 0.0
+    x, y = (xp.ascontiguousarray(a).reshape(-1) for a in (x, y))
+    step = BLOCK if xp is np else max(x.size, 1)
+    for start in range(0, x.size, step):
+        d = xp.subtract(x[start : start + step], y[start : start + step], dtype=np.result_type(x, np.float64))
+        total += dot(d, d)
+    return math.sqrt(total)
 
 
 def norm(x: Array) -> float:

@@ -136,6 +136,11 @@ def test_inner_products_in_blocks(dtype: str, xp: ModuleType, rng: np.random.Gen
     np.testing.assert_allclose(backend.inner(x, y, batch=True), exact, rtol=1e-11)
     np.testing.assert_allclose(backend.inner(x, y), exact.sum(), rtol=1e-11)
     assert backend.inner(x[:, ::2], y[:, ::2]) == pytest.approx(backend.inner(x[:, ::2].copy(), y[:, ::2].copy()))
+    distances = np.linalg.norm(wide[0] - wide[1], axis=1)
+    np.testing.assert_allclose(
+        backend.distance(x, y, batch=True), distances, rtol=1e-6 if eps(dtype) > 1e-10 else 1e-12
+    )
+    assert backend.distance(x, y) == pytest.approx(np.linalg.norm(distances), rel=1e-6) and backend.distance(x, x) == 0
     large = xp.full(5, 1e30, dtype)
     assert backend.inner(large, large) == pytest.approx(5e60, rel=1e-6)
 

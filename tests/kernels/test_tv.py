@@ -60,6 +60,7 @@ CALLS = {
     "tv_primal_box": lambda m, a: m.tv_primal_step(a.x, a.y, 0.4, 0.9, a.x_bar, a.ndim, -0.1, 0.5),
     "tv_primal_l2": lambda m, a: m.tv_primal_step(a.x, a.y, 0.4, 0.9, a.x_bar, a.ndim, b=a.b, w=1.7),
     "step": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 0.9, a.ndim, True, 0.0, b=a.b, w=1.7),
+    "step_more": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 0.9, a.ndim, True, 0.0, 0.5, d=a.d.copy()),
     "step_box": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 0.9, a.ndim, False, -0.1, 0.5),
 }
 
@@ -126,6 +127,23 @@ def test_tv_dual_size(dtype, isotropic, monkeypatch):
         assert np.isnan(kernels.tv_dual_size(data.y, data.ndim, isotropic)).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_tv_dual_change(dtype, isotropic, monkeypatch):
+    for batch, dims in SHAPES + BIG:
+        data = Data(batch, dims, dtype)
+        before, values = data.y.copy(), []
+        for twin in ("parallel", "serial"):
+            forced(monkeypatch, twin)
+            values.append(kernels.tv_dual_change(data.y, data.x, 0.3, 0.7, data.ndim, isotropic))
+        np.testing.assert_array_equal(*values)
+        np.testing.assert_array_equal(data.y, before)
+        expected = reference.tv_dual_change(data.y, data.x, 0.3, 0.7, data.ndim, isotropic)
+        for a, b in zip(values[0], expected, strict=True):
+            assert a.shape == batch
+            np.testing.assert_allclose(a, b, rtol=64 * np.finfo(dtype).eps)
+
+
 def test_tv_dual_size_neither_overflows_nor_hides_a_vector():
     y = np.zeros((2, 3, 2, 4, 5), np.float32)
     y[1, :, 1, 2, 3] = 2e30, -1e30, 2e30
@@ -173,6 +191,12 @@ def test_one_pass_is_the_two_steps_bit_for_bit(threads, isotropic, monkeypatch):
             kernels.tv_step(one.x, one.x_bar, one.y, 0.3, 0.7, 0.4, 0.9, one.ndim, isotropic, lo=-0.5, b=one.b, w=1.7)
             kernels.tv_dual_step(two.y, two.x_bar, 0.3, 0.7, two.ndim, isotropic)
             kernels.tv_primal_step(two.x, two.y, 0.4, 0.9, two.x_bar, two.ndim, lo=-0.5, b=two.b, w=1.7)
+            more = one.d.copy()
+            kernels.tv_step(one.x, one.x_bar, one.y, 0.3, 0.7, 0.4, 0.9, one.ndim, isotropic, d=more)
+            kernels.tv_dual_step(two.y, two.x_bar, 0.3, 0.7, two.ndim, isotropic)
+            kernels.gradient_adjoint(two.y, two.d, two.ndim, add=True)
+            kernels.primal_step(two.x, two.d, 0.4, 0.9, two.x_bar)
+            two.d[...] = one.d
         for a, b in zip(one.arrays(), two.arrays(), strict=True):
             assert a.tobytes() == b.tobytes()
 

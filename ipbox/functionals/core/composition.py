@@ -75,8 +75,19 @@ class DualTerm:
     def sweep(
         self, y: Array, x: Array, x_bar: Array, sigma: float, tau: float, theta: float, step: dict[str, Any]
     ) -> None:
-        """`ascend`, and x⁺ and x̄ from K*y as `kernels.primal_step` with ``step`` has them, in one pass, in place."""
+        """`ascend`, and x⁺ and x̄ from d + K*y as `kernels.primal_step` with ``step`` has them, in place, in one pass.
+
+        ``step["d"]`` is d where it is not 0; on a GPU it is overwritten.
+        """
         raise NotImplementedError("abstract")
+
+    def change(self, y: Array, x: list[Array], sigma: float, batch: bool, work: Work) -> tuple[Any, Any]:
+        """‖y⁺ - y‖² and ‖y⁺‖² for the y⁺ of `ascend`, with ``y`` left as it is."""
+        new = y.copy()
+        self.ascend(new, x, sigma, work)
+        size = backend.sum_squares(new, batch)
+        new -= y
+        return backend.sum_squares(new, batch), size
 
     def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
         """out[0] <- K*y, or += with ``add`` (the image is shared); the term's own blocks are always overwritten."""
@@ -202,6 +213,13 @@ class Composition(Functional, DualTerm):
         v *= sigma
         v += y
         self.g.prox_conj(v, sigma, out=y, work=child(work, "g"))
+
+    def change(self, y: Array, x: list[Array], sigma: float, batch: bool, work: Work) -> tuple[Any, Any]:
+        v = self.K.apply(x[0])  # before there is y⁺: the operator has scratch of its own
+        v *= sigma
+        v += y
+        new = self.g.prox_conj(v, sigma)
+        return backend.distance(new, y, batch) ** 2, backend.sum_squares(new, batch)
 
     def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
         if add:

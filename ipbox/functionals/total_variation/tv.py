@@ -98,3 +98,11 @@ class TV(GradientNorm):
     ) -> None:
         radius = self.weight * self.gradient.factor
         kernels.tv_step(x, x_bar, y, sigma, radius, tau, theta, self.gradient.ndim, self.isotropic, **step)
+
+    def change(self, y: Array, x: list[Array], sigma: float, batch: bool, work: Any) -> tuple[Any, Any]:
+        if not self.can_sweep(x[0]):
+            return super().change(y, x, sigma, batch, work)
+        radius = self.weight * self.gradient.factor
+        found = kernels.tv_dual_change(y, x[0], sigma, radius, self.gradient.ndim, self.isotropic)
+        moved, size = (v.reshape(len(y) if batch else 1, -1).sum(axis=1) for v in found)
+        return (moved, size) if batch else (float(moved[0]), float(size[0]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ipbox.backend import Array, array_module
+from ipbox.backend import Array, array_module, to_host
 from ipbox.kernels.core.layout import unit_of
 
 
@@ -83,10 +83,23 @@ def tv_step(
     ndim: int,
     isotropic: bool = True,
     *bounds: float,
+    d: Array | None = None,
     **data: Any,
 ) -> None:
     tv_dual_step(y, x_bar, sigma, radius, ndim, isotropic)
-    tv_primal_step(x, y, tau, theta, x_bar, ndim, *bounds, **data)
+    total = array_module(x).zeros_like(x) if d is None else d.copy()
+    gradient_adjoint(y, total, ndim, add=True)
+    primal_step(x, total, tau, theta, x_bar, *bounds, **data)
+
+
+def tv_dual_change(
+    y: Array, x: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True
+) -> tuple[Any, Any]:
+    xp, axes = array_module(y, x), tuple(range(-ndim - 1, 0))
+    new = y.copy()
+    tv_dual_step(new, x, sigma, radius, ndim, isotropic)
+    wide = new.astype(xp.float64)
+    return tuple(to_host(xp.sum(v * v, axis=axes)) for v in (wide - y, wide))
 
 
 def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Any:

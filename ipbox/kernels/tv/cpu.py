@@ -21,12 +21,13 @@ from numba import prange
 
 from ipbox.kernels.core.compile import twins
 from ipbox.kernels.core.rows import add_axis_adjoint, add_difference, difference, fill, inline, sum_in_order
-from ipbox.kernels.tv.sweep import tv_step
+from ipbox.kernels.tv.sweep import tv_dual_change, tv_step
 
 __all__ = [
     "gradient",
     "gradient_adjoint",
     "primal_step",
+    "tv_dual_change",
     "tv_dual_size",
     "tv_dual_step",
     "tv_primal_step",

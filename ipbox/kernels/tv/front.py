@@ -35,6 +35,7 @@ __all__ = [
     "gradient",
     "gradient_adjoint",
     "primal_step",
+    "tv_dual_change",
     "tv_dual_size",
     "tv_dual_step",
     "tv_primal_step",
@@ -268,6 +269,7 @@ def tv_step(
     hi: float = math.inf,
     b: Array | None = None,
     w: float = 0.0,
+    d: Array | None = None,
 ) -> None:
     """`tv_dual_step` and then `tv_primal_step`, on the CPU in one pass: x, x̄ and y go through memory once.
 
@@ -285,6 +287,8 @@ def tv_step(
         as in `primal_step`.
     ndim : int
         number of image axes, 2 or 3.
+    d : array, shape and dtype of x, optional
+        what other terms have in the direction, which is d + ∇*y; on a GPU it is overwritten.
 
     Raises
     ------
@@ -302,9 +306,13 @@ def tv_step(
     """
     if is_device(x) or x.size == 0:
         tv_dual_step(y, x_bar, sigma, radius, ndim, isotropic)
-        tv_primal_step(x, y, tau, theta, x_bar, ndim, lo, hi, b, w)
+        if d is None:
+            tv_primal_step(x, y, tau, theta, x_bar, ndim, lo, hi, b, w)
+        else:
+            gradient_adjoint(y, d, ndim, add=True)
+            primal_step(x, d, tau, theta, x_bar, lo, hi, b, w)
         return
-    data = {} if b is None else {"b": b}
+    data = {name: a for name, a in (("b", b), ("d", d)) if a is not None}
     check_field_over("x", "y", ndim, ("x", "x_bar", "y"), x=x, y=y, x_bar=x_bar, **data)
     check_same_shape("x", x, x_bar=x_bar, **data)
     check_distinct(x, x_bar)
@@ -314,9 +322,11 @@ def tv_step(
     real = x.dtype.type
     dual = real(sigma), real(radius), unit_of(radius, real), bool(isotropic)
     field = y.reshape((-1, ndim, *view.shape[1:]))
+    more = view if d is None else _slabs(d, ndim), d is not None
     runs = (min(cpu_threads(), view.shape[0] * view.shape[1]), *view.shape[2:])
     old_x, new_y = np.empty((1, *runs), x.dtype), np.empty((1, ndim, *runs), x.dtype)
-    KERNELS.run("tv_step", x, view, _slabs(x_bar, ndim), field, *dual, real(tau), real(theta), *prox, old_x, new_y)
+    steps = real(tau), real(theta)
+    KERNELS.run("tv_step", x, view, _slabs(x_bar, ndim), field, *dual, *steps, *prox, *more, old_x, new_y)
 
 
 def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:
@@ -355,6 +365,46 @@ def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:
         return reference.tv_value(x, ndim, isotropic)
     values = KERNELS.cpu.tv_value.run(x.size, images(x, ndim), ndim, bool(isotropic))
     return values.reshape(x.shape[: x.ndim - ndim])
+
+
+def tv_dual_change(
+    y: Array, x: Array, sigma: float, radius: float, ndim: int, isotropic: bool = True
+) -> tuple[Array, Array]:
+    """‖y⁺ - y‖² and ‖y⁺‖² for y⁺ = P(y + σ ∇x) of `tv_dual_step`, without the array y⁺; summed in float64.
+
+    Parameters
+    ----------
+    y, x, sigma, radius, ndim, isotropic
+        as in `tv_dual_step`, with x for x̄; nothing is changed.
+
+    Returns
+    -------
+    two arrays of float64, shape batch
+        on the host.
+
+    Raises
+    ------
+    TypeError, ValueError
+        as `tv_dual_step`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = np.array([[0.0, 3.0], [4.0, 4.0]]), np.zeros((2, 2, 2))
+    >>> [float(v) for v in tv_dual_change(y, x, sigma=1.0, radius=1.0, ndim=2)]
+    [3.0, 3.0]
+    """
+    check_field_over("x", "y", ndim, (), y=y, x=x)
+    _check_radius(radius)
+    batch = x.shape[: x.ndim - ndim]
+    if is_device(x) or x.size == 0:
+        from ipbox.kernels.core import reference
+
+        return reference.tv_dual_change(y, x, sigma, radius, ndim, isotropic)
+    view, real = _slabs(x, ndim), x.dtype.type
+    dual = real(sigma), real(radius), unit_of(radius, real), bool(isotropic)
+    sums = KERNELS.run("tv_dual_change", x, y.reshape((-1, ndim, *view.shape[1:])), view, *dual)
+    return sums[:, 0].reshape(batch), sums[:, 1].reshape(batch)
 
 
 def tv_dual_size(y: Array, ndim: int, isotropic: bool = True) -> Array:

@@ -71,9 +71,8 @@ def _project(y, s, i0, i1, radius, unit, isotropic, one):
 
 @inline
 def _adjoint(d, y, s, i0, i1):
-    """d <- what the components along n and, of three, along n1 have in ∇*y."""
+    """d += what the components along n and, of three, along n1 have in ∇*y."""
     c, n1, n = y.shape[1], y.shape[3], y.shape[4]
-    d[:] = 0
     if n > 1:
         d[0] -= y[s, c - 1, i0, i1, 0]
         for j in range(1, n - 1):
@@ -126,12 +125,32 @@ def _descend(x, x_bar, s, i0, i1, d, tau, theta, lo, hi, b, has_b, tau_w, one_ta
 
 
 @twins
-def tv_step(x, x_bar, y, sigma, radius, unit, isotropic, tau, theta, lo, hi, b, has_b, tau_w, one_tau_w, old_x, new_y):
+def tv_step(
+    x,
+    x_bar,
+    y,
+    sigma,
+    radius,
+    unit,
+    isotropic,
+    tau,
+    theta,
+    lo,
+    hi,
+    b,
+    has_b,
+    tau_w,
+    one_tau_w,
+    more,
+    has_more,
+    old_x,
+    new_y,
+):
     """The slabs (all rows at one of n0) are dealt out in as many runs as ``old_x`` (1, runs, n1, n) and ``new_y`` (1,
     c, runs, n1, n) have slabs: what belongs to two runs, x̄ in the first slab and y⁺ in the one before it, is kept there
     beforehand."""
     n0, n1, n = x.shape[1], x.shape[2], x.shape[3]
-    runs, slabs, one = old_x.shape[1], x.shape[0] * n0, x.dtype.type(1)
+    runs, slabs, zero, one = old_x.shape[1], x.shape[0] * n0, x.dtype.type(0), x.dtype.type(1)
     for k in prange(1, runs):
         r = np.int64(k)
         first = r * slabs // runs
@@ -157,9 +176,38 @@ def tv_step(x, x_bar, y, sigma, radius, unit, isotropic, tau, theta, lo, hi, b, 
                 else:
                     _ascend(y, s, i0, i1, x_bar, s, i0, i1, old_x, 0, r + 1, i1 < n1 - 1, i0 < n0 - 1, sigma)
                 _project(y, s, i0, i1, radius, unit, isotropic, one)
+                for j in range(n):
+                    d[j] = more[s, i0, i1, j] if has_more else zero
                 _adjoint(d, y, s, i0, i1)
                 if slab > first:
                     _add_first(d, y, s, i0, i1, y, s, i0 - 1)
                 else:
                     _add_first(d, y, s, i0, i1, new_y, 0, r)
                 _descend(x, x_bar, s, i0, i1, d, tau, theta, lo, hi, b, has_b, tau_w, one_tau_w)
+
+
+@twins
+def tv_dual_change(y, x, sigma, radius, unit, isotropic):
+    """(batch, 2): ‖y⁺ - y‖² and ‖y⁺‖² for y⁺ = P(y + σ∇x), of which no more than a row is there at a time."""
+    batch, n0, n1, n = x.shape
+    c, one = y.shape[1], x.dtype.type(1)
+    sums = np.empty((batch * n0 * n1, 2))
+    for k in prange(batch * n0 * n1):
+        r = np.int64(k)
+        s, i0, i1 = r // (n0 * n1), r // n1 % n0, r % n1
+        new, moved, size = np.empty((1, c, 1, 1, n), x.dtype), 0.0, 0.0
+        for a in range(c):
+            for j in range(n):
+                new[0, a, 0, 0, j] = y[s, a, i0, i1, j]
+        _ascend(new, 0, 0, 0, x, s, i0, i1, x, s, min(i0 + 1, n0 - 1), i1 < n1 - 1, i0 < n0 - 1, sigma)
+        _project(new, 0, 0, 0, radius, unit, isotropic, one)
+        for a in range(c):
+            for j in range(n):
+                v = np.float64(new[0, a, 0, 0, j])
+                moved += (v - y[s, a, i0, i1, j]) ** 2
+                size += v * v
+        sums[r, 0], sums[r, 1] = moved, size
+    values = np.zeros((batch, 2))
+    for r in range(batch * n0 * n1):
+        values[r // (n0 * n1)] += sums[r]
+    return values

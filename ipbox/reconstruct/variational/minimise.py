@@ -24,6 +24,7 @@ from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.direct.fdk import fdk
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
+from ipbox.reconstruct.variational.memory import announce, is_frugal
 from ipbox.reconstruct.variational.settled import Settled
 from ipbox.solvers import (
     CGLS,
@@ -109,9 +110,14 @@ class VariationalFamily:
         stop = stop | stopping.niter(self.niter)
         if start is None:
             x0 = self.x0 if x0 is None else x0
-            if x0 is None and self.solver is None and self.options.get("state") is None:
+            announce(problem, solver, self.options.get("progress", False))
+            options = self.options
+            if x0 is None and self.solver is None and options.get("state") is None:
                 x0 = self._first_image(problem, solver)
-            info = solve(problem, solver, x0=x0, stop=stop, **self.options)
+                if x0 is not None and problem.batch is None:  # which is not kept beside the state
+                    options = options | {"state": _state_at(x0, problem, solver)}
+                    x0 = None
+            info = solve(problem, solver, x0=x0, stop=stop, **options)
         elif isinstance(solver, PDHG):
             info = solve(problem, solver, state=_state_from(start, problem, solver), stop=stop, **self.options)
         else:  # the residual of L-BFGS is relative to the gradient at its start, which must not be a minimiser
@@ -221,7 +227,7 @@ def default_solver(problem: Problem) -> Solver:
     p = _parts(PDHG(), problem)
     if p is None and cheap and (p := _parts(searching := FISTA(backtracking=True), problem, math.inf)) is not None:
         return searching
-    if p is None or PDHG().accelerates(p):
+    if p is None or PDHG().accelerates(p) or is_frugal(p):
         return PDHG()
     return PDHG(relax=RELAX) if p.batch is not None else AdaptivePDHG(relax=RELAX, every=10)
 
@@ -283,10 +289,16 @@ def make_fidelity(fidelity: str | Fidelity, A: Any, b: Array) -> Fidelity:
     return FIDELITIES[fidelity](A, b)
 
 
+def _state_at(x: Array, problem: Problem, solver: Solver) -> Any:
+    """A state for this problem at the image ``x``, which it takes over."""
+    s = solver.init(solver.prepare(problem), x)
+    s.loop["solver"], s.made = type(solver).__name__, Made(problem, solver)
+    return s
+
+
 def _state_from(start: Solution, problem: Problem, solver: PDHG) -> Any:
     """A state of PDHG for this problem with x and the dual variables of ``start``."""
-    s = solver.init(solver.prepare(problem), problem.start(start.x))
-    s.loop["solver"], s.made = type(solver).__name__, Made(problem, solver)
+    s = _state_at(problem.start(start.x), problem, solver)
     old = start.state
     if isinstance(solver, AdaptivePDHG) and isinstance(start.solver, AdaptivePDHG):
         s.tau, s.sigma = old.tau, list(old.sigma)

@@ -55,7 +55,7 @@ class Settled(StopRule):
             return memory["settled"]
         j = memory["settled_k"]
         if run.k >= RATIO * j and run.k > j:
-            moved = np.sqrt(backend.sum_squares(run.x - memory["settled_x"], run.batch is not None))
+            moved = backend.distance(run.x, memory["settled_x"], run.batch is not None)
             # after the first steps, j = 0, nothing is known, unless the image stays where it is
             far = moved * (j / (run.k - j)) if j else np.where(moved > 0, np.inf, 0.0)
             memory["settled"] = _relative(far, size)

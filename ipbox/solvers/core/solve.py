@@ -184,7 +184,7 @@ def _solution(run: Run) -> Solution:
     s, reason = run.state, unproved(run.parts)
     x = s.x.copy()  # the state may go on
     for box in (f for f in run.problem.terms if isinstance(f, Box)):
-        x = box.prox(x, 1.0)
+        x = box.prox(x, 1.0, out=x)
     return Solution(
         x,
         s,

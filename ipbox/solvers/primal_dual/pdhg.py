@@ -108,6 +108,9 @@ class PDHG(saddle.SaddlePoint):
     def _sweeps(self, p: Parts, s: State) -> bool:
         return self.relax == 1 and saddle.can_sweep(p, s.x)
 
+    def residual(self, p: Parts, s: State) -> Any:
+        return saddle.swept_residual(p, s) if self._sweeps(p, s) else super().residual(p, s)
+
     def adjoint_at(self, p: Parts, s: State) -> tuple[Array, list[list[Array]]]:
         if self._sweeps(p, s):  # else they are those of the last step
             saddle.apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])

@@ -100,13 +100,37 @@ def ascend(p: Parts, s: State, y: list[Array], x: Array, aux: list[list[Array]],
 
 
 def can_sweep(p: Parts, x: Array) -> bool:
-    """Whether one pass over memory is a step: for one dual term and a primal one that have a kernel together."""
-    return len(p.dual) == 1 and p.prox.pixelwise(x) is not None and p.dual[0].can_sweep(x)
+    """Whether the last part of a step is one pass over memory: for a primal and a dual term with a kernel for both."""
+    if p.prox.pixelwise(x) is None or p.labels["smooth"] or any(t.aux for t in p.dual):
+        return False
+    return any(t.can_sweep(x) for t in p.dual)
 
 
 def sweep(p: Parts, s: State) -> None:
-    """`ascend`, `apply_adjoint` and `descend`; K*y is not kept."""
-    p.dual[0].sweep(s.y[0], s.x, s.x_bar, s.sigma[0], s.tau, s.theta, p.prox.pixelwise(s.x))
+    """`ascend`, `apply_adjoint` and `descend`; only what the other terms have in K*y is kept."""
+    swept = next(i for i, t in enumerate(p.dual) if t.can_sweep(s.x))
+    step, others = p.prox.pixelwise(s.x), [i for i in range(len(p.dual)) if i != swept]
+    for i in others:
+        p.dual[i].ascend(s.y[i], [s.x_bar], s.sigma[i], {})  # no scratch is kept, for the sake of volumes
+        p.dual[i].adjoint(s.y[i], [s.d], i != others[0], {})
+        step |= {"d": s.d}
+    p.dual[swept].sweep(s.y[swept], s.x, s.x_bar, s.sigma[swept], s.tau, s.theta, step)
+
+
+def swept_residual(p: Parts, s: State) -> Any:
+    """`SaddlePoint.residual` where the steps are swept, with two volumes of scratch; of s.d nothing is left."""
+    apply_adjoint(p, s.y, s.d, s.aux_d, s.scratch["dual"])
+    s.d *= -s.tau
+    s.d += s.x
+    p.prox.prox(s.d, s.tau, out=s.d)  # u⁺
+    sizes, batched = norms_of(p), p.batch is not None
+    image, values, force = norms(s.d, p), [], np.float64(0)
+    for i, (term, k, sigma) in enumerate(zip(p.dual, sizes, s.sigma, strict=True)):
+        moved, size = (np.sqrt(v) for v in term.change(s.y[i], [s.x], sigma, batched, s.scratch["dual"][i]))
+        force = force + k * size
+        values.append(moved / (sigma * k * _safe(image)))
+    s.d -= s.x
+    return _largest([norms(s.d, p) / (s.tau * _safe(force)), *values])
 
 
 def descend(p: Parts, s: State, x_bar: Array, aux_bar: list[list[Array]], theta: float = 1.0) -> None:

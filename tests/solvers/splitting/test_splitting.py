@@ -357,3 +357,19 @@ def test_one_pass_over_memory_is_the_same_step(
     for swept, stepped in zip(*runs, strict=True):
         for a, c in zip(swept, stepped, strict=True):
             np.testing.assert_allclose(a, c, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("constraint", [ip.NonNegative(), ip.Box(0.0, 0.7), ip.Zero()], ids=["nonneg", "box", "free"])
+def test_one_pass_over_memory_with_data_of_an_operator(constraint: Any, rng: np.random.Generator) -> None:
+    A = ip.SliceStack(ip.JosephTransform((6, 5), np.arange(4) * 0.8, dtype="float64"), 4)
+    b, runs = rng.random(A.dimsd), []
+    for spacing in (None, 1.0):
+        problem = ip.Problem(ip.L2(A, b) + 0.3 * ip.TV(A.dims, spacing=spacing) + constraint)
+        solver = ip.PDHG()
+        parts = solver.prepare(problem)
+        assert saddle.can_sweep(parts, np.empty(A.dims)) is (spacing is None)
+        run = ip.iterate(problem, solver, stop=ip.stop.niter(15))
+        runs.append([(r.x.copy(), solver.residual(parts, r.state)) for r in run])
+    for swept, stepped in zip(*runs, strict=True):
+        for a, c in zip(swept, stepped, strict=True):
+            np.testing.assert_allclose(a, c, rtol=1e-9, atol=1e-13)
