@@ -1,14 +1,19 @@
-"""TV denoising of a volume of 256³ voxels in float32: a step against a copy, and scikit-image's to one objective."""
+"""TV of volumes in float32: a step of denoising against a copy and scikit-image, and the memory of cone beam."""
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
+import subprocess
+import sys
+from typing import Any
 
 import numpy as np
 
 from .common import LAM, SIGMA, denoising_objective
 from .registry import Figure, row
-from .session import Session, median_of, seconds_of
+from .session import ROOT, Session, median_of
 
 SIZE, NITER = 256, 20
 
@@ -38,21 +43,59 @@ def iteration(session: Session) -> Figure:
     return Figure(seconds / copy, note, {"runs": runs})
 
 
-@row("tv-volume-skimage", required=15, unit="x", peers=True)
-def same_objective(session: Session) -> Figure:
-    """scikit-image as it stops by itself, and accelerated PDHG to the same objective."""
+def _beside(session: Session, niter: int | None) -> Figure:
+    """scikit-image after ``niter`` iterations, or as it stops by itself, and accelerated PDHG to its objective."""
     args, theirs = {"data": _data(session), "lam": LAM}, session.path("volume_peers.npy")
-    session.call("peers", "volume.denoise", **args, out=theirs)
+    peer = session.call("peers", "volume.denoise", **args, out=theirs, niter=niter)
     b = np.load(_data(session))
     bound = denoising_objective(np.load(theirs), b, LAM)
-    niter = session.call("ipbox", "volume.iterations_to", **args, bound=bound, limit=500)["niter"]
-    if niter is None:
+    steps = session.call("ipbox", "volume.iterations_to", **args, bound=bound, limit=500)["niter"]
+    if steps is None:
         raise RuntimeError(f"ipbox did not reach scikit-image's objective {bound} in 500 iterations")
     ours = session.path("volume_ipbox.npy")
-    results = session.interleave("volume.denoise", {**args, "niter": niter, "out": ours}, {**args, "out": theirs})
+    runs = [session.call("ipbox", "volume.denoise", **args, niter=steps, out=ours) for _ in range(session.repeats + 1)]
     value = denoising_objective(np.load(ours), b, LAM)
     if value > bound * (1 + 1e-6):
         raise RuntimeError(f"the volume that was timed has the objective {value}, not {bound}")
-    a, c = median_of(results["ipbox"]), median_of(results["peers"])
-    note = f"scikit-image {c:.1f} s to the objective {bound:.1f}; ipbox {a:.2f} s, {niter} iterations"
-    return Figure(c / a, note, seconds_of(results))
+    a, c = median_of(runs[1:]), peer["seconds"]
+    note = f"scikit-image {c:.1f} s to the objective {bound:.1f}; ipbox {a:.2f} s, {steps} iterations"
+    return Figure(c / a, note, {"ipbox": [r["seconds"] for r in runs[1:]], "peers": [c]})
+
+
+@row("tv-volume-skimage", required=15, unit="x", peers=True)
+def same_objective(session: Session) -> Figure:
+    """To what scikit-image reaches in the most iterations it takes by default, 200."""
+    return _beside(session, 200)
+
+
+@row("tv-volume-skimage-default", unit="x", peers=True)
+def default_objective(session: Session) -> Figure:
+    """To where scikit-image's own rule stops, after some ten iterations."""
+    return _beside(session, None)
+
+
+def _memory(*arguments: int) -> dict[str, Any]:
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.bench.memory_volume", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
+    )  # fmt: skip
+    if run.returncode != 0:
+        raise RuntimeError(f"python -m tests.bench.memory_volume failed:\n{run.stderr}")
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@row("memory-tv-cone-growth", required=10, compare="max", unit="volumes")
+def growth(session: Session) -> Figure:
+    """TV of 192³ voxels from 60 views of 192 x 192: everything that `ip.tv` takes beside the data."""
+    found = _memory(192, 60, 11)
+    note = f"{found['solver']}, state {found['state']:.1f} volumes; the data are {found['data']:.2f}"
+    return Figure(found["growth"], note, found)
+
+
+@row("memory-tv-cone-512", required=12, compare="max", unit="GiB")
+def largest(session: Session) -> Figure:
+    """512³ voxels from 360 views of 512 x 512, two iterations, which take as much as two hundred: an hour or more."""
+    if session.quick:
+        raise RuntimeError("this row takes an hour; expected no --quick")
+    found = _memory(512, 360, 2)
+    return Figure(found["gib"], f"{found['growth']:.1f} volumes, {found['solver']}; the data are beside it", found)
