@@ -126,13 +126,12 @@ def project_upright(u, views, h, out):
         k, start = t // blocks, (t % blocks) * BLOCK
         v = views[k]
         acc = np.zeros(batch * BLOCK * height, u.dtype)
-        for c in range(start, min(start + BLOCK, n_u)):
-            by_rows, s, d, s_other, d_other = _column(v, c)
-            steps, stacks = (u.shape[1], u.shape[2]) if by_rows else (u.shape[2], u.shape[1])
-            inverse = 1 / d
-            for m in range(1, steps - 1):
-                n, w, z0, dz = _step(v, m, s, inverse, s_other, d_other, stacks)
-                if n < 0:
+        for m in range(1, max(u.shape[1], u.shape[2]) - 1):  # columns beside each other read the same stacks
+            for c in range(start, min(start + BLOCK, n_u)):
+                by_rows, s, d, s_other, d_other = _column(v, c)
+                steps, stacks = (u.shape[1], u.shape[2]) if by_rows else (u.shape[2], u.shape[1])
+                n, w, z0, dz = _step(v, m, s, 1 / d, s_other, d_other, stacks)
+                if n < 0 or m > steps - 2:
                     continue
                 lo, hi = _range(z0, dz, n_v, u.shape[3] - 1.0)
                 for b in range(batch):
@@ -141,9 +140,10 @@ def project_upright(u, views, h, out):
                         acc, (b * BLOCK + c - start) * height, flat, a0, a1, u.shape[3],
                         real(1 - w), real(w), real(z0), real(dz), lo, hi,
                     )  # fmt: skip
-            l0, l1 = _level(v, c, n_v)
+        for c in range(start, min(start + BLOCK, n_u)):
+            d, (l0, l1) = abs(_column(v, c)[2]), _level(v, c, n_v)
             for r in range(n_v):
-                length = real(_size(_direction(v, r, c), h) / abs(d)) if l0 <= r < l1 else real(0)
+                length = real(_size(_direction(v, r, c), h) / d) if l0 <= r < l1 else real(0)
                 for b in range(batch):
                     acc[(b * BLOCK + c - start) * height + r] *= length
         for b in range(batch):
@@ -218,25 +218,26 @@ def backproject_weighted(q, inverses, scale, u):
     batch, n_y, n_x, n_z = u.shape
     n_views, size, real = q.shape[1], q.shape[3], u.dtype.type
     top_c, flat, sums = q.shape[2] - 1, q.reshape(-1), u.reshape(-1)
-    for row in prange(n_y):
-        y = np.int64(row)
-        u[:, y] = 0
+    for task in prange((n_y + STRIP - 1) // STRIP):
+        start = np.int64(task) * STRIP
+        stop = min(start + STRIP, n_y)
+        u[:, start:stop] = 0
         for k in range(n_views):
             M = inverses[k]
-            for x in range(n_x):
-                depth = M[7] * y + M[8] * x - M[11]
-                p = (M[1] * y + M[2] * x - M[9]) / depth + 1
-                if p < 0.0 or p >= top_c:
-                    continue
-                c = int(p)
-                w, weight = p - c, 1 / (scale * depth) ** 2
-                r0, dr = (M[4] * y + M[5] * x - M[10]) / depth + 1, M[3] / depth
-                lo, hi = _range(r0, dr, n_z, size - 1.0)
-                left, right = real((1 - w) * weight), real(w * weight)
-                for b in range(batch):
-                    a = ((b * n_views + k) * q.shape[2] + c) * size
-                    start = ((b * n_y + y) * n_x + x) * n_z
-                    lanes.resample(sums, start, flat, a, a + size, size, left, right, real(r0), real(dr), lo, hi)
+            for y in range(start, stop):  # rows beside each other read the same columns of the panel
+                for x in range(n_x):
+                    depth = M[7] * y + M[8] * x - M[11]
+                    p = (M[1] * y + M[2] * x - M[9]) / depth + 1
+                    if p < 0.0 or p >= top_c:
+                        continue
+                    c = int(p)
+                    w, weight = p - c, 1 / (scale * depth) ** 2
+                    r0, dr = (M[4] * y + M[5] * x - M[10]) / depth + 1, M[3] / depth
+                    lo, hi = _range(r0, dr, n_z, size - 1.0)
+                    left, right = real((1 - w) * weight), real(w * weight)
+                    for b in range(batch):
+                        a, to = ((b * n_views + k) * q.shape[2] + c) * size, ((b * n_y + y) * n_x + x) * n_z
+                        lanes.resample(sums, to, flat, a, a + size, size, left, right, real(r0), real(dr), lo, hi)
 
 
 # ---------------------------------------------------------------- any panels
