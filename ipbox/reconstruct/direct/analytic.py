@@ -99,7 +99,7 @@ def analytic(
         check_not_negative(noise_level, "noise_level")
     if isinstance(A, BY_FILTERING):
         return fbp(A, b, "hann")
-    if isinstance(A, ConeBeamTransform) and A.tilt == 0:
+    if isinstance(A, ConeBeamTransform):
         return fdk(A, b, "hann")
     if isinstance(A, CartesianMRI):
         return zero_filled(A, b)

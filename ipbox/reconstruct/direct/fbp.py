@@ -20,6 +20,7 @@ from ipbox.keywords import answering
 from ipbox.operators import PET, FanBeamTransform, JosephTransform, RayTransform, SliceStack
 from ipbox.operators.tomography.ramp import check_filter, ramp
 from ipbox.operators.tomography.views import Scan
+from ipbox.parallel import cpu_threads
 from ipbox.reconstruct.direct.back_projection import back_projection, fan_back_projection
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.projections import cut_off, ends_there, extended, filled, line_integrals
@@ -209,10 +210,11 @@ def filtered(
         scan = Scan.of(A, trust)
     weights = _beyond(scan, ends) * np.cos(scan.gamma(scan.positions))
     n = 2 * fft.next_fast_len(A.n_det, real=True)
-    lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1)
+    workers = {} if backend.is_device(b) else {"workers": cpu_threads()}
+    lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1, **workers)
     turn = A.turn if isinstance(A, FanBeamTransform) else 0.0
     lines *= xp.asarray(response(n, A.det_spacing / A.magnification, turn=turn), dtype=b.dtype)
-    q = fft.irfft(lines, n=n, axis=-1)[..., : A.n_det]
+    q = fft.irfft(lines, n=n, axis=-1, **workers)[..., : A.n_det]
     return A, q, (seen, around or min(-lo, hi) > 0) if any(cut) else None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +46,6 @@ def fdk(
     Parameters
     ----------
     A : ConeBeamTransform
-        With an upright panel (``tilt`` 0).
     b : array
         Line integrals of shape A.dimsd, or a batch of them.
     filter, cutoff
@@ -75,10 +76,13 @@ def fdk(
     the cone angle where the object changes along the axis, and are exact where it does not.  Beyond the panel's upper
     and lower ends data are taken for 0: slices that leave the panel in some views are too low.
 
+    Data of a turned panel (``tilt``) are interpolated linearly to the pixels that it would have upright, and at its
+    corners, of which it has no data, go on as at its nearest ends.
+
     Raises
     ------
     TypeError, ValueError
-        where A is no ConeBeamTransform, its panel is turned, ``filter`` is unknown or not real and finite, ``cutoff``
+        where A is no ConeBeamTransform, ``filter`` is unknown or not real and finite, ``cutoff``
         is not in (0, 1], a flag is none, or ``b`` does not fit A or is not finite.
 
     References
@@ -99,16 +103,16 @@ def fdk(
     """
     if not isinstance(A, ConeBeamTransform):
         raise TypeError(f"A is {type(A).__name__}; fdk expects a ConeBeamTransform")
-    if A.tilt != 0:
-        raise ValueError(f"A has a panel turned by tilt = {A.tilt:g}; fdk expects an upright one, or ip.cgls or ip.tv")
     window = check_filter(filter)
     check_between(cutoff, "cutoff", 0, 1, "(]", "a share of the Nyquist frequency")
     check_flag(extend, "extend")
     check_flag(mask, "mask")
     check_fits(A, check_data(b))
     start = time.perf_counter()
-    response = functools.partial(ramp, filter=window, cutoff=cutoff)
-    fan, lines = A.plane(), _of_rows(A, b.reshape((-1, *A.dimsd)))
+    response, stack = functools.partial(ramp, filter=window, cutoff=cutoff), b.reshape((-1, *A.dimsd))
+    if A.tilt != 0:
+        A, stack = A.upright(), _turned(A, stack)
+    fan, lines = A.plane(), _of_rows(A, stack)
     samples, rows, views, columns = lines.shape
     flat = lines.reshape(samples * rows, views, columns)
     fan, q, field = filtered(fan, flat, response, extend, profile=lines.mean(axis=1), who="fdk")
@@ -122,11 +126,35 @@ def fdk(
     return reported(x, "fdk", start, filter=filter if isinstance(filter, str) else "own", parameters=told)
 
 
+def _turned(A: ConeBeamTransform, b: Array) -> Array:
+    """The readings ``b`` at the pixels of ``A.upright()``, interpolated linearly."""
+    xp, (height, width) = backend.array_module(b), A.det_spacing
+    (rows, columns), c, s = A.n_det, math.cos(A.tilt), math.sin(A.tilt)
+    v = (np.arange(rows)[:, None] - 0.5 * (rows - 1)) * height
+    a = (np.arange(columns) - 0.5 * (columns - 1)) * width
+    out: Any = 0
+    at = ((c * v - s * a) / height, rows), ((s * v + c * a) / width, columns)
+    (i, f), (j, g) = (_between(p + 0.5 * (n - 1), n) for p, n in at)
+    for down, right in itertools.product((0, 1), repeat=2):
+        weight = (f if down else 1 - f) * (g if right else 1 - g)
+        pixels = xp.asarray((np.minimum(i + down, rows - 1) * columns + np.minimum(j + right, columns - 1)).ravel())
+        part = b.reshape(b.shape[0], b.shape[1], -1)[:, :, pixels].reshape(b.shape)
+        out = out + part * xp.asarray(weight.astype(b.dtype))
+    return out
+
+
+def _between(p: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pixel of n before the position p, and how far behind it that is; p is kept between the ends."""
+    p = np.clip(p, 0, n - 1)
+    i = p.astype(np.int64)
+    return i, p - i
+
+
 def _of_rows(A: ConeBeamTransform, b: Array) -> Array:
     """(B, rows, views, columns): the fan beam of each row, times the cosine of its angle to the plane of the source."""
     v, a = A.positions()
     square = (A.source_distance + A.detector_distance) ** 2 + a**2
     v, square = np.broadcast_to(v, (A.angles.size, v.shape[-1])).T[:, :, None], square.reshape(-1, a.shape[-1])
     cosines: Any = np.sqrt(square / (square + v**2))
-    xp = backend.array_module(b)
-    return xp.ascontiguousarray(b.transpose(0, 2, 1, 3)) * xp.asarray(cosines.astype(b.dtype))
+    xp, turned = backend.array_module(b), b.transpose(0, 2, 1, 3)
+    return xp.multiply(turned, xp.asarray(cosines.astype(b.dtype)), out=xp.empty(turned.shape, b.dtype))

@@ -146,14 +146,17 @@ class ConeBeamTransform(PanelTransform):
         )
         return v, a
 
-    def _vectors(self, dims: tuple[int, ...], n_det: tuple[int, int], det_shift: tuple[Any, Any]) -> np.ndarray:
+    def _vectors(
+        self, dims: tuple[int, ...], n_det: tuple[int, int], det_shift: tuple[Any, Any], tilt: float | None = None
+    ) -> np.ndarray:
         c, s, R, Rd = np.cos(self.angles), np.sin(self.angles), self.source_distance, self.detector_distance
         (height, width), nought = self.det_spacing, np.zeros_like(c)
         across, up = np.stack([nought, s, c], axis=1), np.array([1.0, 0.0, 0.0])  # of unit length, as (z, y, x)
         middle = np.stack([nought, Rd * c, -Rd * s], axis=1)
         middle = middle + np.reshape(det_shift[0], (-1, 1)) * up + np.reshape(det_shift[1], (-1, 1)) * across
-        if self.tilt != 0:
-            ct, st = math.cos(self.tilt), math.sin(self.tilt)
+        tilt = self.tilt if tilt is None else tilt
+        if tilt != 0:
+            ct, st = math.cos(tilt), math.sin(tilt)
             across, up = ct * across + st * up, ct * up - st * across
         U, V = width * across, height * np.broadcast_to(up, across.shape)
         first = middle - 0.5 * (n_det[1] - 1) * U - 0.5 * (n_det[0] - 1) * V
@@ -179,6 +182,11 @@ class ConeBeamTransform(PanelTransform):
         n_det, det_shift = (self.n_det[0], n), (self.det_shift[0], shift)
         views = self._vectors(tuple(self.dims), n_det, det_shift)
         return self._changed(views, n_det, angles=self.angles, det_shift=det_shift)
+
+    def upright(self) -> Self:
+        """The same transform with the panel turned about its middle until its rows are at right angles to the axis."""
+        views = self._vectors(tuple(self.dims), self.n_det, self.det_shift, tilt=0.0)
+        return self._changed(views, self.n_det, angles=self.angles, det_shift=self.det_shift, tilt=0.0)
 
     def _at(self, chosen: np.ndarray) -> Self:
         shift = tuple(s if isinstance(s, float) else s[chosen] for s in self.det_shift)
