@@ -12,7 +12,7 @@ import pytest
 
 import ipbox as ip
 from ipbox.cli import main
-from ipbox.cli.scans.corrected import Corrected
+from ipbox.cli.scans.corrected import Corrected, striped
 from tests.cli.simulated_scans import cone_scan, parallel_scan
 from tests.io.scan_writers import DEGREES, VIEWS, write_nxtomo, write_tiffs
 
@@ -82,6 +82,16 @@ def test_stripes(tmp_path: Path) -> None:
     assert told["stripes"]["removed"] and abs(told["centre"]["column"] - (79 / 2 - 3.3)) < 0.25
     kept, _, _ = run(tmp_path / "scan.nxs", tmp_path / "b.tif", "--size", 64, "--stripes", "off")
     assert worst(x, truth) > worst(kept, truth) + 1
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_whether_there_are_stripes(rows: int, rng: np.random.Generator) -> None:
+    """Noise alone is 1; a rim about the axis, which all views of all rows show in the same columns, is no stripe."""
+    noise = 0.01 * rng.standard_normal((200, rows, 60))
+    rim = 0.5 * (abs(np.arange(60) - 30) < 20)
+    gains = 0.02 * rng.standard_normal((rows, 60))
+    assert 0.5 < striped(noise + rim) < 1.6
+    assert striped(noise + rim + gains) > 8
 
 
 def test_a_part_binned(tmp_path: Path, chest: tuple[Path, np.ndarray]) -> None:

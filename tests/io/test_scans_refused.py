@@ -22,11 +22,11 @@ def refused(words: str, path: Path, kind: type[Exception] = ValueError, **option
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     refused("path is .*nothing; there is no such file", tmp_path / "nothing", FileNotFoundError)
-    refused("has no file that end in .tif or .tiff; expected projections", tmp_path)
+    refused("has no frame in files that end in .tif or .tiff; expected projections", tmp_path)
     (tmp_path / "a.txt").write_text("a")
     refused(r"expected a folder, or a file that ends in \.h5", tmp_path / "a.txt")
     write_tiffs(tmp_path / "flats", FLATS)
-    refused("has 3 flats that end in .*; expected projections", tmp_path)
+    refused("has 3 flats in files that end in .*; expected projections", tmp_path)
     write_tiffs(tmp_path / "a", VIEWS)
     write_tiffs(tmp_path / "b", VIEWS)
     refused("has projections in a, b; expected one folder of them", tmp_path)
@@ -59,8 +59,8 @@ def test_fields_of_another_size(tmp_path: Path) -> None:
     refused(r"darks has shape \(1, 4, 4\); projections have", path, darks=np.zeros((4, 4)))
     refused(r"darks has shape \(4,\) and dtype float64; expected \(frames, rows, columns\)", path, darks=np.zeros(4))
     refused(r"flats has NaN or infinite entries", path, flats=np.full((4, 5), np.nan))
-    refused(r"flats is list; expected frames, or the path of TIFF files", path, TypeError, flats=[1, 2])
-    refused("flats is .*a.nxs; expected TIFF files", path, flats=path)
+    refused(r"flats is list; expected frames, or the path of TIFF or EDF files", path, TypeError, flats=[1, 2])
+    refused("flats is .*a.nxs; expected TIFF or EDF files", path, flats=path)
 
 
 def test_tags_that_are_missing(tmp_path: Path) -> None:

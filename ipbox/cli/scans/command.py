@@ -138,12 +138,13 @@ def _whole(column: float, corrected: Corrected) -> float:
 
 
 def _few(corrected: Corrected, beam: str) -> Any:
-    """Line integrals of eight rows, or of a cone those in the plane of the source."""
+    """Line integrals of up to four pairs of neighbouring rows, or of a cone the one in the plane of the source."""
     import numpy as np
 
     rows = corrected.shape[1]
-    chosen = {(rows - 1) // 2, rows // 2} if beam == "cone" else set(np.linspace(0, rows - 1, min(8, rows)).round())
-    return np.concatenate([corrected(slice(int(k), int(k) + 1), count=False) for k in sorted(chosen)], axis=1)
+    first = np.array([max((rows - 1) // 2, 0)]) if beam == "cone" else np.linspace(0, max(rows - 2, 0), 4).astype(int)
+    chosen = sorted({min(int(k) + step, rows - 1) for k in np.unique(first // 2 * 2) for step in (0, 1)})
+    return np.concatenate([corrected(slice(k, k + 1), count=False) for k in chosen], axis=1)
 
 
 def _operator(args: argparse.Namespace, part: Any, corrected: Corrected, column: float) -> Any:

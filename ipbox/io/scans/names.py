@@ -61,8 +61,8 @@ def sorted_out(folder: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]
         found[kind].append(path)
         homes[kind].add(path.parent)
     if not found["projections"]:
-        told = ", ".join(f"{len(found[kind])} {kind}" for kind in KINDS[1:] if found[kind]) or "no file"
-        raise Unusable(f"{folder} has {told} that end in {' or '.join(suffixes)}; expected projections")
+        told = ", ".join(f"{len(found[kind])} {kind}" for kind in KINDS[1:] if found[kind]) or "no frame"
+        raise Unusable(f"{folder} has {told} in files that end in {' or '.join(suffixes)}; expected projections")
     if len(homes["projections"]) > 1:
         named = [home for home in homes["projections"] if _named(home.name, _PROJECTIONS)]
         if len(named) != 1:
