@@ -26,7 +26,7 @@ def scan(n: int, views: int) -> ip.ConeBeamTransform:
 
 
 def ball(n: int) -> np.ndarray:
-    z, y, x = np.ogrid[:n, :n, :n] - 0.5 * (n - 1)
+    z, y, x = (axis - 0.5 * (n - 1) for axis in np.ogrid[:n, :n, :n])
     return (z**2 + y**2 + x**2 < (0.4 * n) ** 2).astype(np.float32)
 
 
