@@ -37,10 +37,10 @@ def check_centre(
 ) -> Centre:
     r"""The axis of rotation near ``column`` at which filtered back-projection is sharpest.
 
-    .. math:: E(c) = -\sum_{|x| < r} u_c(x)^2 \Big/ \Bigl|\sum_{|x| < r} u_c(x)\Bigr|
+    .. math:: E(c) = -\sum_{|x| < r} u_c(x)^2
 
     with the image u_c that has the axis at c: with a wrong one edges are doubled or drawn out, and what is spread has
-    less energy for its mass.  It is slower and less exact than `find_centre`, from which it is independent: a check.
+    less energy.  It is slower and less exact than `find_centre`, from which it is independent: a check.
 
     Parameters
     ----------
@@ -82,6 +82,9 @@ def check_centre(
     b, a = by_rows(b), check_angles(angles)
     if a.size != len(b):
         raise ValueError(f"angles has {a.size} entries; b has {len(b)} views, expected one for each")
+    turned = np.ptp(a) * a.size / (a.size - 1)
+    if turned < np.pi * (1 - 1e-6):
+        raise ValueError(f"angles cover {np.rad2deg(turned):.0f}°; expected half a turn, 180°, at least")
     row = b.shape[1] // 2 if row is None else row
     if not 0 <= row < b.shape[1]:
         raise ValueError(f"row is {row}; expected 0 to {b.shape[1] - 1}")
@@ -116,7 +119,7 @@ def check_centre(
 
 
 def _energy(y: Array, angles: np.ndarray, c: float, at: float, width: float, beam: tuple[float | None, float]) -> float:
-    """‖u‖²/|Σu| of an image with the axis at c, in the disc that is seen from all sides with it near ``at``."""
+    """‖u‖² of an image with the axis at c, in the disc that is seen from all sides with it near ``at``."""
     n, (far, behind) = y.shape[1], beam
     half = max(at, n - 1 - at) if np.ptp(angles) > 1.5 * np.pi else min(at, n - 1 - at)
     h = width if far is None else width * far / (far + behind)
@@ -131,5 +134,4 @@ def _energy(y: Array, angles: np.ndarray, c: float, at: float, width: float, bea
     u = fbp(A, y, "hann", mask=False)[0]
     x = np.arange(side) - 0.5 * (side - 1)
     inside = np.hypot(x, x[:, None]) < RIM * half
-    seen = u[backend.array_module(u).asarray(inside)]
-    return backend.norm(seen) ** 2 / max(abs(float(seen.sum(dtype=np.float64))), np.finfo(float).tiny)
+    return backend.sum_squares(u[backend.array_module(u).asarray(inside)])

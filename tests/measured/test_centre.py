@@ -104,6 +104,17 @@ def test_sharpness_in_fan_beam_and_what_it_does_not_tell() -> None:
         ip.measured.check_centre(b, TURN, 12)
     with pytest.raises(ValueError, match="row is 1; expected 0 to 0"):
         ip.measured.check_centre(b, TURN, 30, row=1)
+    with pytest.raises(ValueError, match="angles cover 90°; expected half a turn"):
+        ip.measured.check_centre(b, TURN / 4, 30)
+    with pytest.raises(ValueError, match="angles has 179 entries; b has 180 views"):
+        ip.measured.check_centre(b, TURN[1:], 30)
+
+
+def test_a_measured_tilt_series_does_not_go_around() -> None:
+    """Real data of 152 degrees, which have no axis to be found by these."""
+    A, b, _, _ = ip.problem("tomography-measured")
+    with pytest.raises(ValueError, match="angles cover 152°; expected half a turn"):
+        ip.measured.find_centre(b, A.angles)
 
 
 def test_weak_objects_are_not_taken_for_cut_off_ones() -> None:
