@@ -36,13 +36,14 @@ def test_quality_by_the_number_of_scans(tmp_path: Path, monkeypatch: pytest.Monk
     run = {"competitor": "ordinary", "n": 2, "seed": 0, "upright": 30.0, "turned": 28.0, "oblique": 29.0}
     other = run | {"seed": 1, "upright": 31.0}
     runs = [run, other, run | {"competitor": "equivariant", "n": 20}, run | {"n": 20}]
-    (tmp_path / equivariance.STORED).write_text(json.dumps({"runs": runs}))
+    (tmp_path / equivariance.STORED).write_text(json.dumps({"runs": runs, "steps": {"2": 1600, "20": 600}}))
     found = equivariance.quality()
     assert [(r["competitor"], r["n"], r["seeds"]) for r in found] == [
         ("equivariant", 20, 1),
         ("ordinary", 2, 2),
         ("ordinary", 20, 1),
     ]
+    assert [r["steps"] for r in found] == [600, 1600, 600]
     assert found[1]["upright"] == 30.5 and found[1]["turned"] == 28.0
     assert found[1]["upright_std"] == pytest.approx(0.5**0.5) and found[0]["upright_std"] == 0.0
     assert "30.50 ± 0.71" in equivariance._table(found)

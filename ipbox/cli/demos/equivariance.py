@@ -142,23 +142,26 @@ def quality() -> list[dict[str, Any]]:
         path = datasets.find(STORED)
     except FileNotFoundError:
         return []
-    runs = json.loads(path.read_text())["runs"]
+    stored = json.loads(path.read_text())
+    runs, steps = stored["runs"], stored["steps"]
     means = []
     for competitor, n in sorted({(r["competitor"], r["n"]) for r in runs}):
         rows = [r for r in runs if (r["competitor"], r["n"]) == (competitor, n)]
         of = {what: [r[what] for r in rows] for what in TESTS}
         found = {what: statistics.mean(values) for what, values in of.items()}
         found |= {f"{what}_std": statistics.stdev(values) if len(rows) > 1 else 0.0 for what, values in of.items()}
-        means.append({"competitor": competitor, "n": n, "seeds": len(rows), **found})
+        means.append({"competitor": competitor, "n": n, "steps": steps[str(n)], "seeds": len(rows), **found})
     return means
 
 
 def _table(stored: list[dict[str, Any]]) -> str:
     lines = ["unrolled networks by the number of scans that they learned from: PSNR on another patient, stored"]
-    lines.append(f"{'network':14} {'scans':>6} {'seeds':>6} {'upright':>13} {'turned':>13} {'oblique':>13}")
+    lines.append("stopped where held-out scans got no better, after so many steps at most: compare networks, not sizes")
+    tests = " ".join(f"{what:>13}" for what in TESTS)
+    lines.append(f"{'network':14} {'scans':>6} {'steps':>6} {'seeds':>6} {tests}")
     for r in stored:
         psnr = " ".join(f"{r[what]:6.2f} ± {r[what + '_std']:4.2f}" for what in TESTS)
-        lines.append(f"{r['competitor']:14} {r['n']:6} {r['seeds']:6} {psnr}")
+        lines.append(f"{r['competitor']:14} {r['n']:6} {r['steps']:6} {r['seeds']:6} {psnr}")
     return "\n".join(lines)
 
 

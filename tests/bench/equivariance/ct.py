@@ -26,7 +26,8 @@ from tests.bench.learned import ct_data
 
 STORED = Path(__file__).resolve().parents[3] / "data" / "equivariance.json"
 SCALE = 0.04  # 1/mm: images divided by it are about in [0, 1]
-STEPS, EVERY, PATIENCE = 600, 50, 6  # at most; between validations; validations without a better one
+STEPS = {2: 1600, 5: 1600, 10: 600, 20: 600, 40: 600}  # at most, by the number of scans: for want of hours
+EVERY, PATIENCE = 50, 6  # steps between validations; validations without a better one
 NETWORK = {"niter": 6, "width": 32, "memory": 4, "filter": "ramp", "scale": SCALE}
 
 
@@ -34,7 +35,7 @@ def compute() -> dict[str, Any]:
     """All networks, trained and tested; what the demonstration shows of them goes to ``data/``."""
     check_disjoint(training(max(TRIALS.sizes), 0, "copies").x, test_scans("upright").x)
     runs = TRIALS.compute()
-    STORED.write_text(json.dumps({"runs": shown(runs)}, indent=0) + "\n")
+    STORED.write_text(json.dumps({"runs": shown(runs), "steps": STEPS}, indent=0) + "\n")
     return {"runs": runs, "network": NETWORK, "steps": STEPS}
 
 
@@ -57,7 +58,8 @@ def network(competitor: str, A: Any, seed: int, **changed: Any) -> LearnedProxim
 def train(competitor: str, n: int, seed: int, checkpoint: Path | None = None) -> tuple[torch.nn.Module, FitResult]:
     """A competitor that learned from ``n`` scans; it goes on from its checkpoint."""
     data = training(n, seed, competitor)
-    return trained(network(competitor, data.A, seed).to(memory_format=torch.channels_last), data, seed, checkpoint)
+    model = network(competitor, data.A, seed).to(memory_format=torch.channels_last)
+    return trained(model, data, seed, checkpoint, STEPS[n])
 
 
 def trained(
@@ -65,7 +67,7 @@ def trained(
     data: scans.Scans,
     seed: int,
     checkpoint: Path | None = None,
-    steps: int = STEPS,
+    steps: int = 600,
     held_out: scans.Scans | None = None,
 ) -> tuple[torch.nn.Module, FitResult]:
     """The map after it learned from scans, as good as it was for those that are held out."""
