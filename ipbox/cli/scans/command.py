@@ -126,7 +126,8 @@ def _centre(args: argparse.Namespace, corrected: Corrected, few: Any) -> dict[st
     try:
         found = measured.find_centre(few, corrected.scan.angles, det_spacing=width, **fan)
     except ValueError as err:
-        raise UsageError(f"the axis cannot be found: {err}; expected --centre COLUMN, or --centre file") from err
+        ways = "--centre COLUMN" if file is None else "--centre COLUMN, or --centre file"
+        raise UsageError(f"the axis cannot be found: {err}; expected {ways}") from err
     told = f"axis found at column {_whole(found.column, corrected):.2f} ({found.method})"
     told += "" if file is None else f"; FILE says {_whole(file, corrected):.2f}"
     return {"column": float(found.column), "by": found.method, "file": file, "told": told}

@@ -28,6 +28,8 @@ class Counted:
     rows: int = field(default=0, repr=False)
 
     def lines(self) -> list[str]:
+        if not self.readings:  # line integrals, of which none was corrected
+            return []
         told = {"without light": self.low, "saturated": self.saturated, "of dead pixels": self.dead}
         told |= {"hit by stray photons": self.zingers}
         found = ", ".join(f"{count} {what}" for what, count in told.items() if count)
