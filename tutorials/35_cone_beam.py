@@ -22,7 +22,7 @@ OUT.mkdir(exist_ok=True)
 size, views = (32, 96) if FAST else (96, 240)
 A, b, x_true, info = ip.problem("cone", size=size, views=views, noise=0.02, seed=0)
 print(A.geometry)
-A.geometry.show(OUT / "tutorial_34_scan.png", unit="mm")
+A.geometry.show(OUT / "tutorial_35_scan.png", unit="mm")
 
 # %% A full circle
 # The method of Feldkamp, Davis and Kress: cosine weights, the ramp along the panel's rows, and back-projection along
@@ -74,9 +74,9 @@ quality = [ip.psnr(x, x_true) for x in volumes.values()]
 titles = ["truth", *(f"{name}: {value:.1f} dB" for name, value in zip(volumes, quality, strict=True))]
 print("\n".join(titles[1:]))
 slices = [x[len(x) // 2] for x in (x_true, *volumes.values())]
-ip.show(*slices, titles=titles, unit=info.unit, path=OUT / "tutorial_34.png")
+ip.show(*slices, titles=titles, unit=info.unit, path=OUT / "tutorial_35.png")
 ip.show(x_true, x_fdk, x_tv, titles=["truth", *titles[4::2]], unit=info.unit, spacing=A.voxel_widths,
-        path=OUT / "tutorial_34_planes.png")  # fmt: skip
+        path=OUT / "tutorial_35_planes.png")  # fmt: skip
 
 # %% The headline: a short scan and half a panel cost little, and from few views TV is several dB above FDK and CGLS
 full, short, side, fdk_few, cgls_few, tv_few = quality
