@@ -184,6 +184,8 @@ def _chosen(b: Array, rows: Any, fan: bool) -> np.ndarray:
     if rows is None:
         rows = ((count - 1) // 2, count // 2) if fan else np.linspace(0, count - 1, min(ROWS, count)).round()
         rows = sorted({int(r) for r in rows})
+    if not is_integer(rows) and len(rows) == 0:
+        raise ValueError("rows is empty; expected rows of the panel")
     rows = [check_integer(r, "rows", 0, count - 1, " of the panel") for r in ((rows,) if is_integer(rows) else rows)]
     chosen = np.stack([backend.to_host(b[:, r]) for r in rows]).astype(np.float64)
     if np.ptp(chosen) == 0:

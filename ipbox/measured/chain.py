@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend, figures, reports, summary
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_finite, check_flag
+from ipbox.checks import check_between, check_flag, check_integer, check_positive, check_type
 from ipbox.keywords import answering
 from ipbox.measured.centre import Centre, find_centre
 from ipbox.measured.hardening import correct_hardening
@@ -172,17 +172,22 @@ def prepare(
     (3, True)
     """
     start = time.perf_counter()
-    check_readings(projections, "projections")
+    check_readings(projections, "projections", views=3)
+    panel, steps = projections.shape[1:], []
     a = check_angles(angles)
     if a.size != len(projections):
         raise ValueError(
             f"angles has {a.size} entries; projections has {len(projections)} views, expected one for each"
         )
     check_flag(dead, "dead"), check_flag(zingers, "zingers")
-    check_count(binning, "binning")
+    check_integer(binning, "binning", 1, min(panel), " of the panel")
+    check_positive(det_spacing, "det_spacing")
     if not isinstance(centre, bool):
-        check_finite(centre, "centre")
-    panel, steps = projections.shape[1:], []
+        check_between(centre, "centre", 0, panel[-1] - 1, "[]", "a column of the panel, True or False")
+    if stripes is not None:
+        check_positive(stripes, "stripes", "a positive number of columns, or None")
+    if phase is not None:
+        check_type(phase, "phase", Mapping, "a dictionary of the keywords of paganin")
     fields = [
         None if f is None else check_frames(f, name, panel)
         for f, name in ((flats, "flats"), (darks, "darks"), (flats_after, "flats_after"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_count
 from ipbox.keywords import answering
 from ipbox.measured.pixels import MAD
 from ipbox.measured.readings import check_frames, check_integrals, check_readings
@@ -189,7 +190,5 @@ def noise_from_repeats(b: Array, again: Array, size: int | None = None) -> float
     check_integrals(again, "again")
     if again.shape != b.shape:
         raise ValueError(f"again has shape {again.shape}; b has {b.shape}, expected the same")
-    m = b.size if size is None else size
-    if not m > 0:
-        raise ValueError(f"size is {size!r}; expected a positive number of data")
+    m = b.size if size is None else check_count(size, "size")
     return backend.norm(b - again) * math.sqrt(m / (2 * b.size))

@@ -42,7 +42,8 @@ class Panel:
     __repr__ = summary.of_fields
 
     def __post_init__(self) -> None:
-        check_dims(self.shape, "shape")
+        if not isinstance(self.shape, tuple) or len(check_dims(self.shape, "shape")) > 2:
+            raise ValueError(f"shape is {self.shape!r}; expected (rows, columns) or (columns,)")
         for name in ("det_spacing", "det_shift"):
             values = np.asarray(getattr(self, name), dtype=np.float64)
             if values.shape != (len(self.shape),) or not np.isfinite(values).all():

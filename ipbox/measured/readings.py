@@ -13,7 +13,7 @@ from ipbox.backend import Array
 def check_readings(x: Any, name: str, views: int = 1) -> Array:
     """An array (views, rows, columns) or (views, columns) of real finite numbers; ``views`` is how many at least."""
     backend.check_array(x, name, "an array (views, rows, columns) or (views, columns)")
-    if x.dtype.kind not in "biuf":
+    if x.dtype.kind not in "iuf":
         raise TypeError(f"{name} has dtype {x.dtype}; expected real numbers")
     if x.ndim not in (2, 3) or x.size == 0:
         raise ValueError(f"{name} has shape {x.shape}; expected (views, rows, columns) or (views, columns)")
@@ -35,11 +35,12 @@ def check_integrals(b: Any, name: str = "b", views: int = 1) -> Array:
 def check_frames(x: Any, name: str, panel: tuple[int, ...]) -> Array:
     """Frames (n, \\*panel), or one of shape ``panel``, which gets an axis."""
     backend.check_array(x, name, "an array of frames (n, rows, columns) or (n, columns)")
-    if x.dtype.kind not in "biuf":
+    if x.dtype.kind not in "iuf":
         raise TypeError(f"{name} has dtype {x.dtype}; expected real numbers")
     frames = x[None] if x.shape == panel else x
     if frames.ndim != len(panel) + 1 or frames.shape[1:] != panel or len(frames) == 0:
-        raise ValueError(f"{name} has shape {x.shape}; the panel is {panel}, expected (frames, *{panel})")
+        expected = ", ".join(map(str, panel))
+        raise ValueError(f"{name} has shape {x.shape}; the panel is {panel}, expected (frames, {expected})")
     if not bool(backend.array_module(x).isfinite(x).all()):
         raise ValueError(f"{name} has NaN or infinite entries; expected finite numbers")
     return frames

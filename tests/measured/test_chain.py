@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import ipbox as ip
+from ipbox import backend
 from ipbox.problems.truths.phantoms import Ellipse
 from tests.measured.scans import integrals
 
@@ -110,6 +112,19 @@ def test_known_axis_and_other_steps() -> None:
     assert np.linalg.norm(np.diff(smooth, axis=2)) < np.linalg.norm(np.diff(plain, axis=2))
 
 
+@pytest.mark.parametrize("binning", [1, 2])
+def test_on_the_device(xp: ModuleType, binning: int) -> None:
+    """The same there as here, in the dtype that was asked for, and the picture is drawn."""
+    given = scan(rows=2)
+    there = given | {name: backend.to_device(given[name], xp) for name in ("projections", "flats", "darks")}
+    b, info = prepared(there, binning=binning, dtype="float64")
+    expected, known = prepared(given, binning=binning, dtype="float64")
+    assert type(b) is type(there["flats"]) and b.dtype == np.float64
+    assert np.allclose(backend.to_host(b), expected, atol=1e-10)
+    assert info.det_shift == pytest.approx(known.det_shift) and info.noise_level == pytest.approx(known.noise_level)
+    assert np.array_equal(backend.to_host(info.trusted), known.trusted)
+
+
 def test_picture_and_report(tmp_path: Any) -> None:
     _, info = prepared(scan(rows=2))
     info.plot(tmp_path / "scan.png")
@@ -126,15 +141,28 @@ def test_picture_and_report(tmp_path: Any) -> None:
         ({"flats": np.ones((5, 2, N - 1))}, "flats has shape"),
         ({"darks": np.ones((5, N))}, "darks has shape"),
         ({"dead": 1}, "dead is 1; expected True or False"),
-        ({"binning": 0}, "binning is 0; expected a positive integer"),
-        ({"centre": "middle"}, "centre is 'middle'; expected a finite number"),
+        ({"binning": 0}, "binning is 0; expected an integer from 1 to 2 of the panel"),
+        ({"centre": "middle"}, "centre is 'middle'; expected a column of the panel, True or False"),
+        ({"centre": 1000.0}, "centre is 1000.0; expected a column of the panel"),
+        ({"cor": 80.0}, "prepare.. has no keyword 'cor'; expected centre"),
         ({"phase": {"energy": 3.0}}, "paganin"),
+        ({"phase": 5}, "phase is int; expected a dictionary of the keywords of paganin"),
+        ({"stripes": True}, "stripes is True; expected a positive number of columns, or None"),
+        ({"det_spacing": -1.0}, "det_spacing is -1.0; expected a positive number"),
+        ({"projections": np.ones((240, 2, N), dtype=bool)}, "projections has dtype bool; expected real numbers"),
+        (
+            {"projections": np.ones((240, 2, N), dtype="float16")},
+            "projections has dtype float16; expected integers, fl",
+        ),
+        ({"projections": np.ones((2, 2, N))}, "projections has 2 views; expected at least 3"),
+        (
+            {"flats_after": np.ones((5, 1, N))},
+            r"flats_after has shape .*; the panel is .*, expected \(frames, 2, 160\)",
+        ),
     ],
 )
 def test_refused(changes: dict[str, Any], words: str) -> None:
     given = scan(rows=2)
+    taken = {k: v for k, v in changes.items() if k in ("projections", "flats", "darks", "angles")}
     with pytest.raises((TypeError, ValueError), match=words):
-        prepared(
-            given | {k: v for k, v in changes.items() if k in given},
-            **{k: v for k, v in changes.items() if k not in given},
-        )
+        prepared(given | taken, **{k: v for k, v in changes.items() if k not in taken})

@@ -88,7 +88,7 @@ FRAMES = np.random.default_rng(0).poisson(100.0, (6, 3, 4))
         (lambda m: m.noise_from_flats(-T, FRAMES), "expected positive transmissions of flat_field"),
         (lambda m: m.noise_from_views(T), "b has 5 views; expected at least 8"),
         (lambda m: m.noise_from_repeats(T, T[1:]), "again has shape"),
-        (lambda m: m.noise_from_repeats(T, T, 0), "size is 0; expected a positive number"),
+        (lambda m: m.noise_from_repeats(T, T, 0), "size is 0; expected a positive integer"),
     ],
 )
 def test_refused(call, words: str) -> None:  # noqa: ANN001
