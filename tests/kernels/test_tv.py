@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ipbox.kernels as kernels
+from ipbox import backend
 from ipbox.kernels.core import reference
 from ipbox.kernels.core.layout import fields, images
 from tests.kernels.twins import forced, once, twins
@@ -144,6 +145,27 @@ def test_tv_dual_change(dtype, isotropic, monkeypatch):
             np.testing.assert_allclose(a, b, rtol=64 * np.finfo(dtype).eps)
 
 
+@pytest.mark.simulated
+@pytest.mark.parametrize("batch, dims", [((), (3, 5)), ((2,), (2, 3, 4))])
+@pytest.mark.parametrize("more", [False, True])
+def test_both_steps_on_the_device(batch, dims, more, xp):
+    """There two kernels or three stand for the one pass of the host."""
+    host, given = (Data(batch, dims, np.float32) for _ in range(2))
+    device = {name: xp.asarray(getattr(given, name)) for name in ("x", "x_bar", "y", "b", "d")}
+    args = (0.3, 0.7, 0.4, 0.9, host.ndim)
+    kernels.tv_step(host.x, host.x_bar, host.y, *args, lo=-0.5, b=host.b, w=1.7, d=host.d if more else None)
+    d = device["d"] if more else None
+    kernels.tv_step(device["x"], device["x_bar"], device["y"], *args, lo=-0.5, b=device["b"], w=1.7, d=d)
+    for name in ("x", "x_bar", "y"):
+        assert_close(backend.to_host(device[name]), getattr(host, name))
+    for name, rest in (("tv_dual_change", (0.3, 0.7)), ("tv_dual_size", ())):
+        x = ((host.x,), (device["x"],)) if rest else ((), ())
+        on_host = getattr(kernels, name)(host.y, *x[0], *rest, host.ndim)
+        on_device = getattr(kernels, name)(device["y"], *x[1], *rest, host.ndim)
+        for a, c in zip(np.atleast_1d(on_host), map(backend.to_host, np.atleast_1d(on_device)), strict=True):
+            np.testing.assert_allclose(c, a, rtol=1e-4)
+
+
 def test_tv_dual_size_neither_overflows_nor_hides_a_vector():
     y = np.zeros((2, 3, 2, 4, 5), np.float32)
     y[1, :, 1, 2, 3] = 2e30, -1e30, 2e30
@@ -233,6 +255,10 @@ def test_empty_arrays_are_left_alone():
     kernels.tv_dual_step(y, x, 0.1, 1.0, 2)
     kernels.tv_primal_step(x, y, 0.1, 1.0, x.copy(), 2)
     assert kernels.tv_value(x, 2).shape == (0,)
+    assert (
+        kernels.tv_dual_size(y, 2).shape == (0,)
+        and kernels.tv_dual_size(np.empty((3, 2, 0, 5)), 2).tolist() == [0.0] * 3
+    )
     assert kernels.tv_value(np.empty((3, 0, 5)), 2).tolist() == [0.0, 0.0, 0.0]
     kernels.gradient(np.empty((4, 0)), np.empty((2, 4, 0)), 2)
 

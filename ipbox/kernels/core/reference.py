@@ -116,7 +116,9 @@ def tv_dual_size(y: Array, ndim: int, isotropic: bool = True) -> Any:
     xp = array_module(y)
     size, axis = xp.abs(y.astype(xp.float64)), y.ndim - ndim - 1
     size = xp.sqrt(xp.sum(size**2, axis=axis)) if isotropic else xp.max(size, axis=axis)
-    return xp.max(size, axis=tuple(range(axis, size.ndim)), initial=0.0)
+    if size.size == 0:
+        return xp.zeros(size.shape[:axis])
+    return xp.max(size, axis=tuple(range(axis, size.ndim)))
 
 
 # ---------------------------------------------------------------- with voxel sizes (`ipbox.kernels.differences.front`)
