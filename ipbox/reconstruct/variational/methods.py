@@ -157,11 +157,18 @@ def tv(
     Pixels that no coil of an MRI operator sees are 0 (`support` of A), as `sense` leaves them: the data do not know
     them, and the regulariser alone would fill them.
 
+    From line integrals the first image is that of `fbp` or `fdk`, where A has one.  Volumes of 2²² voxels (161³) or
+    more are solved in ten volumes of memory beside the data, by primal-dual steps that end in one pass over them:
+    below, by steps that are adapted and over-relaxed, which are fewer, in three times as much.  With ``progress=True``
+    it says what it needs before it starts.
+
     Raises
     ------
     ValueError, TypeError
         for λ <= 0, a rule that cannot be served (an infeasible noise level, a batch), ``nonneg`` together with
         ``box``, or data that do not fit A.
+    MemoryError
+        for a volume of 2²² voxels or more that needs more memory than is free.
 
     References
     ----------
