@@ -15,7 +15,7 @@ GPU_CUDA ?= 13
 NEWEST_PYTHON ?= python3.13
 NEWEST := .venv-newest
 
-.PHONY: help venv demo test test-slow test-newest test-gpu gpu-bundle lint docs mutants coverage bench bench-bilevel \
+.PHONY: help venv demo test test-slow test-mpi test-newest test-gpu gpu-bundle lint docs mutants coverage bench bench-bilevel \
         experiments-learned experiments-generative experiments-diffusion experiments-equivariance clean distclean
 .DEFAULT_GOAL := help
 
@@ -23,6 +23,7 @@ help:
 	@echo "make demo       CT, a measured sinogram, fan beam, PET, MRI, deblurring, learning; pictures in build/"
 	@echo "make test       all tests but the slow ones: on NumPy, then on the stand-in for CuPy"
 	@echo "make test-slow  all tests"
+	@echo "make test-mpi   what several ranks of MPI share, on 1, 2 and 4 of them"
 	@echo "make test-newest files, operators, functionals, contracts on Python 3.13, the newest NumPy and SciPy; no torch"
 	@echo "make test-gpu   the device tests and a short benchmark on a GPU, without a network, in 8 minutes"
 	@echo "make gpu-bundle what that needs beside CuPy, in one file; GPU_PYTHON_VERSION=3.12 GPU_CUDA=13"
@@ -75,8 +76,12 @@ test: $(READY)
 	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto --dist worksteal --device=standin tests
 
 test-slow: $(READY)
-	$(PY) -m pytest -n auto -m ""
-	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto -m "" --device=standin tests
+	$(PY) -m pytest -n auto -m "not mpi"
+	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto -m "not mpi" --device=standin tests
+
+test-mpi: $(READY)
+	@$(PY) -m pip install --disable-pip-version-check --quiet '.[mpi]'
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m mpi tests/distributed
 
 test-newest:
 	@$(NEWEST_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || { \

@@ -4,6 +4,7 @@ from . import (
     bilevel as bilevel,
     choose as choose,
     comparison as comparison,
+    distributed as distributed,
     evaluate as evaluate,
     functionals as functionals,
     groups as groups,

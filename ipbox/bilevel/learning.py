@@ -21,6 +21,7 @@ from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.checks import check_type
+from ipbox.distributed.ranks import Ranks
 from ipbox.files import replacing
 from ipbox.functionals import Functional
 from ipbox.keywords import answering, slip
@@ -176,7 +177,7 @@ def learn(
     penalty: Penalty | None = None,
     convention: str = "mean",
     lower_method: Solver | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | Ranks = 1,
     **options: Unpack[MinimiseOptions],
 ) -> Learned:
     """Learn the parameters of a lower level from pairs of true images and data.
@@ -200,7 +201,7 @@ def learn(
     convention : {"mean", "sum"}
     lower_method : Solver, optional
         `ipbox.Nesterov()` by default.
-    n_jobs : int
+    n_jobs : int or Ranks
         Processes that share the samples.
     **options
         Of the method's ``minimise``: ``checkpoint=path``, ``progress=True``, ``callback=...``.

@@ -107,7 +107,7 @@ class Session:
         if self.checkpoint is not None and Path(self.checkpoint).is_file():
             self._resume()
         name, budget = self.name.partition("(")[0], self.budget
-        with bar(name, budget.unit.rstrip("s"), budget.steps, shown=progress) as self._bar:
+        with bar(name, budget.unit.rstrip("s"), budget.steps, shown=progress and self.source.leads) as self._bar:
             try:
                 return loop(self)
             except Spent as end:
@@ -185,7 +185,7 @@ class Session:
 
     def save(self) -> None:
         """Write the checkpoint, where there is one."""
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and self.source.leads:
             self.state.run, self.state.source = self.name, self.get_state()
             self.state.save(self.checkpoint)
 

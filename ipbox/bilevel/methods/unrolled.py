@@ -15,9 +15,10 @@ from ipbox.bilevel.methods.minimiser import Minimiser, also_called
 from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
-from ipbox.bilevel.problem.samples import by_processes, inner, norms, objective_bound
+from ipbox.bilevel.problem.samples import by_processes, check_jobs, inner, norms, objective_bound
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.checks import check_choice, check_count, check_fields, check_not_negative
+from ipbox.distributed.ranks import Ranks
 from ipbox.keywords import answering
 
 ALGORITHMS = ("fista", "gradient")
@@ -43,7 +44,7 @@ def unrolled_gradient(
     segments: int = 1,
     start: Array | None = None,
     constants: tuple[float, float] | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | Ranks = 1,
 ) -> UnrolledGradient:
     r"""f_N(θ) = scale Σ_i ‖u_{N,i}(θ) - u_i‖² + J(θ), u_N the N-th iterate of an algorithm, and ∇f_N(θ).
 
@@ -63,7 +64,7 @@ def unrolled_gradient(
     constants : (mu, L), optional
         Constants for the step sizes that do not depend on θ, and bound those of Φ(·; θ); by default they are those at
         θ, whose derivatives are part of ∇f_N.
-    n_jobs : int
+    n_jobs : int or Ranks
         Processes that share the samples; step sizes are those of all samples together.
 
     Returns
@@ -104,7 +105,7 @@ def unrolled_gradient(
     lower = problem.lower
     theta = lower.check(theta)
     _check_unrolling(iterations, "iterations", algorithm, segments)
-    check_count(n_jobs, "n_jobs")
+    check_jobs(n_jobs, "n_jobs")
     spent = lower.products
     steps = _Steps(lower, theta, int(iterations), algorithm, constants)  # of all samples, also where these are shared
     solve = functools.partial(_reverse, problem=problem, theta=theta, steps=steps, segments=int(segments))

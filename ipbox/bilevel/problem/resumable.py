@@ -18,10 +18,13 @@ class Resumable:
         Where the arrays of its state go when a checkpoint is read.
     unit : float
         Size of what it gives: accuracies of the methods are in this unit.
+    leads : bool
+        Whether this process writes checkpoints and shows progress, where several do the same.
     """
 
     library = "numpy"
     unit = 1.0
+    leads = True
 
     def work(self) -> float:
         """Work so far."""

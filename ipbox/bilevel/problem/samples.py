@@ -12,6 +12,8 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
+from ipbox.checks import check_count
+from ipbox.distributed.ranks import Ranks
 
 
 def norms(x: Array) -> np.ndarray:
@@ -55,15 +57,20 @@ def check_each(value: Any, name: str, n: int) -> np.ndarray:
     return np.broadcast_to(numbers, (n,)).copy()
 
 
-def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int, **values: Any) -> Any:
-    """``solve(lower, **values)``, whose samples are shared by ``n_jobs`` processes.
+def check_jobs(n_jobs: Any, name: str) -> int | Ranks:
+    """A number of processes, or ranks of MPI."""
+    return n_jobs if isinstance(n_jobs, Ranks) else check_count(n_jobs, name)
+
+
+def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int | Ranks, **values: Any) -> Any:
+    """``solve(lower, **values)``, whose samples are shared by ``n_jobs`` processes, or ranks.
 
     Parameters
     ----------
     solve : function
         Gives a dataclass of arrays, the samples along their first axis, and ``cost``.
     lower : LowerLevel
-    n_jobs : int
+    n_jobs : int or Ranks
     **values
         Arrays with the samples along their first axis; what has no axes is the same for all.
 
@@ -78,14 +85,37 @@ def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int, **va
     """
     if n_jobs == 1 or lower.n == 1:
         return solve(lower, **values)
+
+    def part(i: np.ndarray) -> tuple[LowerLevel, dict[str, Any]]:
+        return lower.take(i), {name: v[i] if np.ndim(v) else v for name, v in values.items()}
+
+    if isinstance(n_jobs, Ranks):
+        return _by_ranks(solve, lower.n, n_jobs, part)
     import joblib
 
     found = joblib.Parallel(n_jobs=n_jobs)(
-        joblib.delayed(solve)(lower.take(i), **{name: v[i] if np.ndim(v) else v for name, v in values.items()})
-        for i in np.array_split(np.arange(lower.n), min(n_jobs, lower.n))
+        joblib.delayed(solve)(share, **own)
+        for share, own in map(part, np.array_split(np.arange(lower.n), min(n_jobs, lower.n)))
     )
     whole = {}
     for name in (f.name for f in dataclasses.fields(found[0])):
         parts = [getattr(f, name) for f in found]
         whole[name] = sum(parts, Cost()) if name == "cost" else backend.array_module(*parts).concatenate(parts)
     return type(found[0])(**whole)
+
+
+def _by_ranks(solve: Callable[..., Any], n: int, ranks: Ranks, part: Callable[[np.ndarray], Any]) -> Any:
+    """As `by_processes`; ranks beyond the samples repeat the last, and what they find is left out."""
+    share, own = part(ranks.own(n) if n >= ranks.size else np.array([min(ranks.rank, n - 1)]))
+    found = solve(share, **own)
+    total = max(n, ranks.size)
+    whole = {}
+    for name in (f.name for f in dataclasses.fields(found)):
+        value = getattr(found, name)
+        if name != "cost":
+            whole[name] = ranks.gathered(value, total)[:n]
+            continue
+        costs = np.zeros((share.n, 3))
+        costs[0] = list(vars(value).values())
+        whole[name] = Cost(*ranks.gathered(costs, total)[:n].sum(axis=0).tolist())
+    return type(found)(**whole)

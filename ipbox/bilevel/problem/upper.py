@@ -16,8 +16,9 @@ from ipbox.bilevel.problem.oracle import MAX_ITERATIONS, LowerSolution, solve_lo
 from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
-from ipbox.bilevel.problem.samples import by_processes, norms, objective_bound
+from ipbox.bilevel.problem.samples import by_processes, check_jobs, norms, objective_bound
 from ipbox.checks import check_choice, check_count, check_fields, check_flag, check_type, is_number
+from ipbox.distributed.ranks import Ranks
 from ipbox.solvers.core.protocol import Solver
 
 
@@ -186,8 +187,8 @@ class Evaluator(ProblemEvaluator):
     memory : int
         How many of the last reconstructions are kept for ``residuals(theta, accuracy)``, which starts from that whose
         θ is nearest; with a fixed number of iterations from the last, as in the literature.
-    n_jobs : int
-        Number of processes (joblib) that share the samples.
+    n_jobs : int or Ranks
+        Number of processes (joblib) that share the samples, or the ranks of MPI that do: `ipbox.distributed.world`.
 
     Notes
     -----
@@ -201,15 +202,20 @@ class Evaluator(ProblemEvaluator):
     iterations: int | None = None
     warm: bool = True
     memory: int = 4
-    n_jobs: int = 1
+    n_jobs: int | Ranks = 1
     cost: Cost = field(default_factory=Cost)
     u: Array | None = None
     recent: list[tuple[np.ndarray, Array]] = field(default_factory=list)
     saved: dict[str, Any] | None = None  # tells a checkpoint of what problem it is
 
     def __post_init__(self) -> None:
-        check_fields(self, check_count, "max_iterations", "memory", "n_jobs", optional=("iterations",))
+        check_fields(self, check_count, "max_iterations", "memory", optional=("iterations",))
+        check_jobs(self.n_jobs, "n_jobs")
         check_flag(self.warm, "warm")
+
+    @property
+    def leads(self) -> bool:
+        return not isinstance(self.n_jobs, Ranks) or self.n_jobs.leads
 
     # ------------------------------------------------------------ evaluation
 

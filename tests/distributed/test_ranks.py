@@ -1,0 +1,56 @@
+"""Scripts on 1, 2 and 4 ranks give what one core gives; what fails on one rank ends all.  Run by ``make test-mpi``."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.distributed.script import METHODS, denoised, learned
+
+ROOT = Path(__file__).resolve().parents[2]
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+pytestmark = pytest.mark.mpi
+
+
+def run(ranks, out, case, code=0):
+    command = [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", "tests.distributed.script", str(out), case]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("case", [*METHODS, "batch"])
+def test_ranks_give_what_one_core_gives(case, ranks, tmp_path):
+    out = tmp_path / "found.npz"
+    run(ranks, out, case)
+    expected = denoised(1) if case == "batch" else learned(case, 1)
+    with np.load(out) as found:
+        assert set(found) == {*expected, "sent"}
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-10, atol=1e-12)
+        assert (found["sent"] > 0) == (ranks > 1)
+
+
+def test_fewer_samples_than_ranks_is_an_error_for_a_batch_alone(tmp_path):
+    done = run(8, tmp_path / "found.npz", "batch", code=1)
+    assert "len(b) is 5; expected an integer of at least 8" in done.stderr
+    run(8, tmp_path / "found.npz", "maid")  # seven samples
+
+
+def test_a_rank_that_fails_ends_all(tmp_path):
+    done = run(2, tmp_path / "none.npz", "fails", code=1)
+    assert "a rank has failed" in done.stderr
+
+
+def test_the_checkpoint_of_a_run_whose_rank_was_killed_goes_on(tmp_path):
+    path = tmp_path / "found.run.npz"
+    run(2, path, "killed", code=1)
+    assert path.is_file()
+    run(2, tmp_path / "found.npz", "resumed")
+    expected = learned("maid", 1)
+    with np.load(tmp_path / "found.npz") as found:
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-10)
