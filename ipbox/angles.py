@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 
 from ipbox import backend
+from ipbox.checks import shown
 
 
 def check_angles(angles: Any) -> np.ndarray:
     """``angles`` as a float64 vector in radians; degrees are recognised and refused."""
-    a = np.atleast_1d(np.asarray(backend.to_host(angles) if backend.is_array(angles) else angles))
+    try:
+        a = np.atleast_1d(np.asarray(backend.to_host(angles) if backend.is_array(angles) else angles))
+    except ValueError as err:  # lists in a list, not all of one length
+        raise ValueError(f"angles is {shown(angles)}; expected a non-empty vector of radians") from err
     if a.ndim != 1 or a.size == 0:
         raise ValueError(f"angles has shape {a.shape}; expected a non-empty vector of radians")
     if a.dtype.kind not in "fiu":

@@ -54,6 +54,14 @@ def as_dtype(name: str, found: Any, expected: Any, maker: str = "an operator mad
     return f": {name}.astype('{expected}'){other}"
 
 
+def has_shape(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether ``value``, a number, an array or lists in lists, has this shape; lists of different lengths have none."""
+    try:
+        return np.shape(value) == shape
+    except ValueError:
+        return False
+
+
 def check_count(value: Any, name: str, least: int = 1) -> int:
     """An integer from ``least`` on."""
     if not is_integer(value) or value < least:

@@ -11,7 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.angles import check_angles
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_dims, check_finite, check_positive
+from ipbox.checks import check_count, check_dims, check_finite, check_positive, has_shape, shown
 from ipbox.operators.core.base import Operator, check_real
 from ipbox.operators.core.subsets import OrderedSubsets
 from ipbox.operators.tomography.cone.scene import ScanGeometry, in_plane
@@ -116,7 +116,8 @@ class Projector(OrderedSubsets, Operator):
 
     def with_detector(self, n_det: int, det_shift: float | Array) -> Projector:
         """The same transform on another part of the detector's line."""
-        return self._changed(self.angles, n_det=n_det, det_shift=det_shift)
+        shift = check_shift(det_shift, self.angles.size)
+        return self._changed(self.angles, n_det=check_count(n_det, "n_det"), det_shift=shift)
 
     def _changed(self, angles: np.ndarray, **changes: Any) -> Projector:
         made = object.__new__(type(self))
@@ -131,30 +132,34 @@ class Projector(OrderedSubsets, Operator):
 
 def check_widths(pixel_size: Any) -> tuple[float, float]:
     """(h_y, h_x) of pixels of one width, or of two."""
-    if np.ndim(pixel_size) == 0:
+    if has_shape(pixel_size, ()):
         h = check_positive(pixel_size, "pixel_size", "a positive number, or two (h_y, h_x)")
         return h, h
     return _pair(pixel_size, "pixel_size", check_positive)
 
 
 def _pair(values: Any, name: str, check: Callable[[Any, str], float]) -> tuple[float, float]:
-    if np.shape(values) != (2,):
+    if not has_shape(values, (2,)):
         raise ValueError(f"{name} is {values!r}; expected two numbers (y, x)")
     y, x = (check(v, name) for v in values)
     return y, x
 
 
-def check_shift(shift: Any, views: int) -> Any:
+def check_shift(shift: Any, views: int, name: str = "det_shift") -> Any:
     """A finite number, or a read-only float64 vector of one for each view."""
     if backend.is_array(shift) and shift.ndim or isinstance(shift, list | tuple):
-        a = np.array(backend.to_host(shift) if backend.is_array(shift) else shift)
+        expected = f"a number, or one for each of {views} views"
+        try:
+            a = np.array(backend.to_host(shift) if backend.is_array(shift) else shift)
+        except ValueError as err:  # lists in a list, not all of one length
+            raise ValueError(f"{name} is {shown(shift)}; expected {expected}") from err
         if a.shape != (views,):
-            raise ValueError(f"det_shift has shape {a.shape}; expected a number, or one for each of {views} views")
+            raise ValueError(f"{name} has shape {a.shape}; expected {expected}")
         if a.dtype.kind not in "fiu":
-            raise TypeError(f"det_shift has dtype {a.dtype}; expected real numbers")
+            raise TypeError(f"{name} has dtype {a.dtype}; expected real numbers")
         if not np.isfinite(a).all():
-            raise ValueError("det_shift has NaN or infinite entries; expected finite numbers")
+            raise ValueError(f"{name} has NaN or infinite entries; expected finite numbers")
         a = a.astype(np.float64)
         a.flags.writeable = False
         return a
-    return check_finite(shift, "det_shift")
+    return check_finite(shift, name)

@@ -9,9 +9,9 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_count, check_integer, check_positive
+from ipbox.checks import check_choice, check_count, check_integer, check_positive, shown
 from ipbox.operators import ConeBeamTransform
-from ipbox.operators.tomography.cone.panel import check_three
+from ipbox.operators.tomography.cone.panel import check_panel, check_three
 from ipbox.problems import ProblemInfo
 from ipbox.problems.simulated import ct
 from ipbox.problems.truths import datasets
@@ -36,7 +36,7 @@ def cone(
     dtype: Any = "float32",
     xp: str = "numpy",
     rays_per_pixel: int = 2,
-    pixel_size: float | tuple[float, float, float] = 1.0,
+    pixel_size: float | tuple[float, float, float] | None = None,
 ) -> tuple[ConeBeamTransform, Array, Array, ProblemInfo]:
     """Simulated cone-beam CT with a flat panel on a circular orbit, without inverse crime.
 
@@ -73,8 +73,8 @@ def cone(
         ``"numpy"`` or ``"cupy"``: everything is simulated on the host and moved once.
     rays_per_pixel : int
         Rays averaged over each pixel along each of its sides.
-    pixel_size : float or (float, float, float)
-        Widths (h_z, h_y, h_x) of the voxels of your own volume.
+    pixel_size : float or (float, float, float), optional
+        Widths (h_z, h_y, h_x) of the voxels of your own volume; 1 by default.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def cone(
     A = ConeBeamTransform(
         truth.shape,
         np.arange(views) * (arc / views),
-        panel,
+        None if panel is None else check_panel(panel, "panel"),
         source_distance=1.5 * width if source_distance is None else source_distance,
         detector_distance=width if detector_distance is None else detector_distance,
         pixel_size=widths,
@@ -144,10 +144,13 @@ def _truth_and_finer(
             )
         if size is not None:
             raise ValueError(f"size is {size} and image is an array; expected the array's own size")
+        pixel_size = 1.0 if pixel_size is None else pixel_size
         widths = check_three(pixel_size, "pixel_size", check_positive, "a positive number, or three")
         about = dict(units="as the volume and pixel_size", masked=False, extra={"image": "own"})
         return u, np.repeat(np.repeat(u, 2, axis=1), 2, axis=2), widths, about
     check_choice(image, "image", ("lung",), " or a volume of your own")
+    if pixel_size is not None:
+        raise ValueError(f"pixel_size is {shown(pixel_size)} and image is {image!r}; expected it with a volume")
     check_choice(patient, "patient", WIDTH)
     n = 64 if size is None else check_integer(size, "size", 1, 256)
     slices = training_slices if patient == "train" else held_out_slices

@@ -238,7 +238,13 @@ def test_the_default_panel_covers_the_volume() -> None:
         (dict(det_spacing=(1.0, 1.0, 1.0)), ValueError, "det_spacing is .*; expected a positive number, or two"),
         (dict(det_shift=0.3), ValueError, r"det_shift is 0.3; expected a pair \(v, a\)"),
         (dict(det_shift=(0.3, [1.0])), ValueError, r"det_shift has shape \(1,\)"),
-        (dict(tilt=math.nan), ValueError, "tilt is nan; expected a finite number"),
+        (dict(angles=[[0.1], [0.1, 0.7]]), ValueError, "angles is .*; expected a non-empty vector of radians"),
+        (dict(n_det=[[7, 1], 3]), ValueError, "n_det is .*; expected two positive integers"),
+        (dict(det_spacing=[[1.0], 3.0]), ValueError, "det_spacing is .*; expected a positive number, or two"),
+        (dict(det_shift=(0.3, [[1.0], 2.0])), ValueError, "det_shift is .*; expected a number, or one for each"),
+        (dict(pixel_size=[[1.0], 2.0, 1.0]), ValueError, "pixel_size is .*; expected a positive number, or three"),
+        (dict(tilt=math.nan), ValueError, "tilt is nan; expected radians in"),
+        (dict(tilt=30.0), ValueError, r"tilt is 30.0; expected radians in \[-3.14159, 3.14159\]"),
         (
             dict(pixel_size=(1.0, 2.0)),
             ValueError,
@@ -252,6 +258,24 @@ def test_refusals(change: dict, error: type[Exception], message: str) -> None:
     good = dict(dims=(3, 6, 8), angles=[0.1, 0.7], source_distance=9.0, detector_distance=3.0)
     with pytest.raises(error, match=message):
         ip.ConeBeamTransform(**(good | change))
+
+
+def test_other_columns_of_the_panel(rng) -> None:
+    """They read what the panel's own columns there do, also at some of the views."""
+    A = circular(n_det=(6, 10), det_shift=(0.2, 0.4))
+    x, a = rng.random(A.dims).astype(A.dtype_in), A.positions()[1]
+    b, middle = A.apply(x), a[4:].mean()
+    for shift in (float(middle), np.float32(middle), np.full(A.angles.size, middle), [middle] * A.angles.size):
+        part = A.with_columns(6, shift).subset([1, 2])
+        np.testing.assert_allclose(part.apply(x), b[1:3, :, 4:], rtol=1e-5, atol=1e-6)
+    assert A.with_columns(10, 1).positions()[1].mean() == pytest.approx(1.0)
+    for n, wrong, message in (
+        (0, 0.0, "n is 0; expected a positive integer"),
+        (4, np.zeros(2), r"shift has shape \(2,\); expected a number, or one for each of"),
+        (4, math.nan, "^shift is nan; expected a finite number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            A.with_columns(n, wrong)
 
 
 @pytest.mark.parametrize(

@@ -175,3 +175,16 @@ def test_what_needs_square_pixels_says_so() -> None:
     with pytest.raises(ValueError, match=r"^pixel_size is \(1.0, 2.0\); expected square pixels"):
         ip.PET(P, blur_fwhm=3.0)
     assert ip.PET(P).apply(np.ones((8, 8), "float32")).shape == P.dimsd
+
+
+@pytest.mark.parametrize(
+    "n, shift, message",
+    [
+        (0, 0.0, "n_det is 0; expected a positive integer"),
+        (5, np.zeros(2), r"det_shift has shape \(2,\); expected a number, or one for each of 6 views"),
+        (5, [[1.0], 2.0], "det_shift is .*; expected a number, or one for each of 6 views"),
+    ],
+)
+def test_refusals_of_another_detector(n: int, shift: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ip.RayTransform((8, 8), np.arange(6) * 0.5).with_detector(n, shift)

@@ -57,7 +57,9 @@ def test_a_volume_of_your_own() -> None:
         (dict(image=np.ones((4, 4))), r"image has shape \(4, 4\).*expected a finite floating volume"),
         (dict(image=np.ones((4, 4, 4))), "size is 16 and image is an array"),
         (dict(source_distance=1.0), "source_distance is 1; expected more than"),
-        (dict(panel=7), "n_det is 7; expected two"),
+        (dict(panel=7), "panel is 7; expected two"),
+        (dict(panel=(0, 3)), "panel is 0; expected a positive integer"),
+        (dict(pixel_size=2.0), "pixel_size is 2.0 and image is 'lung'; expected it with a volume"),
     ],
 )
 def test_bad_problems(change: dict, message: str) -> None:

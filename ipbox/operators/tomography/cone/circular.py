@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox.angles import check_angles
 from ipbox.backend import Array
-from ipbox.checks import check_finite, check_not_negative, check_positive
+from ipbox.checks import check_between, check_count, check_not_negative, check_positive, has_shape
 from ipbox.operators.core.base import check_real
 from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
 from ipbox.operators.tomography.fan import FanBeamTransform
@@ -43,7 +43,7 @@ class ConeBeamTransform(PanelTransform):
     det_shift : (float, float) or pair of arrays
         Position (v, a) of the panel's middle, in the same units; a vector has one for each view.
     tilt : float
-        Angle in radians by which the panel is turned in its own plane, from its rows to its columns.
+        Angle in [-π, π] by which the panel is turned in its own plane, from its rows to its columns.
     pixel_size : float or (float, float, float)
         Width h of cubic voxels, or (h_z, h_y, h_x); the line integrals are in its units.
     dtype : dtype
@@ -72,8 +72,8 @@ class ConeBeamTransform(PanelTransform):
     Raises
     ------
     ValueError
-        for an empty ``angles``, values that look like degrees, a size that is not positive, a source that is not
-        outside the cylinder around the volume, or a negative ``detector_distance``.
+        for an empty ``angles``, values that look like degrees, a ``tilt`` beyond π, a size that is not positive, a
+        source that is not outside the cylinder around the volume, or a negative ``detector_distance``.
 
     References
     ----------
@@ -120,7 +120,7 @@ class ConeBeamTransform(PanelTransform):
         self.source_distance = R = check_positive(source_distance, "source_distance")
         self.detector_distance = check_not_negative(detector_distance, "detector_distance")
         self.magnification = (R + self.detector_distance) / R
-        self.tilt = check_finite(tilt, "tilt")
+        self.tilt = check_between(tilt, "tilt", -math.pi, math.pi, "[]", "radians")
         (hz, hy, hx), (z0, y0, x0) = self.voxel_widths, self.volume_centre
         self.reach = math.hypot(0.5 * dims[1] * hy + abs(y0), 0.5 * dims[2] * hx + abs(x0))
         if R <= self.reach:
@@ -179,8 +179,9 @@ class ConeBeamTransform(PanelTransform):
         )
 
     def with_columns(self, n: int, shift: float | Array) -> Self:
-        """The same transform on a panel that is wider or narrower."""
-        n_det, det_shift = (self.n_det[0], n), (self.det_shift[0], shift)
+        """The same transform on a panel of ``n`` columns with its middle at a = ``shift``, or one a for each view."""
+        n_det = self.n_det[0], check_count(n, "n")
+        det_shift = self.det_shift[0], check_shift(shift, self.angles.size, "shift")
         views = self._vectors(tuple(self.dims), n_det, det_shift)
         return self._changed(views, n_det, angles=self.angles, det_shift=det_shift)
 
@@ -196,9 +197,9 @@ class ConeBeamTransform(PanelTransform):
 
 def _check_spacing(spacing: Any) -> tuple[float, float]:
     what = "a positive number, or two (height, width)"
-    if np.ndim(spacing) == 0:
+    if has_shape(spacing, ()):
         return (check_positive(spacing, "det_spacing", what),) * 2
-    if np.shape(spacing) != (2,):
+    if not has_shape(spacing, (2,)):
         raise ValueError(f"det_spacing is {spacing!r}; expected {what}")
     height, width = (check_positive(ds, "det_spacing", what) for ds in spacing)
     return height, width

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_dims, check_finite, check_positive
+from ipbox.checks import check_count, check_dims, check_finite, check_positive, has_shape
 from ipbox.operators.core.base import Operator
 from ipbox.operators.core.held import HeldArray
 from ipbox.operators.core.positive import collatz_wielandt
@@ -94,17 +94,17 @@ class PanelTransform(OrderedSubsets, Operator):
 
 def check_three(values: Any, name: str, check: Any, what: str = "") -> tuple[float, float, float]:
     """Three numbers (z, y, x), or where ``what`` says so also one for all of them."""
-    if what and np.ndim(values) == 0:
+    if what and has_shape(values, ()):
         return (check(values, name),) * 3
-    if np.shape(values) != (3,):
+    if not has_shape(values, (3,)):
         raise ValueError(f"{name} is {values!r}; expected {what or 'three numbers'} (z, y, x)")
     z, y, x = (check(value, name) for value in values)
     return z, y, x
 
 
-def check_panel(n_det: Any) -> tuple[int, int]:
+def check_panel(n_det: Any, name: str = "n_det") -> tuple[int, int]:
     """(rows, columns) of a panel."""
-    if np.shape(n_det) != (2,):
-        raise ValueError(f"n_det is {n_det!r}; expected two positive integers (rows, columns)")
-    rows, columns = (check_count(n, "n_det") for n in n_det)
+    if not has_shape(n_det, (2,)):
+        raise ValueError(f"{name} is {n_det!r}; expected two positive integers (rows, columns)")
+    rows, columns = (check_count(n, name) for n in n_det)
     return rows, columns
