@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import warnings
@@ -165,13 +166,18 @@ def _table(stored: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _of_equal_steps(stored: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Neighbours that were allowed as many steps."""
+    return [list(rows) for _, rows in itertools.groupby(stored, key=lambda r: r["steps"])]
+
+
 def _picture(found: dict[str, Any], stored: list[dict[str, Any]], path: str) -> None:
     """What is left of Φ(g·b) - g·Φ(b) for the worst turn, on one scale; PSNR by the number of scans."""
     from ipbox import figures
 
     columns = min(4, len(found))
     rows = -(-len(found) // columns) + bool(stored)
-    figure = figures.new(path, figsize=(3 * columns, 3 * rows))
+    figure = figures.new(path, figsize=(max(3 * columns, 7), 3 * rows))
     grid = figure.add_gridspec(rows, columns)
     for k, (name, error) in enumerate(found.items()):
         ax = figure.add_subplot(grid[k // columns, k % columns])
@@ -184,11 +190,13 @@ def _picture(found: dict[str, Any], stored: list[dict[str, Any]], path: str) -> 
         for k, competitor in enumerate(dict.fromkeys(r["competitor"] for r in stored)):
             of = [r for r in stored if r["competitor"] == competitor]
             for what, style in (("upright", "o-"), ("turned", "s--")):
-                n, psnr, std = ([r[key] for r in of] for key in ("n", what, f"{what}_std"))
-                ax.errorbar(n, psnr, std, fmt=style, color=f"C{k}", capsize=2, label=f"{competitor}, {what}")
-        sizes = sorted({r["n"] for r in stored})
-        ax.set(xscale="log", xlabel="scans to learn from", ylabel="PSNR, dB")
-        ax.set_xticks(sizes, map(str, sizes))
+                for j, alike in enumerate(_of_equal_steps(of)):  # no line between what learned for unequal times
+                    n, psnr, std = ([r[key] for r in alike] for key in ("n", what, f"{what}_std"))
+                    label = None if j else f"{competitor}, {what}"
+                    ax.errorbar(n, psnr, std, fmt=style, color=f"C{k}", capsize=2, label=label)
+        limits = {r["n"]: f"{r['n']}\n{r['steps']} steps" for r in stored}
+        ax.set(xscale="log", xlabel="scans to learn from, and steps at most", ylabel="PSNR, dB")
+        ax.set_xticks(list(limits), limits.values(), fontsize=8)
         ax.minorticks_off()
         ax.legend(fontsize=7, ncols=3)
     figures.shown(figure, path)
