@@ -26,6 +26,7 @@ ROWS = 8  # of a panel that are looked at
 COARSE = 128  # columns, and
 ORDERS = 32  # orders of the angle, of the first search by opposite rays
 WEDGE, SEAM = 0.25, 0.375  # from either end of the panel, as a share of its width, no axis is looked for
+SURE = 5.0  # standard deviations, of the noise's, by which readings must be like their neighbours
 FIRST, LAST = 0.25, 0.01  # columns: the steps of the search by the wedge
 
 
@@ -132,7 +133,8 @@ def find_centre(
     Raises
     ------
     TypeError, ValueError
-        for data that are not line integrals, angles that do not cover a turn, or differ in number from the views.
+        for data that are not line integrals or show nothing but white noise, angles that do not cover a turn, or differ
+        in number from the views.
 
     References
     ----------
@@ -158,7 +160,9 @@ def find_centre(
         distance = (check_positive(source_distance, "source_distance") + far) / width
     if method is not None:
         check_choice(method, "method", METHODS)
-    q, whole = _even_turn(_chosen(b, rows, fan), angles)
+    chosen = _chosen(b, rows, fan)
+    q, whole = _even_turn(chosen, angles)
+    _check_object(chosen)
     if method is None:
         method = "opposite" if whole else "seam" if _truncated(q) else "wedge"
     if (method == "opposite") != whole or (fan and not whole):
@@ -191,6 +195,18 @@ def _chosen(b: Array, rows: Any, fan: bool) -> np.ndarray:
     if np.ptp(chosen) == 0:
         raise ValueError("b is the same number everywhere in the rows that are looked at; expected an object")
     return chosen
+
+
+def _check_object(q: np.ndarray) -> None:
+    """An object makes neighbouring columns alike; of white noise the correlation is 0 ± 1/√N."""
+    d = q - q.mean(axis=-1, keepdims=True)
+    energy = float(np.sum(d * d))
+    alike, least = float(np.sum(d[..., 1:] * d[..., :-1])), min(SURE / math.sqrt(d.size), 0.5)
+    if alike <= least * energy:
+        raise ValueError(
+            f"b has neighbouring columns of correlation {alike / energy if energy else 0.0:.2g}, as noise has; "
+            f"expected an object, with more than {least:.2g}"
+        )
 
 
 def _even_turn(q: np.ndarray, angles: Any) -> tuple[np.ndarray, bool]:

@@ -161,3 +161,15 @@ B = integrals(HALF, 64)
 def test_refused(arguments: tuple, options: dict, words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         ip.measured.find_centre(*arguments, **options)
+
+
+@pytest.mark.parametrize("turn", [HALF, TURN], ids=["half", "whole"])
+def test_noise_has_no_axis(turn: np.ndarray) -> None:
+    """Which an object in noise has."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        with pytest.raises(ValueError, match=r"b has neighbouring columns of correlation -?[\d.e-]+, as noise has"):
+            ip.measured.find_centre(rng.standard_normal((turn.size, 3, 96)), turn)
+    clear = integrals(turn, 96, 2.0)[:, None]
+    b = clear + 0.2 * clear.std() * rng.standard_normal((turn.size, 3, 96))
+    assert ip.measured.find_centre(b, turn).det_shift == pytest.approx(2.0, abs=0.5)
