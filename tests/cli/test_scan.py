@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import tracemalloc
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +17,13 @@ import pytest
 
 import ipbox as ip
 from ipbox.cli import main
+from ipbox.cli.scans import methods
 from ipbox.cli.scans.corrected import Corrected, striped
 from ipbox.problems.truths.datasets import load
+from ipbox.problems.truths.phantoms import Ellipse
 from tests.cli.simulated_scans import cone_scan, parallel_scan
 from tests.io.scan_writers import DEGREES, VIEWS, write_nxtomo, write_tiffs
+from tests.measured.scans import integrals
 
 
 def run(path: Path, out: Path, *options: Any) -> tuple[np.ndarray, Any, dict[str, Any]]:
@@ -194,3 +201,84 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
         main(["scan", "--help"])
     told = capsys.readouterr().out
     assert left.value.code == 0 and told.count("python -m ipbox scan") >= 6 and "--centre" in told
+
+
+# ---------------------------------------------------------------- readings that are wrong, memory
+
+
+def block(path: Path, readings: Sequence[Any] = (), dead: Sequence[Any] = ()) -> np.ndarray:
+    """An ellipse over half a turn in 9 rows alike, as counts that are written at ``path``; their line integrals."""
+    p = np.repeat(
+        integrals(np.pi * np.arange(40) / 40, 36, objects=(Ellipse(0.1, 2.0, -3.0, 9.0, 6.0),))[:, None], 9, 1
+    )
+    frames = {"projections": 100 + 4e4 * np.exp(-p), "flats": np.full((12, 9, 36), 40100.0)}
+    frames["darks"] = np.full((5, 9, 36), 100.0)
+    rng = np.random.default_rng(0)
+    frames = {
+        name: np.rint(x + 0.02 * np.sqrt(x) * rng.standard_normal(x.shape)).astype(np.uint16)
+        for name, x in frames.items()
+    }
+    for where in dead:
+        for x in frames.values():
+            x[:, *where] = 100
+    for where, value in readings:
+        frames["projections"][where] = value
+    write_nxtomo(path, frames["projections"], 4.5 * np.arange(40), frames["flats"], frames["darks"])
+    return p
+
+
+@pytest.mark.parametrize("bin", [1, 3])
+def test_saturated_readings_are_counted(tmp_path: Path, bin: int) -> None:
+    """Of the type's largest number, and from a number of counts on: 41000 is above all that the beam makes."""
+    block(tmp_path / "a.nxs", readings=[((3, 1, 2), 65535), ((3, 2, 20), 65535), ((7, 8, 35), 41000)])
+    scan = ip.read_scan(tmp_path / "a.nxs")
+    for saturation, count in ((None, 2), (41000.0, 3)):
+        corrected = Corrected(scan, bin, False, False, saturation=saturation)
+        corrected(slice(0, corrected.shape[1]))
+        assert corrected.counted.saturated == count and corrected.counted.readings == 40 * (9 // bin) * (36 // bin)
+
+
+@pytest.mark.parametrize("bin", [1, 3])
+def test_dead_pixels_are_filled_in(tmp_path: Path, bin: int) -> None:
+    """One of them, a stuck one that saturates, and a whole row, of which the rows beside it tell what is missing."""
+    dead = [(1, 17), (4, slice(None))] if bin == 1 else [(1, 17), (slice(3, 6), slice(None))]
+    p = block(tmp_path / "a.nxs", dead=dead, readings=[((slice(None), 1, 17), 65535)])
+    corrected = Corrected(ip.read_scan(tmp_path / "a.nxs"), bin, False, False)
+    _, rows, columns = corrected.shape
+    expected = -np.log(np.exp(-p).reshape(40, rows, bin, columns, bin).mean(axis=(2, 4)))
+    b = np.concatenate([corrected(slice(k, k + 1)) for k in range(rows)], axis=1)
+    off = abs(b - expected)
+    if bin == 1:
+        assert off[:, 1, 17].max() < 0.1  # from the columns beside it, where the edge of the ellipse is far from linear
+        off[:, 1, 17] = 0.0
+    assert off.max() < 0.02, off.max()
+    assert corrected.counted.saturated == 0
+    assert corrected.counted.dead >= 40 * columns + (40 if bin == 1 else 0)
+
+
+def test_memory_is_told_and_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told is at least what the arrays take, and not twice as much; nothing is begun where less is free."""
+    from ipbox.reconstruct.variational import memory
+
+    cone_scan(tmp_path / "scan", size=24, views=60)
+    path, out = tmp_path / "scan" / "bone.xtekct", tmp_path / "a.npy"
+    scan = ip.read_scan(path)
+    A, (views, rows, columns) = scan.transform(), scan.shape
+    for method in ("fdk", "cgls", "tv"):
+        args = argparse.Namespace(method=method, zingers=False, filter=None, niter=2, lam=0.1, signed=False, quiet=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # two iterations are few
+            methods.cone(args, A, Corrected(scan, 1, False, False), {})  # compiles
+            tracemalloc.start()
+            methods.cone(args, A, Corrected(scan, 1, False, False), {})
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        need = methods.needed(args, 4 * rows * columns**2, 4 * views * rows * columns)
+        assert 0.5 * need < peak < 1.1 * need, (method, peak / need)
+    monkeypatch.setattr(memory, "available", lambda: 10**6)
+    assert main(["scan", str(path), "--out", str(out), "--quiet"]) == 1
+    told = capsys.readouterr().err
+    assert "fdk of this scan needs about" in told and "of 1 MB that are free; expected fewer voxels" in told
+    assert told.count("\n") == 1 and not out.exists()

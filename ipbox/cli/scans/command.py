@@ -6,13 +6,14 @@ Nothing heavy is imported before the command runs.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import ipbox
 from ipbox.cli.scans.corrected import Corrected, opened, striped
-from ipbox.cli.scans.methods import cone, parallel
+from ipbox.cli.scans.methods import check_memory, cone, parallel, size
 from ipbox.cli.shared import UsageError, check_outputs, checked_input, write_report
 from ipbox.files import check_writable, replacing
 
@@ -31,7 +32,7 @@ def scan(args: argparse.Namespace) -> None:
         if args.method not in METHODS[beam]:
             raise UsageError(f"--method is {args.method}; FILE has a {beam} beam, expected {', '.join(METHODS[beam])}")
         part = whole if args.rows is None else whole.part(rows=_rows(args.rows, whole.shape[1]))
-        corrected = Corrected(part, args.bin, args.zingers, args.linear)
+        corrected = Corrected(part, args.bin, args.zingers, args.linear, saturation=args.saturation)
         lines = [repr(whole)]
         if part is not whole or args.bin > 1:
             lines.append("of it {} views of {} x {} pixels".format(*corrected.shape))
@@ -47,9 +48,11 @@ def scan(args: argparse.Namespace) -> None:
         A = _operator(args, part, corrected, centre["column"])
         rows = corrected.shape[1]
         x_shape = (rows, *A.dims) if beam == "parallel" else tuple(A.dims)
-        size = 4 * x_shape[0] * x_shape[1] * x_shape[2]
-        check_writable(out["volume"], size, "--out")
-        lines.append("volume: {} x {} x {} voxels, {:.3g} GB".format(*x_shape, size / 1e9))
+        nbytes = 4 * math.prod(x_shape)
+        check_writable(out["volume"], nbytes, "--out")
+        lines.append("volume: {} x {} x {} voxels, ".format(*x_shape) + size(nbytes))
+        if beam == "cone":
+            lines.append(check_memory(args, nbytes, 4 * math.prod(corrected.shape)))
     for line in lines:
         print(line)
     told: dict[str, Any] = {}

@@ -13,6 +13,7 @@ import ipbox
 from ipbox.cli.shared import UsageError
 
 WIDTH = 0.01  # of what a stripe is, in widths of the panel: with more, edges of the object go too
+FRAMES = 16  # flats and darks that are looked at for dead pixels
 
 
 @dataclass
@@ -39,11 +40,17 @@ class Counted:
 class Corrected:
     """Line integrals (views, rows, columns) of some rows of a scan, as float32.
 
-    Counts are averaged over ``bin`` x ``bin`` pixels, divided by the flat field, cleared of stray photons, and after
-    the logarithm of stripes.  Without flats the projections are taken for line integrals.
+    Counts are averaged over those of ``bin`` x ``bin`` pixels that live, divided by the flat field, filled in where
+    none lives, cleared of stray photons, and after the logarithm of stripes.  From ``saturation`` counts on, by default
+    the most that the file's type holds, a reading is saturated.  Without flats the projections are taken for line
+    integrals.
     """
 
-    def __init__(self, scan: Any, bin: int, zingers: bool, linear: bool, stripes: bool = False) -> None:
+    def __init__(
+        self, scan: Any, bin: int, zingers: bool, linear: bool, stripes: bool = False, saturation: float | None = None
+    ) -> None:
+        import numpy as np
+
         self.bin, self.stripes, self.zingers, self.linear = bin, stripes, zingers, linear
         _, rows, columns = scan.shape
         if min(rows, columns) < bin:
@@ -53,10 +60,18 @@ class Corrected:
         self.shape = (scan.shape[0], rows // bin, columns // bin)
         self.counted = Counted()
         self.variance = 0.0  # of the noise, summed over the readings that came last
-        flats, self.darks = (
-            None if frames is None else self._binned(frames[:]) for frames in (self.scan.flats, self.scan.darks)
-        )
+        dtype = scan.projections.dtype
+        self.full = float(np.iinfo(dtype).max) if saturation is None and dtype.kind in "iu" else saturation
+        flats, darks = (None if frames is None else frames[:] for frames in (self.scan.flats, self.scan.darks))
+        self.live = np.ones(self.scan.shape[1:], dtype=bool)
+        if not linear:
+            self.live = ~_dead(flats, darks)
+            # without any light a pixel is dead to flat_field too, which fills it in and counts it
+            flats, darks = (None if frames is None else frames * self.live for frames in (flats, darks))
+        every = slice(0, self.shape[1])
+        flats, self.darks = (None if frames is None else self._binned(frames, every) for frames in (flats, darks))
         self.flats = _in_time(self.scan, flats)
+        self.seeing = self._parts(self.live[None]).any(axis=(0, 2, 4)).any(axis=1)  # rows of which a pixel lives
 
     def geometry(self) -> Any:
         """That of the binned pixels."""
@@ -73,7 +88,9 @@ class Corrected:
         from ipbox import measured
         from ipbox.measured.noise import LEAST
 
-        counts = self._binned(self.scan.projections[:, rows.start * self.bin : rows.stop * self.bin])
+        asked, rows = rows, self._around(rows)
+        own = slice(asked.start - rows.start, asked.stop - rows.start)
+        counts = self._binned(self.scan.projections[:, rows.start * self.bin : rows.stop * self.bin], rows)
         if self.linear:
             if not np.isfinite(counts).all():
                 raise ValueError("FILE has NaN or infinite entries; expected finite line integrals")
@@ -81,17 +98,20 @@ class Corrected:
             hits = 0
         else:
             flats, after, darks = (None if of is None else of[:, rows] for of in (*self.flats, self.darks))
-            T, guard = measured.flat_field(counts, flats, darks, flats_after=after, dtype="float32")
+            fields = {"flats_after": after, "saturation": self.full, "dtype": "float32"}
+            T, guard = measured.flat_field(counts, flats, darks, **fields)
             hits = 0
             if self.zingers and len(T) > 2:
                 T, where = measured.remove_zingers(T)
-                hits = int(where.sum())
-            b = measured.minus_log(T)
+                hits = int(where[:, own].sum())
+            b = measured.minus_log(T)[:, own]
             if len(flats) >= LEAST and np.ptp(flats) > 0:
                 known = darks if darks is not None and len(darks) >= LEAST else None
-                self.variance = float((measured.noise_from_flats(T, flats, known) ** 2).sum(dtype=np.float64))
+                sigma = measured.noise_from_flats(T, flats, known)[:, own]
+                self.variance = float((sigma**2).sum(dtype=np.float64))
             if count:
-                for name in ("readings", "low", "saturated", "dead"):
+                self.counted.readings += b.size
+                for name in ("low", "saturated", "dead"):
                     vars(self.counted)[name] += vars(guard)[name]
         if self.stripes:
             b, offsets = measured.remove_stripes(b, width=min(5.0, max(1.0, b.shape[-1] * WIDTH)))
@@ -101,20 +121,44 @@ class Corrected:
             self.counted.zingers += hits
         return b
 
-    def _binned(self, frames: Any) -> Any:
-        """Means of ``bin`` x ``bin`` pixels; saturated ones keep their number, which the mean would hide."""
+    def _around(self, rows: slice) -> slice:
+        """These rows, and where dead ones are at their ends those up to one that lives, which fills them in."""
         import numpy as np
 
+        living = np.flatnonzero(self.seeing)
+        if self.linear or not living.size:
+            return rows
+        before, behind = living[living <= rows.start], living[living >= rows.stop - 1]
+        begin = before[-1] if before.size else 0
+        end = behind[0] + 1 if behind.size else self.shape[1]
+        return slice(int(begin), int(end))
+
+    def _parts(self, frames: Any) -> Any:
+        """(frames, rows, n, columns, n), of n x n pixels each."""
         n = self.bin
-        if n == 1:
+        return frames.reshape(frames.shape[0], frames.shape[1] // n, n, frames.shape[2] // n, n)
+
+    def _binned(self, frames: Any, rows: slice) -> Any:
+        """Means of the pixels that live; a saturated one makes its mean so, which would hide it."""
+        import numpy as np
+
+        if self.bin == 1:
             return frames
-        parts = frames.reshape(frames.shape[0], frames.shape[1] // n, n, frames.shape[2] // n, n)
-        means = parts.mean(axis=(2, 4), dtype=np.float32)
-        if frames.dtype.kind in "iu":
-            most = np.iinfo(frames.dtype).max
-            full = (parts == most).any(axis=(2, 4))
-            means[full] = most
+        live = self._parts(self.live[None, rows.start * self.bin : rows.stop * self.bin])
+        parts = self._parts(frames)
+        sums = np.where(live, parts, 0).sum(axis=(2, 4), dtype=np.float64)
+        means = (sums / np.maximum(live.sum(axis=(2, 4)), 1)).astype(np.float32)
+        if self.full is not None:
+            means[((parts >= self.full) & live).any(axis=(2, 4))] = self.full
         return means
+
+
+def _dead(flats: Any, darks: Any) -> Any:
+    """Pixels of the panel that do not see as those beside them do."""
+    from ipbox import measured
+
+    few = (None if frames is None else frames[:: -(-len(frames) // FRAMES)] for frames in (flats, darks))
+    return measured.dead_pixels(*few)
 
 
 def _in_time(scan: Any, flats: Any) -> tuple[Any, Any]:

@@ -17,6 +17,8 @@ from ipbox.cli.shared import UsageError, bar
 SLAB = 8  # rows that are reconstructed at once
 READ = 2**28  # bytes of line integrals that are read and corrected at once: files are packed view by view
 FILTER = "hann"
+NEEDS = {"fdk": (2, 5), "cgls": (5, 6)}  # volumes and sets of line integrals there at a time beside the data
+CORRECTED = (5, 10)  # such sets while counts are corrected, and where stray photons are looked for
 
 
 def noise_level(b: Any, variance: float) -> float:
@@ -43,6 +45,32 @@ def solver(args: argparse.Namespace, A: Any, b: Any, delta: float, told: dict[st
     told["lam"] = lam = tv_weight(A, b, delta) if args.lam == "auto" else args.lam
     options = {"nonneg": not args.signed, "niter": args.niter or 300, "tol": 1e-3}
     return lambda b, _: ipbox.tv(A, b, lam, **options, **(bar(args, "tv") if A.dimsd == b.shape else {}))[0]
+
+
+def needed(args: argparse.Namespace, volume: int, data: int) -> int:
+    """About the bytes that a cone beam's reconstruction takes, of the bytes of the volume and of the line integrals."""
+    from ipbox.reconstruct.variational.memory import FRUGAL, LARGE, LAVISH
+
+    volumes, sets = NEEDS.get(args.method) or (FRUGAL if volume >= 4 * LARGE else LAVISH)
+    return max(CORRECTED[args.zingers] * data, volumes * volume + (sets + 1) * data)
+
+
+def check_memory(args: argparse.Namespace, volume: int, data: int) -> str:
+    """What `needed` says, in words; refused where less is free."""
+    from ipbox.reconstruct.variational.memory import available
+
+    need, free = needed(args, volume, data), available()
+    there = "" if free is None else f", of {size(free)} that are free"
+    if free is not None and need > free:
+        raise MemoryError(
+            f"{args.method} of this scan needs about {size(need)} of memory{there}; expected fewer voxels or readings "
+            f"(--bin, --rows, --every, --size)"
+        )
+    return f"memory: about {size(need)}{there}"
+
+
+def size(nbytes: int) -> str:
+    return f"{nbytes / 1e9:.3g} GB" if nbytes >= 1e8 else f"{nbytes / 1e6:.3g} MB"
 
 
 def parallel(args: argparse.Namespace, A: Any, corrected: Corrected, told: dict[str, Any]) -> Any:

@@ -52,6 +52,7 @@ def add_scan(subparsers: Any, filters: Sequence[str]) -> None:
     add("--pixel-size", type=positive, metavar="MM", help="width of the panel's pixels, instead of FILE's")
     add("--source-distance", type=positive, metavar="MM", help="from the source to the axis, instead of FILE's")
     add("--detector-distance", type=number(0), metavar="MM", help="from the axis to the panel, instead of FILE's")
+    add("--saturation", type=positive, metavar="COUNTS", help="from which a reading is saturated (most of FILE's type)")
     add("--size", type=number(1, kind=int), help="pixels a side of a slice (columns of the panel)")
     add("--voxel-size", type=positive, metavar="MM", help="their width (that of the panel's pixels at the axis)")
     add("--filter", choices=filters, help="window of fbp and fdk (hann)")
