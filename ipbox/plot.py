@@ -114,7 +114,7 @@ def show(
 
     limits = _limits(host, scale, *ends)
     panels = [p for told in zip(host, names, limits, steps, strict=True) for p in _panels(*told)]
-    rows = math.ceil(len(panels) / (3 if any(_is_volume(u) for u in host) else COLUMNS))
+    rows = math.ceil(len(panels) / _across(host))
     columns = math.ceil(len(panels) / rows)
     width = 3.2 * columns + (0.8 * columns if scale == "own" else 0.8) * colorbar
     figure = figures.new(path, figsize=(width, 3.4 * rows))
@@ -123,6 +123,12 @@ def show(
     if colorbar:
         _bars(figure, panels, host, rows, scale == "own", unit)
     return figures.shown(figure, path, block)
+
+
+def _across(host: list[np.ndarray]) -> int:
+    """Panels beside each other: the planes of a volume, or of two where there are many."""
+    volumes = sum(map(_is_volume, host))
+    return 6 if volumes == len(host) > 5 else 3 if volumes else COLUMNS
 
 
 @dataclass

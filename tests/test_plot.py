@@ -101,6 +101,12 @@ def test_planes_of_a_volume() -> None:
     assert len(figure.axes) == 4 and figure.axes[0].get_images()[0].get_clim() == (0, u.max())
 
 
+def test_many_volumes_stand_two_beside_each_other() -> None:
+    u = np.arange(6 * 7 * 8.0).reshape(6, 7, 8)
+    grids = [plot.show(*[u] * n).axes[0].get_gridspec().get_geometry() for n in (5, 6, 7)]
+    assert grids == [(5, 3), (3, 6), (4, 6)]
+
+
 def test_colours_may_come_first() -> None:
     """As `read_image` gives them."""
     u = np.random.default_rng(0).random((3, 5, 6))

@@ -83,13 +83,15 @@ class Shown:
     """What is shown of ``problem(name, **options)``.
 
     ``options`` are those of the problem that the command line offers, with the command's defaults; ``methods`` are
-    names that the command knows; ``data`` says that the data are an image and are shown too.
+    names that the command knows; ``data`` says that the data are an image and are shown too; ``scans`` are names of
+    parts of the data that each method reconstructs from.
     """
 
     help: str
     options: dict[str, Any]
     methods: tuple[str, ...]
     data: bool = False
+    scans: tuple[str, ...] = ()
 
     def headline(self, args: argparse.Namespace, problem: tuple[Any, ...]) -> str:
         """The problem, its options and its size."""

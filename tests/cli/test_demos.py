@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import matplotlib.image
+import numpy as np
 import pytest
 
+import ipbox as ip
 from ipbox.cli import main
+from ipbox.cli.demos.scans import cone_scans, offset_panel, short_scan
 from ipbox.cli.demos.simulated import DEMOS
+from ipbox.cli.shared import noise_of
 from ipbox.problems import names
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +46,30 @@ def test_demo(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert lines[0].startswith(f"{name}: {DEMOS[name].help}") and lines[-1] == f"picture: {out}"
     start = lines[2].index("PSNR") + len("PSNR")  # the column ends where its heading ends
     figures = [float(line[:start].split()[-1]) for line in lines[3:-1]]
-    assert len(figures) == len(DEMOS[name].methods)
+    assert len(figures) == len(DEMOS[name].methods) * max(1, len(DEMOS[name].scans))
     assert figures[-1] > figures[0] + 1
     picture = matplotlib.image.imread(out)
     assert picture.std() > 0.05
+
+
+def test_the_scans_of_cone_beam_are_parts_of_one() -> None:
+    """Their operators read what the whole one's do, with as much noise; they see what FDK needs."""
+    problem = ip.problem("cone", size=24, views=40, noise=0.02)
+    A, b, x, info = problem
+    delta = noise_of(info)
+    whole, p = cone_scans(problem, delta), A.apply(x)
+    assert tuple(whole) == DEMOS["cone"].scans and whole["circle"] == (problem, delta)
+    views, columns = short_scan(A), offset_panel(A)
+    for name, part in (("short scan", (views,)), ("offset panel", (slice(None), slice(None), columns))):
+        (of, data, *_), level = whole[name]
+        np.testing.assert_allclose(of.apply(x), p[part], atol=1e-5 * p.max())
+        assert np.array_equal(data, b[part]) and data.flags.c_contiguous
+        assert ip.backend.norm(p[part] - data) == pytest.approx(level, rel=0.05)
+    assert views.stop < 0.75 * len(b) and A.positions()[1][columns.start] < 0 < columns.start
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no line of the plane of the source is missing
+        for (of, data, *_), _ in whole.values():
+            ip.fdk(of, data)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import argparse
 import importlib.util
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipbox
+from ipbox.cli.demos import scans
 from ipbox.cli.demos.learned import shipped
 from ipbox.cli.regions import penalty_weight, regions
 from ipbox.cli.shared import (
@@ -27,6 +28,9 @@ from ipbox.cli.shared import (
     write_report,
 )
 
+if TYPE_CHECKING:
+    from ipbox.comparison import Comparison
+
 SLOW = ("tv", "kl + tv", "bsrem", "wavelets", "complex tv")  # what they compile others have
 Method = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -36,7 +40,10 @@ _IMAGE = {"size": 256, "noise": 0.01, "seed": 0}
 DEMOS: dict[str, Shown] = {
     "fan": Shown("fan-beam CT of a chest slice", {**_IMAGE, "views": 180, "slice": 2}, ("fbp", "cgls", "tv")),
     "cone": Shown(
-        "cone-beam CT of a chest", {"size": 64, "views": 120, "noise": 0.01, "seed": 0}, ("fdk", "cgls", "tv")
+        "cone-beam CT of a chest",
+        {"size": 64, "views": 90, "noise": 0.01, "seed": 0},
+        ("fdk", "cgls", "tv"),
+        scans=("circle", "short scan", "offset panel"),
     ),
     "pet": Shown(
         "PET of a brain: counts, attenuation, randoms and scatter",
@@ -93,17 +100,39 @@ def demo(args: argparse.Namespace) -> None:
         delta = noise_of(info)
         lam = tv_weight(args, A, b, delta) if "tv" in shown.methods else None
     print(shown.headline(args, problem))
+    parts = scans.cone_scans(problem, delta) if shown.scans else {"": (problem, delta)}
     print(
-        f"the truth's own residual is {delta / ipbox.backend.norm(b):.4f}" + (f"; TV weight {lam:.3g}" if lam else "")
+        f"the truth's own residual is {delta / ipbox.backend.norm(b):.4f}"
+        + (f"; TV weight {lam:.3g}" if lam else "")
+        + (scans.told(problem, parts) if shown.scans else "")
     )
-    methods = {name: _method(name, args, delta, lam) for name in shown.methods if name != "learned" or _has_torch()}
-    for name, method in methods.items():
+    names = [name for name in shown.methods if name != "learned" or _has_torch()]
+    for name in names:
         if name not in SLOW:
-            method(A, b)  # compile and plan, where this is the first run, before the clock starts
-    result = ipbox.compare(problem, methods, regions=regions(problem))
+            _method(name, args, delta, lam)(A, b)  # compile and plan, where this is the first run
+    result = _joined([_compared(args, names, *part, scan) for scan, part in parts.items()])
     print(result.table())
     picture(args.out, result, b if shown.data else None)
     write_report(args, result.report(), info)
+
+
+def _compared(
+    args: argparse.Namespace, names: list[str], problem: tuple[Any, ...], delta: float, scan: str
+) -> Comparison:
+    """The methods on a problem; where it is one of several scans, that is in their names."""
+    lam = tv_weight(args, *problem[:2], delta) if "tv" in names else None
+    methods = {f"{name}, {scan}" if scan else name: _method(name, args, delta, lam) for name in names}
+    return ipbox.compare(problem, methods, regions=regions(problem))
+
+
+def _joined(results: list[Comparison]) -> Comparison:
+    """One comparison of all rows."""
+    first, *others = results
+    for result in others:
+        first.rows.extend(result.rows)
+        first.images.update(result.images)
+        first.infos.update(result.infos)
+    return first
 
 
 def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None) -> Method:
@@ -113,7 +142,7 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         "data themselves": ipbox.analytic,
         "pseudo-inverse": ipbox.pseudo_inverse,
         "fbp": lambda A, b: ipbox.fbp(A, b, "hann"),
-        "fdk": lambda A, b: ipbox.fdk(A, b, "hann"),
+        "fdk": ipbox.fdk,
         "fbp, attenuation ignored": lambda A, b: ipbox.fbp(_without_attenuation(A), b, "hann"),
         "zero-filled": ipbox.zero_filled,
         "rss": ipbox.root_sum_of_squares,
