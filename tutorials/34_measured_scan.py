@@ -85,12 +85,12 @@ images = {
 quality = [ip.psnr(x, x_true) for x in images.values()]
 titles = ["truth", *(f"{name}: {value:.1f} dB" for name, value in zip(images, quality, strict=True))]
 print("\n".join(titles[1:]))
-ip.show(x_true, *images.values(), titles=titles, path=OUT / "tutorial_34.png")
+ip.show(x_true, *images.values(), titles=titles, unit="1/pixel", path=OUT / "tutorial_34.png")
 
 # %% The headline: the axis to a quarter of a column, values to 1 %, and many decibels
 liver = np.s_[3 * size // 8 : size // 2, size // 4 : 3 * size // 8]
 off = x_fbp[liver].mean() / x_true[liver].mean() - 1
-print(f"liver: {x_true[liver].mean():.5f}, found {x_fbp[liver].mean():.5f}, {off:+.2%}")
+print(f"liver: {x_true[liver].mean():.5f}, found {x_fbp[liver].mean():.5f} per pixel, {off:+.2%}")
 assert abs(info.det_shift - shift) < 0.25 and abs(checked.det_shift - shift) < 0.5
 assert abs(off) < 0.01
 assert quality[1] > quality[0] + 5

@@ -159,7 +159,7 @@ def test_measured_tilt_series(tmp_path: Path) -> None:
         (["--rows", "3:2"], "--rows is 3:2; expected first:last, from 0:1 to 0:4"),
         (["--rows", "a"], "--rows is a; expected first:last"),
         (["--method", "fdk"], "--method is fdk; FILE has a parallel beam, expected fbp, cgls, tv"),
-        (["--centre", "900"], "--centre is 900.0; expected a column of the panel, find or file"),
+        (["--centre", "900"], "--centre is 900; expected a column of the panel, 0 to 4, find or file"),
         (["--centre", "left"], "--centre: is left; expected a column of the panel, find or file"),
         (["--centre", "file"], "--centre is file; FILE does not tell where the axis is"),
         (["--bin", "9"], "--bin is 9; FILE has 4 x 5 pixels, expected less"),

@@ -25,6 +25,7 @@ def test_nikon(tmp_path: Path) -> None:
     geometry = scan.geometry
     assert (geometry.beam, geometry.magnification, geometry.pixel_size) == ("cone", 2.5, (0.4, 0.2))
     assert (geometry.source_distance, geometry.detector_distance) == (100.0, 150.0)
+    assert "det_shift=(0, 0)" in repr(scan)  # not -0
 
 
 def test_nikon_views_in_a_folder_of_their_own(tmp_path: Path) -> None:

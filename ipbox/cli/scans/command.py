@@ -118,7 +118,9 @@ def _centre(args: argparse.Namespace, corrected: Corrected, few: Any) -> dict[st
     if args.centre not in ("find", "file"):
         column = (float(args.centre) - (corrected.bin - 1) / 2) / corrected.bin
         if not 0 <= column <= columns - 1:
-            raise UsageError(f"--centre is {args.centre}; expected a column of the panel, find or file")
+            raise UsageError(
+                f"--centre is {args.centre:g}; expected a column of the panel{_until(corrected)}, find or file"
+            )
         return {"column": column, "by": "--centre", "told": f"axis at column {args.centre}, as --centre says"}
     if args.centre == "file":
         if file is None:
@@ -134,6 +136,10 @@ def _centre(args: argparse.Namespace, corrected: Corrected, few: Any) -> dict[st
     told = f"axis found at column {_whole(found.column, corrected):.2f} ({found.method})"
     told += "" if file is None else f"; FILE says {_whole(file, corrected):.2f}"
     return {"column": float(found.column), "by": found.method, "file": file, "told": told}
+
+
+def _until(corrected: Corrected) -> str:
+    return f", {_whole(0, corrected):g} to {_whole(corrected.shape[2] - 1, corrected):g}"
 
 
 def _whole(column: float, corrected: Corrected) -> float:

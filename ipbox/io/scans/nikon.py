@@ -105,7 +105,7 @@ def _geometry(settings: dict[str, str], path: Path) -> ScanGeometry:
         axis = _number(settings, "ObjectOffsetX", path) * to_panel / to_object
     else:
         axis = 0.5 * sum(_number(settings, f"CentreOfRotation{end}", path, 0.0) for end in ("Top", "Bottom"))
-    return ScanGeometry("cone", (height, width), to_object, to_panel - to_object, (0.0, -axis))
+    return ScanGeometry("cone", (height, width), to_object, to_panel - to_object, (0.0, 0.0 - axis))
 
 
 def _views(path: Path, settings: dict[str, str]) -> list[Path]:
