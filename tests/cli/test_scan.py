@@ -18,6 +18,7 @@ import pytest
 import ipbox as ip
 from ipbox.cli import main
 from ipbox.cli.scans import methods
+from ipbox.cli.scans.command import _picture
 from ipbox.cli.scans.corrected import Corrected, striped
 from ipbox.problems.truths.datasets import load
 from ipbox.problems.truths.phantoms import Ellipse
@@ -82,6 +83,15 @@ def test_iterations(tmp_path: Path, chest: tuple[Path, np.ndarray]) -> None:
     for method, least in (("cgls", direct), ("tv", direct + 1)):
         x, _, told = run(path, tmp_path / f"{method}.tif", *rows, "--method", method, "--niter", 150)
         assert worst(x.reshape(1, 64, 64), truth[1:2]) > least and told["method"] == method
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 5])
+def test_the_picture_names_the_slices_that_it_shows(tmp_path: Path, rows: int) -> None:
+    """Also of three and four, which would be taken for colours."""
+    x = np.zeros((rows, 8, 9), dtype=np.float32) + np.arange(rows, dtype=np.float32)[:, None, None]
+    figure = _picture(x, tmp_path / "a.png", (1.0, 1.0, 1.0), "1/mm")
+    assert [ax.get_title() for ax in figure.axes[:3]] == [f"z = {rows // 2}", "y = 4", "x = 4"]
+    assert np.all(figure.axes[0].images[0].get_array() == rows // 2) and (tmp_path / "a.png").exists()
 
 
 def test_stripes(tmp_path: Path) -> None:

@@ -196,13 +196,21 @@ def _values(x: Any, unit: str) -> str:
     return f"values: {low:.4g} to {high:.4g} {unit} (1st and 99th percentile), median {middle:.4g}"
 
 
-def _picture(x: Any, path: Path, spacing: tuple[float, ...], unit: str) -> None:
+def _picture(x: Any, path: Path, spacing: tuple[float, ...], unit: str) -> Any:
     """The three planes through the middle."""
     import numpy as np
 
+    from ipbox import figures
+
+    rows = len(x)
     low, high = (float(v) for v in np.percentile(x, [0.5, 99.8]))
     if len(x) in (3, 4):  # which would be colours
         x, spacing = np.repeat(x, 2, axis=0), (spacing[0] / 2, *spacing[1:])
     planes = x if len(x) > 1 else x[0]
-    ipbox.show(planes, path=path, vmin=low, vmax=max(high, low + 1e-30), unit=unit, spacing=spacing[-planes.ndim :])
+    limits = {"vmin": low, "vmax": max(high, low + 1e-30)}
+    figure = ipbox.show(planes, path=path, **limits, unit=unit, spacing=spacing[-planes.ndim :])
+    if len(x) > rows:  # the number of the slice is that of the volume
+        figure.axes[0].set_title(f"z = {rows // 2}")
+        figures.shown(figure, path)
     print(f"picture: {path}")
+    return figure
