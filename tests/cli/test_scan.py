@@ -103,6 +103,15 @@ def test_stripes(tmp_path: Path) -> None:
     assert worst(x, truth) > worst(kept, truth) + 1
 
 
+def test_a_row_alone_keeps_the_profile_of_the_object(chest: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    """No neighbour tells what a single row of the panel has in common with it."""
+    path, _ = chest
+    _, _, told = run(path, tmp_path / "a.tif", "--size", 32, "--bin", 4, "--rows", "0:4")
+    assert told["stripes"]["ratio"] > 5 and not told["stripes"]["removed"]
+    _, _, told = run(path, tmp_path / "b.tif", "--size", 32, "--bin", 4, "--rows", "0:4", "--stripes", "on")
+    assert told["stripes"]["removed"]
+
+
 @pytest.mark.parametrize("rows", [1, 2, 4])
 def test_whether_there_are_stripes(rows: int, rng: np.random.Generator) -> None:
     """Noise alone is 1; a rim about the axis, which all views of all rows show in the same columns, is no stripe."""

@@ -39,10 +39,12 @@ def scan(args: argparse.Namespace) -> None:
         few = _few(corrected, beam)
         stripes = {"ratio": striped(few), "removed": args.stripes == "on"}
         if args.stripes == "auto":
-            stripes["removed"] = stripes["ratio"] > STRIPED
+            stripes["removed"] = few.shape[1] > 1 and stripes["ratio"] > STRIPED
         corrected.stripes = stripes["removed"]
         told = f"stripes: columns differ {stripes['ratio']:.1f} times as much as noise makes them, "
-        lines.append(told + ("removed" if corrected.stripes else "left as they are"))
+        alone = args.stripes == "auto" and few.shape[1] == 1 and stripes["ratio"] > STRIPED
+        unsure = ", as no row beside tells them from the object: --stripes on removes them" if alone else ""
+        lines.append(told + ("removed" if corrected.stripes else f"left as they are{unsure}"))
         centre = _centre(args, corrected, _few(corrected, beam) if corrected.stripes else few)
         lines.append(centre["told"])
         A = _operator(args, part, corrected, centre["column"])
