@@ -300,4 +300,5 @@ def test_memory_is_told_and_refused(
     assert main(["scan", str(path), "--out", str(out), "--quiet"]) == 1
     told = capsys.readouterr().err
     assert "fdk of this scan needs about" in told and "of 1 MB that are free; expected fewer voxels" in told
-    assert told.count("\n") == 1 and not out.exists()
+    said = [line for line in told.splitlines() if not line.startswith("ipbox: compiling")]
+    assert len(said) == 1 and not out.exists()
