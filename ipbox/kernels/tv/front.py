@@ -392,7 +392,7 @@ def tv_dual_change(
     >>> import numpy as np
     >>> x, y = np.array([[0.0, 3.0], [4.0, 4.0]]), np.zeros((2, 2, 2))
     >>> [float(v) for v in tv_dual_change(y, x, sigma=1.0, radius=1.0, ndim=2)]
-    [3.0, 3.0]
+    [2.0, 2.0]
     """
     check_field_over("x", "y", ndim, (), y=y, x=x)
     _check_radius(radius)

@@ -180,7 +180,7 @@ def test_fbp_for_joseph_is_that_of_the_ray_transform() -> None:
 
 
 def test_fbp_refuses_other_operators() -> None:
-    expected = "A is Identity; fbp expects a RayTransform, JosephTransform, FanBeamTransform or PET"
+    expected = "A is Identity; fbp expects a RayTransform, JosephTransform, FanBeamTransform, PET or SliceStack"
     with pytest.raises(TypeError, match=expected):
         ip.fbp(ip.Identity((4, 4)), np.ones((4, 4)))
 
