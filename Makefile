@@ -80,7 +80,7 @@ test-slow: $(READY)
 	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto -m "not mpi" --device=standin tests
 
 test-mpi: $(READY)
-	@$(PY) -m pip install --disable-pip-version-check --quiet '.[mpi]'
+	@$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned,mpi]'
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m mpi tests/distributed
 
 test-newest:
@@ -106,11 +106,11 @@ docs: $(READY)
 	$(PY) -m tests.docs
 
 mutants: $(READY)
-	@$(PY) -m pip install --disable-pip-version-check --quiet '.[mutants]'
+	@$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned,mutants]'
 	$(PY) -m tests.mutants
 
 coverage: $(READY)
-	@$(PY) -m pip install --disable-pip-version-check --quiet '.[mutants]'
+	@$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned,mutants]'
 	$(PY) -m pytest -n auto --cov=ipbox --cov-branch --cov-report=term:skip-covered --cov-report=json:build/coverage.json
 
 lint: $(READY)

@@ -13,7 +13,15 @@ import numpy as np
 
 from ipbox import backend, figures, reports, summary
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_finite, check_integer, check_not_negative, check_positive, is_integer
+from ipbox.checks import (
+    check_choice,
+    check_finite,
+    check_integer,
+    check_not_negative,
+    check_positive,
+    has_shape,
+    is_integer,
+)
 from ipbox.keywords import answering
 from ipbox.measured.readings import by_rows, check_integrals
 from ipbox.measured.turn import narrowest, opposite, seam, wedge
@@ -244,7 +252,7 @@ def _ends(within: Any, method: str, n: int) -> tuple[float, float]:
     least = {"wedge": WEDGE * n, "seam": SEAM * n, "opposite": narrowest(n)}[method]
     if within is None:
         return least, n - 1 - least
-    if np.shape(within) != (2,):
+    if not has_shape(within, (2,)):
         raise ValueError(f"within is {within!r}; expected two columns (first, last)")
     low, high = (check_finite(v, "within") for v in within)
     most = narrowest(n)

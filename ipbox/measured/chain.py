@@ -16,7 +16,7 @@ from ipbox.checks import check_between, check_flag, check_integer, check_positiv
 from ipbox.keywords import answering
 from ipbox.measured.centre import Centre, find_centre
 from ipbox.measured.hardening import correct_hardening
-from ipbox.measured.noise import LEAST, noise_from_flats, noise_from_views
+from ipbox.measured.noise import LEAST, noise_from_flats, noise_from_views, told_by_flats
 from ipbox.measured.panel import Panel, bin_pixels
 from ipbox.measured.phase import paganin
 from ipbox.measured.pixels import dead_pixels, fill_in, remove_zingers
@@ -222,7 +222,7 @@ def prepare(
         b, offsets = remove_stripes(b, width=stripes)
         taken = backend.norm(offsets) / offsets.size**0.5
         steps.append(f"stripes of {taken:.2g} removed")
-    sigma = noise_from_flats(T, fields[0], fields[1]) if _told_by_flats(fields, hardening, phase) else None
+    sigma = noise_from_flats(T, fields[0], fields[1]) if _told_by_flats(T, fields, hardening, phase) else None
     if phase is not None:
         b = paganin(backend.array_module(b).exp(-b), **phase)
         steps.append("phase retrieved")
@@ -248,11 +248,10 @@ def prepare(
     return b, Preparation(shift, width, *found)
 
 
-def _told_by_flats(fields: list[Any], hardening: Any, phase: Any) -> bool:
+def _told_by_flats(T: Array, fields: list[Any], hardening: Any, phase: Any) -> bool:
     """Whether the frames tell the noise of b: there are enough of them, and nothing bends or smooths b."""
     enough = all(f is None or len(f) >= LEAST for f in fields[:2])
-    varies = bool((backend.array_module(fields[0]).ptp(fields[0], axis=0) > 0).any())
-    return enough and varies and hardening is None and phase is None
+    return enough and hardening is None and phase is None and told_by_flats(T, *fields[:2])
 
 
 def _any_saturated(x: Array, full: float | None, by: int) -> Array:

@@ -68,6 +68,23 @@ def noise_from_flats(T: Array, flats: Array, darks: Array | None = None) -> Arra
         raise ValueError(
             f"T has dtype {T.dtype} and least entry {T.min()}; expected positive transmissions of flat_field"
         )
+    told = _of_frames(T, flats, darks)
+    if told is None:
+        raise ValueError("flats do not vary more than darks; expected single frames with their noise, not averages")
+    g, r2, light, lit = told
+    xp, n = backend.array_module(T, light), len(flats)
+    L = xp.where(lit, light, float(xp.median(light[lit])))
+    variance = (g * L * T + r2) / (L * T) ** 2 + OF_MEDIAN / n * (g * L + r2) / L**2
+    return xp.sqrt(variance).astype(T.dtype)
+
+
+def told_by_flats(T: Array, flats: Array, darks: Array | None = None) -> bool:
+    """Whether `noise_from_flats` can tell: the flats are no averages, which vary less than the darks or not at all."""
+    return _of_frames(T, flats, darks) is not None
+
+
+def _of_frames(T: Array, flats: Array, darks: Array | None) -> tuple[float, float, Array, Array] | None:
+    """Variance per reading, that of the panel, the beam, and where it is; None where flats vary less than darks."""
     bright = _frames(flats, "flats", T)
     xp, n = backend.array_module(T, bright), len(bright)
     level = bright.reshape(n, -1).mean(axis=1)
@@ -80,13 +97,11 @@ def noise_from_flats(T: Array, flats: Array, darks: Array | None = None) -> Arra
         light, spread, r2 = light - xp.median(below, axis=0), spread - dark, float(xp.median(dark))
     lit = light > 0.1 * float(xp.median(light))
     if not bool(lit.any()) or float(light[lit].sum()) <= 0 or float(spread[lit].sum()) <= 0:
-        raise ValueError("flats do not vary more than darks; expected single frames with their noise, not averages")
+        return None
     ratio = spread[lit] / light[lit]
     inside = ratio <= float(xp.percentile(ratio, 99))  # a stray photon in a frame
     g = float(spread[lit][inside].sum() / light[lit][inside].sum()) / _kept(n)
-    L = xp.where(lit, light, float(xp.median(light[lit])))
-    variance = (g * L * T + r2) / (L * T) ** 2 + OF_MEDIAN / n * (g * L + r2) / L**2
-    return xp.sqrt(variance).astype(T.dtype)
+    return g, r2, light, lit
 
 
 def _kept(n: int) -> float:

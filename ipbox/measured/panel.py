@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend, summary
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_count, check_dims, check_integer, is_integer
+from ipbox.checks import check_choice, check_count, check_dims, check_integer, has_shape, is_integer
 from ipbox.keywords import answering
 from ipbox.measured.readings import check_readings
 
@@ -204,7 +204,7 @@ def _of(panel: Any, x: Any) -> Any:
 
 
 def _pair(values: Any) -> tuple[Any, Any]:
-    if np.shape(values) != (2,):
+    if not has_shape(values, (2,)):
         raise ValueError(f"columns is {values!r}; expected a number, or two (before, behind)")
     return tuple(values)
 
@@ -212,6 +212,6 @@ def _pair(values: Any) -> tuple[Any, Any]:
 def _range(values: Any, name: str, n: int) -> tuple[int, int]:
     if values is None:
         return 0, n
-    if np.shape(values) != (2,) or not all(map(is_integer, values)) or not 0 <= values[0] < values[1] <= n:
+    if not has_shape(values, (2,)) or not all(map(is_integer, values)) or not 0 <= values[0] < values[1] <= n:
         raise ValueError(f"{name} is {values!r}; expected (first, last) with 0 <= first < last <= {n}")
     return int(values[0]), int(values[1])

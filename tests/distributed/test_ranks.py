@@ -38,6 +38,9 @@ def test_fewer_samples_than_ranks_is_an_error_for_a_batch_alone(tmp_path):
     done = run(8, tmp_path / "found.npz", "batch", code=1)
     assert "len(b) is 5; expected an integer of at least 8" in done.stderr
     run(8, tmp_path / "found.npz", "maid")  # seven samples
+    with np.load(tmp_path / "found.npz") as found:
+        for name, value in learned("maid", 1).items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-10)
 
 
 def test_a_rank_that_fails_ends_all(tmp_path):

@@ -117,6 +117,7 @@ def test_geometry(tmp_path: Path) -> None:
     path = write_nxtomo(tmp_path / "a.nxs")
     refused("beam is 'fan'; expected one of 'parallel', 'cone'", path, beam="fan")
     refused("pixel_size is -1; expected a positive number", path, pixel_size=-1)
+    refused("pixel_size is .*; expected two numbers", path, pixel_size=[[1, 2], [3]])
     refused(r"det_shift is 1.0; expected two numbers \(v, a\)", path, det_shift=1.0)
     refused("source_distance is 0; expected a positive number", path, source_distance=0)
     scan = ip.read_scan(path, beam="cone", pixel_size=0.1)

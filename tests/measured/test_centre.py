@@ -147,6 +147,7 @@ B = integrals(HALF, 64)
         ((B, HALF), {"method": "vo"}, "method is 'vo'; expected one of"),
         ((B, HALF), {"within": (10, 5)}, "within is"),
         ((B, HALF), {"within": 3}, "within is 3; expected two columns"),
+        ((B, HALF), {"within": [[1, 2], [3]]}, "within is .*; expected two columns"),
         ((B, HALF), {"within": (10, 20)}, "the criterion is least at the end of the search"),
         ((B, HALF), {"rows": 1}, "rows is 1; expected an integer from 0 to 0 of the panel"),
         ((B, HALF), {"det_spacing": 0}, "det_spacing is 0; expected a positive number"),

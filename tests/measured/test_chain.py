@@ -48,6 +48,18 @@ def prepared(given: dict[str, Any], **options: Any) -> tuple[np.ndarray, Any]:
     return ip.measured.prepare(**{name: given[name] for name in names}, **options)
 
 
+def test_flats_that_were_averaged_leave_the_noise_level_to_the_views() -> None:
+    """They vary less than the darks, and tell nothing of single readings."""
+    given = scan(photons=2e3, drift=0.0)
+    wobble = np.random.default_rng(1).standard_normal((6, *given["flats"].shape[1:]))
+    given["flats"] = (given["flats"].mean(axis=0) + 0.5 * wobble).astype(np.float32)
+    given["projections"] = given["projections"].astype(np.float32)
+    given["darks"] = given["darks"].astype(np.float32)
+    b, info = prepared(given)
+    assert info.noise_from == "views"
+    assert info.noise_level / np.linalg.norm(b - given["true"]) == pytest.approx(1, abs=0.15)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_values_of_known_attenuation_within_one_per_cent(seed: int) -> None:
     given = scan(fades=0.1, seed=seed, drift=0.005)

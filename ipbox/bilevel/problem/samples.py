@@ -83,7 +83,7 @@ def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int | Ran
     >>> by_processes(functools.partial(solve_lower, theta=[-1.0]), lower, 1, accuracy=1e-3).u.shape
     (3, 4)
     """
-    if n_jobs == 1 or lower.n == 1:
+    if n_jobs == 1 or (lower.n == 1 and not isinstance(n_jobs, Ranks)):  # ranks stay in step by what they gather
         return solve(lower, **values)
 
     def part(i: np.ndarray) -> tuple[LowerLevel, dict[str, Any]]:

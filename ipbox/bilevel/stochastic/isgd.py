@@ -46,9 +46,8 @@ class SampleSession(DescentSession):
     def part(self, index: np.ndarray) -> Evaluator:
         """The evaluator of some of the samples, with what is spent so far and their warm starts."""
         source, problem = self.source, self.problem
-        part = Evaluator(
-            problem.take(index, problem.lower.take(index)), source.method, source.max_iterations, n_jobs=source.n_jobs
-        )
+        settings = {"max_iterations": source.max_iterations, "warm": source.warm, "n_jobs": source.n_jobs}
+        part = Evaluator(problem.take(index, problem.lower.take(index)), source.method, **settings)
         part.cost = source.cost + Cost()
         part.u = self.starts.get("u", index, part.problem.lower.start())
         return part
@@ -56,7 +55,7 @@ class SampleSession(DescentSession):
     def sample_gradient(self, theta: np.ndarray, index: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """z ≈ ∇f(θ) from the samples ``index``, by images to ε and residuals to L_g ε; their ‖û_i - u_i‖²."""
         part = self.part(index)
-        q = self.starts.get("q", index, part.problem.lower.start())
+        q = self.starts.get("q", index, part.problem.lower.start()) if part.warm else None
         try:
             found = self._within(eps, lambda: _Found(*implicit_gradient(part, theta, eps, None, q)), part)
         finally:

@@ -86,7 +86,7 @@ class Corrected:
         import numpy as np
 
         from ipbox import measured
-        from ipbox.measured.noise import LEAST
+        from ipbox.measured.noise import LEAST, told_by_flats
 
         asked, rows = rows, self._around(rows)
         own = slice(asked.start - rows.start, asked.stop - rows.start)
@@ -105,8 +105,8 @@ class Corrected:
                 T, where = measured.remove_zingers(T)
                 hits = int(where[:, own].sum())
             b = measured.minus_log(T)[:, own]
-            if len(flats) >= LEAST and np.ptp(flats) > 0:
-                known = darks if darks is not None and len(darks) >= LEAST else None
+            known = darks if darks is not None and len(darks) >= LEAST else None
+            if len(flats) >= LEAST and told_by_flats(T, flats, known):
                 sigma = measured.noise_from_flats(T, flats, known)[:, own]
                 self.variance = float((sigma**2).sum(dtype=np.float64))
             if count:

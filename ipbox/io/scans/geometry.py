@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ipbox import summary
-from ipbox.checks import check_choice, check_finite, check_not_negative, check_positive
+from ipbox.checks import check_choice, check_finite, check_not_negative, check_positive, has_shape
 
 BEAMS = ("parallel", "cone")
 
@@ -85,9 +83,9 @@ def _moved(part: slice, n: int) -> float:
 
 
 def _pair(value: Any, name: str, check: Any, what: str) -> tuple[float, float]:
-    if np.ndim(value) == 0 and name == "pixel_size":
+    if has_shape(value, ()) and name == "pixel_size":
         return (check(value, name),) * 2
-    if np.shape(value) != (2,):
+    if not has_shape(value, (2,)):
         raise ValueError(f"{name} is {value!r}; expected two numbers {what}")
     first, second = (check(number, name) for number in value)
     return first, second

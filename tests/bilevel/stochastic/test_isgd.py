@@ -95,6 +95,14 @@ def test_few_warm_starts_change_the_work_but_not_where_it_goes():
         assert found[keep].cost.total > found[None].cost.total
 
 
+def test_without_warm_starts_every_image_starts_from_zero():
+    method = ISGD(3, 1e-6, 0.0)
+    cold, warm = (method.minimise(problem().evaluator(warm=w), START, iterations=30) for w in (False, True))
+    few = ISGD(3, 1e-6, 0.0, keep=1).minimise(problem().evaluator(), START, iterations=30)
+    np.testing.assert_allclose(cold.theta, warm.theta, atol=1e-4)
+    assert cold.cost.total > few.cost.total > warm.cost.total
+
+
 def test_what_was_not_visited_for_the_longest_time_is_forgotten():
     starts, zeros = WarmStarts(3), np.zeros((6, 1))
     starts.put(np.array([0, 1]), u=np.array([[1.0], [2.0]]))
