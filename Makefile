@@ -15,8 +15,9 @@ GPU_CUDA ?= 13
 NEWEST_PYTHON ?= python3.13
 NEWEST := .venv-newest
 
-.PHONY: help venv demo test test-slow test-mpi test-newest test-gpu gpu-bundle lint docs mutants coverage bench bench-bilevel \
-        experiments-learned experiments-generative experiments-diffusion experiments-equivariance clean distclean
+.PHONY: help venv demo test test-slow test-mpi test-newest test-gpu gpu-bundle lint tables dist mutants \
+        coverage bench bench-bilevel experiments-learned experiments-generative experiments-diffusion \
+        experiments-equivariance clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,7 +29,8 @@ help:
 	@echo "make test-gpu   the device tests and a short benchmark on a GPU, without a network, in 8 minutes"
 	@echo "make gpu-bundle what that needs beside CuPy, in one file; GPU_PYTHON_VERSION=3.12 GPU_CUDA=13"
 	@echo "make mutants    how many of 300 seeded faults the tests find (hours); make coverage: lines and branches"
-	@echo "make docs       fill the tables of README.md and docs/ with what their commands print"
+	@echo "make tables     fill the tables of README.md and docs/ with what their commands print"
+	@echo "make dist       wheels and a source archive, installed in a fresh environment without torch and tried"
 	@echo "make lint       ruff"
 	@echo "make bench      ipbox against its peers, in an environment of their own; build/bench.json"
 	@echo "make bench-bilevel  the required figures of bilevel learning, beside the measured ones"
@@ -102,8 +104,12 @@ test-gpu:
 gpu-bundle: $(READY)
 	$(PY) -m tests.gpu_bundle --python-version $(GPU_PYTHON_VERSION) --cuda $(GPU_CUDA)
 
-docs: $(READY)
+tables: $(READY)
 	$(PY) -m tests.docs
+
+dist: $(READY)
+	@$(PY) -m pip install --disable-pip-version-check --quiet build
+	$(PY) -m tests.dist
 
 mutants: $(READY)
 	@$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned,mutants]'
@@ -144,4 +150,4 @@ clean:
 	find ipbox tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) $(NEWEST) .venv-peers .venv-gpu .gpu-bundle.tar.xz ipbox.egg-info
+	rm -rf $(VENV) $(NEWEST) .venv-peers .venv-gpu .gpu-bundle.tar.xz ipbox.egg-info dist data/*.egg-info data/build

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"<!-- printed by: (?P<command>[^\n]+?) -->\n(?P<text>.*?)<!-- end -->", re.DOTALL)
 
 
@@ -23,6 +24,14 @@ def pages(root: Path = ROOT) -> list[Path]:
 def blocks(root: Path = ROOT) -> dict[str, str]:
     """The commands, and what their blocks hold."""
     return {m["command"]: m["text"] for page in pages(root) for m in BLOCK.finditer(page.read_text(encoding="utf-8"))}
+
+
+def fenced(page: Path, kind: str) -> list[tuple[int, str]]:
+    """Line and text of each block of code of a kind, ``""`` for commands; not those that commands have printed."""
+    text = page.read_text(encoding="utf-8")
+    written = BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text)
+    found = [(written.count("\n", 0, m.start()) + 1, m) for m in FENCE.finditer(written)]
+    return [(line, m["text"]) for line, m in found if m["kind"] == kind]
 
 
 def fill(command: str, text: str, root: Path = ROOT) -> None:

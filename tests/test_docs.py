@@ -44,7 +44,7 @@ def test_every_page_is_closed_and_the_readme_is_short() -> None:
     for page in docs.pages():
         text = page.read_text(encoding="utf-8")
         assert text.count("<!-- printed by:") == text.count("<!-- end -->") == len(docs.BLOCK.findall(text)), page
-    assert len(docs.pages()[0].read_text(encoding="utf-8").splitlines()) <= 120
+    assert len(docs.pages()[0].read_text(encoding="utf-8").splitlines()) <= 90
 
 
 def test_links_lead_to_files() -> None:

@@ -7,6 +7,7 @@ import io
 import math
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +68,13 @@ _FULL_SLICES = (5, 17, 29, 41, 53)  # the slices of ct_lung2 that ct_lung2_full 
 
 
 def folders() -> list[Path]:
-    """Where data files are looked for: ``$IPBOX_DATA`` alone where it is set, else the repository, then the package."""
+    """Where data files are looked for: ``$IPBOX_DATA`` alone where it is set, else the repository, then packages."""
     if os.environ.get("IPBOX_DATA"):
         return [Path(os.environ["IPBOX_DATA"])]
     package = Path(__file__).resolve().parents[2]
-    return [package.parent / "data", package / "data"]
+    weights = find_spec("ipbox_weights")  # of the distribution ipbox-weights, which data/pyproject.toml makes
+    apart = [] if weights is None else [Path(folder) for folder in weights.submodule_search_locations or ()]
+    return [package.parent / "data", package / "data", *apart]
 
 
 def paths(name: str) -> tuple[Path, ...]:
@@ -143,7 +146,8 @@ def find(file: str) -> Path:
         if (folder / file).is_file():
             return folder / file
     looked = " or ".join(str(folder) for folder in folders())
-    raise FileNotFoundError(f"{file} is not in {looked}; expected there, or in the folder IPBOX_DATA names")
+    weights = ", in ipbox-weights (pip install ./data in a clone)" if file.endswith(".safetensors") else ""
+    raise FileNotFoundError(f"{file} is not in {looked}; expected there{weights}, or in the folder IPBOX_DATA names")
 
 
 # ---------------------------------------------------------------- chest CT slices

@@ -91,6 +91,17 @@ def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert datasets.load("tomo_haadf")["angles_deg"].size == 77
 
 
+def test_weights_are_found_where_their_own_package_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "ipbox_weights"
+    package.mkdir()
+    (package / "mine.safetensors").touch()
+    with pytest.raises(FileNotFoundError, match=r"mine.safetensors is not in .*pip install ./data"):
+        datasets.find("mine.safetensors")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert datasets.find("mine.safetensors") == package / "mine.safetensors"
+    assert datasets.find("ct_lung1.npz") == DATA / "ct_lung1.npz"  # the tree's own come first
+
+
 @pytest.mark.parametrize("damage", [lambda c: c[:-100], lambda c: c[:5000] + b"x" + c[5001:], lambda c: b""])
 def test_damaged_file(damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tomo_haadf.npz").write_bytes(damage((DATA / "tomo_haadf.npz").read_bytes()))

@@ -1,0 +1,89 @@
+"""`make dist`: wheels and a source archive in ``dist/``, their size, and what they do where nothing else of ours is.
+
+``ipbox`` has images and measurements, ``ipbox_weights`` the weights of networks.  The wheel is installed without torch
+in an environment that is made for it and removed, and tried in a folder away from this one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+MOST = 25  # megabytes
+TRIED = (
+    ("-c", "import ipbox, importlib.util as u; assert u.find_spec('torch') is None; print(ipbox.__file__)"),
+    ("-m", "ipbox", "demo", "ct", "--quiet"),
+    *(("-m", "ipbox", "demo", name, "--size", "64", "--quiet") for name in ("fan", "pet", "blur", "mri", "inpaint")),
+)
+
+
+def build(source: Path) -> list[Path]:
+    """Wheel and source archive of a project; what setuptools leaves beside it is removed."""
+    before = set(DIST.glob("*"))
+    run(sys.executable, "-m", "build", "--outdir", str(DIST), str(source), quiet=True)
+    for left in (source / "build" / "lib", source / "build" / "bdist.linux-x86_64"):
+        shutil.rmtree(left, ignore_errors=True)
+    return sorted(set(DIST.glob("*")) - before)
+
+
+def run(*command: str, cwd: Path = ROOT, quiet: bool = False) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "IPBOX_DATA")}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    if not quiet:
+        print(done.stdout, end="")
+
+
+def check_size(path: Path) -> None:
+    size = path.stat().st_size / 1e6
+    print(f"{path.name}: {size:.1f} MB")
+    if size > MOST:
+        sys.exit(f"{path.name} has {size:.1f} MB; expected at most {MOST}")
+
+
+def check_files(wheel: Path) -> None:
+    """Every file of the package that is in the tree is in the wheel, and nothing else."""
+    source = ROOT / "ipbox"
+    wanted = {p.relative_to(ROOT).as_posix() for p in source.rglob("*") if p.suffix in (".py", ".pyi", ".typed")}
+    found = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("ipbox/")}
+    found -= {name for name in found if name.startswith("ipbox/data/")}
+    if found != wanted:
+        sys.exit(f"{wheel.name} lacks {sorted(wanted - found)} and has {sorted(found - wanted)}")
+
+
+def main() -> int:
+    shutil.rmtree(DIST, ignore_errors=True)
+    ours = build(ROOT)
+    weights = build(ROOT / "data")
+    for path in (*ours, *weights):
+        check_size(path)
+    wheel = next(path for path in ours if path.suffix == ".whl")
+    check_files(wheel)
+    with tempfile.TemporaryDirectory() as folder:
+        away = Path(folder)
+        run(sys.executable, "-m", "venv", str(away / "venv"), quiet=True)
+        python = str(away / "venv" / "bin" / "python")
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel), quiet=True)
+        for arguments in TRIED:
+            run(python, *arguments, cwd=away)
+        if not (away / "build" / "ct.png").stat().st_size > 10_000:
+            sys.exit("the picture of demo ct is empty")
+        # weights are found where they are installed apart
+        found = next(path for path in weights if path.suffix == ".whl")
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(found), quiet=True)
+        where = "from ipbox.problems.truths import datasets as d; print(d.find('drunet.safetensors'))"
+        run(python, "-c", where, cwd=away)
+    print("installed without torch, and tried away from the tree")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
