@@ -15,8 +15,8 @@ GPU_CUDA ?= 13
 NEWEST_PYTHON ?= python3.13
 NEWEST := .venv-newest
 
-.PHONY: help venv demo test test-slow test-mpi test-newest test-gpu gpu-bundle lint tables dist mutants \
-        coverage bench bench-bilevel experiments-learned experiments-generative experiments-diffusion \
+.PHONY: help venv demo test test-slow test-mpi test-newest test-gpu gpu-bundle lint docs docs-check \
+        tables dist mutants coverage bench bench-bilevel experiments-learned experiments-generative experiments-diffusion \
         experiments-equivariance clean distclean
 .DEFAULT_GOAL := help
 
@@ -29,6 +29,7 @@ help:
 	@echo "make test-gpu   the device tests and a short benchmark on a GPU, without a network, in 8 minutes"
 	@echo "make gpu-bundle what that needs beside CuPy, in one file; GPU_PYTHON_VERSION=3.12 GPU_CUDA=13"
 	@echo "make mutants    how many of 300 seeded faults the tests find (hours); make coverage: lines and branches"
+	@echo "make docs       the site, with the tutorials as its gallery, in build/site; make docs-check: in a browser"
 	@echo "make tables     fill the tables of README.md and docs/ with what their commands print"
 	@echo "make dist       wheels and a source archive, installed in a fresh environment without torch and tried"
 	@echo "make lint       ruff"
@@ -103,6 +104,14 @@ test-gpu:
 
 gpu-bundle: $(READY)
 	$(PY) -m tests.gpu_bundle --python-version $(GPU_PYTHON_VERSION) --cuda $(GPU_CUDA)
+
+# GALLERY=--no-gallery shows the tutorials without running them
+docs: $(READY)
+	@$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned,docs]'
+	OMP_NUM_THREADS=1 $(PY) -m tests.site $(GALLERY)
+
+docs-check: $(READY)
+	$(PY) -m tests.site.check $(BROWSER) build/site
 
 tables: $(READY)
 	$(PY) -m tests.docs
