@@ -34,7 +34,14 @@ def _cupy() -> ModuleType:
 
 
 def as_module(name: str) -> ModuleType:
-    """The array library called ``name``: ``"numpy"`` or ``"cupy"``."""
+    """The array library called ``name``: ``"numpy"`` or ``"cupy"``.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.backend.as_module("numpy").__name__
+    'numpy'
+    """
     if name == "numpy":
         return np
     if name == "cupy":
@@ -43,19 +50,44 @@ def as_module(name: str) -> ModuleType:
 
 
 def is_device(x: Array) -> bool:
-    """Whether ``x`` is a CuPy array (CuPy is not imported to find out)."""
+    """Whether ``x`` is a CuPy array (CuPy is not imported to find out).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.is_device(np.ones(1))
+    False
+    """
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(x, cupy.ndarray)
 
 
 def is_array(x: Any) -> bool:
-    """Whether ``x`` is a NumPy or CuPy array."""
+    """Whether ``x`` is a NumPy or CuPy array.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.is_array(np.ones(1)), ip.backend.is_array([1.0])
+    (True, False)
+    """
     foreign = np.ma.MaskedArray | np.matrix  # a mask would be lost, a matrix multiplies otherwise
     return (isinstance(x, np.ndarray) and not isinstance(x, foreign)) or is_device(x)
 
 
 def check_array(x: Any, name: str, what: str = "a NumPy or CuPy array") -> Array:
-    """``x``, which has to be an array; ``what`` says in words which."""
+    """``x``, which has to be an array; ``what`` says in words which.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.check_array(np.ones(2), "b")
+    array([1., 1.])
+    >>> ip.backend.check_array([1, 1], "b")
+    Traceback (most recent call last):
+        ...
+    TypeError: b is list; expected a NumPy or CuPy array
+    """
     if not is_array(x):
         raise TypeError(f"{name} is {type(x).__name__}; expected {what}{_of_method(x)}")
     return x
@@ -74,6 +106,12 @@ def array_module(*arrays: Array) -> ModuleType:
     ------
     TypeError
         if one of them is not an array, or host and device arrays are mixed.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.array_module(np.zeros(3)).__name__
+    'numpy'
     """
     kinds = set()
     for x in arrays:
@@ -86,18 +124,43 @@ def array_module(*arrays: Array) -> ModuleType:
 
 
 def to_host(x: Array) -> np.ndarray:
-    """``x`` as a NumPy array: a device array is copied, a host array is returned as it is."""
+    """``x`` as a NumPy array: a device array is copied, a host array is returned as it is.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> x = np.ones(3)
+    >>> ip.backend.to_host(x) is x
+    True
+    """
     return x.get() if is_device(x) else np.asarray(x)
 
 
 def to_device(x: Array, xp: str | ModuleType) -> Array:
-    """``x`` in the library ``xp`` (``"numpy"``, ``"cupy"`` or the module); copied only where it has to move."""
+    """``x`` in the library ``xp`` (``"numpy"``, ``"cupy"`` or the module); copied only where it has to move.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> x = np.ones(3)
+    >>> ip.backend.to_device(x, "numpy") is x
+    True
+    """
     module = as_module(xp) if isinstance(xp, str) else xp
     return to_host(x) if module is np else module.asarray(x)
 
 
 def from_dlpack(x: Any, xp: str | ModuleType) -> Array:
-    """The array behind ``x`` (anything with ``__dlpack__``) in the library ``xp``, without a copy."""
+    """The array behind ``x`` (anything with ``__dlpack__``) in the library ``xp``, without a copy.
+
+    Examples
+    --------
+    >>> import numpy as np, torch, ipbox as ip
+    >>> x = torch.ones(3)
+    >>> ip.backend.from_dlpack(x, "numpy")[0] = 2.0
+    >>> x
+    tensor([2., 1., 1.])
+    """
     module = as_module(xp) if isinstance(xp, str) else xp
     return module.from_dlpack(x)
 
@@ -106,12 +169,26 @@ def from_dlpack(x: Any, xp: str | ModuleType) -> Array:
 
 
 def real_dtype(dtype: Any) -> np.dtype:
-    """float32 or float64: the real counterpart of a floating dtype (no other is accepted)."""
+    """float32 or float64: the real counterpart of a floating dtype (no other is accepted).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.backend.real_dtype("complex64").name
+    'float32'
+    """
     return np.dtype(_lookup(_REAL, dtype))
 
 
 def complex_dtype(dtype: Any) -> np.dtype:
-    """complex64 or complex128: the complex counterpart of a floating dtype (no other is accepted)."""
+    """complex64 or complex128: the complex counterpart of a floating dtype (no other is accepted).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.backend.complex_dtype("float32").name
+    'complex64'
+    """
     return np.dtype(_lookup(_COMPLEX, dtype))
 
 
@@ -126,7 +203,14 @@ def _lookup(table: dict[str, Any], dtype: Any) -> Any:
 
 
 def dot(x: Array, y: Array) -> float:
-    """Real inner product Re<x, y> of two arrays of one shape, as a Python float."""
+    """Real inner product Re<x, y> of two arrays of one shape, as a Python float.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.dot(np.array([1.0, 1j]), np.array([2.0, 3j]))
+    5.0
+    """
     vdot = array_module(x, y).vdot
     value = float(vdot(x, y).real)
     in_range = 1e-30 < abs(value) < np.inf or real_dtype(x.dtype) != np.float32
@@ -136,7 +220,14 @@ def dot(x: Array, y: Array) -> float:
 
 
 def inner(x: Array, y: Array, batch: bool = False) -> Any:
-    """Re<x, y> with products and sum in float64, in blocks: a float, or for ``batch`` one for each sample."""
+    """Re<x, y> with products and sum in float64, in blocks: a float, or for ``batch`` one for each sample.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.inner(np.ones((2, 3)), np.arange(6.0).reshape(2, 3), batch=True)
+    array([ 3., 12.])
+    """
     if batch:
         return np.array([inner(a, b) for a, b in zip(x, y, strict=True)])
     xp, total = array_module(x, y), 0.0
@@ -151,7 +242,14 @@ def inner(x: Array, y: Array, batch: bool = False) -> Any:
 
 
 def distance(x: Array, y: Array, batch: bool = False) -> Any:
-    """‖x - y‖ summed in float64, in blocks: a float, or for ``batch`` one for each sample."""
+    """‖x - y‖ summed in float64, in blocks: a float, or for ``batch`` one for each sample.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.distance(np.zeros((2, 2)), np.array([[3.0, 4.0], [0.0, 2.0]]), batch=True)
+    array([5., 2.])
+    """
     if batch:
         return np.array([distance(a, b) for a, b in zip(x, y, strict=True)])
     xp, total = array_module(x, y), 0.0
@@ -164,19 +262,40 @@ def distance(x: Array, y: Array, batch: bool = False) -> Any:
 
 
 def norm(x: Array) -> float:
-    """Euclidean norm ||x|| of the whole array, as a Python float."""
+    """Euclidean norm ||x|| of the whole array, as a Python float.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.norm(np.array([[3.0], [4.0]]))
+    5.0
+    """
     return float(np.sqrt(dot(x, x)))
 
 
 def sum_squares(x: Array, batch: bool = False) -> Any:
-    """||x||²: a float, or for ``batch`` a NumPy float64 array with one entry per sample of the first axis."""
+    """||x||²: a float, or for ``batch`` a NumPy float64 array with one entry per sample of the first axis.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.sum_squares(np.array([[3.0, 4.0], [0.0, 1.0]]), batch=True)
+    array([25.,  1.])
+    """
     if not batch:
         return dot(x, x)
     return np.array([dot(sample, sample) for sample in x])
 
 
 def reduce_sum(values: Array, batch: bool = False) -> Any:
-    """Sum in float64: a float, or for ``batch`` a NumPy float64 array with one entry per sample."""
+    """Sum in float64: a float, or for ``batch`` a NumPy float64 array with one entry per sample.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.reduce_sum(np.ones((2, 3), "float32"), batch=True)
+    array([3., 3.])
+    """
     xp = array_module(values)
     if not batch:
         return float(xp.sum(values, dtype=np.float64))
@@ -184,7 +303,16 @@ def reduce_sum(values: Array, batch: bool = False) -> Any:
 
 
 def axpy(a: Any, x: Array, y: Array) -> None:
-    """y += a x, in place (no temporary on the host for contiguous arrays); ``a`` may have one entry per sample."""
+    """y += a x, in place (no temporary on the host for contiguous arrays); ``a`` may have one entry per sample.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> y = np.ones(3)
+    >>> ip.backend.axpy(2.0, np.arange(3.0), y)
+    >>> y
+    array([1., 3., 5.])
+    """
     if np.ndim(a):
         y += per_sample(a, x) * x
     elif array_module(x, y) is np and x.dtype == y.dtype and x.flags.c_contiguous and y.flags.c_contiguous:
@@ -196,7 +324,15 @@ def axpy(a: Any, x: Array, y: Array) -> None:
 
 
 def per_sample(a: Any, x: Array) -> Any:
-    """A coefficient ready to multiply ``x``: a Python float, or one number per sample along the first axis."""
+    """A coefficient ready to multiply ``x``: a Python float, or one number per sample along the first axis.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.per_sample(np.array([1.0, 2.0]), np.ones((2, 3))) * np.ones((2, 3))
+    array([[1., 1., 1.],
+           [2., 2., 2.]])
+    """
     if np.ndim(a) == 0:
         return float(a)
     if len(a) != len(x):
@@ -209,7 +345,14 @@ def per_sample(a: Any, x: Array) -> Any:
 
 
 def fft_module(x: Array) -> ModuleType:
-    """``scipy.fft`` or ``cupyx.scipy.fft``: both keep float32."""
+    """``scipy.fft`` or ``cupyx.scipy.fft``: both keep float32.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.fft_module(np.ones(4)).rfft(np.ones(4, "float32")).dtype.name
+    'complex64'
+    """
     if is_device(x):
         import cupyx.scipy.fft as module
     else:
@@ -218,7 +361,14 @@ def fft_module(x: Array) -> ModuleType:
 
 
 def ndimage_module(x: Array) -> ModuleType:
-    """``scipy.ndimage`` or ``cupyx.scipy.ndimage``: filters of images."""
+    """``scipy.ndimage`` or ``cupyx.scipy.ndimage``: filters of images.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.ndimage_module(np.ones(3)).__name__
+    'scipy.ndimage'
+    """
     if is_device(x):
         import cupyx.scipy.ndimage as module
     else:
@@ -227,13 +377,27 @@ def ndimage_module(x: Array) -> ModuleType:
 
 
 def generator(seed: int, like: Array | ModuleType | None = None) -> Any:
-    """A seeded random generator of the library of ``like`` (NumPy's where nothing is given)."""
+    """A seeded random generator of the library of ``like`` (NumPy's where nothing is given).
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> bool(ip.backend.generator(0).random() == ip.backend.generator(0).random())
+    True
+    """
     module = like if isinstance(like, ModuleType) else (np if like is None else array_module(like))
     return module.random.default_rng(seed)
 
 
 def current_stream(x: Array) -> int:
-    """Pointer of CuPy's current stream, 0 for host arrays."""
+    """Pointer of CuPy's current stream, 0 for host arrays.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.current_stream(np.ones(3))
+    0
+    """
     return int(_cupy().cuda.get_current_stream().ptr) if is_device(x) else 0
 
 
@@ -242,6 +406,13 @@ def on_stream(pointer: int | None, device: int | None = None) -> Iterator[None]:
     """Make the CUDA stream at ``pointer``, of device number ``device``, CuPy's current one; nothing for None.
 
     A stream is current on its own device only, which is therefore made the current one first.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> with ip.backend.on_stream(None):
+    ...     print("no stream")
+    no stream
     """
     if pointer is None:
         yield
@@ -252,7 +423,15 @@ def on_stream(pointer: int | None, device: int | None = None) -> Iterator[None]:
 
 
 def on_device_of(x: Array) -> contextlib.AbstractContextManager:
-    """Make the device that holds ``x`` the current one; nothing for host arrays."""
+    """Make the device that holds ``x`` the current one; nothing for host arrays.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> with ip.backend.on_device_of(np.ones(1)):
+    ...     print("on the host")
+    on the host
+    """
     return x.device if is_device(x) else contextlib.nullcontext()
 
 
@@ -262,6 +441,15 @@ def nufft_plan(like: Array, kind: int, modes: tuple[int, ...], n_trans: int, eps
     ``like`` tells the device and the precision.  On the host: ``fftw=64`` is FFTW_ESTIMATE, so that no plan search
     makes results depend on timing; the upsampling factor 1.25 is several times faster than 2 at image sizes; and one
     thread, because with more type 1 adds the threads' overlapping parts in the order in which they finish.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> c, k = np.ones(1, complex), np.zeros(1)
+    >>> plan = ip.backend.nufft_plan(c, 1, (4,), 1, 1e-9, -1)
+    >>> _ = plan.setpts(k)
+    >>> plan.execute(c).round(6)
+    array([1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j])
     """
     dtype = complex_dtype(like.dtype).name
     if is_device(like):
@@ -281,12 +469,28 @@ def nufft_plan(like: Array, kind: int, modes: tuple[int, ...], n_trans: int, eps
 
 
 def upsampling(eps: float) -> float:
-    """How much finer than the image's FINUFFT's grid is, for a tolerance: no kernel for 1.25 goes below 1e-9."""
+    """How much finer than the image's FINUFFT's grid is, for a tolerance: no kernel for 1.25 goes below 1e-9.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.backend.upsampling(1e-4), ip.backend.upsampling(1e-12)
+    (1.25, 2.0)
+    """
     return 1.25 if eps >= 1e-9 else 2.0
 
 
 def spreading_plan(kind: int, grid: tuple[int, ...], eps: float, dtype: Any) -> Any:
-    """A plan of FINUFFT's that only spreads (``kind`` 1) or interpolates (2) between a grid and points; host only."""
+    """A plan of FINUFFT's that only spreads (``kind`` 1) or interpolates (2) between a grid and points; host only.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> plan = ip.backend.spreading_plan(2, (32, 32), 1e-6, "complex128")
+    >>> _ = plan.setpts(np.zeros(1), np.zeros(1))
+    >>> plan.execute(np.ones((32, 32), complex)).shape
+    (1,)
+    """
     with short_spins():
         import finufft
 

@@ -17,7 +17,14 @@ from ipbox.keywords import answering
 
 @runtime_checkable
 class Expecting(Protocol):
-    """An operator that tells the mean of its data, A x and the background, as all of ours do."""
+    """An operator that tells the mean of its data, A x and the background, as all of ours do.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> isinstance(ip.Identity((2, 2)), ip.metrics.Expecting)
+    True
+    """
 
     def background_like(self, y: Array) -> Array | None: ...
 

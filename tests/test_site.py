@@ -33,6 +33,17 @@ def test_names_lead_to_what_they_name() -> None:
         assert value is name.value, name.path
 
 
+def test_every_public_name_is_documented_with_an_example() -> None:
+    """Functions and classes of every room; the ranks of MPI are shown in a script, as `make test-mpi` runs them."""
+    names, of_mpi = api.public(), {"ipbox.distributed.Ranks", "ipbox.distributed.world"}
+    own = {name.path: vars(name.value).get("__doc__") or "" for name in names if isinstance(name.value, type)}
+    own |= {name.path: name.value.__doc__ or "" for name in names if name.path not in own}
+    assert len(own) == len(names) > 450
+    assert [path for path, text in own.items() if len(text.split()) < 2] == []
+    assert {path for path, text in own.items() if ">>> " not in text} == of_mpi
+    assert all("mpiexec" in own[path] for path in of_mpi)
+
+
 def test_the_floor_plan_is_that_of_the_imports() -> None:
     """Each floor lies above those that it imports from, and its links lead to pages."""
     level = {room: depth for depth, floor in enumerate(reversed(plan.FLOORS)) for room, _ in floor}

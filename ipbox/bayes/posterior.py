@@ -45,6 +45,13 @@ class Posterior:
         Samples of each chain.
     solution : Solution
         ``solution.state`` goes on.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> posterior = ip.sample(ip.Problem(ip.L2(b=np.ones((4, 4)))), ip.ULA(), n=500)
+    >>> posterior.mean.shape, posterior.std.shape
+    ((4, 4), (4, 4))
     """
 
     mean: Array

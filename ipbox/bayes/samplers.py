@@ -24,6 +24,12 @@ class Sampler(Solver):
 
     The random numbers of step k depend on ``seed`` and k alone, so a chain goes on from a checkpoint bit for bit.
     Each sample of a batch is a chain of its own: ``Problem(..., batch=4)`` runs four.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> isinstance(ip.ULA(), ip.bayes.Sampler), isinstance(ip.ULA(), ip.solvers.Solver)
+    (True, True)
     """
 
     seed = 0  # a field of every sampler (annotated here it would come first there)

@@ -50,6 +50,16 @@ class Learned:
     result
         What the method returns: ``history`` (a row for every evaluation), ``stop`` and the like.
     problem : BilevelProblem or AnalysisProblem
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import GridSearch, Weight, learn
+    >>> u = np.repeat([[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]], 3, axis=0)
+    >>> b = u + 0.1 * np.random.default_rng(0).standard_normal(u.shape)
+    >>> found = learn((u, b), Weight(ip.SmoothedTV((6,), eps=0.05)), GridSearch(points=5), bounds=([-4.0], [0.0]))
+    >>> found.theta.shape, found.f > 0
+    ((1,), True)
     """
 
     theta: np.ndarray

@@ -162,7 +162,14 @@ def _note(info: Any, **what: Any) -> None:
 
 @answering
 def check_lam(lam: Any) -> float:
-    """The regularisation weight as a positive float."""
+    """The regularisation weight as a positive float.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.choose.check_lam(1)
+    1.0
+    """
     rule = nearest(lam, tuple(RULES))
     meant = "" if rule is None else f"; did you mean {rule!r}?"
     return check_positive(lam, "lam", f"a positive number, or a rule: {', '.join(map(repr, RULES))}{meant}")

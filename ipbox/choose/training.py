@@ -31,6 +31,14 @@ class Fitted:
         Their mean quality over the problems.
     history : list of dict
         All that were tried, in order, each with its ``"quality"``.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> problems = [ip.problem("denoise", size=32, noise=0.1, seed=k) for k in range(2)]
+    >>> found = ip.choose.fit_parameters(lambda A, b, lam: ip.tv(A, b, lam), problems, {"lam": 0.01}, evaluations=6)
+    >>> list(found.values), len(found.history) <= 6
+    (['lam'], True)
     """
 
     values: dict[str, float]

@@ -19,6 +19,13 @@ def world() -> Ranks:
     ------
     ImportError
         without mpi4py, which the extra ``mpi`` brings.
+
+    Examples
+    --------
+    In a script that is run as ``mpiexec -n 2 python script.py``::
+
+        ranks = ipbox.distributed.world()
+        x = ranks.solve(lambda b: ip.tv(A, b, lam=0.1)[0], b)              # b: a batch
     """
     try:
         from mpi4py import MPI

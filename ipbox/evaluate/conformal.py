@@ -34,6 +34,15 @@ class Coverage:
         Means of both.
     error : float
         Standard error of ``mean``, over images: pixels of one image are not independent.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> u = np.random.default_rng(0).standard_normal((40, 8, 8))
+    >>> pairs = [(v + 0.1, v) for v in u]
+    >>> found = ip.evaluate.calibrate(lambda b: b, pairs[:20], alpha=0.1).coverage(pairs[20:])
+    >>> found.mean, round(found.width, 3)
+    (1.0, 0.2)
     """
 
     shares: np.ndarray = field(repr=False)
@@ -58,6 +67,15 @@ class Calibrated:
         In units of s, where a deviation was given: one number, or one for each pixel.
     truths : list of array
         The images that the intervals were calibrated by, which none may be tested on.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> u = np.random.default_rng(0).standard_normal((40, 8, 8))
+    >>> intervals = ip.evaluate.calibrate(lambda b: b, [(v + 0.1, v) for v in u], alpha=0.1)
+    >>> low, high = intervals.interval(u[0])
+    >>> bool((low < high).all())
+    True
     """
 
     phi: Callable[[Array], Array] = field(repr=False)

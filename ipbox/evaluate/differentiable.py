@@ -20,7 +20,16 @@ Pullback = Callable[[Array], Array]
 
 @runtime_checkable
 class Differentiable(Protocol):
-    """Φ with its derivative."""
+    """Φ with its derivative.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> phi = ip.evaluate.as_differentiable(3 * ip.Identity((2,), "float64"))
+    >>> x, pull_back = phi.pull_back(np.ones(2))
+    >>> x, pull_back(np.ones(2))
+    (array([3., 3.]), array([3., 3.]))
+    """
 
     def __call__(self, b: Array) -> Array:
         """Φ(b)."""

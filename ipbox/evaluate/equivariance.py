@@ -37,6 +37,15 @@ class EquivarianceError:
         (elements, images), float64.
     found, expected : array
         Φ(A(g·u)) and g·Φ(Au) of the worst element and image.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> u = np.random.default_rng(0).random((8, 8))
+    >>> A = ip.Identity((8, 8), "float64")
+    >>> found = ip.evaluate.equivariance_error(lambda b: b * np.arange(8), A, ip.groups.Dihedral(4), u)
+    >>> found.errors.shape, found.worst > 0.1
+    ((7, 1), True)
     """
 
     elements: list[Isometry]

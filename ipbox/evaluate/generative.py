@@ -38,6 +38,17 @@ class RangeError:
         (N, latent).
     history : list of float
         Mean over the images of the root of the least objective so far, every ten steps.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from ipbox.evaluate import range_error
+    >>> from ipbox.learned import Generator
+    >>> net = torch.nn.Sequential(torch.nn.Linear(1, 2, bias=False), torch.nn.Unflatten(1, (1, 1, 2)))
+    >>> _ = net[0].weight.data.copy_(torch.tensor([[1.0], [0.0]]))           # G(z) = (z, 0)
+    >>> found = range_error(Generator(net, 1, (1, 2)), np.array([[3.0, 4.0]], "float32"))
+    >>> found.relative.round(3), found.nearest.shape
+    (array([0.8]), (1, 1, 2))
     """
 
     error: np.ndarray
@@ -223,6 +234,15 @@ class LogLikelihood:
         The evidence lower bound, (N,), by as many draws.
     importance_weighted : numpy.ndarray
         log of the mean of p(u, z)/q(z | u) over the draws, (N,): at least the former on average, nearer to log p(u).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.evaluate import log_likelihood
+    >>> from ipbox.learned import VAE
+    >>> found = log_likelihood(VAE(latent=3, dims=(8, 8), widths=(4, 8)), np.zeros((2, 8, 8), "f"), samples=8)
+    >>> found.elbo.shape
+    (2,)
     """
 
     elbo: np.ndarray

@@ -48,6 +48,16 @@ class GeneratorReport:
     columns : array or None
         Columns of Σ at the first image, of the ``pixels``.
     pixels : list of (row, column)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.evaluate import evaluate_generator
+    >>> from ipbox.learned import VAE
+    >>> u = np.random.default_rng(0).random((3, 8, 8), "f")
+    >>> found = evaluate_generator(VAE(latent=3, dims=(8, 8), widths=(4, 8)), u, n=2, niter=5)
+    >>> found.name, found.images.shape
+    ('VAE', (3, 8, 8))
     """
 
     name: str

@@ -34,6 +34,14 @@ class Perturbation:
         The objective after each step of the best start.
     r : array or None
         Where the perturbation is A r: the image r.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.evaluate import worst_perturbation
+    >>> found = worst_perturbation(np.diag([3.0, 1.0]), np.ones(2), norm=0.1)
+    >>> round(float(np.linalg.norm(found.e)), 6), round(found.change, 3)
+    (0.1, 0.3)
     """
 
     e: Array
@@ -267,6 +275,14 @@ class StabilityTable:
         ‖Φ_i(b + e_j) - Φ_i(b)‖.
     perturbations : dict
         Name -> `Perturbation`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.evaluate import stability_table
+    >>> found = stability_table({"A": np.eye(2), "B": 2 * np.eye(2)}, np.ones(2), np.ones(2), 0.1)
+    >>> found.names, found.errors.shape
+    (['A', 'B'], (2, 2))
     """
 
     names: list[str]

@@ -31,6 +31,13 @@ class Group:
         Whether mirror images belong to it.
     shape : tuple of int, or None
         Rows and columns of the images that it translates; None where it has no translations.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> D4 = ip.groups.Dihedral(4)
+    >>> isinstance(D4, ip.groups.Group), len(list(D4))
+    (True, 8)
     """
 
     m: int = 1

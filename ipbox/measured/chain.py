@@ -53,6 +53,17 @@ class Preparation:
         False where a reading was made up or held by the guard, of the shape of b; as ``weights`` of `fbp` and the like.
     middle : dict
         Sinograms of the row in the middle, for the picture: "before" (fields and logarithm only) and "after".
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> rng, angles = np.random.default_rng(0), np.linspace(0, np.pi, 60, endpoint=False)
+    >>> A = ip.RayTransform((48, 48), angles, n_det=64)
+    >>> b_true = A.apply(ip.problem("ct", size=48, views=4)[2]) / 2
+    >>> counts, flats = rng.poisson(5000 * np.exp(-b_true)), rng.poisson(5000.0, (20, 64))
+    >>> b, info = ip.measured.prepare(counts, flats, angles=angles)
+    >>> abs(info.det_shift) < 1, info.noise_level > 0
+    (True, True)
     """
 
     det_shift: float

@@ -33,7 +33,7 @@ def check_integrals(b: Any, name: str = "b", views: int = 1) -> Array:
 
 
 def check_frames(x: Any, name: str, panel: tuple[int, ...]) -> Array:
-    """Frames (n, \\*panel), or one of shape ``panel``, which gets an axis."""
+    r"""Frames (n, \*panel), or one of shape ``panel``, which gets an axis."""
     backend.check_array(x, name, "an array of frames (n, rows, columns) or (n, columns)")
     if x.dtype.kind not in "iuf":
         raise TypeError(f"{name} has dtype {x.dtype}; expected real numbers")

@@ -33,6 +33,15 @@ class Guard:
         Readings of pixels whose flat field is not above the dark one; filled in from those beside them.
     trusted : array of bool
         False for all of these, of the shape of the projections; as ``weights`` of `fbp` and the like.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> counts = np.full((4, 6), 1000.0)
+    >>> counts[2, 3] = 0.0
+    >>> b, guard = ip.measured.flat_field(counts, np.full((3, 6), 2000.0))
+    >>> guard
+    Guard(readings=24, low=1, saturated=0, dead=0)
     """
 
     readings: int

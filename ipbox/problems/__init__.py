@@ -73,6 +73,13 @@ class ProblemInfo:
         Seed of the noise.
     extra : dict
         Anything else the problem has to tell.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> info = ip.problem("ct", size=32, views=20, noise=0.05, seed=0)[-1]
+    >>> info.name, info.unit, round(info.noise_level, 2)
+    ('ct', '1/mm', 5.45)
     """
 
     name: str

@@ -25,7 +25,17 @@ GAP = 1.1  # largest ratio of angles between views, and of accelerations
 
 
 class OutsideDomain(UserWarning):
-    """A network is used on data that are not like those it was trained on."""
+    """A network is used on data that are not like those it was trained on.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from ipbox.evaluate import OutsideDomain
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", OutsideDomain)      # where it is known, and meant
+    >>> issubclass(OutsideDomain, UserWarning)
+    True
+    """
 
 
 @runtime_checkable
@@ -48,6 +58,15 @@ class DomainStatistics:
     """Means and standard deviations of the features of samples that were held out from training.
 
     ``mean`` and ``std`` have one number for each of ``FEATURES``; JSON can hold `as_dict`.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> held_out = [ip.problem("ct", size=32, views=16, noise=0.01, slice=k, seed=k) for k in range(20, 40, 4)]
+    >>> phi = lambda b: ip.fbp(held_out[0][0], b)[0]
+    >>> known = ip.evaluate.domain_statistics(phi, held_out)
+    >>> known.samples, sorted(known.mean)
+    (5, ['consistency', 'edge', 'fill', 'noise', 'roughness', 'scale'])
     """
 
     mean: dict[str, float]
@@ -76,6 +95,16 @@ class DomainCheck:
         In words.
     off : tuple of str
         What is beyond the limit: names of features, and of the geometry where a `Domain` has one.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> held_out = [ip.problem("ct", size=32, views=16, noise=0.01, slice=k, seed=k) for k in range(20, 40, 4)]
+    >>> A, b, *_ = held_out[0]
+    >>> phi = lambda b: ip.fbp(A, b)[0]
+    >>> found = ip.evaluate.check_domain(phi, A, 10 * b, ip.evaluate.domain_statistics(phi, held_out[1:]))
+    >>> found.inside, found.off
+    (False, ('scale',))
     """
 
     inside: bool
@@ -153,6 +182,15 @@ def check_domain(
     Notes
     -----
     What is inside can still be wrong: a score tells of distance from the training data, not of the error.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> held_out = [ip.problem("ct", size=32, views=16, noise=0.01, slice=k, seed=k) for k in range(20, 40, 4)]
+    >>> A, b, *_ = ip.problem("ct", size=32, views=16, noise=0.01, slice=30, seed=7)
+    >>> phi = lambda b: ip.fbp(A, b)[0]
+    >>> ip.evaluate.check_domain(phi, A, b, ip.evaluate.domain_statistics(phi, held_out)).inside
+    True
     """
     check_positive(limit, "limit")
     A = as_operator(A, shape)
@@ -185,6 +223,14 @@ class Domain:
         Points of k-space over those measured.
     told : set of str
         What has been warned of: each only once.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.problem("mri", size=64, coils=4, acceleration=4)[0]
+    >>> net = ip.learned.pretrained("unrolled_mri", A)
+    >>> type(net.domain).__name__, net.domain.dims
+    ('Domain', (256, 256))
     """
 
     name: str

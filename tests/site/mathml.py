@@ -14,7 +14,7 @@ from sphinx.util import logging
 
 # what the converter does not know, in what it does
 PLAIN = {"½": r"\tfrac{1}{2}", "‖": r"\| ", "²": "^{2}", "⁻¹": "^{-1}", "ᵀ": "^{T}", "∘": r"\circ ", "·": r"\cdot "}
-PLAIN |= {r"\mathrel": "", r"\dots": r"\ldots"}
+PLAIN |= {r"\mathrel": "", r"\textstyle": "", r"\dots": r"\ldots"}
 GREEK = re.compile("[Α-ω]")
 
 

@@ -36,6 +36,12 @@ class DiffusionSampler(Sampler):
     levels : tuple of float
         As of `geometric_levels`.
     seed : int
+
+    Examples
+    --------
+    >>> from ipbox.bayes.diffusion import DAPS, DiffusionSampler
+    >>> issubclass(DAPS, DiffusionSampler)
+    True
     """
 
     score: Score

@@ -60,6 +60,17 @@ class DiffusionPosterior:
         Pixelwise mean and standard deviation of the samples; ``std`` is None for a single one.
     solution : Solution
         ``solution.state`` goes on where a run was ended by a callback.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.bayes.diffusion import Score, prior_samples
+    >>> class White(Score):                                    # of N(0, I)
+    ...     def denoise(self, x, sigma):
+    ...         return x / (1 + sigma**2)
+    >>> found = prior_samples(White(), (8, 8), method="flow", samples=3, sigma_max=20.0, sigma_min=0.1)
+    >>> found.samples.shape, found.std.shape
+    ((3, 8, 8), (8, 8))
     """
 
     samples: Array

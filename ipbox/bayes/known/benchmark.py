@@ -51,6 +51,15 @@ class SamplerRow:
     spread : float
         Total variance over the true one: below 1 the samples are too sure.
     seconds : float
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> def exact(problem, samples, steps, seed):
+    ...     return problem.posterior.sample(samples, seed)
+    >>> (row,) = ip.bayes.benchmark({"exact": exact}, ["blur-gaussian"], steps=[1]).rows
+    >>> row.sampler, bool(0.85 < row.coverage < 0.95)
+    ('exact', True)
     """
 
     problem: str
@@ -76,6 +85,15 @@ class SamplerBenchmark:
     rows : list of SamplerRow
     samples : int
         Of each row.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> def exact(problem, samples, steps, seed):
+    ...     return problem.posterior.sample(samples, seed)
+    >>> found = ip.bayes.benchmark({"exact": exact}, ["blur-gaussian"], steps=[1])
+    >>> len(found.rows), found.samples > 0
+    (1, True)
     """
 
     rows: list[SamplerRow]

@@ -36,6 +36,13 @@ class KnownProblem:
         s√m, for noise of standard deviation s on m data.
     prior, posterior : GaussianMixture
         Of class `Gaussian` where they are.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> known = ip.bayes.known_problem("blur-gaussian")
+    >>> known.b.shape == known.A.dimsd
+    True
     """
 
     name: str

@@ -45,6 +45,14 @@ class DFOResult:
         A row for each evaluation, with ``evaluation`` (from 1 on), ``kind`` ("start", "step", "geometry", or "accuracy"
         where a point is evaluated again), ``point``, ``point_f``, ``point_bound``, ``requested`` and ``delivered``
         accuracy, ``work`` so far, ``radius``; and of the iterate after it ``theta``, ``f`` and ``f_bound``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.bilevel import dfo
+    >>> found = dfo(lambda theta, accuracy: theta - 0.25, [0.9], ([0.0], [1.0]))
+    >>> found.theta.round(4), found.stop
+    (array([0.25]), 'radius')
     """
 
     theta: np.ndarray

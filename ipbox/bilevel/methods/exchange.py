@@ -22,6 +22,17 @@ class Exchanged(BilevelResult):
 
     ``stop`` is "none better" or "rounds"; the history has a row for each exchange: ``removed``, ``added`` (indices of
     θ), ``f``, ``f_bound``, ``work``.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, SamplingWeights, exchange_samples
+    >>> u, F = np.array([[1.0, 1.0, 1.0, 1.0]]), ip.FourierTransform((4,), dtype="complex128")
+    >>> R, weights = 0.1 * ip.Tikhonov((4,), order=0), SamplingWeights(F, "linear")
+    >>> lower = LowerLevel(F, F.apply(u.astype(complex)), R, fidelity=weights)
+    >>> found = exchange_samples(BilevelProblem(u, lower).evaluator(), np.array([1.0, 0.0, 0.0, 0.0]), accuracy=1e-6)
+    >>> found.stop, len(found.history)
+    ('none better', 1)
     """
 
 

@@ -24,6 +24,16 @@ class Hypergradient:
     Where it is "estimated", a constant in the bound is an estimate, so that it may be too small.  ``f`` and
     ``f_bound`` are the objective and the bound of its error; ``u``, ``q`` the reconstructions and the solutions of the
     adjoint equation, with ``residual`` (n,); ``evaluation`` is that of f; ``cost`` what the hypergradient took.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, Weight, hypergradient
+    >>> lower = LowerLevel(None, np.array([[0.1, -0.1, 1.1, 0.9]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> problem = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower)
+    >>> found = hypergradient(problem.evaluator(), np.array([-1.5]), accuracy=1e-8)
+    >>> found.bound_kind, bool(found.bound < 1e-5)
+    ('certified', True)
     """
 
     z: np.ndarray

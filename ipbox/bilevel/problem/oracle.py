@@ -36,6 +36,15 @@ class LowerSolution:
 
     ``certificate`` (n,) bounds ‖u_i - û_i(θ)‖ by ‖∇Φ_i(u_i)‖/μ, as it was computed, not as it was asked for;
     ``iterations`` (n,) were taken.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import LowerLevel, Weight, solve_lower
+    >>> lower = LowerLevel(None, np.array([[0.0, 0.0, 1.0, 1.0]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> found = solve_lower(lower, [-1.0], accuracy=1e-6)
+    >>> found.u.shape, bool(found.certificate[0] <= 1e-6)
+    ((1, 4), True)
     """
 
     u: Array

@@ -9,7 +9,18 @@ from ipbox.checks import check_not_negative, check_positive
 
 
 class Penalty:
-    """Base of the penalties J(θ) >= 0; a subclass gives ``value``, and ``grad`` for first-order methods."""
+    """Base of the penalties J(θ) >= 0; a subclass gives ``value``, and ``grad`` for first-order methods.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.bilevel import Penalty
+    >>> class Square(Penalty):
+    ...     def value(self, theta, lower):
+    ...         return float(np.sum(theta**2))
+    >>> Square().value(np.array([3.0, 4.0]), None)
+    25.0
+    """
 
     def value(self, theta: np.ndarray, lower: LowerLevel) -> float:
         raise NotImplementedError("abstract")

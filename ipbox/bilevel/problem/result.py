@@ -19,6 +19,12 @@ class Cost:
 
     ``gradients`` of Φ_i (the iterations of gradient descent and FISTA), ``hessians`` (Hessian-vector products, each
     about the work of a gradient or two), ``applications`` of A and A*.
+
+    Examples
+    --------
+    >>> from ipbox.bilevel import Cost
+    >>> (Cost(gradients=20, hessians=5) + Cost(gradients=1)).total
+    26.0
     """
 
     gradients: float = 0.0

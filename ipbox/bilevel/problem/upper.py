@@ -159,7 +159,18 @@ class BilevelProblem(UpperLevel):
 
 @dataclass(repr=False, eq=False)
 class Evaluation:
-    """f̃(θ) and the bound |f̃(θ) - f(θ)| <= ``bound``; ``r`` with f̃ = ‖r‖², |r_j - exact| <= ``delta_j``."""
+    """f̃(θ) and the bound |f̃(θ) - f(θ)| <= ``bound``; ``r`` with f̃ = ‖r‖², |r_j - exact| <= ``delta_j``.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, Weight
+    >>> lower = LowerLevel(None, np.array([[0.1, -0.1, 1.1, 0.9]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> problem = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower)
+    >>> found = problem.evaluator().evaluate([-1.5], accuracy=1e-6)
+    >>> bool(abs(found.f - np.sum(found.r**2)) < 1e-12), found.bound < 1e-5
+    (True, True)
+    """
 
     theta: np.ndarray
     f: float
@@ -194,6 +205,16 @@ class Evaluator(ProblemEvaluator):
     -----
     Called as ``residuals(theta, accuracy)`` it is what `dfo` asks for: r = √scale (‖û_i - u_i‖)_i, followed by √J(θ)
     where there is a penalty, and the bounds δ of their errors.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import BilevelProblem, LowerLevel, Weight
+    >>> lower = LowerLevel(None, np.array([[0.1, -0.1, 1.1, 0.9]]), Weight(ip.SmoothedTV((4,), eps=0.1)))
+    >>> evaluator = BilevelProblem(np.array([[0.0, 0.0, 1.0, 1.0]]), lower).evaluator()
+    >>> first = evaluator.evaluate([-1.5], accuracy=1e-6).lower.cost.total
+    >>> evaluator.evaluate([-1.5], accuracy=1e-6).lower.cost.total < first      # it starts where it ended
+    True
     """
 
     problem: BilevelProblem

@@ -38,6 +38,14 @@ class ParametricTerm:
         Whether L is an estimate.
     products : float
         Hessian products that have been spent on the constants, where these are estimated.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.bilevel import ParametricTerm, Weight
+    >>> term = Weight(ip.Tikhonov((4,), order=0))
+    >>> isinstance(term, ParametricTerm), term.names, term.functional(np.array([-1.0])).value(np.ones(4))
+    (True, ('log10 weight',), 0.2)
     """
 
     names: tuple[str, ...] = ()

@@ -173,11 +173,11 @@ def _in_time(scan: Any, flats: Any) -> tuple[Any, Any]:
 
 
 def striped(b: Any) -> float:
-    """How much columns of line integrals (views, rows, columns) differ for good from their neighbours, relative to
-    what noise makes them differ: about 1 without stripes.
+    """How much columns differ for good from their neighbours, in units of what noise does: about 1 without stripes.
 
-    Medians over the views of second differences along the columns see little of the object, whose edges pass a column
-    in few views; what pairs of neighbouring rows have in common, such as a rim about the axis, is taken from them.
+    Of line integrals (views, rows, columns).  Medians over the views of second differences along the columns see
+    little of the object, whose edges pass a column in few views; what pairs of neighbouring rows have in common, such
+    as a rim about the axis, is taken from them.
     """
     import numpy as np
 

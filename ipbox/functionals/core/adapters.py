@@ -27,6 +27,13 @@ class PyProximalFunctional(Functional):
     so that two solves are the same and a resumed one goes on bit for bit.  Where PyProximal's value is not that of
     what its prox minimises, the value is the right one (`Nuclear`, `SingularValuePenalty`, `RelaxedMumfordShah`), or
     there is none, and `explicit` is false (`L0`, `Log1`, ``.H``, chains ...).  The prox of `Huber` is the right one.
+
+    Examples
+    --------
+    >>> import numpy as np, pyproximal, ipbox as ip
+    >>> f = ip.as_functional(pyproximal.Box(0, 1))
+    >>> type(f).__name__, f.value(np.array([2.0])), f.prox(np.array([2.0]), 1.0)
+    ('PyProximalFunctional', inf, array([1.]))
     """
 
     has_prox = True

@@ -21,6 +21,13 @@ class DualTerm:
 
     ``aux`` lists the shapes of extra primal blocks (none here; v of TGV).  ``x_bar`` and ``out`` are lists of
     blocks: the image first, then the term's own.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> term = ip.L1() @ ip.Gradient((4, 4), dtype="float64")
+    >>> isinstance(term, ip.functionals.DualTerm), term.value(np.eye(4))
+    (True, 12.0)
     """
 
     K: Operator | None = None

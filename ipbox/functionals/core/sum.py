@@ -48,7 +48,15 @@ class Zero(Functional):
 
 
 class Sum(Functional):
-    """f_1 + ... + f_n; smooth where every term is, without a prox."""
+    """f_1 + ... + f_n; smooth where every term is, without a prox.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> f = ip.L2() + 2 * ip.L1()
+    >>> type(f).__name__, f.value(np.array([2.0, 0.0]))
+    ('Sum', 6.0)
+    """
 
     def __init__(self, terms: list[Functional]) -> None:
         self.terms = list(terms)
@@ -145,5 +153,12 @@ def _kept(x: Array, out: Array) -> Array:
 
 @answering
 def terms_of(f: Functional) -> list[Functional]:
-    """The terms of a sum, or the functional alone."""
+    """The terms of a sum, or the functional alone.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> [f.name for f in ip.functionals.terms_of(ip.L2() + 2 * ip.L1())]
+    ['L2', '2·L1']
+    """
     return f.terms if isinstance(f, Sum) else [f]

@@ -108,7 +108,15 @@ def _check_arguments(function: Callable[..., Any] | None, what: str) -> None:
 
 
 class FunctionFunctional(Functional):
-    """What `functional` gives; the arguments are described there."""
+    """What `functional` gives; the arguments are described there.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> R = ip.functional(lambda x: np.sum(np.abs(x)), prox=lambda x, t: np.sign(x) * np.maximum(np.abs(x) - t, 0))
+    >>> type(R).__name__, R.prox(np.array([3.0, -0.5]), 1.0)
+    ('FunctionFunctional', array([ 2., -0.]))
+    """
 
     foreign = True
 

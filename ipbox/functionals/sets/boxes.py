@@ -101,7 +101,15 @@ class NonNegative(Box):
 
 
 class L2Box(Functional):
-    """λ/2 ‖u - b‖² + the indicator of a box: what `Problem` makes of the two, since their sum has a simple prox."""
+    """λ/2 ‖u - b‖² + the indicator of a box: what `Problem` makes of the two, since their sum has a simple prox.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> f = ip.Problem(ip.L2(b=np.array([3.0, 0.5])) + ip.Box(0, 1)).assign(("prox",)).prox
+    >>> type(f).__name__, f.prox(np.zeros(2), 1.0)
+    ('L2Box', array([1.  , 0.25]))
+    """
 
     dtypes = REAL_DTYPES
     has_prox = True
@@ -151,7 +159,15 @@ class L2Box(Functional):
 
 
 class L1Box(Functional):
-    """λ ‖u‖₁ or λ ‖u - b‖₁, and the indicator of a box: what `Problem` makes of them; the prox is clipped."""
+    """λ ‖u‖₁ or λ ‖u - b‖₁, and the indicator of a box: what `Problem` makes of them; the prox is clipped.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L1() + ip.Box(0, 1), dims=(2,), dtype="float64")
+    >>> type(problem.assign(("prox",)).prox).__name__
+    'L1Box'
+    """
 
     dtypes = REAL_DTYPES
     has_prox = True

@@ -146,9 +146,11 @@ def tv_step(
     old_x,
     new_y,
 ):
-    """The slabs (all rows at one of n0) are dealt out in as many runs as ``old_x`` (1, runs, n1, n) and ``new_y`` (1,
-    c, runs, n1, n) have slabs: what belongs to two runs, x̄ in the first slab and y⁺ in the one before it, is kept there
-    beforehand."""
+    """The slabs (all rows at one of n0) are dealt out in runs, each of which sweeps through its own.
+
+    There are as many as ``old_x`` (1, runs, n1, n) and ``new_y`` (1, c, runs, n1, n) have slabs: what belongs to two
+    runs, x̄ in the first slab and y⁺ in the one before it, is kept there beforehand.
+    """
     n0, n1, n = x.shape[1], x.shape[2], x.shape[3]
     runs, slabs, zero, one = old_x.shape[1], x.shape[0] * n0, x.dtype.type(0), x.dtype.type(1)
     for k in prange(1, runs):

@@ -29,6 +29,16 @@ class Convergence:
         Whether a theorem says that the iteration converges, as far as the measured constants go.
     reason : str
         The theorem, or what is missing, in words.
+
+    Examples
+    --------
+    >>> import numpy as np, torch, ipbox as ip
+    >>> A, b = ip.Identity((8, 8), "float64"), np.random.default_rng(0).random((8, 8))
+    >>> mean = torch.nn.AvgPool2d(3, stride=1, padding=1).double()
+    >>> x, run = ip.pnp(A, b, mean, method="forward_backward", tau=0.5, niter=20)
+    >>> found = run.extra["monitor"]
+    >>> type(found).__name__, found.lipschitz <= 1
+    ('Convergence', True)
     """
 
     lipschitz: float = math.nan

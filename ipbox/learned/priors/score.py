@@ -27,7 +27,19 @@ class KnowsLevels(Protocol):
 
 
 class NetworkScore(Score):
-    """D_σ(x) = scale · net(x/scale, σ/scale), J* by automatic differentiation: see `as_score`."""
+    """D_σ(x) = scale · net(x/scale, σ/scale), J* by automatic differentiation: see `as_score`.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from ipbox.learned import as_score
+    >>> class Shrink(torch.nn.Module):                         # the denoiser of N(0, I)
+    ...     def forward(self, x, sigma):
+    ...         return x / (1 + sigma**2)
+    >>> score = as_score(Shrink().double())
+    >>> type(score).__name__, score.denoise(np.full((1, 2, 2), 4.0), 1.0)[0, 0]
+    ('NetworkScore', array([2., 2.]))
+    """
 
     def __init__(self, net: torch.nn.Module, scale: float = 1.0, channels: str | None = None, axes: int = 2) -> None:
         check_type(net, "net", torch.nn.Module, "a torch module called net(x, sigma); for others a class of its own")

@@ -40,6 +40,18 @@ class FitResult:
         Those that were made.
     stop : str
         ``"steps"``, ``"early stopping"`` or ``"callback"``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned import fit
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> def mse(model, batch, generator):
+    ...     return (model(batch[0]) - batch[1]).square().mean()
+    >>> pairs = [(torch.tensor([t]), torch.tensor([3 * t])) for t in (1.0, 2.0, 3.0)]
+    >>> found = fit(model, mse, pairs, steps=20, batch_size=3, lr=0.1)
+    >>> found.steps, found.stop
+    (20, 'steps')
     """
 
     history: list[dict[str, float]]

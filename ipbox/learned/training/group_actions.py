@@ -50,7 +50,16 @@ class Elements:
 
 @dataclass(frozen=True)
 class Flips:
-    """Each sample mirrored or not, in each of the last two axes."""
+    """Each sample mirrored or not, in each of the last two axes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.training.losses import Flips
+    >>> u = torch.arange(4.0).reshape(1, 2, 2).expand(50, 2, 2)
+    >>> len(Flips()(u, torch.Generator().manual_seed(0)).unique(dim=0))
+    4
+    """
 
     def __call__(self, u: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         chosen = zip(u, _integers(2, (len(u), 2), generator), strict=True)
@@ -59,7 +68,16 @@ class Flips:
 
 @dataclass(frozen=True)
 class QuarterTurns:
-    """Each sample turned by 0, 90, 180 or 270 degrees, in the last two axes, which have the same length."""
+    """Each sample turned by 0, 90, 180 or 270 degrees, in the last two axes, which have the same length.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.training.losses import QuarterTurns
+    >>> u = torch.arange(4.0).reshape(1, 2, 2).expand(50, 2, 2)
+    >>> len(QuarterTurns()(u, torch.Generator().manual_seed(0)).unique(dim=0))
+    4
+    """
 
     def __call__(self, u: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         if u.shape[-1] != u.shape[-2]:
@@ -70,7 +88,16 @@ class QuarterTurns:
 
 @dataclass(frozen=True)
 class Shifts:
-    """Each sample shifted cyclically by whole pixels, in the last two axes; at most ``most`` where given."""
+    """Each sample shifted cyclically by whole pixels, in the last two axes; at most ``most`` where given.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.training.losses import Shifts
+    >>> u = torch.arange(9.0).reshape(1, 3, 3).expand(99, 3, 3)
+    >>> len(Shifts()(u, torch.Generator().manual_seed(0)).unique(dim=0))
+    9
+    """
 
     most: int | None = None
 

@@ -210,6 +210,18 @@ def load_weights(
         stored arguments.
     TypeError
         where ``module`` is no module.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from pathlib import Path
+    >>> from ipbox.learned import load_weights, save_weights
+    >>> net = torch.nn.Conv2d(1, 4, 3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sha256 = save_weights(Path(folder) / "conv.safetensors", net, {"script": "none, random"})
+    ...     other = load_weights(Path(folder) / "conv.safetensors", torch.nn.Conv2d(1, 4, 3), sha256=sha256)
+    >>> torch.equal(net.weight, other.weight)
+    True
     """
     check_type(module, "module", torch.nn.Module | None, "a torch.nn.Module or None")
     tensors, metadata = tensor_files.read(path, sha256)

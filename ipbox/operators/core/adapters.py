@@ -26,6 +26,13 @@ class PyLopsOperator(Operator):
 
     SciPy's operators are flat: dims is (n,).  ``ends`` gives shapes and dtypes instead: see `between`.  Of those that
     PyLops says are linear over the reals only (real FFTs, `Real`, `Imag`), a side that comes out real is real.
+
+    Examples
+    --------
+    >>> import numpy as np, pylops, ipbox as ip
+    >>> A = ip.as_operator(pylops.FirstDerivative((4,), dtype="float64"))
+    >>> type(A).__name__, A.apply(np.arange(4.0))
+    ('PyLopsOperator', array([0., 1., 1., 0.]))
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES

@@ -35,7 +35,15 @@ class Identity(Operator):
 
 
 class Adjoint(Operator):
-    """A*, with Re<A u, v> = Re<u, A* v>."""
+    """A*, with Re<A u, v> = Re<u, A* v>.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> D = ip.FiniteDifference((4,), axis=0, dtype="float64")
+    >>> D.H.apply(np.array([1.0, 0.0, 0.0, 0.0]))
+    array([-1.,  1.,  0.,  0.])
+    """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
@@ -58,7 +66,15 @@ class Adjoint(Operator):
 
 
 class Scaled(Operator):
-    """c A for a real number c."""
+    """c A for a real number c.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = -2 * ip.Identity((2,), "float32")
+    >>> A.apply(np.ones(2, "float32")), A.norm()
+    (array([-2., -2.], dtype=float32), 2.0)
+    """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
@@ -83,7 +99,15 @@ class Scaled(Operator):
 
 
 class Composition(Operator):
-    """A B: first B, then A; where one of them is flat (a matrix), what B gives is reshaped to what A takes."""
+    """A B: first B, then A; where one of them is flat (a matrix), what B gives is reshaped to what A takes.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.Mask(np.array([True, False]), dtype="float64") @ ip.as_operator(np.array([[1.0, 1.0], [0.0, 2.0]]))
+    >>> A.apply(np.ones(2))
+    array([2., 0.])
+    """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
@@ -134,7 +158,15 @@ class Normal(Composition):
 
 
 class Sum(Operator):
-    """A + B."""
+    """A + B.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.Identity((2,), "float64") + 2 * ip.Identity((2,), "float64")
+    >>> A.apply(np.ones(2))
+    array([3., 3.])
+    """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 

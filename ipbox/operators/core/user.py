@@ -90,7 +90,15 @@ def operator(
 
 
 class FunctionOperator(Operator):
-    """What `operator` gives; the arguments are described there."""
+    """What `operator` gives; the arguments are described there.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A = ip.operator(lambda u: u[::2], lambda v: np.repeat(v, 2) * [1, 0, 1, 0], (4,), (2,))
+    >>> type(A).__name__, A.apply(np.arange(4.0))
+    ('FunctionOperator', array([0., 2.]))
+    """
 
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 

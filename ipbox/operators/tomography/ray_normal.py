@@ -99,6 +99,17 @@ class RayNormal(Normal):
 
     Self-adjoint; it differs from `apply_adjoint` after `apply`, and so from `RayTransform.N`, by the tails that the
     detector cuts off: 2e-3 on noise, 1e-8 on smooth images.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> from ipbox.operators import RayNormal
+    >>> A = ip.RayTransform((16, 16), np.arange(8) * np.pi / 8, dtype="float64")
+    >>> u = np.zeros((16, 16))
+    >>> u[4:12, 4:12] = 1.0
+    >>> v = A.apply_adjoint(A.apply(u))
+    >>> bool(np.linalg.norm(RayNormal(A).apply(u) - v) < 1e-2 * np.linalg.norm(v))
+    True
     """
 
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")

@@ -38,7 +38,14 @@ def says_stop(answer: Any) -> bool:
 
 @runtime_checkable
 class Finishing(Protocol):
-    """A callback that holds something, such as a bar or a file, and is told when the run ends."""
+    """A callback that holds something, such as a bar or a file, and is told when the run ends.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> isinstance(ip.callbacks.Progress(), ip.callbacks.Finishing)
+    True
+    """
 
     def __call__(self, run: Run) -> Any: ...
 
@@ -73,7 +80,14 @@ class Progress:
 
 
 class Recorder:
-    """Base of what records every ``every`` iterations, and where the run (or a sample of a batch) stops."""
+    """Base of what records every ``every`` iterations, and where the run (or a sample of a batch) stops.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> isinstance(ip.callbacks.History(1), ip.callbacks.Recorder)
+    True
+    """
 
     every: int
     _recorded = True  # at the last call
@@ -138,6 +152,15 @@ class Metrics(Recorder):
     every : int
     metrics : dict of functions (x, x_true) -> number, optional
         PSNR and NRMSE by default.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A, b, x_true, _ = ip.problem("ct", size=32, views=20, noise=0.05, seed=0)
+    >>> metrics = ip.callbacks.Metrics(x_true, every=5, metrics={"error": ip.nrmse})
+    >>> run = ip.solve(ip.Problem(ip.L2(A, b)), ip.CGLS(), stop=ip.stop.niter(10), callbacks=[metrics])
+    >>> len(run.history), bool(run.history["error"][-1] < 1)
+    (3, True)
     """
 
     def __init__(
@@ -249,6 +272,19 @@ class Checkpoint:
     NotSaved
         at once where the folder cannot be written, before the first step where the disk is too full, and later with
         the iterate (``err.x``, ``err.k``, ``err.state``).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.ones(4)) + ip.L1())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "state.npz"
+    ...     run = ip.solve(problem, ip.FISTA(), stop=ip.stop.niter(5), callbacks=[ip.callbacks.Checkpoint(path)])
+    ...     run = ip.solve(problem, ip.FISTA(), state=path, stop=ip.stop.niter(3))
+    >>> run.niter
+    8
     """
 
     def __init__(self, path: str | Path, every: int | None = None, seconds: float | None = None) -> None:

@@ -17,6 +17,17 @@ class Diverged(FloatingPointError):
         The last iterate before its norm began to grow without end.
     k : int
         Its iteration.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> steep = ip.functional(lambda x: 50 * np.sum(x**2), grad=lambda x: 100 * x, L=1.0)      # L is 100
+    >>> problem = ip.Problem(ip.L2(b=np.ones(4)) + steep)
+    >>> try:
+    ...     ip.solve(problem, ip.GradientDescent(), stop=ip.stop.niter(1000))
+    ... except ip.solvers.Diverged as err:
+    ...     print(err.k < 1000, np.isfinite(err.x).all())
+    True True
     """
 
     def __init__(self, message: str, x: Array | None = None, k: int | None = None) -> None:

@@ -21,6 +21,8 @@ from ipbox.solvers.per_sample import inner, ratio, squares
 
 @dataclass(frozen=True)
 class NCP(StopRule):
+    """What `ncp` gives."""
+
     axes: tuple[int, ...]
     patience: int
     every: int
@@ -72,6 +74,8 @@ def ncp_distance(r: Array, axes: tuple[int, ...] = (-1,)) -> float:
 
 @dataclass(frozen=True)
 class MonotoneError(NoiseLevelRule):
+    """What `monotone_error` gives."""
+
     name: ClassVar[str] = "monotone_error"
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
@@ -96,6 +100,8 @@ class MonotoneError(NoiseLevelRule):
 
 @dataclass(frozen=True)
 class PoissonDiscrepancy(StopRule):
+    """What `poisson_discrepancy` gives."""
+
     safety: float
     every: int
     name: ClassVar[str] = "poisson_discrepancy"

@@ -28,7 +28,16 @@ ROLES = ("smooth", "prox", "dual")
 
 @dataclass
 class Parts:
-    """A problem as a solver sees it: min_u smooth(u) + prox(u) + Σ_i dual_i(u), dual_i = g_i∘K_i."""
+    """A problem as a solver sees it: min_u smooth(u) + prox(u) + Σ_i dual_i(u), dual_i = g_i∘K_i.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.ones((4, 4))) + 0.1 * ip.TV((4, 4)))
+    >>> parts = problem.assign(("smooth", "dual"))
+    >>> parts.describe()
+    'smooth: L2; dual: 0.1·TV'
+    """
 
     problem: Problem
     smooth: Functional

@@ -14,7 +14,15 @@ from ipbox.solvers.core.state import State
 
 @dataclass(frozen=True)
 class Certificate:
-    """A bound that is proved, or the reason why there is none (then ``bound`` is None)."""
+    """A bound that is proved, or the reason why there is none (then ``bound`` is None).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> run = ip.solve(ip.Problem(ip.L2(b=np.ones(4)) + ip.L1()), ip.FISTA(), stop=ip.stop.niter(20))
+    >>> bool(run.certificate.bound < 1e-6), ip.solvers.Certificate("none: no strong convexity known").bound
+    (True, None)
+    """
 
     kind: str
     bound: Any = None
@@ -22,7 +30,15 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a theorem says that the solver converges on the problem; ``reason`` names it, or what is missing."""
+    """Whether a theorem says that the solver converges on the problem; ``reason`` names it, or what is missing.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> verdict = ip.GradientDescent(tau=3.0).is_provably_convergent(ip.Problem(ip.L2(b=np.ones(4))))
+    >>> bool(verdict), verdict.reason
+    (False, 'tau is 3; expected a step size in (0, 2/L) with 2/L = 2')
+    """
 
     holds: bool
     reason: str
@@ -46,6 +62,13 @@ class Solver:
 
     A subclass declares ``takes``, the roles it has for the terms of a problem, and gives ``init`` (the state, with
     every buffer) and ``step``.  Loop, stop rules, callbacks, timing and checkpoints are `iterate`'s.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> solver = ip.GradientDescent(tau=0.5)
+    >>> isinstance(solver, ip.solvers.Solver), solver
+    (True, GradientDescent(tau=0.5))
     """
 
     takes: ClassVar[tuple[str, ...]] = ()

@@ -33,8 +33,9 @@ class Records(list[dict[str, Any]]):
     """
 
     def __getitem__(self, key: Any) -> Any:
-        """A record by its number; by a name the array of what all have, NaN where one has none, (records, samples)
-        where there is a batch.
+        """A record by its number; by a name the array of what all have, NaN where one has none.
+
+        Of a batch (records, samples).
 
         Raises
         ------
@@ -61,6 +62,13 @@ class Solution:
     ``stop`` names the rule that fired (a list for a batch), ``history`` holds what callbacks recorded, by iterate
     (``history[-1]["psnr"]``) and by name (``history["psnr"]``, an array), ``splitting`` the role of each term,
     ``certificate`` a proved bound or the reason for none; ``state`` resumes the solve.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> run = ip.solve(ip.Problem(ip.L2(b=np.ones(4)) + ip.L1()), ip.FISTA(), stop=ip.stop.niter(5))
+    >>> run.stop, run.niter, run.splitting
+    ('niter', 5, 'smooth: L2; prox: L1')
     """
 
     x: Array
@@ -170,7 +178,16 @@ class Solution:
 
 
 class Run:
-    """What stop rules and callbacks see after each step; quantities are computed when asked for, once per step."""
+    """What stop rules and callbacks see after each step; quantities are computed when asked for, once per step.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.ones(4)))
+    >>> run = ip.solve(problem, ip.GradientDescent(tau=0.5), stop=ip.stop.niter(9), callbacks=[lambda run: run.k == 3])
+    >>> run.niter, run.x
+    (3, array([0.875, 0.875, 0.875, 0.875]))
+    """
 
     def __init__(self, problem: Problem, solver: Solver, parts: Parts, state: State) -> None:
         self.problem, self.solver, self.parts, self.state = problem, solver, parts, state

@@ -15,7 +15,15 @@ from ipbox.solvers.core.run import Run
 
 @dataclass(frozen=True)
 class StopRule:
-    """Base of the rules: ``met(run)`` is asked every ``every`` iterations."""
+    """Base of the rules: ``met(run)`` is asked every ``every`` iterations.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> rule = ip.stop.niter(100) | ip.stop.residual(1e-6)
+    >>> isinstance(rule, ip.stop.StopRule)
+    True
+    """
 
     every = 1  # a field of rules that can be asked less often (annotated here it would come first there)
 

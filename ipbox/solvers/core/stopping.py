@@ -152,19 +152,44 @@ def discrepancy(noise_level: Any, safety: float = 1.01, every: int = 1) -> StopR
     """Morozov's discrepancy principle: ‖Au - b‖ <= safety · noise_level, the expected norm of the noise.
 
     ``noise_level`` is a number, or one per sample of a batch.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> A, b, _, info = ip.problem("ct", size=32, views=20, noise=0.05, seed=0)
+    >>> rule = ip.stop.discrepancy(info.noise_level) | ip.stop.niter(50)
+    >>> run = ip.solve(ip.Problem(ip.L2(A, b)), ip.CGLS(), stop=rule)
+    >>> run.stop, bool(np.linalg.norm(A.apply(run.x) - b) <= 1.01 * info.noise_level)
+    ('discrepancy', True)
     """
     return Discrepancy(check_noise_level(noise_level), check_positive(safety, "safety"), check_count(every, "every"))
 
 
 @answering
 def gap(tol: float, every: int = 10) -> StopRule:
-    """Duality gap <= tol · |primal objective|; refused, with the reason, where the dual value is infinite."""
+    """Duality gap <= tol · |primal objective|; refused, with the reason, where the dual value is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.eye(8)) + 0.1 * ip.TV((8, 8)))
+    >>> ip.solve(problem, ip.PDHG(), stop=ip.stop.gap(1e-4) | ip.stop.niter(1000)).stop
+    'gap'
+    """
     return Gap(check_positive(tol, "tol"), check_count(every, "every"))
 
 
 @answering
 def residual(tol: float, every: int = 10) -> StopRule:
-    """The solver's fixed-point residual, relative, <= tol (gradient norm for smooth problems)."""
+    """The solver's fixed-point residual, relative, <= tol (gradient norm for smooth problems).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.ones(4)) + ip.L1())
+    >>> ip.solve(problem, ip.FISTA(), stop=ip.stop.residual(1e-6, every=1) | ip.stop.niter(100)).stop
+    'residual'
+    """
     return Residual(check_positive(tol, "tol"), check_count(every, "every"))
 
 
@@ -184,11 +209,27 @@ def primal_dual_residual(tol: float, every: int = 10) -> StopRule:
 
 @answering
 def relative_change(tol: float, every: int = 1) -> StopRule:
-    """‖u - u_old‖ <= tol ‖u‖ between checks: it says that steps are small, not that the solution is near."""
+    """‖u - u_old‖ <= tol ‖u‖ between checks: it says that steps are small, not that the solution is near.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.ones(4)) + ip.L1())
+    >>> ip.solve(problem, ip.FISTA(), stop=ip.stop.relative_change(1e-6) | ip.stop.niter(100)).stop
+    'relative_change'
+    """
     return RelativeChange(check_positive(tol, "tol"), check_count(every, "every"))
 
 
 @answering
 def wall_time(seconds: float) -> StopRule:
-    """After so many seconds, resumed parts included."""
+    """After so many seconds, resumed parts included.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> problem = ip.Problem(ip.L2(b=np.ones(4)) + ip.L1())
+    >>> ip.solve(problem, ip.FISTA(), stop=ip.stop.wall_time(60) | ip.stop.niter(3)).stop
+    'niter'
+    """
     return WallTime(check_positive(seconds, "seconds"))

@@ -79,8 +79,9 @@ def with_weights(
     x_true: Array | None,
     options: dict[str, Any],
 ) -> tuple[Array, Solution]:
-    """The second phase of an inverse GAN, from the best z of the first, or from a state: z and weights, until the
-    discrepancy.
+    """The second phase of an inverse GAN: z and weights, until the discrepancy.
+
+    It begins at the best z of the first phase, or at a state.
     """
     data, batch = posed.data if posed.batch is None else posed.data.take(np.arange(posed.batch) * posed.K), posed.batch
     both, state = WithWeights(R.model, rate), options.get("state")

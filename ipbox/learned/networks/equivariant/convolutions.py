@@ -165,6 +165,15 @@ class GroupConv(EquivariantConv):
     r"""From regular fields to regular fields: :math:`k_{(c,h),(c',h')}(x) = ψ_{c,c',h^{-1}h'}(h^{-1}x)`.
 
     Parameters are those of `LiftingConv`; ``n_in`` and ``n_out`` are fields.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.networks.equivariant import GroupConv, LiftingConv
+    >>> x = torch.randn(1, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    >>> net = torch.nn.Sequential(LiftingConv(1, 2), GroupConv(2, 3))
+    >>> net(x).shape
+    torch.Size([1, 12, 9, 9])
     """
 
     regular_in, regular_out = True, True
@@ -174,6 +183,15 @@ class ProjectionConv(EquivariantConv):
     r"""From regular fields to scalar channels: :math:`k_{c,(c',h')}(x) = ψ_{c,c'}(h'^{-1}x)`.
 
     Parameters are those of `LiftingConv`; ``n_in`` are fields, ``n_out`` channels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned.networks.equivariant import LiftingConv, ProjectionConv
+    >>> x = torch.randn(1, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    >>> net = torch.nn.Sequential(LiftingConv(1, 2), ProjectionConv(2, 1))
+    >>> bool(torch.allclose(net(x.rot90(1, (2, 3))), net(x).rot90(1, (2, 3)), atol=1e-5))
+    True
     """
 
     regular_in, regular_out = True, False

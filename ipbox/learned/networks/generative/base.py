@@ -34,6 +34,15 @@ class Generative(nn.Module):
     Attributes
     ----------
     has_encoder : bool
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.learned import Generator
+    >>> from ipbox.learned.networks.generative import Generative
+    >>> model = Generator(torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Unflatten(1, (1, 2, 2))), 1, (2, 2))
+    >>> isinstance(model, Generative), model.decode(torch.zeros(3, 1)).shape
+    (True, torch.Size([3, 1, 2, 2]))
     """
 
     has_encoder = False
