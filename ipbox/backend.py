@@ -10,8 +10,9 @@ import contextlib
 import math
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -211,12 +212,31 @@ def dot(x: Array, y: Array) -> float:
     >>> ip.backend.dot(np.array([1.0, 1j]), np.array([2.0, 3j]))
     5.0
     """
+    return _total(_dot(x, y))
+
+
+def _dot(x: Array, y: Array) -> float:
+    """Re<x, y> of what is here."""
     vdot = array_module(x, y).vdot
     value = float(vdot(x, y).real)
     in_range = 1e-30 < abs(value) < np.inf or real_dtype(x.dtype) != np.float32
     if not in_range and x.any() and y.any():  # products leave the range of single precision, the entries do not
         value = float(vdot(x.astype(np.result_type(x, np.float64)), y.astype(np.result_type(y, np.float64))).real)
     return value
+
+
+def dots(x: Array, y: Array, batch: bool = False) -> Any:
+    """Re<x, y>: a float, or for ``batch`` a NumPy float64 array with one entry per sample of the first axis.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.dots(np.ones((2, 3)), np.arange(6.0).reshape(2, 3), batch=True)
+    array([ 3., 12.])
+    """
+    if not batch:
+        return dot(x, y)
+    return _total(np.array([_dot(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64))
 
 
 def inner(x: Array, y: Array, batch: bool = False) -> Any:
@@ -229,7 +249,11 @@ def inner(x: Array, y: Array, batch: bool = False) -> Any:
     array([ 3., 12.])
     """
     if batch:
-        return np.array([inner(a, b) for a, b in zip(x, y, strict=True)])
+        return _total(np.array([_inner(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64))
+    return _total(_inner(x, y))
+
+
+def _inner(x: Array, y: Array) -> float:
     xp, total = array_module(x, y), 0.0
     x, y = (xp.ascontiguousarray(a).reshape(-1) for a in (x, y))
     step = BLOCK if xp is np else max(x.size, 1)
@@ -251,14 +275,19 @@ def distance(x: Array, y: Array, batch: bool = False) -> Any:
     array([5., 2.])
     """
     if batch:
-        return np.array([distance(a, b) for a, b in zip(x, y, strict=True)])
+        return np.sqrt(_total(np.array([_square(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64)))
+    return math.sqrt(_total(_square(x, y)))
+
+
+def _square(x: Array, y: Array) -> float:
+    """‖x - y‖² of what is here."""
     xp, total = array_module(x, y), 0.0
     x, y = (xp.ascontiguousarray(a).reshape(-1) for a in (x, y))
     step = BLOCK if xp is np else max(x.size, 1)
     for start in range(0, x.size, step):
         d = xp.subtract(x[start : start + step], y[start : start + step], dtype=np.result_type(x, np.float64))
-        total += dot(d, d)
-    return math.sqrt(total)
+        total += _dot(d, d)
+    return total
 
 
 def norm(x: Array) -> float:
@@ -282,9 +311,7 @@ def sum_squares(x: Array, batch: bool = False) -> Any:
     >>> ip.backend.sum_squares(np.array([[3.0, 4.0], [0.0, 1.0]]), batch=True)
     array([25.,  1.])
     """
-    if not batch:
-        return dot(x, x)
-    return np.array([dot(sample, sample) for sample in x])
+    return dots(x, x, batch)
 
 
 def reduce_sum(values: Array, batch: bool = False) -> Any:
@@ -298,8 +325,209 @@ def reduce_sum(values: Array, batch: bool = False) -> Any:
     """
     xp = array_module(values)
     if not batch:
-        return float(xp.sum(values, dtype=np.float64))
-    return to_host(xp.sum(values.reshape(values.shape[0], -1), axis=1, dtype=np.float64))
+        return _total(float(xp.sum(values, dtype=np.float64)))
+    return _total(to_host(xp.sum(values.reshape(values.shape[0], -1), axis=1, dtype=np.float64)))
+
+
+def mean(x: Array) -> float:
+    """The mean of all entries, summed in float64.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.mean(np.array([1.0, 2.0, 6.0]))
+    3.0
+    """
+    return reduce_sum(x) / count(x)
+
+
+def count(x: Array) -> int:
+    """The number of entries.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.count(np.ones((2, 3)))
+    6
+    """
+    return int(_total(float(x.size)))
+
+
+def sum_of(value: Any) -> Any:
+    """A float, or an array of them, that is a sum over what is here: with those of the others who share it.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.backend.sum_of(2.5)                              # of the only one who has a part
+    2.5
+    """
+    return _total(value)
+
+
+def largest(x: Array, batch: bool = False) -> Any:
+    """The largest entry of a real array: a float, or for ``batch`` a NumPy float64 array of one per sample.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.largest(np.array([[1.0, 2.0], [0.0, -1.0]]), batch=True)
+    array([2., 0.])
+    """
+    if not batch:
+        return _largest(float(x.max()))
+    return _largest(to_host(x.reshape(len(x), -1).max(axis=1)).astype(np.float64))
+
+
+def smallest(x: Array) -> float:
+    """The smallest entry of a real array.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.smallest(np.array([1.0, -2.0]))
+    -2.0
+    """
+    return -_largest(-float(x.min()))
+
+
+def every(mask: Array, batch: bool = False) -> Any:
+    """Whether all entries are true: a bool, or for ``batch`` a NumPy array of one per sample.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.every(np.array([[True, True], [True, False]]), batch=True)
+    array([ True, False])
+    """
+    if not batch:
+        return not _largest(float(not mask.all()))
+    return _largest((~to_host(mask.reshape(len(mask), -1).all(axis=1))).astype(np.float64)) == 0
+
+
+def some(mask: Array) -> bool:
+    """Whether an entry is true (or, of numbers, not 0).
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> ip.backend.some(np.array([0.0, 1.0]))
+    True
+    """
+    return bool(_largest(float(bool(mask.any()))))
+
+
+# ---------------------------------------------------------------- arrays of which each of several ranks has a part
+
+
+class Sharing(Protocol):
+    """Who each have a part of an array: the ranks of `ipbox.distributed`.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ranks = ip.distributed.world()
+    >>> ranks.total(2.0), ranks.largest(3.0)
+    (2.0, 3.0)
+    """
+
+    rank: int
+    size: int
+
+    def total(self, value: Any) -> Any:
+        """The sum of a float, or an array of them, over the ranks, in their order: the same bits on each."""
+
+    def largest(self, value: Any) -> Any:
+        """The largest of a float, or of each entry of an array of them, over the ranks."""
+
+    def from_next(self, first: Array) -> Array | None:
+        """What the next rank gave for ``first``, such as its first slice; None on the last."""
+
+    def from_previous(self, last: Array) -> Array | None:
+        """What the rank before gave for ``last``; None on the first."""
+
+
+_sharing: ContextVar[Sharing | None] = ContextVar("sharing", default=None)
+
+
+def sharing() -> Sharing | None:
+    """Those who share the arrays that are worked on here; None where they are whole.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.backend.sharing() is None
+    True
+    """
+    return _sharing.get()
+
+
+@contextlib.contextmanager
+def shared_by(ranks: Sharing | None) -> Iterator[None]:
+    """Within, arrays are parts of one: sums are those of all ``ranks``; nothing changes for None.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ranks = ip.distributed.world()
+    >>> with ip.backend.shared_by(ranks):
+    ...     ip.backend.sharing() is ranks
+    True
+    """
+    if ranks is None:
+        yield
+        return
+    if _sharing.get() not in (None, ranks):
+        raise RuntimeError("arrays are shared by other ranks here; expected one way to share them at a time")
+    token = _sharing.set(ranks)
+    try:
+        yield
+    finally:
+        _sharing.reset(token)
+
+
+@contextlib.contextmanager
+def unshared() -> Iterator[None]:
+    """Within, arrays are whole: what a rank does of its own.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> with ip.distributed.world().slabs(), ip.backend.unshared():
+    ...     ip.backend.sharing() is None
+    True
+    """
+    token = _sharing.set(None)
+    try:
+        yield
+    finally:
+        _sharing.reset(token)
+
+
+def agreed(flag: bool, ranks: Sharing | None = None) -> bool:
+    """Whether ``flag`` is true on any of the ``ranks``, or of those who share here: all are to go on, or none.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.backend.agreed(False)
+    False
+    """
+    ranks = sharing() if ranks is None else ranks
+    return flag if ranks is None else bool(ranks.largest(float(flag)))
+
+
+def _total(value: Any) -> Any:
+    ranks = _sharing.get()
+    return value if ranks is None else ranks.total(value)
+
+
+def _largest(value: Any) -> Any:
+    ranks = _sharing.get()
+    return value if ranks is None else ranks.largest(value)
+
+
+# ---------------------------------------------------------------- updates in place
 
 
 def axpy(a: Any, x: Array, y: Array) -> None:

@@ -6,31 +6,33 @@ import sys
 import traceback
 from types import TracebackType
 
+from ipbox.distributed.communicator import Alone, launched
 from ipbox.distributed.ranks import Ranks
 
 
 def world() -> Ranks:
     """All ranks of this run; where one of them fails, all end.
 
-    An error that nobody catches would leave the others waiting for what never comes: it is printed, and the run is
-    aborted with exit code 1.
+    A script that mpiexec has not started is its one rank, with mpi4py or without.  An error that nobody catches would
+    leave the others waiting for what never comes: it is printed, and the run is aborted with exit code 1.
 
     Raises
     ------
     ImportError
-        without mpi4py, which the extra ``mpi`` brings.
+        below mpiexec without mpi4py, which the extra ``mpi`` brings.
 
     Examples
     --------
-    In a script that is run as ``mpiexec -n 2 python script.py``::
-
-        ranks = ipbox.distributed.world()
-        x = ranks.solve(lambda b: ip.tv(A, b, lam=0.1)[0], b)              # b: a batch
+    >>> import ipbox as ip
+    >>> ip.distributed.world()
+    Ranks: 0 of 1
     """
     try:
         from mpi4py import MPI
     except ImportError as err:
-        raise ImportError("mpi4py is not installed: pip install 'ipbox[mpi]' brings it, with MPICH") from err
+        if launched():  # each of them would take itself for the only one
+            raise ImportError("mpi4py is not installed: pip install 'ipbox[mpi]' brings it, with MPICH") from err
+        return Ranks(Alone())
     comm = MPI.COMM_WORLD
 
     def abort(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:

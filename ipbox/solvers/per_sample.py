@@ -20,22 +20,23 @@ def number(a: Any) -> Any:
 
 def dots(x: Array, y: Array, batched: bool) -> Any:
     """Re<x, y>, for arrays of samples one for each."""
-    return np.array([backend.dot(a, b) for a, b in zip(x, y, strict=True)]) if batched else backend.dot(x, y)
+    return backend.dots(x, y, batched)
 
 
-def squares(x: Array, p: Parts) -> Any:
-    """‖x‖²."""
-    return backend.sum_squares(x, p.batch is not None)
+def squares(x: Array, p: Parts, term: Any = None) -> Any:
+    """‖x‖², x being an image, or data of a ``term``, which ranks may share."""
+    return inner(x, x, p, term)
 
 
-def norms(x: Array, p: Parts) -> Any:
-    """‖x‖."""
-    return np.sqrt(squares(x, p))
+def norms(x: Array, p: Parts, term: Any = None) -> Any:
+    """‖x‖, as `squares`."""
+    return np.sqrt(squares(x, p, term))
 
 
-def inner(x: Array, y: Array, p: Parts) -> Any:
-    """Re<x, y>."""
-    return dots(x, y, p.batch is not None)
+def inner(x: Array, y: Array, p: Parts, term: Any = None) -> Any:
+    """Re<x, y>, as `squares`."""
+    with backend.shared_by(None if term is None else term.ranks):
+        return backend.dots(x, y, p.batch is not None)
 
 
 def ratio(a: Any, b: Any) -> Any:

@@ -6,12 +6,15 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import ipbox as ip
+from ipbox import backend
 from ipbox.bilevel import DFO, ISGD, MAID, BilevelProblem, LowerLevel, SmoothedTVRegulariser, Unrolled
-from ipbox.distributed import Ranks, world
+from ipbox.distributed import Ranks, RanksCheckpoint, world
+from tests.distributed.cases import CASES, ONE, SLAB_CASES, SLICES, N, by_coils, by_slices, by_views, scan, volume
 
 START, BOUNDS = [-1.0, -1.5, -1.5], (-4.0, 0.0)
 STEPS = {"iterations": 4}
@@ -49,6 +52,77 @@ def denoised(ranks: Ranks | int) -> dict[str, np.ndarray]:
     return {"x": ranks.solve(solve, b) if isinstance(ranks, Ranks) else solve(b)}
 
 
+def shared(ranks: Ranks) -> dict[str, np.ndarray]:
+    """All solvers, on views, slices and coils that ranks share."""
+    found = {f"views {name}": by_views(ranks, name) for name in CASES}
+    found |= {f"slices {name}": by_slices(ranks, name) for name in SLAB_CASES} | {"coils": by_coils(ranks)}
+    return {f"{case} {key}": value for case, values in found.items() for key, value in values.items()}
+
+
+def peers(ranks: Ranks) -> dict[str, np.ndarray]:
+    """What operators and CGLS of PyLops-MPI make of the same parts, and ours: pairs ``name`` and ``name theirs``."""
+    import pylops_mpi as theirs
+
+    rng = np.random.default_rng(0)
+    A, b = ranks.views(ONE, scan()[1])
+    V = theirs.MPIVStack([A.A])
+    u = theirs.DistributedArray(global_shape=N * N, partition=theirs.Partition.BROADCAST)
+    u[:] = rng.standard_normal(N * N)
+    data = theirs.DistributedArray(global_shape=ONE.shape[0], local_shapes=[(n * ONE.dimsd[1],) for n in A.rows])
+    data[:] = b.ravel()
+    x = ip.solve(ip.Problem(ip.L2(A, b)), ip.CGLS(), stop=ip.stop.niter(6)).x
+    zero = theirs.DistributedArray(global_shape=N * N, partition=theirs.Partition.BROADCAST)
+    zero[:] = 0
+    own = ranks.own(SLICES)
+    B = ranks.blockdiag(ip.SliceStack(ONE, len(own)))
+    D = theirs.MPIBlockDiag([B.A])
+    w = theirs.DistributedArray(
+        global_shape=SLICES * N * N, local_shapes=[(n * N * N,) for n in ranks.comm.told(len(own))]
+    )
+    slices = rng.standard_normal((SLICES, N, N))
+    w[:] = slices[own].ravel()
+    G = theirs.MPIGradient((SLICES, N, N), kind="forward", edge=False)
+    with ranks.slabs():
+        K = ip.TV((len(own), N, N)).gradient
+        field = K.forward(slices[own], np.empty(K.field_dims))
+        norm = backend.norm(slices[own])
+    gradient = [part.asarray() for part in (G @ w).distarrays]
+    return {
+        "A": ranks.gather(A.apply(u.local_array.reshape(N, N))),
+        "A theirs": (V @ u).asarray().reshape(ONE.dimsd),
+        "A*": A.apply_adjoint(b),
+        "A* theirs": (V.H @ data).asarray().reshape(N, N),
+        "cgls": x,
+        "cgls theirs": theirs.cgls(V, data, x0=zero, niter=6)[0].asarray().reshape(N, N),
+        "blocks": ranks.gather(B.apply(slices[own]).reshape(len(own), -1)).ravel(),
+        "blocks theirs": (D @ w).asarray(),
+        "gradient": ranks.gather(np.moveaxis(field, 0, 1)),
+        "gradient theirs": np.stack([part.reshape(SLICES, N, N) for part in gradient], axis=1),
+        "norm": norm,
+        "norm theirs": w.norm(),
+    }
+
+
+def streamed(ranks: Ranks, folder: Path) -> None:
+    """A solve of slices that goes on from its checkpoint; one rank dies where there is the file ``folder/kill``."""
+    own = ranks.own(SLICES)
+    keep = RanksCheckpoint(ranks, folder / "run.npz", every=4)
+
+    def die(run: Any) -> None:
+        if run.k == 10 and ranks.rank == ranks.size - 1 and (folder / "kill").is_file():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with ranks.slabs():
+        A = ranks.blockdiag(ip.SliceStack(ONE, len(own)))
+        problem = ip.Problem(ip.L2(A, volume()[1][:, own]) + 0.1 * ip.TV(A.dims) + ip.NonNegative())
+        state = keep.newest() if list(folder.glob("run.*.npz")) else None
+        rule = ip.stop.niter(16, total=True)
+        sol = ip.solve(problem, ip.PDHG(), state=state, stop=rule, callbacks=[keep, die])
+    x = ranks.gather(sol.x)
+    if ranks.leads:
+        np.savez(folder / "found.npz", x=x)
+
+
 def main(out: str, case: str) -> None:
     ranks = world()
     if case == "fails":  # on one rank, while the others wait
@@ -62,9 +136,12 @@ def main(out: str, case: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         learned("maid", ranks, checkpoint=Path(out), callback=stop)
+    elif case == "streamed":
+        streamed(ranks, Path(out))
     else:
         given = {"checkpoint": Path(out).with_suffix(".run.npz")} if case == "resumed" else {}
-        found = denoised(ranks) if case == "batch" else learned("maid" if case == "resumed" else case, ranks, **given)
+        whole = {"batch": denoised, "shared": shared, "peers": peers}
+        found = whole[case](ranks) if case in whole else learned("maid" if case == "resumed" else case, ranks, **given)
         if ranks.leads:
             np.savez(out, sent=ranks.sent, **found)
 

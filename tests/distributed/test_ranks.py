@@ -57,3 +57,48 @@ def test_the_checkpoint_of_a_run_whose_rank_was_killed_goes_on(tmp_path):
     with np.load(tmp_path / "found.npz") as found:
         for name, value in expected.items():
             np.testing.assert_allclose(found[name], value, rtol=1e-10)
+
+
+@pytest.fixture(scope="module")
+def of_one_rank(tmp_path_factory):
+    out = tmp_path_factory.mktemp("one") / "found.npz"
+    run(1, out, "shared")
+    with np.load(out) as found:
+        return dict(found)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_solvers_on_shared_views_coils_and_slices_give_what_one_rank_gives(ranks, of_one_rank, tmp_path):
+    out = tmp_path / "found.npz"
+    run(ranks, out, "shared")
+    with np.load(out) as found:
+        assert set(found) == set(of_one_rank)
+        for name, value in of_one_rank.items():
+            if name != "sent":
+                np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-10 * abs(value).max(), err_msg=name)
+        assert found["sent"] > 0
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_operators_and_cgls_are_those_of_pylops_mpi(ranks, tmp_path):
+    out = tmp_path / "found.npz"
+    run(ranks, out, "peers")
+    with np.load(out) as found:
+        for name in set(found) - {"sent"}:
+            if not name.endswith(" theirs"):
+                np.testing.assert_allclose(found[name], found[f"{name} theirs"], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_the_checkpoints_of_slices_whose_rank_was_killed_go_on(tmp_path):
+    (tmp_path / "kill").touch()
+    run(3, tmp_path, "streamed", code=1)
+    assert {path.name for path in tmp_path.glob("run.*.npz")} == {f"run.8.{rank}.npz" for rank in range(3)}
+    (tmp_path / "kill").unlink()
+    run(3, tmp_path, "streamed")
+    with np.load(tmp_path / "found.npz") as found:
+        resumed = found["x"]
+    other = tmp_path / "undisturbed"
+    other.mkdir()
+    run(3, other, "streamed")
+    with np.load(other / "found.npz") as found:
+        assert np.array_equal(resumed, found["x"])

@@ -63,6 +63,8 @@ class Functional(pyproximal.ProxOperator):
     shared_work: ClassVar[frozenset[str]] = frozenset({"shared"})  # entries of ``work``, nested or not: see `shared`
     L_holds_on: str | None = None  # where the Lipschitz constant holds, if not everywhere
     b: Array | None = None  # data
+    ranks: backend.Sharing | None = None  # who share the data, each with a part; the image is whole
+    by_slabs: bool = False  # whether it is known for images of which each of several ranks has some slices
 
     def __init__(self, dims: tuple[int, ...] | None = None) -> None:
         super().__init__(None, self.has_grad)
@@ -188,7 +190,8 @@ class Functional(pyproximal.ProxOperator):
 
     def value(self, x: Array, batch: bool = False) -> Any:
         """f(x): a float, or with ``batch`` one float64 per sample of the first axis."""
-        return self.weight * _total(self._value(self._enter(x, batch), batch), batch)
+        with backend.shared_by(self.ranks):
+            return self.weight * _total(self._value(self._enter(x, batch), batch), batch)
 
     def grad(self, x: Array, out: Array | None = None, work: Work = None) -> Array:
         """∇f(x), written to ``out`` where given.
@@ -211,7 +214,8 @@ class Functional(pyproximal.ProxOperator):
         """f(x) and ∇f(x), with one application of an operator and one of its adjoint."""
         z = self._enter(x, batch)
         g = _target(x, z, out)
-        value = _total(self._value_grad(z, g, work, batch), batch)
+        with backend.shared_by(self.ranks):
+            value = _total(self._value_grad(z, g, work, batch), batch)
         if self.weight != 1.0:
             g *= self.weight
         return self.weight * value, _leave(g, x, out)
@@ -271,7 +275,8 @@ class Functional(pyproximal.ProxOperator):
     def conj(self, y: Array, batch: bool = False) -> Any:
         """f*(y) = sup_u <u, y> - f(u)."""
         self._check_convex("conjugate")
-        return _total(self._conj(self._enter(y, batch), self.weight, batch), batch)
+        with backend.shared_by(self.ranks):
+            return _total(self._conj(self._enter(y, batch), self.weight, batch), batch)
 
     def take(self, index: np.ndarray) -> Functional:
         """The functional of a part of the samples of a batch (itself, unless it holds data of each sample)."""
@@ -407,8 +412,8 @@ def _lone(tau: Any, x: Array) -> Any:
 
 def indicator(inside: Array, batch: bool) -> Any:
     """0 where all entries are ``inside``, inf elsewhere; with ``batch`` of each sample."""
-    every = backend.to_host(inside.reshape((len(inside) if batch else 1, -1)).all(axis=1))
-    return _total(np.where(every, 0.0, math.inf), batch)
+    values = np.where(backend.every(inside, batch), 0.0, math.inf)
+    return values if batch else float(values)
 
 
 def _total(values: Any, batch: bool) -> Any:

@@ -34,6 +34,7 @@ class DualTerm:
     aux: tuple[tuple[int, ...], ...] = ()
     size = 1.0  # of the entries of y, for default step sizes: the weight of a norm
     has_feasible_dual = False  # with ``aux``: whether `feasible_dual` is given
+    ranks: backend.Sharing | None = None  # who share y, each with a part
 
     @property
     def has_dual_value(self) -> bool:
@@ -92,9 +93,10 @@ class DualTerm:
         """‖y⁺ - y‖² and ‖y⁺‖² for the y⁺ of `ascend`, with ``y`` left as it is."""
         new = y.copy()
         self.ascend(new, x, sigma, work)
-        size = backend.sum_squares(new, batch)
-        new -= y
-        return backend.sum_squares(new, batch), size
+        with backend.shared_by(self.ranks):
+            size = backend.sum_squares(new, batch)
+            new -= y
+            return backend.sum_squares(new, batch), size
 
     def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
         """out[0] <- K*y, or += with ``add`` (the image is shared); the term's own blocks are always overwritten."""
@@ -138,6 +140,7 @@ class Composition(Functional, DualTerm):
             raise ValueError(f"g is {g.name} on arrays of shape {g.dims}; expected {dimsd}, what {K.name} gives")
         self.g, self.K = g, K
         self.has_grad, self.explicit, self.foreign = g.has_grad, g.explicit, g.foreign
+        self.ranks, self.by_slabs = K.ranks, g.by_slabs and K.by_slabs
         super().__init__(tuple(K.dims))
 
     @property
@@ -226,7 +229,8 @@ class Composition(Functional, DualTerm):
         v *= sigma
         v += y
         new = self.g.prox_conj(v, sigma)
-        return backend.distance(new, y, batch) ** 2, backend.sum_squares(new, batch)
+        with backend.shared_by(self.ranks):
+            return backend.distance(new, y, batch) ** 2, backend.sum_squares(new, batch)
 
     def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
         if add:

@@ -24,6 +24,7 @@ class Zero(Functional):
 
     has_grad = True
     has_prox = True
+    by_slabs = True
     _form = "0"
     _L = 0.0
     _hessian_lipschitz = 0.0
@@ -61,6 +62,7 @@ class Sum(Functional):
     def __init__(self, terms: list[Functional]) -> None:
         self.terms = list(terms)
         self.has_grad = all(f.has_grad for f in self.terms)
+        self.by_slabs = all(f.by_slabs for f in self.terms)
         dims = next((f.dims for f in self.terms if f.dims is not None), None)
         for f in self.terms:
             if f.dims not in (None, dims):

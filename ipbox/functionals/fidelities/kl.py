@@ -101,13 +101,12 @@ class KL(PointwiseFidelity):
         xp, b, r = backend.array_module(self.b), self.b, self.background
         r = xp.full(b.shape[-1:], r, dtype=b.dtype) if isinstance(r, float) else r
         needed = b > 0
-        self.has_grad = not bool((needed & (r == 0)).any())
-        mean = float(b.mean())  # the second derivative is 1/b at m = b, and often far from its bound
+        bounds = xp.where(needed, b / xp.where(r > 0, r, 1).astype(np.float64) ** 2, 0.0)
+        with backend.shared_by(self.ranks):
+            self.has_grad = not backend.some(needed & (r == 0))
+            mean = backend.mean(b)  # the second derivative is 1/b at m = b, and often far from its bound
+            self._data_L = backend.largest(bounds) if self.has_grad else math.inf
         self._data_curvature = 1 / mean if mean > 0 else math.inf
-        self._data_L = math.inf
-        if self.has_grad:
-            bounds = xp.where(needed, b / xp.where(r > 0, r, 1).astype(np.float64) ** 2, 0.0)
-            self._data_L = float(bounds.max())
 
     def _counted(self, values: Array, y: Array) -> Array:
         """``values`` with zeros outside the mask."""
@@ -141,7 +140,8 @@ class KL(PointwiseFidelity):
         """
         y = self._enter(x) if self.A is None else self.A.apply(self._enter(x))
         terms = self._counted(expected_deviance(self._mean(y)), y)
-        return 0.5 * self.weight * backend.reduce_sum(terms, batch)
+        with backend.shared_by(self.ranks):
+            return 0.5 * self.weight * backend.reduce_sum(terms, batch)
 
     def _data_grad(self, y: Array, out: Array, work: Work) -> None:
         if not self.has_grad:

@@ -61,6 +61,7 @@ class Fidelity(Functional):
         self.has_prox = self.A is None and self.data_has_prox
         if self.A is not None and b is not None:
             check_fits(self.A, b)
+        self.ranks, self.by_slabs = (None, True) if self.A is None else (self.A.ranks, self.A.by_slabs)
         if b is None and isinstance(self.A, MEASURING):
             who = type(self).__name__
             raise TypeError(f"b is None and A is {self.A.name}, which measures; expected its data too: ip.{who}(A, b)")
@@ -233,7 +234,9 @@ class Fidelity(Functional):
             what = "no operator" if self.A is None else f"the operator {self.A.name}"
             raise TypeError(f"{self.name} has {what}, which has no subsets; expected one with a method subsets(n)")
         others = (slice(None),) * (len(self.A.dimsd) - 1)  # ...: data may have a batch axis
-        return [self._with_data(part, (..., slice(k, None, n), *others)) for k, part in enumerate(self.A.subsets(n))]
+        first = self.A.first_row
+        parts = enumerate(self.A.subsets(n))
+        return [self._with_data(part, (..., slice((k - first) % n, None, n), *others)) for k, part in parts]
 
     def as_dual(self, like: Any) -> Any:
         return super().as_dual(like) if self.A is None else Composition(self.on_data(), self.A)

@@ -86,11 +86,13 @@ class PoissonTransmission(PointwiseFidelity):
 
     def _settle(self) -> None:
         xp, b, r = backend.array_module(self.b), self.b.astype(np.float64), self.background
-        self.data_has_prox = not bool((r > 0).any()) if backend.is_array(r) else r == 0
-        self.has_prox = self.A is None and self.data_has_prox
-        self._data_curvature = float(b.mean()) or math.inf  # without background the second derivative is b at m = b
         first = self.I0 * (1 - b * r / (self.I0 + r) ** 2)
-        self._data_L = float(xp.maximum(first, xp.where(b > r, b / 4, 0.0) if not self.data_has_prox else 0.0).max())
+        with backend.shared_by(self.ranks):
+            self.data_has_prox = not backend.some(r > 0) if backend.is_array(r) else r == 0
+            bounds = xp.maximum(first, xp.where(b > r, b / 4, 0.0) if not self.data_has_prox else 0.0)
+            self._data_L = backend.largest(bounds)
+            self._data_curvature = backend.mean(b) or math.inf  # without background the second derivative is b at m = b
+        self.has_prox = self.A is None and self.data_has_prox
 
     @property
     def is_convex(self) -> bool:

@@ -138,7 +138,8 @@ class WeightedL2(PointwiseFidelity):
         self._settle()
 
     def _settle(self) -> None:
-        self._data_L, self._data_mu = float(self.weights.max()), float(self.weights.min())
+        with backend.shared_by(self.ranks):
+            self._data_L, self._data_mu = backend.largest(self.weights), backend.smallest(self.weights)
         self.finite_conj = self.A is None and self._data_mu > 0
 
     def _data_value(self, y: Array, batch: bool) -> Any:

@@ -28,6 +28,7 @@ class L1(Functional):
 
     _form = "‖{u}‖₁"
     has_prox = True
+    by_slabs = True
 
     def _modulus(self, x: Array) -> Array:
         """|x|, in a shape that broadcasts against ``x``."""
@@ -75,6 +76,7 @@ class L21(L1):
     """
 
     _form = "‖{u}‖₂₁"
+    by_slabs = False
 
     def __init__(self, ndim: int = 2) -> None:
         self.ndim = check_integer(ndim, "ndim", 1, 3, ", the number of pixel axes")

@@ -44,6 +44,7 @@ class Box(Functional):
     _form = "ι({f.lo:g} ≤ {u} ≤ {f.hi:g})"
     dtypes = REAL_DTYPES
     has_prox = True
+    by_slabs = True
 
     def __init__(self, lo: float = -math.inf, hi: float = math.inf) -> None:
         if not isinstance(lo, numbers.Real) or not isinstance(hi, numbers.Real):
@@ -113,6 +114,7 @@ class L2Box(Functional):
 
     dtypes = REAL_DTYPES
     has_prox = True
+    by_slabs = True
     finite_conj = True
     _mu = 1.0
 
@@ -171,6 +173,7 @@ class L1Box(Functional):
 
     dtypes = REAL_DTYPES
     has_prox = True
+    by_slabs = True
 
     def __init__(self, l1: Functional, box: Box) -> None:
         self.l1, self.box, self.finite_conj = l1, box, box.finite_conj

@@ -85,7 +85,7 @@ class GradientNorm(IteratedProx):
         accuracy, size = self.accuracy or (1e-4 if single else 1e-6), backend.norm(z)
         enough = self._provable(z, t) if single and self.accuracy is None else accuracy
         sigma, radius = 1 / (self.term_norm() ** 2 or 1.0), t * self.gradient.factor
-        mean = z.mean(axis=tuple(range(-self.gradient.ndim, 0)), keepdims=True)
+        mean = self.gradient.means(z)
         d, p = (backend.array_module(z).empty_like(z) for _ in range(2))
         old, s, last, bound = start["y"], 1.0, math.inf, math.inf
         new = old.copy()  # ȳ until the dual step has made it y⁺
@@ -122,7 +122,8 @@ class GradientNorm(IteratedProx):
         The image is as accurate as ever.
         """
         size, largest = backend.norm(z), t * self.gradient.volume * self.gradient.ndim / min(self.gradient.widths)
-        noise = float(np.finfo(z.dtype).eps) * largest * (size * math.sqrt(z.size) + z.size * largest)
+        n = backend.count(z)
+        noise = float(np.finfo(z.dtype).eps) * largest * (size * math.sqrt(n) + n * largest)
         return math.sqrt(2 * noise) / (size or 1.0)
 
     def _certificate(self, p: Array, d: Array, t: float, mean: Array) -> tuple[float, float]:

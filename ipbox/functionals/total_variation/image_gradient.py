@@ -155,13 +155,26 @@ class ImageGradient(FieldMap):
         if self.fused(x):
             flipped = (_flip(x, axes) for axes in self.reflections)
             values = [kernels.tv_value(f, ndim=self.ndim, isotropic=isotropic) for f in flipped]
-            return sum(backend.to_host(v).reshape(len(x), -1).sum(axis=1) for v in values) / len(values)
+            return sum(backend.reduce_sum(v.reshape(len(x), -1), True) for v in values) / len(values)
         xp = backend.array_module(x)
         x = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
         field = self.forward(x, xp.empty((len(x), *self.field_dims), dtype=x.dtype))
         return self.factor * backend.reduce_sum(self.modulus(field, isotropic), True)
 
+    def means(self, z: Array) -> Array:
+        """The mean of every image that is coupled, with its axes: K* gives images of mean 0."""
+        return z.mean(axis=tuple(range(-self.ndim, 0)), keepdims=True)
+
+    @property
+    def by_slabs(self) -> bool:
+        """Whether the first axis, of which each of several ranks may have a part, is not coupled."""
+        return not self.channels and self.coupled[0] > 0
+
     # ------------------------------------------------------------ one image, one field
+
+    def sweeps(self, x: Array) -> bool:
+        """Whether a step of K and K* is one pass over memory."""
+        return self.fused(x) and len(self.reflections) == 1
 
     def fused(self, x: Array) -> bool:
         """Whether the kernels of pixel units do it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ipbox import kernels
+from ipbox import backend, kernels
 from ipbox.backend import Array
 from ipbox.checks import check_flag
 from ipbox.functionals.total_variation.gradient_norm import GradientNorm
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
+from ipbox.functionals.total_variation.slab_gradient import SlabGradient
 
 
 class TV(GradientNorm):
@@ -88,10 +89,17 @@ class TV(GradientNorm):
     ) -> None:
         if check_flag(symmetric, "symmetric") and not isotropic:
             raise ValueError("symmetric is True and isotropic is False; anisotropic TV is symmetric already")
-        super().__init__(ImageGradient(dims, spacing, channels, symmetric, axes), isotropic, accuracy, niter)
+        gradient = ImageGradient(dims, spacing, channels, symmetric, axes)
+        if backend.sharing() is not None and gradient.coupled[0] == 0 and not symmetric:
+            gradient = SlabGradient(gradient.dims, spacing, axes)
+        super().__init__(gradient, isotropic, accuracy, niter)
+
+    @property
+    def by_slabs(self) -> bool:
+        return self.gradient.by_slabs
 
     def can_sweep(self, x: Array) -> bool:
-        return self.gradient.fused(x) and len(self.gradient.reflections) == 1
+        return self.gradient.sweeps(x)
 
     def sweep(
         self, y: Array, x: Array, x_bar: Array, sigma: float, tau: float, theta: float, step: dict[str, Any]
@@ -104,5 +112,5 @@ class TV(GradientNorm):
             return super().change(y, x, sigma, batch, work)
         radius = self.weight * self.gradient.factor
         found = kernels.tv_dual_change(y, x[0], sigma, radius, self.gradient.ndim, self.isotropic)
-        moved, size = (v.reshape(len(y) if batch else 1, -1).sum(axis=1) for v in found)
-        return (moved, size) if batch else (float(moved[0]), float(size[0]))
+        moved, size = (backend.reduce_sum(v.reshape(len(y) if batch else 1, -1), batch) for v in found)
+        return moved, size

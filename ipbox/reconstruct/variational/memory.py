@@ -21,6 +21,10 @@ LAVISH = (36, 8)  # over memory, and else
 
 def is_frugal(p: Parts) -> bool:
     """Whether the problem is one on a large volume that primal-dual steps in one pass over memory solve."""
+    return backend.agreed(_is_frugal(p))
+
+
+def _is_frugal(p: Parts) -> bool:
     problem = p.problem
     if p.batch is not None or len(problem.dims) != 3 or math.prod(problem.dims) < LARGE:
         return False

@@ -40,6 +40,11 @@ def iterate(
     """
     state = check_kinds(problem, solver, state)
     check_one_start(x0, state)
+    if problem.ranks is not None and not solver.by_ranks:
+        raise ValueError(
+            f"solver is {type(solver).__name__}, which is not known to run where ranks share the data; expected "
+            "PDHG, AdaptivePDHG, SPDHG, ADMM, FISTA, ForwardBackward, GradientDescent or CGLS"
+        )
     parts = solver.prepare(problem)
     rule = niter(1000) if stop is None else stop
     if not isinstance(rule, StopRule):

@@ -94,8 +94,8 @@ class MonotoneError(NoiseLevelRule):
     def bound(run: Run) -> Any:
         """(<r, w> - ½‖A*w‖²)/‖w‖ for r = b - Au and the next step u⁺ = u + A*w, which may be given up to its length."""
         step = run.solver.next_step(run.parts, run.state, run.state.loop)
-        r, w, p = step.r, step.w, run.parts
-        return ratio(inner(r, w, p) - step.move / 2, np.sqrt(squares(w, p)))
+        r, w, p, D = step.r, step.w, run.parts, run.problem.fidelity
+        return ratio(inner(r, w, p, D) - step.move / 2, np.sqrt(squares(w, p, D)))
 
 
 @dataclass(frozen=True)

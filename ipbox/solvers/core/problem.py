@@ -113,6 +113,7 @@ class Problem:
                 )
         for f in self.terms:
             self._check_foreign(f)
+            self._check_shared(f)
         data = [f for f in self.terms if isinstance(f, Fidelity) and f.b is not None]
         for f in data:
             self._check_batch(f)
@@ -146,6 +147,18 @@ class Problem:
             how = "as_functional(f" if isinstance(inner, PyProximalFunctional) else "functional(..."
             raise ValueError(f"{inner.name} stands in a batch without dims; expected {how}, dims=...)")
 
+    @staticmethod
+    def _check_shared(f: Functional) -> None:
+        """Of slices that ranks share, functionals have to be known to act on them, and only within that block."""
+        A = f.A if isinstance(f, Fidelity) else f.K if isinstance(f, Composition) else None
+        if backend.sharing() is None and A is not None and A.by_slabs:
+            raise ValueError(f"{f.name} is of a rank's slices; expected it within: with ranks.slabs()")
+        if backend.sharing() is not None and not f.by_slabs:
+            raise ValueError(
+                f"{f.name} is not known to act on slices that ranks share; expected ranks.blockdiag(A), bounds, L1 or "
+                "TV made within ranks.slabs()"
+            )
+
     def _check_batch(self, f: Fidelity) -> None:
         """Data with a batch axis must have one entry per sample; without an operator they must have that axis."""
         has_axis = self.batch is not None if f.A is None else f.b.ndim > len(f.A.dimsd)
@@ -166,6 +179,11 @@ class Problem:
         return backend.as_module(self._library)
 
     @property
+    def ranks(self) -> backend.Sharing | None:
+        """Who work on it together: those that share its data, or slices."""
+        return next((f.ranks for f in self.terms if f.ranks is not None), backend.sharing())
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the unknown, with the batch axis where there is one."""
         return self.dims if self.batch is None else (self.batch,) + self.dims
@@ -180,7 +198,9 @@ class Problem:
         """‖Au - b‖ of the data fidelity, a float or one per sample."""
         if self.fidelity is None:
             raise ValueError("the objective has no data fidelity, as L2(A, b), so no residual; use another stop rule")
-        return np.sqrt(backend.sum_squares(self.fidelity.residual(x), self.batch is not None))
+        r = self.fidelity.residual(x)
+        with backend.shared_by(self.fidelity.ranks):
+            return np.sqrt(backend.sum_squares(r, self.batch is not None))
 
     def start(self, x0: Array | None) -> Array:
         """A copy of ``x0``, checked, or zeros."""
@@ -192,7 +212,7 @@ class Problem:
             raise TypeError(f"x0 has dtype {x0.dtype}; expected {self.dtype}{as_dtype('x0', x0.dtype, self.dtype, '')}")
         if x0.shape != self.shape:
             raise ValueError(f"x0 has shape {x0.shape}; expected {self.shape}")
-        if not bool(self.xp.isfinite(x0).all()):
+        if not backend.every(self.xp.isfinite(x0)):
             raise ValueError("x0 has NaN or infinite entries; expected finite numbers")
         return self.xp.ascontiguousarray(x0).copy()
 

@@ -78,6 +78,7 @@ class Solver:
     shared: ClassVar[frozenset[str]] = frozenset()  # fields of the state that belong to no sample of a batch
     tau = None  # a field of solvers with a step size (annotated here it would come first there)
     knows_next_step: ClassVar[bool] = False  # whether there is a `next_step`
+    by_ranks: ClassVar[bool] = False  # whether it is known to run where ranks share the data, or slices
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

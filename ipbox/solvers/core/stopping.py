@@ -52,7 +52,7 @@ class WallTime(StopRule):
     name: ClassVar[str] = "wall_time"
 
     def met(self, run: Run) -> bool:
-        return run.seconds >= self.seconds
+        return backend.agreed(run.seconds >= self.seconds, run.problem.ranks)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class FixedStep(Solver):
     """Base of the gradient methods whose step size τ is fixed; the state holds the last gradient, ``grad``."""
 
     takes: ClassVar[tuple[str, ...]] = ("smooth",)
+    by_ranks: ClassVar[bool] = True
 
     def _step_size(self, p: Parts) -> float:
         return step_size(self.tau, p)
@@ -80,7 +81,7 @@ class GradientDescent(FixedStep):
 
     def data_residual(self, p: Parts, s: State) -> Any:
         r = s.scratch["smooth"].get("residual")  # A u - b at the current u, left there by the gradient
-        return super().data_residual(p, s) if r is None else norms(r, p)
+        return super().data_residual(p, s) if r is None else norms(r, p, p.problem.fidelity)
 
     def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
         """w = τλr for f = λ/2 ‖Au - b‖², A*w = -τ∇f(u); given as r."""

@@ -46,6 +46,7 @@ class CGLS(LeastSquares):
     """
 
     knows_next_step: ClassVar[bool] = True
+    by_ranks: ClassVar[bool] = True
 
     def init(self, p: Parts, x0: Array) -> State:
         s = State(x=x0, r=residuals(p, x0), g=p.xp.empty_like(x0))  # g is the negative gradient
@@ -85,7 +86,7 @@ class CGLS(LeastSquares):
 
     def data_residual(self, p: Parts, s: State) -> Any:
         i = p.problem.terms.index(p.problem.fidelity)
-        return computed_where_ended(p, s, norms(s.r[i], p))
+        return computed_where_ended(p, s, norms(s.r[i], p, p.problem.fidelity))
 
     def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
         """w of the direction d = A*w, which follows the same recursion; it has to be watched from the start."""

@@ -66,7 +66,8 @@ def data_size(p: Parts) -> Any:
 
 def _squares_of_data(f: L2, p: Parts) -> Any:
     one = p.problem.dims if f.A is None else f.A.dimsd
-    return backend.sum_squares(f.b, p.batch is not None and f.b.ndim > len(one))
+    with backend.shared_by(f.ranks):
+        return backend.sum_squares(f.b, p.batch is not None and f.b.ndim > len(one))
 
 
 def level(s: State) -> Any:
@@ -103,4 +104,4 @@ def adjoint(p: Parts, r: list[Array], out: Array) -> None:
 
 def stacked_squares(p: Parts, r: list[Array]) -> Any:
     """Σ_i λ_i ‖r_i‖²."""
-    return sum(f.weight * squares(a, p) for f, a in zip(p.problem.terms, r, strict=True))
+    return sum(f.weight * squares(a, p, f) for f, a in zip(p.problem.terms, r, strict=True))

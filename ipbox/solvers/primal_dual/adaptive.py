@@ -94,7 +94,8 @@ class AdaptivePDHG(PDHG):
         for y, sigma, term, own in zip(dy, s.sigma, p.dual, s.aux, strict=True):
             y /= sigma
             y -= term.forward([dx, *dv[k : k + len(own)]])
-            dual, k = dual + sigma * backend.sum_squares(y), k + len(own)
+            with backend.shared_by(term.ranks):
+                dual, k = dual + sigma * backend.sum_squares(y), k + len(own)
         primal = 0.0
         for u, K in zip([dx, *dv], [dd, *dw], strict=True):
             u /= s.tau

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -67,6 +67,7 @@ class PDHG(saddle.SaddlePoint):
     balance: float = 1.0
     accelerate: bool | None = None
     relax: float = field(default=1.0, kw_only=True)
+    by_ranks: ClassVar[bool] = True
 
     def init(self, p: Parts, x0: Array) -> State:
         tau, sigma = self.step_sizes(p)

@@ -56,13 +56,13 @@ class SaddlePoint(Solver):
         tau, sigma = self.resolvents(p, s)
         t = trial(p, s, tau, sigma, *self.adjoint_at(p, s))
         sizes = norms_of(p)
-        force = sum((k * norms(y, p) for k, y in zip(sizes, t.y, strict=True)), np.float64(0))
+        force = sum((k * norms(y, p, g) for k, y, g in zip(sizes, t.y, p.dual, strict=True)), np.float64(0))
         if p.labels["smooth"] or not p.dual:
             force = force + norms(t.x, p) / (tau * unit_of_step(tau, p))
         values = [norms(new - old, p) / (tau * _safe(force)) for new, old in [(t.x, s.x), *_pairs(t.aux, s.aux)]]
-        for k, step, new, old, own in zip(sizes, sigma, t.y, s.y, t.aux, strict=True):
+        for k, step, new, old, own, g in zip(sizes, sigma, t.y, s.y, t.aux, p.dual, strict=True):
             moved = np.sqrt(sum(backend.sum_squares(a, p.batch is not None) for a in (t.x, *own)))
-            values.append(norms(new - old, p) / (step * k * _safe(moved)))
+            values.append(norms(new - old, p, g) / (step * k * _safe(moved)))
         return _largest(values)
 
     def primal_dual_residual(self, p: Parts, s: State) -> Any:
@@ -170,9 +170,16 @@ def data_scale(p: Parts, sizes: list[float]) -> float | None:
     D = p.problem.fidelity
     if D is None or D.b is None or D.curvature < math.inf:
         return None
-    u = backend.norm(D.b - (D.b.mean() if D.A is None else 0)) / (1.0 if D.A is None else D.A.norm() or 1.0)
-    y = sum((k * t.size) ** 2 * math.prod(t.dual_dims) for t, k in zip(p.dual, sizes, strict=True))
-    return u / math.sqrt((p.batch or 1) * y) or None
+    with backend.shared_by(D.ranks):
+        u = backend.norm(D.b - (D.b.dtype.type(backend.mean(D.b)) if D.A is None else 0))
+    y = sum((k * t.size) ** 2 * _entries(t) for t, k in zip(p.dual, sizes, strict=True))
+    return u / (1.0 if D.A is None else D.A.norm() or 1.0) / math.sqrt((p.batch or 1) * y) or None
+
+
+def _entries(t: Any) -> float:
+    """Those of a term's y, of all ranks that share it."""
+    with backend.shared_by(t.ranks):
+        return backend.sum_of(float(math.prod(t.dual_dims)))
 
 
 def balanced(sigma: float, sizes: list[float]) -> list[float]:
@@ -244,7 +251,7 @@ def kkt_residual(p: Parts, s: State, tau: float, sigma: list[float], d: Array, a
         r = term.forward([x - t.x, *(v - w for v, w in zip(s.aux[i], t.aux[i], strict=True))])
         r += (s.y[i] - t.y[i]) / sigma[i]
         moved = np.sqrt(sum(backend.sum_squares(a, p.batch is not None) for a in (t.x, *t.aux[i])))
-        values.append(norms(r, p) / _safe((term.term_norm() or 1.0) * moved))
+        values.append(norms(r, p, term) / _safe((term.term_norm() or 1.0) * moved))
     return _largest([norms(primal, p) / _safe(sizes), *values])
 
 

@@ -64,6 +64,7 @@ class SPDHG(Solver):
     rho: float = 0.99
     seed: int = 0
     takes: ClassVar[tuple[str, ...]] = ("prox", "dual")
+    by_ranks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count(self.subsets, "subsets")
@@ -147,7 +148,9 @@ class SPDHG(Solver):
         for i, (term, y) in enumerate(zip(p.dual, s.y, strict=True)):
             term.adjoint(y, [d], i > 0, None)
         none = [[] for _ in p.dual]  # the terms have no primal blocks of their own
-        return State(x=s.x, y=s.y, d=d, aux=none, aux_d=none, tau=s.tau, sigma=s.sigma)
+        found = State(x=s.x, y=s.y, d=d, aux=none, aux_d=none, tau=s.tau, sigma=s.sigma)
+        found.scratch["dual"] = [{} for _ in p.dual]
+        return found
 
     def _theorem(self, p: SplitParts) -> Verdict:
         reason = "f_i, g convex, τ σ_i ‖A_i‖² < p_i: almost surely (Gutiérrez, Delplancke and Ehrhardt 2022)"
@@ -168,11 +171,13 @@ def curvature(D: Fidelity, problem: Problem) -> float:
     def along(s: float) -> float:
         return float(np.sum(on_data.value(s * a, problem.batch is not None)))
 
-    golden, largest = (math.sqrt(5) - 1) / 2, float(abs(a).max()) or 1.0
+    with backend.shared_by(D.ranks):
+        size, largest = backend.sum_squares(a) or 1.0, backend.largest(abs(a)) or 1.0
+    golden = (math.sqrt(5) - 1) / 2
     low, high = math.log(1e-8 / largest), math.log(1e8 / largest)
     while high - low > 0.02:
         left, right = high - golden * (high - low), low + golden * (high - low)
         low, high = (low, right) if along(math.exp(left)) <= along(math.exp(right)) else (left, high)
     s = math.exp((low + high) / 2)
-    found = (along(1.3 * s) - 2 * along(s) + along(0.7 * s)) / (0.09 * s * s * (backend.sum_squares(a) or 1.0))
+    found = (along(1.3 * s) - 2 * along(s) + along(0.7 * s)) / (0.09 * s * s * size)
     return found if 0 < found < math.inf else 1.0

@@ -95,7 +95,7 @@ class LinearisedBregman(Solver):
 
     def data_residual(self, p: Parts, s: State) -> Any:
         r = s.scratch["smooth"].get("residual")  # Au - b at the current u, left there by the gradient
-        return super().data_residual(p, s) if r is None else norms(r, p)
+        return super().data_residual(p, s) if r is None else norms(r, p, p.problem.fidelity)
 
     def _theorem(self, p: Parts) -> Verdict:
         if not p.smooth.is_convex:
@@ -226,7 +226,7 @@ class Bregman(Solver):
         return ratio(norms(_back(p.problem.fidelity, s.r), p), s.grad0)
 
     def data_residual(self, p: Parts, s: State) -> Any:
-        return norms(s.r, p)
+        return norms(s.r, p, p.problem.fidelity)
 
     def _theorem(self, p: Parts) -> Verdict:
         verdict = self.inner._theorem(p)

@@ -48,6 +48,7 @@ class ForwardBackward(Solver):
     tau: float | None = None
     backtracking: bool = False
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox")
+    by_ranks: ClassVar[bool] = True
 
     def prepare(self, problem: Problem) -> Parts:
         p = super().prepare(problem)

@@ -16,7 +16,7 @@ from ipbox.checks import check_between, check_flag, check_positive
 from ipbox.functionals import L2, Composition
 from ipbox.solvers.core.protocol import Parts, Problem, State, Verdict
 from ipbox.solvers.krylov.conjugate_directions import inner_blocks
-from ipbox.solvers.per_sample import TINY, norms
+from ipbox.solvers.per_sample import TINY, norms, squares
 from ipbox.solvers.primal_dual import saddle
 from ipbox.solvers.splitting import normal_equations
 
@@ -31,6 +31,7 @@ class Splitting(saddle.SaddlePoint):
     rho: float | None = None
     accuracy: float = field(default=0.1, kw_only=True)
     takes: ClassVar[tuple[str, ...]] = ("smooth", "prox", "dual")
+    by_ranks: ClassVar[bool] = True
 
     def prepare(self, problem: Problem) -> Parts:
         check_between(self.accuracy, "accuracy", 0, 1)
@@ -84,7 +85,8 @@ class Splitting(saddle.SaddlePoint):
         blocks = saddle.blocks_of(s.u, s.aux)
         image = np.sqrt(inner_blocks(blocks, blocks, batched))
         level = s.first + (p.smooth.L + s.rho * (1 + sum(k**2 for k in sizes))) * image
-        level = level + sum(k * norms(y, p) for k, y in zip(sizes, s.y, strict=True)) + norms(s.y_prox, p)
+        level = level + sum(k * norms(y, p, g) for k, y, g in zip(sizes, s.y, p.dual, strict=True))
+        level = level + norms(s.y_prox, p)
         return (float(np.finfo(backend.real_dtype(s.x.dtype)).eps) * level)[()]
 
     def _copy_of_prox(self, p: Parts, s: State) -> None:
@@ -174,11 +176,12 @@ class ADMM(Splitting):
         y_bar += y
 
     def _balance(self, p: Parts, s: State) -> None:
-        dual = sum(backend.sum_squares(y_bar - y) for y, y_bar in zip(s.y, s.y_bar, strict=True))
+        terms = zip(s.y, s.y_bar, p.dual, strict=True)
+        dual = sum(squares(y_bar - y, p, term) for y, y_bar, term in terms)
         primal, n = 0.0, 1
         for term in p.dual:
             own = s.step[n : n + len(term.aux)]
-            primal, n = primal + backend.sum_squares(term.forward([s.step[0], *own])), n + len(own)
+            primal, n = primal + squares(term.forward([s.step[0], *own]), p, term), n + len(own)
         if p.labels["prox"]:
             dual += backend.sum_squares(s.y_bar_prox - s.y_prox)
             primal += backend.sum_squares(s.step[0])
@@ -299,7 +302,7 @@ class HQS(Splitting):
         d, aux_d = p.xp.zeros_like(s.x), [[p.xp.empty_like(v) for v in own] for own in s.aux]
         saddle.apply_adjoint(p, y, d, aux_d, [{} for _ in p.dual])
         force = norms(s.u, p) * (p.smooth.curvature if p.smooth.curvature < math.inf else 0.0)
-        force = force + sum(k * norms(a, p) for k, a in zip(saddle.norms_of(p), y, strict=True))
+        force = force + sum(k * norms(a, p, g) for k, a, g in zip(saddle.norms_of(p), y, p.dual, strict=True))
         if p.labels["prox"]:
             copy_of = rho * (s.u - p.prox.prox(s.u, 1 / rho))
             d, force = d + copy_of, force + norms(copy_of, p)

@@ -147,7 +147,7 @@ class _Simultaneous(_Algebraic):
         D.residual(s.x, out=r)
 
     def data_residual(self, p: SplitParts, s: State) -> Any:
-        return norms(s.r[0], p)
+        return norms(s.r[0], p, p.problem.fidelity)
 
 
 @dataclass(frozen=True)
