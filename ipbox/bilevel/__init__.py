@@ -10,6 +10,7 @@ from ipbox.bilevel.methods.search import GridSearch, ScalarSearch
 from ipbox.bilevel.methods.unrolled import Unrolled, unrolled_gradient
 from ipbox.bilevel.nonsmooth.analysis import AnalysisLower
 from ipbox.bilevel.nonsmooth.newton import AnalysisProblem, SemismoothNewton
+from ipbox.bilevel.piggyback.method import Piggyback
 from ipbox.bilevel.problem.hypergradient import Hypergradient, hypergradient
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.oracle import LowerSolution, solve_lower
@@ -30,7 +31,8 @@ from ipbox.moved import attributes
 
 __all__ = ["Learned", "learn", "load_theta"]
 __all__ += ["DFO", "DFOResult", "dfo"]
-__all__ += ["Exchanged", "GridSearch", "HOAG", "ISGD", "LBFGSB", "MAID", "ScalarSearch", "Unrolled"]
+__all__ += ["Exchanged", "GridSearch", "HOAG", "ISGD", "LBFGSB", "MAID", "Piggyback", "ScalarSearch"]
+__all__ += ["Unrolled"]
 __all__ += ["exchange_samples", "unrolled_gradient"]
 __all__ += ["AnalysisLower", "AnalysisProblem", "SemismoothNewton"]
 __all__ += ["BilevelProblem", "BilevelResult", "ConditionPenalty", "Cost", "Evaluation", "Evaluator", "Hypergradient"]

@@ -25,6 +25,7 @@ from ipbox.bilevel import (
     LowerLevel,
     ParametricTerm,
     Penalty,
+    Piggyback,
     ScalarSearch,
     SemismoothNewton,
     Unrolled,
@@ -33,7 +34,7 @@ from ipbox.bilevel import (
     load_theta,
 )
 
-METHODS = [DFO(), MAID(), HOAG(floor=1e-4), ISGD(), LBFGSB(accuracy=1e-6), Unrolled(200), ScalarSearch()]
+METHODS = [DFO(), MAID(), HOAG(floor=1e-4), ISGD(), LBFGSB(accuracy=1e-6), Piggyback(), Unrolled(200), ScalarSearch()]
 BOUNDS = ([-3.0], [1.0])
 
 

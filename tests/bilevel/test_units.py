@@ -20,6 +20,7 @@ from ipbox.bilevel import (
     BilevelProblem,
     GridSearch,
     LowerLevel,
+    Piggyback,
     ScalarSearch,
     SemismoothNewton,
     Unrolled,
@@ -40,6 +41,7 @@ METHODS = {
     "published MAID": (MAID(sharp=False, memory=0), 1e-4),
     "HOAG": (HOAG(), 2e-2),
     "quadratic HOAG": (HOAG("quadratic"), 2e-2),
+    "Piggyback": (Piggyback(), 1e-4),
     "LBFGSB": (LBFGSB(), 1e-5),
     "Unrolled": (Unrolled(100), 1e-5),
     "GridSearch": (GridSearch(points=9), 0.25),
@@ -79,7 +81,7 @@ def test_a_method_finds_the_same_parameter_in_every_unit(name: str, unit: float)
         assert theta_of(method, unit) == pytest.approx(theta_of(method, 1.0), abs=1e-7)
 
 
-@pytest.mark.parametrize("name", ["MAID", "LBFGSB", "Unrolled", "ScalarSearch", "DFO"])
+@pytest.mark.parametrize("name", ["MAID", "Piggyback", "LBFGSB", "Unrolled", "ScalarSearch", "DFO"])
 @pytest.mark.parametrize("unit", [1e-11, 1e11])
 def test_so_it_does_in_single_precision(name: str, unit: float) -> None:
     method, tolerance = METHODS[name]

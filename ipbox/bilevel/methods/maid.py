@@ -146,7 +146,7 @@ class MAID(FirstOrder):
                 run.accept(s, e, grad_norm=norm(z), accuracy=eps, step=0.0, kind=stop)
                 return stop
             if first is None:
-                secants.add(e.theta, h.u, q)
+                secants.add(e.theta, u=h.u, q=q)
             here = self._bounds(run, e, q, h.residual)
             alpha = first_step(e.theta, z) if alpha is None else alpha
             last = None

@@ -25,9 +25,9 @@ class Secants:
     def __init__(self, state: dict[str, Any], memory: int) -> None:
         self.state, self.memory = state, memory
 
-    def add(self, theta: np.ndarray, u: Array, q: Array) -> None:
-        """Append the step from the point of the last call."""
-        new, last = {"theta": theta, "u": u, "q": q}, self.state.get("last")
+    def add(self, theta: np.ndarray, **found: Array) -> None:
+        """Append the step from the point of the last call; u, q, or whatever else is to be predicted."""
+        new, last = {"theta": theta, **found}, self.state.get("last")
         if last is not None and self.memory > 0 and not np.array_equal(theta, last["theta"]):
             steps = self.state.setdefault("steps", [])
             steps.append({name: new[name] - last[name] for name in new})
@@ -35,7 +35,7 @@ class Secants:
         self.state["last"] = new
 
     def predict(self, name: str, start: Array, step: np.ndarray) -> Array:
-        """``start`` + Σ c_j Δ_j of u or q, c the least-squares solution of Σ c_j Δθ_j = ``step`` of smallest norm."""
+        """``start`` + Σ c_j Δ_j of this name, c the smallest least-squares solution of Σ c_j Δθ_j = ``step``."""
         start, steps = start.copy(), self.state.get("steps", [])
         if steps:
             D = np.stack([s["theta"] for s in steps], axis=1)

@@ -135,13 +135,14 @@ class LowerLevel(LowerProblem):
 
     # ------------------------------------------------------------ Φ and its derivatives
 
-    def _parts(self, theta: np.ndarray) -> list[tuple[ParametricTerm, np.ndarray]]:
+    def parts(self, theta: np.ndarray) -> list[tuple[ParametricTerm, np.ndarray]]:
+        """The terms, each with its part of θ."""
         ends = np.cumsum([len(t.names) for t in self.terms])
         return list(zip(self.terms, np.split(theta, ends[:-1]), strict=True))
 
     def at(self, theta: np.ndarray) -> Functional:
         """Φ(·; θ) of all samples."""
-        return Sum([_functional(t, part) for t, part in self._parts(self.check(theta))])
+        return Sum([_functional(t, part) for t, part in self.parts(self.check(theta))])
 
     def constants(self, theta: np.ndarray) -> tuple[float, float]:
         """μ and L: strong convexity of Φ(·; θ), and the Lipschitz constant of its gradient.
@@ -168,7 +169,7 @@ class LowerLevel(LowerProblem):
 
     def constants_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """∂_θ of μ and of L."""
-        mu, L = zip(*(t.constants_gradient(part) for t, part in self._parts(theta)), strict=True)
+        mu, L = zip(*(t.constants_gradient(part) for t, part in self.parts(theta)), strict=True)
         return np.concatenate(mu), np.concatenate(L)
 
     @property
@@ -184,36 +185,36 @@ class LowerLevel(LowerProblem):
     def raise_lipschitz(self, theta: np.ndarray, u: Array) -> None:
         """Have the terms that estimate it take a larger constant, a solve having failed near u."""
         L = self.constants(theta)[1]
-        for t, part in self._parts(theta):
+        for t, part in self.parts(theta):
             t.raise_lipschitz(part, u, L)
 
     def hessian_lipschitz(self, theta: np.ndarray) -> float | None:
         """Lipschitz constant of u ↦ ∇²Φ(u; θ), None where one of a term is not known."""
-        parts = [t.hessian_lipschitz(part) for t, part in self._parts(theta)]
+        parts = [t.hessian_lipschitz(part) for t, part in self.parts(theta)]
         return None if None in parts else sum(parts)
 
     def hessian_variation(self, theta: np.ndarray, q: Array) -> np.ndarray | None:
         """T_i with ‖(∇²Φ(u + w; θ) - ∇²Φ(u; θ)) q_i‖ <= T_i ‖w‖, None where that of a term is not known."""
-        parts = [t.hessian_variation(part, q) for t, part in self._parts(theta)]
+        parts = [t.hessian_variation(part, q) for t, part in self.parts(theta)]
         return None if any(p is None for p in parts) else sum(parts)
 
     def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
         """Lipschitz constant of u ↦ B, None where one of a term is not known."""
-        parts = [t.mixed_lipschitz(part) for t, part in self._parts(theta)]
+        parts = [t.mixed_lipschitz(part) for t, part in self.parts(theta)]
         return None if None in parts else math.hypot(*parts)
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         """B_i*q_i = ∂_θ <∇Φ_i(u_i; θ), q_i>: float64, shape (n, p)."""
-        parts = [(t, t.mixed(part, u, q)) for t, part in self._parts(theta)]
+        parts = [(t, t.mixed(part, u, q)) for t, part in self.parts(theta)]
         for t, B in parts:
             _check_shape(f"{type(t).__name__}.mixed", B, (len(u), len(t.names)))
         return np.concatenate([B for _, B in parts], axis=1)
 
     def mixed_apply(self, theta: np.ndarray, u: Array, dtheta: np.ndarray) -> Array:
         """B_i dθ, as ``u``."""
-        steps = self._parts(dtheta)
+        steps = self.parts(dtheta)
         total = self.xp.zeros_like(u)
-        for (t, part), (_, step) in zip(self._parts(theta), steps, strict=True):
+        for (t, part), (_, step) in zip(self.parts(theta), steps, strict=True):
             if t.names:
                 change = t.mixed_apply(part, u, step)
                 _check_shape(f"{type(t).__name__}.mixed_apply", change, u.shape)

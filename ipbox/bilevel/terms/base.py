@@ -12,6 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_type
 from ipbox.functionals import Functional
+from ipbox.functionals.total_variation.smoothed_norm import SmoothedNorm
 
 LN10 = math.log(10.0)
 STENCIL = ((1, 2 / 3), (2, -1 / 12))  # central differences of fourth order
@@ -58,6 +59,10 @@ class ParametricTerm:
     def functional(self, theta: np.ndarray) -> Functional:
         """f_θ, with value, gradient, `hessian_apply`, L and mu."""
         raise NotImplementedError("abstract")
+
+    def smoothed_norm(self, theta: np.ndarray) -> tuple[SmoothedNorm, np.ndarray] | None:
+        """f_θ where it is a smoothed norm, and the derivative of log10 (α_1, α_2, ..., ξ, ν) by θ; None where not."""
+        return None
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         """B*q = ∂_θ <∇f_θ(u), q> with B = ∂_θ∇f_θ(u), for each sample: float64, shape (n, p)."""
@@ -135,6 +140,10 @@ class Fixed(ParametricTerm):
     def functional(self, theta: np.ndarray) -> Functional:
         return self.f
 
+    def smoothed_norm(self, theta: np.ndarray) -> tuple[SmoothedNorm, np.ndarray] | None:
+        f = self.f
+        return (f, np.zeros((len(f.alpha) + 2, 0))) if isinstance(f, SmoothedNorm) else None
+
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         return np.zeros((u.shape[0], 0))
 
@@ -189,6 +198,12 @@ class Weight(ParametricTerm):
         if t >= 308:
             raise ValueError(f"theta is {t:g}, log10 of the weight of {self.f.name}; expected less than 308")
         return self.f.scaled(10.0**t)
+
+    def smoothed_norm(self, theta: np.ndarray) -> tuple[SmoothedNorm, np.ndarray] | None:
+        f = self.functional(theta)
+        if not isinstance(f, SmoothedNorm):
+            return None
+        return f, np.array([*(1.0 for _ in f.alpha), 1.0, 0.0])[:, None]
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         g = self.functional(theta).grad(u)

@@ -87,6 +87,9 @@ class SmoothedTVRegulariser(ParametricTerm):
     def functional(self, theta: np.ndarray) -> SmoothedNorm:
         return SmoothedTVWithSquare(self.dims, *self.parameters(theta), self.boundary)
 
+    def smoothed_norm(self, theta: np.ndarray) -> tuple[SmoothedNorm, np.ndarray]:
+        return self.functional(theta), np.eye(3)[:, [PARAMETERS.index(name) for name in self.learn]]
+
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         return self.functional(theta).mixed(u, q)[:, [PARAMETERS.index(name) for name in self.learn]]
 

@@ -105,6 +105,9 @@ class SmoothedTGVRegulariser(ParametricTerm):
     def functional(self, theta: np.ndarray) -> SmoothedTGV:
         return SmoothedTGV(self.dims, 10.0 ** float(theta[0]), 10.0 ** float(theta[1]), self.nu, self.xi)
 
+    def smoothed_norm(self, theta: np.ndarray) -> tuple[SmoothedNorm, np.ndarray]:
+        return self.functional(theta), np.eye(4)[:, :2]
+
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         return self.functional(theta).mixed(u, q)[:, :2]
 

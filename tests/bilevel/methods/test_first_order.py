@@ -102,7 +102,7 @@ def test_secants_predict_what_is_linear_exactly():
     image = lambda t: (G @ t).reshape(2, 3, 4)  # noqa: E731
     assert np.array_equal(secants.predict("u", image(theta[0]), theta[1]), image(theta[0]))  # nothing is known yet
     for t in theta[:4]:
-        secants.add(t, image(t), 2 * image(t))
+        secants.add(t, u=image(t), q=2 * image(t))
     assert len(state["steps"]) == 3
     start = image(theta[3])
     kept = start.copy()
@@ -111,7 +111,7 @@ def test_secants_predict_what_is_linear_exactly():
     assert np.array_equal(start, kept)
     none = Secants({}, memory=0)
     for t in theta[:2]:
-        none.add(t, image(t), image(t))
+        none.add(t, u=image(t), q=image(t))
     assert np.array_equal(none.predict("u", start, theta[4]), start)
 
 
