@@ -244,7 +244,7 @@ def compare(
     _check(methods)
     _check_options(path, held_out, noisier)
     _check_regions(regions, x_true)
-    lost = {}
+    lost: dict[str, Any] = {}
     if noisier is not None:
         if x_true is None or _unpack(noisier[0])[2] is None or set(noisier[1]) != set(methods):
             raise ValueError("noisier is given without x_true, or with other methods; expected the same methods there")
@@ -367,7 +367,7 @@ def _weight(info: Any) -> dict[str, Any]:
     return {"lam": lam, "lam_rule": _told(extra.get("choice"), "rule", str)}
 
 
-def _told(info: Any, name: str, kind: type) -> Any:
+def _told(info: Any, name: str, kind: Any) -> Any:
     """What a method's ``info``, which may be anything, has under a name; None where the table cannot show it."""
     value = getattr(info, name, None)
     return value if isinstance(value, kind) else None

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 # what NumPy, SciPy, h5py and the others raise on files that are cut short, damaged, encrypted or of another kind
-DAMAGED = (ValueError, OSError, EOFError, LookupError, RuntimeError, NotImplementedError, TypeError, AttributeError)
+DAMAGED: tuple[type[Exception], ...] = (ValueError, OSError, EOFError, LookupError, RuntimeError, NotImplementedError)
 DAMAGED += (
+    TypeError,
+    AttributeError,
     OverflowError,
     MemoryError,
     StopIteration,

@@ -9,7 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ipbox.spelling import alike, close, plain
 
@@ -150,7 +150,7 @@ def answering(target: F) -> F:
     TypeError: tikhonov() has no keyword 'reg'; expected lam (it takes A, b, lam, niter)
     """
     if isinstance(target, type):
-        owner = next(cls for cls in target.__mro__ if "__init__" in vars(cls))
+        owner: Any = next(cls for cls in target.__mro__ if "__init__" in vars(cls))
         if inspect.isfunction(owner.__init__) and owner.__module__.startswith("ipbox") and not answers(target):
             owner.__init__ = answering(owner.__init__)
         return target
@@ -166,18 +166,20 @@ def answering(target: F) -> F:
         try:
             return target(*args, **kwargs)
         except TypeError as error:
-            if error.__traceback__.tb_next is not None:  # it was called, and the error is of its body
+            trace = error.__traceback__
+            if trace is not None and trace.tb_next is not None:  # it was called, and the error is of its body
                 raise
             message = _sentence(target, args, kwargs) or str(error)
         raise TypeError(message)
 
-    answered.__answers_slips__ = True
-    return answered
+    vars(answered)["__answers_slips__"] = True
+    return cast(F, answered)
 
 
 def answers(target: Callable[..., Any]) -> bool:
     """Whether a function, or a class by its ``__init__``, answers slips in its arguments."""
-    function = target.__init__ if isinstance(target, type) else target
+    made: Any = target
+    function = made.__init__ if isinstance(target, type) else target
     while inspect.isfunction(function):
         if "__answers_slips__" in vars(function):
             return True
@@ -253,7 +255,7 @@ def _table() -> dict[str, list[list[str]]]:
 @functools.cache
 def _known(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The keywords of a function, its options included, by name."""
-    known = {}
+    known: dict[str, inspect.Parameter] = {}
     for name, p in inspect.signature(function).parameters.items():
         if p.kind is p.VAR_KEYWORD and "Unpack" in p.annotation:
             options = function.__globals__[p.annotation.removeprefix("Unpack[").removesuffix("]")]

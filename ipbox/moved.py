@@ -75,7 +75,7 @@ class OldPaths:
             return None
         from importlib.util import spec_from_loader
 
-        return spec_from_loader(name, self)
+        return spec_from_loader(name, self)  # type: ignore[arg-type]  # all that a loader needs
 
     def create_module(self, spec: Any) -> ModuleType:
         import warnings

@@ -137,7 +137,8 @@ def _helper(i: int) -> tuple[SimpleQueue, SimpleQueue]:
     """A thread that waits for tasks; two queues hand over several times faster than a pool of one."""
     from queue import SimpleQueue
 
-    inbox, outbox = SimpleQueue(), SimpleQueue()
+    inbox: SimpleQueue = SimpleQueue()
+    outbox: SimpleQueue = SimpleQueue()
 
     def serve() -> None:
         while True:

@@ -224,8 +224,8 @@ def _limits(
     signals = [r for r, u in zip(ranges, host, strict=True) if u.ndim == 1]
     grey = [r for r, u in zip(ranges, host, strict=True) if u.ndim > 1 and not _is_colour(u)]
     if scale != "own":
-        signals, grey = _union(signals), _union(grey if scale == "shared" else grey[:1])
-        ranges = [signals if u.ndim == 1 else grey for u in host]
+        of_signals, of_images = _union(signals), _union(grey if scale == "shared" else grey[:1])
+        ranges = [of_signals if u.ndim == 1 else of_images for u in host]
     told = zip(ranges, vmin, vmax, strict=True)
     return [(own[0] if low is None else low, own[1] if high is None else high) for own, low, high in told]
 

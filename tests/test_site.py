@@ -66,6 +66,11 @@ def test_staged_tutorials_run_the_same_code(path: Path) -> None:
     assert made.count("# %%\n") == text.count("# %%") > 1
 
 
+def test_tutorials_have_titles_of_their_own() -> None:
+    titles = [tutorials.staged(path.read_text(encoding="utf-8")).splitlines()[1] for path in TUTORIALS]
+    assert len(set(titles)) == len(titles) and max(map(len, titles)) < 50
+
+
 def test_prose_means_itself() -> None:
     assert tutorials.prose("A* y, |ω| and `ip.tv` of x_") == r"A\* y, \|ω\| and ``ip.tv`` of x\_"
     cell = "# %% The idea\n# One:\n#\n#     u = A*b\n#\n# Two.\nx = 1\n"

@@ -1,4 +1,4 @@
-"""PET: what ordered and random subsets of the views save, for the likelihood alone and with total variation.
+"""PET in subsets: what ordered and random subsets of the views save, for the likelihood alone and with total variation.
 
 Run it as a script, or cell by cell.  ``IPBOX_FAST=1`` takes a smaller image.
 """

@@ -11,9 +11,33 @@ from pathlib import Path
 import pytest
 
 import ipbox
-from tests.house.source import ROOT
+from tests.house.source import PACKAGE, ROOT
 
 SCRIPT = Path(__file__).with_name("users_script.py")
+OWN = """
+from typing import Any, ClassVar
+
+
+class PairSum(ip.operators.Operator):
+    def __init__(self, dims: tuple[int, int]) -> None:
+        super().__init__(dims, (dims[0], dims[1] // 2), "float64", name="PairSum")
+
+    def _apply(self, x: Any, out: Any) -> None:
+        out[...] = x[..., ::2] + x[..., 1::2]
+
+
+class Descent(ip.solvers.Solver):
+    takes: ClassVar[tuple[str, ...]] = ("smooth",)
+
+    def init(self, p: ip.solvers.Parts, x0: Any) -> ip.solvers.State:
+        return ip.solvers.State(x=x0, step=1 / p.smooth.L)
+
+    def step(self, p: ip.solvers.Parts, s: ip.solvers.State) -> None:
+        s.x -= s.step * p.smooth.grad(s.x)
+
+
+own: NDArray[np.float64] = ip.solve(ip.Problem(ip.L2(PairSum((4, 4)), b)), Descent()).x
+"""
 
 
 def mypy(folder: Path, text: str, *options: str) -> list[str]:
@@ -29,12 +53,24 @@ def mypy(folder: Path, text: str, *options: str) -> list[str]:
 def test_a_users_script_and_every_public_name(tmp_path: Path) -> None:
     """Without the packages that ipbox builds on, which take mypy most of its time (six seconds are left)."""
     names = "".join(f"ip.{name}\n" for name in ipbox.__all__)
-    text = f"{SCRIPT.read_text()}\n{names}\nip.no_such_name\nip.stop.no_such_rule\n"
+    text = f"{SCRIPT.read_text()}\n{OWN}\n{names}\nip.no_such_name\nip.stop.no_such_rule\n"
     found = mypy(tmp_path, text, "--no-site-packages", "--ignore-missing-imports")
     assert [line.partition("error: ")[2] for line in found] == [
         'Module has no attribute "no_such_name"  [attr-defined]',
         'Module has no attribute "no_such_rule"  [attr-defined]',
     ]
+
+
+@pytest.mark.slow
+def test_the_modules_that_users_import(tmp_path: Path) -> None:
+    """The files of the front door and the rooms' own, as they are; `ipbox/__init__.pyi` is in the test above."""
+    files = [path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
+    files += [path for path in PACKAGE.glob("*/**/__init__.py")]
+    assert len(files) > 80
+    options = ["--ignore-missing-imports", "--follow-imports=silent", f"--cache-dir={tmp_path}"]
+    command = [sys.executable, "-m", "mypy", *options, *(str(path.relative_to(ROOT)) for path in sorted(files))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow

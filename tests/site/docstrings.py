@@ -9,8 +9,9 @@ from typing import Any
 KEPT = re.compile(r"(``.*?``|:\w+:`[^`]*`|`[^`]*`|\\.)")
 
 
-def setup(app: Any) -> None:
+def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", _escape, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

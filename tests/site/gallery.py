@@ -16,8 +16,9 @@ PICTURES = ROOT / "build" / "site-pictures"
 THUMBNAIL = re.compile(r'(tooltip="(?P<said>[^"]*)"><img alt=)""')
 
 
-def setup(app: Any) -> None:
+def setup(app: Any) -> dict[str, bool]:
     app.connect("html-page-context", _describe)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _describe(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

@@ -18,8 +18,9 @@ PLAIN |= {r"\mathrel": "", r"\textstyle": "", r"\dots": r"\ldots"}
 GREEK = re.compile("[Α-ω]")
 
 
-def setup(app: Any) -> None:
+def setup(app: Any) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def converted(tex: str, block: bool) -> str:

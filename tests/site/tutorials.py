@@ -36,8 +36,8 @@ def staged(text: str) -> str:
     doc = ast.parse(text).body[0]
     title, _, rest = ast.get_docstring(ast.parse(text)).partition("\n\n")
     body = "".join(text.splitlines(keepends=True)[doc.end_lineno :])
-    head, _, tail = " ".join(title.split()).partition(": ")
-    name = head.rstrip(".")
+    head, mark, tail = re.fullmatch(r"(.+?)(?:([:?]) (.*)|$)", " ".join(title.split())).groups()
+    name = head.rstrip(".") + ("?" if mark == "?" else "")
     said = [prose(f"{tail[:1].upper()}{tail[1:]}")] if tail else []
     parts = [name, "=" * (len(name) + 2), "", *said, *([""] if said else []), prose(rest.replace("\n", " "))]
     return f'r"""\n{chr(10).join(parts).rstrip()}\n"""\n{CELL.sub(_cell, body)}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,12 @@ class State:
     """
 
     __slots__ = ("__dict__", "made")  # the latter apart: it is no part of the state, but tells of what it is one
+
+    if TYPE_CHECKING:  # fields are those that a solver gives it
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     x: Any = None  # until a solver has made one
     settings: Any = None  # what a state was made with, where that must not change
