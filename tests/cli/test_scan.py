@@ -89,7 +89,7 @@ def test_iterations(tmp_path: Path, chest: tuple[Path, np.ndarray]) -> None:
 def test_the_picture_names_the_slices_that_it_shows(tmp_path: Path, rows: int) -> None:
     """Also of three and four, which would be taken for colours."""
     x = np.zeros((rows, 8, 9), dtype=np.float32) + np.arange(rows, dtype=np.float32)[:, None, None]
-    figure = _picture(x, tmp_path / "a.png", (1.0, 1.0, 1.0), "1/mm")
+    figure = _picture(x, tmp_path / "a.png", (1.0, 1.0, 1.0), "1/mm", "fbp")
     assert [ax.get_title() for ax in figure.axes[:3]] == [f"z = {rows // 2}", "y = 4", "x = 4"]
     assert np.all(figure.axes[0].images[0].get_array() == rows // 2) and (tmp_path / "a.png").exists()
 

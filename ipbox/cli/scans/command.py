@@ -13,6 +13,7 @@ from typing import Any
 
 import ipbox
 from ipbox.cli.scans.corrected import Corrected, opened, striped
+from ipbox.cli.scans.coupled import coupled, couples, planned
 from ipbox.cli.scans.methods import check_memory, cone, parallel, size
 from ipbox.cli.shared import UsageError, check_outputs, checked_input, write_report
 from ipbox.files import check_writable, replacing
@@ -53,12 +54,19 @@ def scan(args: argparse.Namespace) -> None:
         nbytes = 4 * math.prod(x_shape)
         check_writable(out["volume"], nbytes, "--out")
         lines.append("volume: {} x {} x {} voxels, ".format(*x_shape) + size(nbytes))
+        blocks: list[range] = []
         if beam == "cone":
-            lines.append(check_memory(args, nbytes, 4 * math.prod(corrected.shape)))
+            lines.append(check_memory(args, A, 4 * math.prod(corrected.shape)))
+        elif couples(args, beam, rows):
+            blocks, line = planned(args, A, corrected)
+            lines.append(line)
     for line in lines:
         print(line)
     told: dict[str, Any] = {}
-    x = (parallel if beam == "parallel" else cone)(args, A, corrected, told)
+    if blocks:
+        x = coupled(args, A, corrected, told, blocks)
+    else:
+        x = (parallel if beam == "parallel" else cone)(args, A, corrected, told)
     seconds = time.perf_counter() - start
     spacing, unit = _spacing(A, corrected, beam)
     after = [*corrected.counted.lines(), *_chosen(told), _values(x, unit), f"{args.method}: {seconds:.1f} s in all"]
@@ -66,7 +74,7 @@ def scan(args: argparse.Namespace) -> None:
         print(line)
     ipbox.save(x, out["volume"], **({} if out["volume"].suffix == ".npy" else {"spacing": spacing, "unit": unit}))
     print(f"volume: {out['volume']}")
-    _picture(x, out["picture"], spacing, unit)
+    _picture(x, out["picture"], spacing, unit, _method(args, beam, rows))
     with replacing(out["text"], "--out") as file:
         file.write("\n".join([*lines, *after, ""]).encode())
     print(f"text: {out['text']}")
@@ -198,7 +206,14 @@ def _values(x: Any, unit: str) -> str:
     return f"values: {low:.4g} to {high:.4g} {unit} (1st and 99th percentile), median {middle:.4g}"
 
 
-def _picture(x: Any, path: Path, spacing: tuple[float, ...], unit: str) -> Any:
+def _method(args: argparse.Namespace, beam: str, rows: int) -> str:
+    """As the picture names it."""
+    if args.method != "tv" or rows == 1:
+        return args.method
+    return "tv of each slice" if beam == "parallel" and not couples(args, beam, rows) else "tv in three dimensions"
+
+
+def _picture(x: Any, path: Path, spacing: tuple[float, ...], unit: str, method: str) -> Any:
     """The three planes through the middle."""
     import numpy as np
 
@@ -213,6 +228,7 @@ def _picture(x: Any, path: Path, spacing: tuple[float, ...], unit: str) -> Any:
     figure = ipbox.show(planes, path=path, **limits, unit=unit, spacing=spacing[-planes.ndim :])
     if len(x) > rows:  # the number of the slice is that of the volume
         figure.axes[0].set_title(f"z = {rows // 2}")
-        figures.shown(figure, path)
+    figure.suptitle(method)
+    figures.shown(figure, path)
     print(f"picture: {path}")
     return figure

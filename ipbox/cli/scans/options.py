@@ -58,6 +58,7 @@ def add_scan(subparsers: Any, filters: Sequence[str]) -> None:
     add("--filter", choices=filters, help="window of fbp and fdk (hann)")
     add("--lam", type=weight, default="auto", help="weight of tv, or auto: from the noise in the flats")
     add("--niter", type=number(1, kind=int), help="most iterations of cgls (100) and tv (300)")
+    add("--slicewise", action="store_true", help="tv: each slice of a parallel beam by itself")
     add("--signed", action="store_true", help="tv: allow negative values")
     add("--json", metavar="FILE", help="report, instead of that beside --out")
     add("--quiet", action="store_true", help="no progress bar")
