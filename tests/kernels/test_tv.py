@@ -62,6 +62,7 @@ CALLS = {
     "tv_primal_l2": lambda m, a: m.tv_primal_step(a.x, a.y, 0.4, 0.9, a.x_bar, a.ndim, b=a.b, w=1.7),
     "step": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 0.9, a.ndim, True, 0.0, b=a.b, w=1.7),
     "step_more": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 0.9, a.ndim, True, 0.0, 0.5, d=a.d.copy()),
+    "step_relaxed": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 1.0, a.ndim, d=a.d.copy(), rho=1.8),
     "step_box": lambda m, a: m.tv_step(a.x, a.x_bar, a.y, 0.3, 0.7, 0.4, 0.9, a.ndim, False, -0.1, 0.5),
 }
 
@@ -148,14 +149,16 @@ def test_tv_dual_change(dtype, isotropic, monkeypatch):
 @pytest.mark.simulated
 @pytest.mark.parametrize("batch, dims", [((), (3, 5)), ((2,), (2, 3, 4))])
 @pytest.mark.parametrize("more", [False, True])
-def test_both_steps_on_the_device(batch, dims, more, xp):
+@pytest.mark.parametrize("rho", [1.0, 1.8])
+def test_both_steps_on_the_device(batch, dims, more, rho, xp):
     """There two kernels or three stand for the one pass of the host."""
     host, given = (Data(batch, dims, np.float32) for _ in range(2))
     device = {name: xp.asarray(getattr(given, name)) for name in ("x", "x_bar", "y", "b", "d")}
     args = (0.3, 0.7, 0.4, 0.9, host.ndim)
-    kernels.tv_step(host.x, host.x_bar, host.y, *args, lo=-0.5, b=host.b, w=1.7, d=host.d if more else None)
+    data = {"lo": -0.5, "w": 1.7, "rho": rho}
+    kernels.tv_step(host.x, host.x_bar, host.y, *args, b=host.b, d=host.d if more else None, **data)
     d = device["d"] if more else None
-    kernels.tv_step(device["x"], device["x_bar"], device["y"], *args, lo=-0.5, b=device["b"], w=1.7, d=d)
+    kernels.tv_step(device["x"], device["x_bar"], device["y"], *args, b=device["b"], d=d, **data)
     for name in ("x", "x_bar", "y"):
         assert_close(backend.to_host(device[name]), getattr(host, name))
     for name, rest in (("tv_dual_change", (0.3, 0.7)), ("tv_dual_size", ())):
@@ -221,6 +224,19 @@ def test_one_pass_is_the_two_steps_bit_for_bit(threads, isotropic, monkeypatch):
             two.d[...] = one.d
         for a, b in zip(one.arrays(), two.arrays(), strict=True):
             assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_a_relaxed_pass_does_not_depend_on_the_threads(isotropic, monkeypatch):
+    for batch, dims in SHAPES + BIG[:1]:
+        found = []
+        for threads in (1, 2, 3, 64):
+            monkeypatch.setattr("ipbox.kernels.tv.front.cpu_threads", lambda threads=threads: threads)
+            data = Data(batch, dims, np.float32)
+            for _ in range(3):
+                kernels.tv_step(data.x, data.x_bar, data.y, 0.3, 0.7, 0.4, 1.0, data.ndim, isotropic, rho=1.7)
+            found.append([a.tobytes() for a in data.arrays()])
+        assert all(bits == found[0] for bits in found[1:])
 
 
 def test_dual_step_with_radius_zero_is_zero():

@@ -84,9 +84,14 @@ def tv_step(
     isotropic: bool = True,
     *bounds: float,
     d: Array | None = None,
+    rho: float = 1.0,
     **data: Any,
 ) -> None:
+    y_before = y.copy()
     tv_dual_step(y, x_bar, sigma, radius, ndim, isotropic)
+    if rho != 1:
+        x[...] = (2 - rho) * x + (rho - 1) * x_bar  # u + ρ(x - u) of u = 2x - x̄
+        y[...] = y_before + rho * (y - y_before)
     total = array_module(x).zeros_like(x) if d is None else d.copy()
     gradient_adjoint(y, total, ndim, add=True)
     primal_step(x, total, tau, theta, x_bar, *bounds, **data)

@@ -270,10 +270,12 @@ def tv_step(
     b: Array | None = None,
     w: float = 0.0,
     d: Array | None = None,
+    rho: float = 1.0,
 ) -> None:
     """`tv_dual_step` and then `tv_primal_step`, on the CPU in one pass: x, x̄ and y go through memory once.
 
-    Bit for bit what the two give.  On a GPU they are called.
+    Bit for bit what the two give.  On a GPU they are called.  With a relaxation ρ other than 1, for θ = 1, what is
+    stepped from is (u, y) ← (u, y) + ρ((u⁺, y⁺) - (u, y)), where x = u⁺ and x̄ = 2u⁺ - u tell u.
 
     Parameters
     ----------
@@ -289,6 +291,8 @@ def tv_step(
         number of image axes, 2 or 3.
     d : array, shape and dtype of x, optional
         what other terms have in the direction, which is d + ∇*y; on a GPU it is overwritten.
+    rho : float
+        ρ in (0, 2).
 
     Raises
     ------
@@ -305,7 +309,13 @@ def tv_step(
     ([0.8, 0.6], 0.35)
     """
     if is_device(x) or x.size == 0:
+        old = None if rho == 1 else y.copy()
         tv_dual_step(y, x_bar, sigma, radius, ndim, isotropic)
+        if old is not None:
+            for new, before in ((y, old), (x, x_bar.copy())):
+                new *= rho if new is y else 2 - rho
+                before *= 1 - rho if new is y else rho - 1
+                new += before
         if d is None:
             tv_primal_step(x, y, tau, theta, x_bar, ndim, lo, hi, b, w)
         else:
@@ -326,7 +336,9 @@ def tv_step(
     runs = (min(cpu_threads(), view.shape[0] * view.shape[1]), *view.shape[2:])
     old_x, new_y = np.empty((1, *runs), x.dtype), np.empty((1, ndim, *runs), x.dtype)
     steps = real(tau), real(theta)
-    KERNELS.run("tv_step", x, view, _slabs(x_bar, ndim), field, *dual, *steps, *prox, *more, old_x, new_y)
+    relaxation = rho != 1, real(rho), real(1 - rho)
+    arrays = view, _slabs(x_bar, ndim), field
+    KERNELS.run("tv_step", x, *arrays, *dual, *steps, *prox, *more, old_x, new_y, *relaxation)
 
 
 def tv_value(x: Array, ndim: int, isotropic: bool = True) -> Array:

@@ -3,6 +3,9 @@
 Arrays are x, x̄ (batch, n0, n1, n) and y (batch, c, n0, n1, n); the first component of y belongs to the axis n0, the
 last to n, and the second of three to n1; with two, n1 = 1.
 
+With a relaxation ρ other than 1 (and θ = 1) what is stepped from is u, y + ρ(u⁺, y⁺) of the step before; u is never
+stored: x̄ = 2x - u tells it from x = u⁺.
+
 A row of x needs y⁺ in the rows before it, and y⁺ there x̄ as it was in this one: so both steps can go through memory
 row by row, in place.  Rows are named by their indices and not by views: all threads would count the references to those
 in one place, and wait for one another.
@@ -64,6 +67,15 @@ def _project(y, s, i0, i1, radius, unit, isotropic, one):
             scale = one if length <= unit * radius else unit * radius / length
             y[s, 0, i0, i1, j] *= scale
             y[s, 1, i0, i1, j] *= scale
+
+
+@inline
+def _relax(y, s, i0, i1, z, u, m0, m1, rho, one_rho):
+    """y = ρy + (1 - ρ) z in the row (i0, i1) of sample s, where z is in the row (m0, m1) of sample u."""
+    c, n = y.shape[1], y.shape[4]
+    for a in range(c):
+        for j in range(n):
+            y[s, a, i0, i1, j] = rho * y[s, a, i0, i1, j] + one_rho * z[u, a, m0, m1, j]
 
 
 # ---------------------------------------------------------------- the primal step on a row
@@ -145,13 +157,16 @@ def tv_step(
     has_more,
     old_x,
     new_y,
+    relaxed,
+    rho,
+    one_rho,
 ):
     """The slabs (all rows at one of n0) are dealt out in runs, each of which sweeps through its own.
 
     There are as many as ``old_x`` (1, runs, n1, n) and ``new_y`` (1, c, runs, n1, n) have slabs: what belongs to two
     runs, x̄ in the first slab and y⁺ in the one before it, is kept there beforehand.
     """
-    n0, n1, n = x.shape[1], x.shape[2], x.shape[3]
+    n0, n1, n, c = x.shape[1], x.shape[2], x.shape[3], y.shape[1]
     runs, slabs, zero, one = old_x.shape[1], x.shape[0] * n0, x.dtype.type(0), x.dtype.type(1)
     for k in prange(1, runs):
         r = np.int64(k)
@@ -161,23 +176,33 @@ def tv_step(
             for j in range(n):
                 old_x[0, r, i1, j] = x_bar[s, i0, i1, j]
             if i0 > 0:
-                for a in range(y.shape[1]):
+                for a in range(c):
                     for j in range(n):
                         new_y[0, a, r, i1, j] = y[s, a, i0 - 1, i1, j]
                 _ascend(new_y, 0, r, i1, x_bar, s, i0 - 1, i1, x_bar, s, i0, i1 < n1 - 1, True, sigma)
                 _project(new_y, 0, r, i1, radius, unit, isotropic, one)
+                if relaxed:
+                    _relax(new_y, 0, r, i1, y, s, i0 - 1, i1, rho, one_rho)
     for k in prange(runs):
         r = np.int64(k)
         first, end = r * slabs // runs, (r + 1) * slabs // runs
-        d = np.empty(n, x.dtype)
+        d, old_y = np.empty(n, x.dtype), np.empty((1, c, 1, 1, n), x.dtype)
         for slab in range(first, end):
             s, i0 = slab // n0, slab % n0
             for i1 in range(n1):
+                if relaxed:
+                    for a in range(c):
+                        for j in range(n):
+                            old_y[0, a, 0, 0, j] = y[s, a, i0, i1, j]
                 if slab < end - 1:
                     _ascend(y, s, i0, i1, x_bar, s, i0, i1, x_bar, s, i0 + 1, i1 < n1 - 1, i0 < n0 - 1, sigma)
                 else:
                     _ascend(y, s, i0, i1, x_bar, s, i0, i1, old_x, 0, r + 1, i1 < n1 - 1, i0 < n0 - 1, sigma)
                 _project(y, s, i0, i1, radius, unit, isotropic, one)
+                if relaxed:
+                    _relax(y, s, i0, i1, old_y, 0, 0, 0, rho, one_rho)
+                    for j in range(n):  # of x = u⁺ and x̄ = 2u⁺ - u: u + ρ(u⁺ - u)
+                        x[s, i0, i1, j] = (one + one_rho) * x[s, i0, i1, j] - one_rho * x_bar[s, i0, i1, j]
                 for j in range(n):
                     d[j] = more[s, i0, i1, j] if has_more else zero
                 _adjoint(d, y, s, i0, i1)

@@ -158,9 +158,9 @@ def tv(
     them, and the regulariser alone would fill them.
 
     From line integrals the first image is that of `fbp` or `fdk`, where A has one.  Volumes of 2²² voxels (161³) or
-    more are solved in ten volumes of memory beside the data, by primal-dual steps that end in one pass over them:
-    below, by steps that are adapted and over-relaxed, which are fewer, in three times as much.  With ``progress=True``
-    it says what it needs before it starts.
+    more are solved in ten volumes of memory beside the data, by over-relaxed primal-dual steps that end in one pass
+    over them; below, by steps whose sizes adapt too, in more than twice as much.  With ``progress=True`` it says what
+    it needs before it starts.
 
     Raises
     ------

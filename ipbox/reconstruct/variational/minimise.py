@@ -227,8 +227,10 @@ def default_solver(problem: Problem) -> Solver:
     p = _parts(PDHG(), problem)
     if p is None and cheap and (p := _parts(searching := FISTA(backtracking=True), problem, math.inf)) is not None:
         return searching
-    if p is None or PDHG().accelerates(p) or is_frugal(p):
+    if p is None or PDHG().accelerates(p):
         return PDHG()
+    if is_frugal(p):
+        return PDHG(relax=RELAX)
     return PDHG(relax=RELAX) if p.batch is not None else AdaptivePDHG(relax=RELAX, every=10)
 
 

@@ -74,20 +74,20 @@ class PDHG(saddle.SaddlePoint):
         s = saddle.new_state(p, x0, x_bar=x0.copy(), tau=tau, sigma=sigma, theta=float(self.theta))
         s.aux_bar = [[v.copy() for v in own] for own in s.aux]
         s.relaxed = []
-        if self.relax != 1:
+        if self.relax != 1 and not self._sweeps(p, s):
             s.relaxed = [v.copy() for v in saddle.blocks_of(s.x, s.aux)]
             s.scratch["old y"] = [p.xp.empty_like(y) for y in s.y]
         return s
 
     def step(self, p: Parts, s: State) -> None:
-        if self.relax != 1:
-            for y, old in zip(s.y, s.scratch["old y"], strict=True):
-                old[...] = y
         if self.accelerates(p):
             s.theta = 1 / math.sqrt(1 + p.prox.mu * s.tau)  # γ = μ/2
         if self._sweeps(p, s):
-            saddle.sweep(p, s)
+            saddle.sweep(p, s, self.relax)
         else:
+            if self.relax != 1:
+                for y, old in zip(s.y, s.scratch["old y"], strict=True):
+                    old[...] = y
             saddle.ascend(p, s, s.y, s.x_bar, s.aux_bar, s.sigma)
             if self.relax != 1:
                 self._relax(s)
@@ -100,14 +100,12 @@ class PDHG(saddle.SaddlePoint):
         """Of the pair (u⁺, ỹ) that the last step's u and this one's y were mapped to: (u, y) += ρ((u⁺, ỹ) - (u, y))."""
         primal = zip(s.relaxed, saddle.blocks_of(s.x, s.aux), strict=True)
         for old, new in [*zip(s.scratch["old y"], s.y, strict=True), *primal]:
-            old *= 1 - self.relax
-            new *= self.relax
-            new += old
+            saddle.relax(new, old, self.relax)
         for u, new in zip(s.relaxed, saddle.blocks_of(s.x, s.aux), strict=True):
             u[...] = new
 
     def _sweeps(self, p: Parts, s: State) -> bool:
-        return self.relax == 1 and saddle.can_sweep(p, s.x)
+        return saddle.can_sweep(p, s.x)
 
     def residual(self, p: Parts, s: State) -> Any:
         return saddle.swept_residual(p, s) if self._sweeps(p, s) else super().residual(p, s)

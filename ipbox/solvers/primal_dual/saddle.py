@@ -106,15 +106,29 @@ def can_sweep(p: Parts, x: Array) -> bool:
     return any(t.can_sweep(x) for t in p.dual)
 
 
-def sweep(p: Parts, s: State) -> None:
-    """`ascend`, `apply_adjoint` and `descend`; only what the other terms have in K*y is kept."""
+def sweep(p: Parts, s: State, rho: float = 1.0) -> None:
+    """`ascend`, `apply_adjoint` and `descend`, relaxed by ρ; only what the other terms have in K*y is kept.
+
+    The u that is relaxed is told by x = u⁺ and x̄ = 2u⁺ - u.
+    """
     swept = next(i for i, t in enumerate(p.dual) if t.can_sweep(s.x))
-    step, others = p.prox.pixelwise(s.x), [i for i in range(len(p.dual)) if i != swept]
+    step, others = p.prox.pixelwise(s.x) | {"rho": rho}, [i for i in range(len(p.dual)) if i != swept]
     for i in others:
+        old = s.y[i].copy() if rho != 1 else None
         p.dual[i].ascend(s.y[i], [s.x_bar], s.sigma[i], {})  # no scratch is kept, for the sake of volumes
+        if old is not None:
+            relax(s.y[i], old, rho)
+            old = None
         p.dual[i].adjoint(s.y[i], [s.d], i != others[0], {})
         step |= {"d": s.d}
     p.dual[swept].sweep(s.y[swept], s.x, s.x_bar, s.sigma[swept], s.tau, s.theta, step)
+
+
+def relax(new: Array, old: Array, rho: float) -> None:
+    """new ← old + ρ(new - old); of ``old`` nothing is left."""
+    old *= 1 - rho
+    new *= rho
+    new += old
 
 
 def swept_residual(p: Parts, s: State) -> Any:

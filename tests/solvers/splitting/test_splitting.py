@@ -340,8 +340,9 @@ def test_relaxation_finds_the_same_image_with_primal_blocks_and_in_fewer_steps(r
 
 @pytest.mark.parametrize("constraint", [None, ip.Box(0.0, 0.7)], ids=["free", "box"])
 @pytest.mark.parametrize("dims, batch", [((9, 7), None), ((5, 6, 7), None), ((4, 5, 6), 2)])
+@pytest.mark.parametrize("rho", [1.0, 1.8])
 def test_one_pass_over_memory_is_the_same_step(
-    dims: tuple[int, ...], batch: int | None, constraint: Any, rng: np.random.Generator
+    dims: tuple[int, ...], batch: int | None, constraint: Any, rho: float, rng: np.random.Generator
 ) -> None:
     """Iterates, gaps and residuals with the kernel of both steps, and with TV of voxels of size 1, which has none."""
     b = rng.standard_normal((() if batch is None else (batch,)) + dims) + 0.5
@@ -349,7 +350,7 @@ def test_one_pass_over_memory_is_the_same_step(
     for spacing in (None, 1.0):
         objective = ip.L2(b=b) + 0.3 * ip.TV(dims, spacing=spacing)
         problem = ip.Problem(objective if constraint is None else objective + constraint, batch=batch)
-        solver = ip.PDHG()
+        solver = ip.PDHG(relax=rho)
         parts = solver.prepare(problem)
         assert saddle.can_sweep(parts, b) is (spacing is None)
         run = ip.iterate(problem, solver, stop=ip.stop.niter(15))
@@ -360,12 +361,13 @@ def test_one_pass_over_memory_is_the_same_step(
 
 
 @pytest.mark.parametrize("constraint", [ip.NonNegative(), ip.Box(0.0, 0.7), ip.Zero()], ids=["nonneg", "box", "free"])
-def test_one_pass_over_memory_with_data_of_an_operator(constraint: Any, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("rho", [1.0, 1.8])
+def test_one_pass_over_memory_with_data_of_an_operator(constraint: Any, rho: float, rng: np.random.Generator) -> None:
     A = ip.SliceStack(ip.JosephTransform((6, 5), np.arange(4) * 0.8, dtype="float64"), 4)
     b, runs = rng.random(A.dimsd), []
     for spacing in (None, 1.0):
         problem = ip.Problem(ip.L2(A, b) + 0.3 * ip.TV(A.dims, spacing=spacing) + constraint)
-        solver = ip.PDHG()
+        solver = ip.PDHG(relax=rho)
         parts = solver.prepare(problem)
         assert saddle.can_sweep(parts, np.empty(A.dims)) is (spacing is None)
         run = ip.iterate(problem, solver, stop=ip.stop.niter(15))
