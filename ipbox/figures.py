@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from ipbox.checks import check_type
 from ipbox.files import replacing
 
 _waiting: list[Any] = []  # the last figure of the cell that runs
@@ -15,6 +16,7 @@ WITHOUT_WINDOWS = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # bac
 
 def new(path: str | os.PathLike[str] | None, **options: Any) -> Any:
     """A figure of pyplot's, as `plt.savefig` expects; a bare one where it is only saved."""
+    check_type(path, "path", str | os.PathLike | None, "a path, such as 'figure.png'")
     if path is None:
         import matplotlib.pyplot as plt
 

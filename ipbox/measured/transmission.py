@@ -97,8 +97,8 @@ def flat_field(
     Raises
     ------
     TypeError, ValueError
-        for arrays that are not real or finite, fields of another size, an unknown average, a floor out of range, or a
-        panel whose flat field is nowhere above the dark one.
+        for arrays that are not real or finite, fields of another size, an unknown average, a floor out of range, a
+        panel whose flat field is nowhere above the dark one, or readings that are all saturated.
 
     Examples
     --------
@@ -137,6 +137,11 @@ def flat_field(
         weak, much = (share < floor) & ~dead & ~full, ((projections[j] >= most) | full) & ~dead
         T[j], trusted[j] = xp.maximum(share, floor), ~(weak | much | dead)
         low, saturated = low + int(weak.sum()), saturated + int(much.sum())
+    if saturated == projections.size:
+        raise ValueError(
+            f"projections or flats are saturated in all of {saturated} readings, at {most:g} counts or more; expected "
+            "fewer counts, or a larger saturation"
+        )
     if bool(dead.any()):
         T = fill_in(T, dead)
     return T, Guard(projections.size, low, saturated, int(dead.sum()) * views, trusted)

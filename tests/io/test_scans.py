@@ -152,6 +152,20 @@ def test_a_part_of_a_scan(tmp_path: Path) -> None:
         scan.part(rows=slice(4, None))
 
 
+def test_views_of_a_part_in_any_order(tmp_path: Path) -> None:
+    """From the last to the first, and by their numbers, from HDF5 and TIFF; when they were taken follows."""
+    nexus = ip.read_scan(write_nxtomo(tmp_path / "a.nxs"))
+    tiffs = ip.read_scan(write_tiffs(tmp_path / "b", VIEWS), angles=np.deg2rad(DEGREES))
+    for scan in (nexus, tiffs):
+        for views in (slice(None, None, -1), [4, 0, 3], slice(4, 0, -2)):
+            part = scan.part(views=views)
+            numbers = np.arange(6)[views]
+            assert np.array_equal(part.projections, VIEWS[numbers])
+            assert part.angles == pytest.approx(np.deg2rad(DEGREES[numbers]))
+    at = nexus.about["views_at"]
+    assert nexus.part(views=[4, 0]).about["views_at"] == [at[4], at[0]] and len(at) == 6
+
+
 def test_positions_of_a_part_are_those_of_the_whole(tmp_path: Path) -> None:
     """The rays that are left pass where they did."""
     scan = ip.read_scan(

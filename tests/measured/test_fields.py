@@ -127,6 +127,7 @@ def test_zingers_go_and_the_object_stays(xp: ModuleType) -> None:
         (lambda m: m.flat_field(np.where(B > 2, np.inf, B), FLAT), "projections has NaN or infinite entries"),
         (lambda m: m.flat_field(COUNTS, FLAT, floor=0), "floor is 0; expected"),
         (lambda m: m.flat_field(COUNTS, FLAT, saturation=-1), "saturation is -1; expected a positive number of counts"),
+        (lambda m: m.flat_field(COUNTS, FLAT, saturation=1.0), "projections or flats are saturated in all of 240"),
         (lambda m: m.flat_field(COUNTS, FLAT, average="mode"), "average is 'mode'; expected one of"),
         (lambda m: m.flat_field(COUNTS, FLAT, dtype="int16"), "dtype is int16; expected float32 or float64"),
         (lambda m: m.minus_log(-B), "T has 240 entries that are not positive"),

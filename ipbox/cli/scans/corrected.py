@@ -168,8 +168,10 @@ def _in_time(scan: Any, flats: Any) -> tuple[Any, Any]:
     at, views = (np.array(scan.about.get(name, ())) for name in ("flats_at", "views_at"))
     if flats is None or len(at) != len(flats) or not len(views):
         return flats, None
-    early, late = at < views[0], at > views[-1]
-    return (flats[early], flats[late]) if early.any() and late.any() else (flats, None)
+    early, late = at < views.min(), at > views.max()
+    if not early.any() or not late.any():
+        return flats, None
+    return (flats[early], flats[late]) if views[0] <= views[-1] else (flats[late], flats[early])
 
 
 def striped(b: Any) -> float:

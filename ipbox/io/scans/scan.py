@@ -87,6 +87,7 @@ class Scan:
         Parameters
         ----------
         views : slice or sequence of int, optional
+            In any order, which the angles follow.
         rows, columns : slice, optional
             A step leaves out the pixels between.
 
@@ -112,8 +113,12 @@ class Scan:
             raise ValueError(
                 f"the part has shape {projections.shape}; expected views, rows and columns of {self.shape}"
             )
+        about = self.about
+        if len(about.get("views_at", ())) == len(self.projections):
+            about = about | {"views_at": [about["views_at"][k] for k in numbers]}
         return replace(
             self,
+            about=about,
             projections=projections,
             angles=None if self.angles is None else self.angles[numbers],
             geometry=self.geometry.of_part(self.shape[1:], rows, columns),

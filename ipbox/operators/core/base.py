@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend, summary
 from ipbox.backend import Array
-from ipbox.checks import as_dtype, check_dims
+from ipbox.checks import as_dtype, check_dims, shown
 from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.norms import golub_kahan, norm_of_vector
 
@@ -102,8 +102,8 @@ class Operator(pylops.LinearOperator):
     def __init__(
         self, dims: tuple[int, ...], dimsd: tuple[int, ...], dtype_in: Any, dtype_out: Any = None, name: str = "A"
     ) -> None:
-        self.dtype_in = np.dtype(dtype_in)
-        self.dtype_out = self.dtype_in if dtype_out is None else np.dtype(dtype_out)
+        self.dtype_in = check_dtype(dtype_in)
+        self.dtype_out = self.dtype_in if dtype_out is None else check_dtype(dtype_out)
         backend.real_dtype(self.dtype_in), backend.real_dtype(self.dtype_out)
         self._norm_cache: tuple[float, str] | None = None
         clinear = self.dtype_in.kind == self.dtype_out.kind
@@ -181,6 +181,9 @@ class Operator(pylops.LinearOperator):
     def _call(self, x: Array, out: Array | None, forward: bool) -> Array:
         (dims, dtype), (dims_to, dtype_to) = self.ends if forward else self.ends[::-1]
         work, name = (self._apply, "x") if forward else (self._apply_adjoint, "y")
+        backend.check_array(x, name, f"an array of shape {dims}, NumPy or CuPy")
+        if out is not None:
+            backend.check_array(out, "out")
         xp = backend.array_module(x) if out is None else backend.array_module(x, out)
         check_array(x, dims, dtype, name, self.name)
         batch = x.shape[: x.ndim - len(dims)]
@@ -293,9 +296,18 @@ def count_normal(A: Any, applications: int) -> None:
 
 def check_real(dtype: Any, who: str) -> np.dtype:
     """``dtype`` for an operator that takes no complex images."""
-    if np.dtype(dtype).kind == "c":
-        raise TypeError(f"dtype is {np.dtype(dtype)}; {who} expects float32 or float64")
-    return np.dtype(dtype)
+    found = check_dtype(dtype)
+    if found.kind == "c":
+        raise TypeError(f"dtype is {found}; {who} expects float32 or float64")
+    return found
+
+
+def check_dtype(dtype: Any) -> np.dtype:
+    """What is meant by ``dtype``, which is the name of one, its type or itself."""
+    try:
+        return np.dtype(dtype)
+    except TypeError as err:
+        raise TypeError(f"dtype is {shown(dtype)}; expected float32, float64, complex64 or complex128") from err
 
 
 def check_array(x: Array, dims: tuple[int, ...], dtype: np.dtype, name: str, who: str) -> None:

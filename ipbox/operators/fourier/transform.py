@@ -13,7 +13,7 @@ import numpy as np
 from ipbox import backend, parallel
 from ipbox.backend import Array
 from ipbox.checks import check_flag
-from ipbox.operators.core.base import Operator, check_dims
+from ipbox.operators.core.base import Operator, check_dims, check_dtype
 from ipbox.operators.core.held import HeldArray
 
 Work = Callable[[Array, Array], None]
@@ -239,7 +239,7 @@ def _in_turn(work: Work, x: np.ndarray, out: np.ndarray) -> None:
 
 def check_complex(dtype: Any) -> np.dtype:
     """complex64 or complex128."""
-    dtype = np.dtype(dtype)
+    dtype = check_dtype(dtype)
     if dtype != backend.complex_dtype(dtype):
         raise TypeError(f"dtype is {dtype}; expected complex64 or complex128")
     return dtype

@@ -16,6 +16,7 @@ from ipbox.operators import (
     Blur,
     CartesianMRI,
     ConeBeamTransform,
+    ConeVectorTransform,
     FanBeamTransform,
     FourierTransform,
     Identity,
@@ -26,6 +27,7 @@ from ipbox.operators import (
     Operator,
     RayTransform,
     Sampling,
+    SliceStack,
     Wavelet,
     as_operator,
 )
@@ -38,7 +40,7 @@ from ipbox.reconstruct.direct.mri import zero_filled
 from ipbox.reconstruct.direct.pseudo_inverse import pseudo_inverse
 from ipbox.reconstruct.direct.truncated_svd import tsvd
 
-BY_FILTERING = (RayTransform, JosephTransform, FanBeamTransform, PET)
+BY_FILTERING = (RayTransform, JosephTransform, FanBeamTransform, SliceStack, PET)
 BY_ADJOINT = (Identity, Mask, Sampling, FourierTransform, Wavelet)
 THRESHOLD = 0.1  # of the truncated inverse where no noise level is given
 
@@ -52,15 +54,15 @@ def analytic(
     ==========================================  ==============================================================
     operator                                    method
     ==========================================  ==============================================================
-    parallel and fan beam, PET                  `fbp`, with the Hann window
-    cone beam on a circle                       `fdk`, with the Hann window
+    parallel and fan beam, stacks, PET          `fbp`, with the Hann window
+    cone beam on a circle, by vectors too       `fdk`, with the Hann window
     Cartesian MRI                               `zero_filled`, coils combined with their sensitivities
     radial, spiral, ... MRI                     `gridding` with density compensation
     blur                                        `wiener` with a noise level, else `truncated_inverse` at 0.1; edges
                                                 are tapered where no fast transform diagonalises the blur
     identity, masks, Fourier, wavelets          the adjoint
     small matrices, with a noise level          `tsvd` by the discrepancy principle, where A attains the data so well
-    anything else                               `pseudo_inverse`
+    anything else, as helical cone beam         `pseudo_inverse`, by conjugate gradients where A is large
     ==========================================  ==============================================================
 
     Parameters
@@ -99,6 +101,8 @@ def analytic(
         check_not_negative(noise_level, "noise_level")
     if isinstance(A, BY_FILTERING):
         return fbp(A, b, "hann")
+    if isinstance(A, ConeVectorTransform):
+        A = A.on_circle() or A
     if isinstance(A, ConeBeamTransform):
         return fdk(A, b, "hann")
     if isinstance(A, CartesianMRI):

@@ -18,7 +18,7 @@ from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.kernels.cone.front import backproject_weighted
 from ipbox.keywords import answering
-from ipbox.operators import ConeBeamTransform
+from ipbox.operators import ConeBeamTransform, ConeVectorTransform
 from ipbox.operators.tomography.ramp import check_filter, ramp
 from ipbox.reconstruct.direct.fbp import filtered, masked
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
@@ -26,7 +26,7 @@ from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 
 @answering
 def fdk(
-    A: ConeBeamTransform,
+    A: ConeBeamTransform | ConeVectorTransform,
     b: Array,
     filter: str | Callable[[np.ndarray], np.ndarray] | Array = "ramp",
     *,
@@ -45,7 +45,8 @@ def fdk(
 
     Parameters
     ----------
-    A : ConeBeamTransform
+    A : ConeBeamTransform or ConeVectorTransform
+        The latter where it has a circular orbit about the z axis and upright panels (`ConeVectorTransform.on_circle`).
     b : array
         Line integrals of shape A.dimsd, or a batch of them.
     filter, cutoff
@@ -82,7 +83,7 @@ def fdk(
     Raises
     ------
     TypeError, ValueError
-        where A is no ConeBeamTransform, ``filter`` is unknown or not real and finite, ``cutoff``
+        where A is no cone beam on a circle, ``filter`` is unknown or not real and finite, ``cutoff``
         is not in (0, 1], a flag is none, or ``b`` does not fit A or is not finite.
 
     References
@@ -101,8 +102,7 @@ def fdk(
     >>> round(float(x[7, 14:18, 14:18].mean()), 1)
     1.0
     """
-    if not isinstance(A, ConeBeamTransform):
-        raise TypeError(f"A is {type(A).__name__}; fdk expects a ConeBeamTransform")
+    A = _on_circle(A)
     window = check_filter(filter)
     check_between(cutoff, "cutoff", 0, 1, "(]", "a share of the Nyquist frequency")
     check_flag(extend, "extend")
@@ -124,6 +124,19 @@ def fdk(
     x = x.reshape(b.shape[:-3] + tuple(A.dims))
     told |= {} if cutoff == 1 else {"cutoff": float(cutoff)}
     return reported(x, "fdk", start, filter=filter if isinstance(filter, str) else "own", parameters=told)
+
+
+def _on_circle(A: Any) -> ConeBeamTransform:
+    """A cone beam by its distances."""
+    made = A.on_circle() if isinstance(A, ConeVectorTransform) else A
+    if made is None:
+        raise ValueError(
+            "A is ConeVectorTransform with an orbit that is no circle about the z axis, or panels that lean; fdk "
+            "expects a circle and upright panels, ip.cgls and ip.tv take any"
+        )
+    if not isinstance(made, ConeBeamTransform):
+        raise TypeError(f"A is {type(A).__name__}; fdk expects a ConeBeamTransform")
+    return made
 
 
 def _turned(A: ConeBeamTransform, b: Array) -> Array:

@@ -18,7 +18,7 @@ from ipbox.choose.freedom import exact_tikhonov, plateau_excess
 from ipbox.choose.guess import first_weight
 from ipbox.functionals import KL, L2, TV, Box, DualTerm, Functional, L1Data
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.operators import ConeBeamTransform, Identity, SliceStack
+from ipbox.operators import ConeBeamTransform, ConeVectorTransform, Identity, SliceStack
 from ipbox.operators.tomography.geometry import Projector
 from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.direct.fdk import fdk
@@ -130,15 +130,16 @@ class VariationalFamily:
         D = problem.fidelity
         if not (isinstance(solver, PDHG) and isinstance(D, L2)):
             return None
-        if isinstance(D.A, ConeBeamTransform) and D.A.tilt == 0:
+        A = D.A.on_circle() if isinstance(D.A, ConeVectorTransform) else D.A
+        if isinstance(A, ConeBeamTransform) and A.tilt == 0:
             method = fdk
-        elif isinstance(D.A, Projector | SliceStack):
+        elif isinstance(A, Projector | SliceStack):
             method = fbp
         else:
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of angles that leave gaps: it is a start
-            x = method(D.A, D.b, "hann")[0]
+            x = method(A, D.b, "hann")[0]
         if self.constraint is not None:
             x = self.constraint.prox(x, 1.0)
         return x if backend.norm(D.residual(x)) < backend.norm(D.b) else None

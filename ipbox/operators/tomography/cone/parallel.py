@@ -9,7 +9,7 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.operators.core.base import check_real
 from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
-from ipbox.operators.tomography.cone.vectors import check_spanned, check_vectors
+from ipbox.operators.tomography.cone.vectors import check_panels, check_spanned, check_vectors, first_pixels
 
 FAR = 3e7  # times the size of the scene: rays are parallel to 1e-7, and a position is rounded to 1e-8 of it
 
@@ -97,13 +97,10 @@ class ParallelVectorTransform(PanelTransform):
         if not length.all():
             raise ValueError(f"directions is 0 in view {int(length.argmin())}; expected the direction of the rays")
         rays = rays / length
-        D, U, V = (
-            check_vectors(given, name, len(rays))
-            for given, name in ((panels, "panels"), (along_rows, "along_rows"), (along_columns, "along_columns"))
-        )
+        D, U, V = check_panels(panels, along_rows, along_columns, len(rays))
         check_spanned(rays, U, V, "the rays")
         half = 0.5 * np.array(dims) * self.voxel_widths
         D = D - rays * np.einsum("ki,ki->k", D - self.volume_centre, rays)[:, None]  # beside the volume's centre
-        first = D - 0.5 * (n_det[1] - 1) * U - 0.5 * (n_det[0] - 1) * V
         away = FAR * (np.linalg.norm(half) + np.linalg.norm(D - self.volume_centre, axis=1).max())
+        first = first_pixels(D, U, V, n_det)
         self._place(dims, self._in_indices(dims, D - away * rays, first, U, V), n_det, dtype)

@@ -9,7 +9,10 @@ import numpy as np
 from ipbox.backend import Array
 from ipbox.operators.core.base import check_real
 from ipbox.operators.core.held import host_array
+from ipbox.operators.tomography.cone.circular import ConeBeamTransform
 from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
+
+CIRCLE = 1e-6  # of the radius and of pixels: how far an orbit may be off a circle
 
 
 class ConeVectorTransform(PanelTransform):
@@ -90,14 +93,43 @@ class ConeVectorTransform(PanelTransform):
     ) -> None:
         dtype, dims = check_real(dtype, type(self).__name__), self._set_volume(dims, pixel_size, volume_centre)
         n_det, S = check_panel(n_det), check_vectors(sources, "sources")
-        D, U, V = (
-            check_vectors(given, name, len(S))
-            for given, name in ((panels, "panels"), (along_rows, "along_rows"), (along_columns, "along_columns"))
-        )
+        D, U, V = check_panels(panels, along_rows, along_columns, len(S))
         half = 0.5 * np.array(dims) * self.voxel_widths
         _check_geometry(np.array(self.volume_centre), half, S, D, U, V)
-        first = D - 0.5 * (n_det[1] - 1) * U - 0.5 * (n_det[0] - 1) * V
-        self._place(dims, self._in_indices(dims, S, first, U, V), n_det, dtype)
+        self._place(dims, self._in_indices(dims, S, first_pixels(D, U, V, n_det), U, V), n_det, dtype)
+
+    def on_circle(self) -> ConeBeamTransform | None:
+        """The same transform by distances, for `fdk`, where the source goes on a circle about the z axis, in a plane of
+        slices, and the panel opposite is upright; None elsewhere.
+
+        Examples
+        --------
+        >>> import numpy as np, ipbox as ip
+        >>> A = ip.ConeBeamTransform((8, 8, 8), [0.1, 2.0], (5, 9), source_distance=50.0, detector_distance=20.0)
+        >>> g = A.geometry
+        >>> B = ip.ConeVectorTransform(A.dims, g.sources, g.panels, g.along_rows, g.along_columns, g.n_det)
+        >>> round(B.on_circle().source_distance, 6), B.on_circle().angles.round(6).tolist()
+        (50.0, [0.1, 2.0])
+        """
+        g = self.geometry
+        S, D, U, V = g.sources, g.panels, g.along_rows, g.along_columns
+        beta, R, height, width = np.arctan2(S[:, 2], -S[:, 1]), *(float(np.linalg.norm(v[0])) for v in (S[:, 1:], V, U))
+        o, c, s = np.zeros_like(beta), np.cos(beta), np.sin(beta)
+        forth, across, up = (np.stack(v, axis=1) for v in ((o, c, -s), (o, s, c), (o + 1, o, o)))
+        Rd, a, v = np.sum(D * forth, axis=1), np.sum(D * across, axis=1), D[:, 0] - S[:, 0]
+        off = (S - (S[0, 0] * up - R * forth), U - width * across, V - height * up, (Rd - Rd[0])[:, None])
+        sizes = R, width, height, R
+        if Rd[0] < 0 or any(abs(d).max() > CIRCLE * size for d, size in zip(off, sizes, strict=True)):
+            return None
+        z, y, x = self.volume_centre
+        shift = tuple(float(p[0]) if np.ptp(p) <= CIRCLE * R else p for p in (v, a))
+        try:
+            return ConeBeamTransform(
+                tuple(self.dims), beta, self.n_det, (height, width), source_distance=R, detector_distance=float(Rd[0]),
+                det_shift=shift, pixel_size=self.voxel_widths, dtype=self.dtype_in, volume_centre=(z - S[0, 0], y, x),
+            )  # fmt: skip
+        except ValueError:  # the circle goes through the cylinder around the volume
+            return None
 
 
 def check_vectors(vectors: Any, name: str, views: int | None = None) -> np.ndarray:
@@ -109,6 +141,17 @@ def check_vectors(vectors: Any, name: str, views: int | None = None) -> np.ndarr
         expected = "(n_views, 3), with one view or more" if views is None else f"({views}, 3), or (3,) for all views"
         raise ValueError(f"{name} has shape {a.shape}; expected {expected}")
     return a
+
+
+def check_panels(panels: Any, along_rows: Any, along_columns: Any, views: int) -> tuple[np.ndarray, ...]:
+    """D, U and V of each view."""
+    given = {"panels": panels, "along_rows": along_rows, "along_columns": along_columns}
+    return tuple(check_vectors(vectors, name, views) for name, vectors in given.items())
+
+
+def first_pixels(D: np.ndarray, U: np.ndarray, V: np.ndarray, n_det: tuple[int, int]) -> np.ndarray:
+    """Where the pixels of row 0 and column 0 are, for panels with the middles D."""
+    return D - 0.5 * (n_det[1] - 1) * U - 0.5 * (n_det[0] - 1) * V
 
 
 def check_spanned(rays: np.ndarray, U: np.ndarray, V: np.ndarray, what: str) -> np.ndarray:
