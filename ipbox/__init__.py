@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 
 # The public names are listed once, in __init__.pyi, which editors and type checkers read too.
 _load, _, _names = lazy_loader.attach_stub(__name__, __file__)
-_NEEDS_TORCH = ("Denoiser", "LearnedRegulariser", "generative", "learned", "pnp", "red")
+_NEEDS_TORCH = ("Denoiser", "LearnedRegulariser", "SlicewiseDenoiser", "generative", "learned", "pnp", "red")
 # Left out without torch, so that `help(ip)` and `from ipbox import *` work; asked for, they say what to install.
 _HIDDEN = () if find_spec("torch") else _NEEDS_TORCH
 __all__ = sorted({*_names, "stop"} - {*_HIDDEN})

@@ -66,6 +66,7 @@ from .learned.methods.generative.reconstruct import generative as generative
 from .learned.methods.plug_and_play import pnp as pnp
 from .learned.methods.red import red as red
 from .learned.priors.denoiser import Denoiser as Denoiser
+from .learned.methods.slicewise import SlicewiseDenoiser as SlicewiseDenoiser
 from .learned.priors.regulariser import LearnedRegulariser as LearnedRegulariser
 from .metrics import (
     background_variability as background_variability,

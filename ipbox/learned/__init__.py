@@ -36,6 +36,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "priors.regulariser": ["LearnedRegulariser"],
         "priors.functional": ["TorchFunctional"],
         "priors.score": ["as_score"],
+        "methods.slicewise": ["SlicewiseDenoiser"],
         "training": ["fit", "losses"],
         "weights": ["load_weights", "pretrained", "save_weights"],
     },

@@ -16,6 +16,7 @@ from ipbox.functionals.fidelities.l2 import standard_deviation
 from ipbox.groups import Group
 from ipbox.keywords import answering
 from ipbox.learned.methods.balance import BalancedADMM, BalancedHQS
+from ipbox.learned.methods.slicewise import denoiser_for
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import Convergence, LipschitzMonitor
@@ -32,7 +33,9 @@ from ipbox.solvers.core.stop_rule import StopRule
 ACCURACY = {"hqs": 1e-3, "admm": 1e-2}  # of the conjugate gradients for u
 BALANCED = {"hqs": BalancedHQS, "admm": BalancedADMM}
 OF_THE_DENOISER: dict[str, Any] = dict(scale=None, channels=None, strength=1.0, dtype=None, takes_sigma=None)
-OF_THE_DENOISER |= dict(equivariant=None, average=False, seed=0)  # what a Denoiser that is given has already
+OF_THE_DENOISER |= dict(
+    equivariant=None, average=False, seed=0, orientations=None
+)  # what a Denoiser that is given has already
 METHODS = ("hqs", "forward_backward", "fista", "admm", "pdhg")
 LAM = 0.23  # of Zhang et al. 2021
 FIRST = 49 / 255  # where their noise levels begin, in units of the image's scale
@@ -66,6 +69,7 @@ def pnp(
     equivariant: Group | None = None,
     average: bool = False,
     seed: int = 0,
+    orientations: tuple[int, ...] | None = None,
     x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[SolveOptions],
@@ -130,6 +134,10 @@ def pnp(
         As for `Denoiser`: with a group, such as ``ip.groups.Dihedral(4)``, an element that is drawn in each iteration
         turns what the denoiser is given, and its inverse what it gives; with ``average`` all elements do.  Where
         elements are drawn the iterates do not settle: expected ``niter``, and no rule on the residual.
+    orientations : tuple of int, optional
+        Of a volume (nz, ny, nx): the axes across which it is cut into the slices that the denoiser is given, whose mean
+        is taken (`SlicewiseDenoiser`).  All three by default, (0,) for a stack of images; a network with convolutions
+        in three dimensions is given the volume.
     x_true : array, optional
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]`` have a value for each iterate.
     **options
@@ -184,6 +192,7 @@ def pnp(
     noise = None if noise_level is None else standard_deviation(noise_level, b, batch)
     given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, takes_sigma=takes_sigma)
     given |= dict(box=limits_of(nonneg, box), equivariant=equivariant, average=average, seed=seed)
+    given |= dict(orientations=orientations)
     blind = _is_blind(denoiser, takes_sigma)
     method = check_choice(("admm" if blind else "hqs") if method is None else method, "method", METHODS)
     R, levels = _prior(denoiser, sigma, noise, A, method, niter, given, lambda: _size(A, b), blind)
@@ -235,7 +244,8 @@ def _prior(
         scale = given["scale"]
         levels = _levels(sigma, noise, A, size if scale is None else lambda: scale, method, niter, blind)
         given = given | {"scale": 1.0 if scale is None else scale, "takes_sigma": not blind}
-        D = Denoiser(denoiser, levels[-1] if levels and not blind else None, **given)
+        orientations, given = given["orientations"], {k: v for k, v in given.items() if k != "orientations"}
+        D = denoiser_for(tuple(A.dims), orientations, denoiser, levels[-1] if levels and not blind else None, **given)
         return D, levels[-1:] if blind else levels
     if sigma is not None or any(given[k] != v for k, v in OF_THE_DENOISER.items()):
         raise ValueError(f"denoiser is {denoiser.name}, a functional; expected sigma, scale ... given to that")

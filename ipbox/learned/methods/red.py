@@ -14,6 +14,7 @@ from ipbox.functionals import L2, Box, Functional
 from ipbox.functionals.core.composition import check_data
 from ipbox.keywords import answering
 from ipbox.learned.methods.plug_and_play import check_size, convergence, limits_of, tell_ground
+from ipbox.learned.methods.slicewise import SlicewiseDenoiser, denoiser_for
 from ipbox.learned.methods.start import starting_image
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.monitor import LipschitzMonitor
@@ -50,6 +51,7 @@ def red(
     channels: str | None = None,
     dtype: str | None = None,
     takes_sigma: bool | None = None,
+    orientations: tuple[int, ...] | None = None,
     x_true: Array | None = None,
     shape: tuple[int, ...] | None = None,
     **options: Unpack[SolveOptions],
@@ -99,6 +101,8 @@ def red(
         Constraint, for ``"steepest_descent"``, which projects in each step.
     scale, channels, dtype, takes_sigma
         As for `Denoiser`.
+    orientations : tuple of int, optional
+        As for `pnp`.
     x_true : array, optional
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]`` have a value for each iterate.
     **options
@@ -137,14 +141,16 @@ def red(
     _check(method, gradient, limits, tau, rho)
     monitor = LipschitzMonitor()
     if isinstance(denoiser, Denoiser):
-        if (sigma, scale, channels, dtype, takes_sigma) != (None, 1.0, None, None, None):
+        if (sigma, scale, channels, dtype, takes_sigma, orientations) != (None, 1.0, None, None, None, None):
             raise ValueError(f"denoiser is {denoiser.name}; expected sigma, scale, channels and dtype given to that")
         D = denoiser.replaced(monitor=monitor)
     elif isinstance(denoiser, Functional):
         raise TypeError(f"denoiser is {denoiser.name}, a functional; expected a denoiser, as net or Denoiser(net)")
     else:
         given = dict(scale=scale, channels=channels, dtype=dtype, takes_sigma=takes_sigma)
-        D = Denoiser(denoiser, sigma, **given, monitor=monitor)
+        D = denoiser_for(tuple(A.dims), orientations, denoiser, sigma, **given, monitor=monitor)
+    if isinstance(D, SlicewiseDenoiser) and gradient != "residual":
+        raise ValueError(f"gradient is {gradient!r}, and {D.name} denoises slices; expected 'residual'")
     R = RED(D, gradient=gradient, L=L)
     if method == "steepest_descent":
         objective, solver = data + lam * R, ForwardBackward(tau)

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from ipbox.backend import Array
-from ipbox.operators import CartesianMRI, NonCartesianMRI, Operator
+from ipbox.operators import CartesianMRI, ConeBeamTransform, ConeVectorTransform, NonCartesianMRI, Operator
 from ipbox.reconstruct.direct.analytic import BY_FILTERING, analytic
 from ipbox.reconstruct.iterative.early_stopping import cgls
 
@@ -25,7 +25,9 @@ def starting_image(A: Operator, b: Array, noise_level: Any = None) -> Array:
     >>> starting_image(ip.Identity((2,), "float64"), np.array([1.0, 2.0]))
     array([1., 2.])
     """
-    if isinstance(A, (*BY_FILTERING, CartesianMRI, NonCartesianMRI)):
+    if isinstance(A, ConeVectorTransform):
+        A = A.on_circle() or A
+    if isinstance(A, (*BY_FILTERING, ConeBeamTransform, CartesianMRI, NonCartesianMRI)):
         return analytic(A, b)[0]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* was ended by niter=", RuntimeWarning)  # so few steps are meant

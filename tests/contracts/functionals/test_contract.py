@@ -20,8 +20,9 @@ from tests.contracts.support import assert_close, draw, freeze, host, public_cla
 
 def test_every_class_is_listed() -> None:
     """But a denoiser, which has no value (`test_implicit`), and what is faster than another (`test_twins`)."""
-    without_case = "Denoiser" if find_spec("torch") else "TorchEnergy"  # whose class imports without torch
-    listed = {case.cls.__name__ for case in cases()} | {"FourierL2", without_case}
+    # TorchEnergy: its class imports without torch
+    without_case = {"Denoiser", "SlicewiseDenoiser"} if find_spec("torch") else {"TorchEnergy"}
+    listed = {case.cls.__name__ for case in cases()} | {"FourierL2"} | without_case
     assert {cls.__name__ for cls in public_classes("functional")} == listed
 
 
