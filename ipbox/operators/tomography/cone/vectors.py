@@ -99,8 +99,7 @@ class ConeVectorTransform(PanelTransform):
         self._place(dims, self._in_indices(dims, S, first_pixels(D, U, V, n_det), U, V), n_det, dtype)
 
     def on_circle(self) -> ConeBeamTransform | None:
-        """The same transform by distances, for `fdk`, where the source goes on a circle about the z axis, in a plane of
-        slices, and the panel opposite is upright; None elsewhere.
+        """The same transform by distances, for `fdk`: a circle about the z axis, upright panels opposite; else None.
 
         Examples
         --------
