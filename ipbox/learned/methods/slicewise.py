@@ -12,8 +12,11 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_axes, check_type
 from ipbox.functionals.core.base import Work, shared
+from ipbox.keywords import answering_classes
 from ipbox.learned.priors.denoiser import Denoiser
 from ipbox.learned.priors.signature import unwrapped
+
+__all__ = ["SlicewiseDenoiser", "denoiser_for"]
 
 PIXELS = 1 << 18  # of slices that are denoised at once: what a network keeps of them is many times as much
 KERNEL = 5  # axes of the weights of a convolution in three dimensions
@@ -133,3 +136,6 @@ def _is_volumetric(net: Any) -> bool:
     """Whether a network has convolutions in three dimensions."""
     net = unwrapped(net)
     return isinstance(net, torch.nn.Module) and any(p.ndim == KERNEL for p in net.parameters())
+
+
+answering_classes(globals())
