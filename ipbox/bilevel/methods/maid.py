@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from ipbox.bilevel.methods.secants import Secants
 from ipbox.bilevel.problem.hypergradient import Hypergradient
 from ipbox.bilevel.problem.upper import Evaluation
 from ipbox.bilevel.problem.value_bounds import ValueBounds, corrected_bounds, correction_helps, plain_bounds
+from ipbox.bilevel.stochastic.batches import SampleSession, samples
+from ipbox.bilevel.stochastic.warm_starts import WarmStarts
 from ipbox.checks import check_between, check_count, check_fields, check_flag, check_not_negative, check_positive
 from ipbox.solvers.core.state import State
 
@@ -63,6 +66,17 @@ class MAID(FirstOrder):
         known: then their errors are of second order in ε and δ.  Moreover ε is reduced at once where no smaller step
         could pass for the width of the bounds, steps that failed are not tried again in the same iteration, and ε grows
         by 1/ν where a quarter of the accuracy would have done.  With False, and memory 0, the method is as published.
+    batch : int, optional
+        Samples of a minibatch, with another one for every step; all samples are visited once, in random order, before
+        any is again.  By default every step takes all.  The trial points of a step and its test of descent are of the
+        same samples, so that U⁺ and U⁻ are proved bounds of their part of the objective, and every step decreases it;
+        of the whole objective they are not, so that the method comes near a minimiser, as near as the minibatches
+        agree.  Nothing is predicted; the images and adjoints of all samples are kept, of the last ``keep`` with that.
+        The last row of the history, of the kind "all samples", has f; in the others it is an estimate, as for `ISGD`.
+    keep : int, optional
+        Images whose warm starts are kept in memory, with ``batch``; those of all by default.
+    seed : int
+        Of the order of the samples.
     adaptive : bool
         With False ε and δ stay as they are, and the line search believes g alone: gradient descent with a fixed
         accuracy, for comparison.
@@ -111,6 +125,13 @@ class MAID(FirstOrder):
     certified: bool = False
     sharp: bool = True
     adaptive: bool = True
+    batch: int | None = None
+    keep: int | None = None
+    seed: int = 0
+
+    @property
+    def _session(self) -> type[DescentSession]:
+        return DescentSession if self.batch is None else SampleSession
 
     def __post_init__(self) -> None:
         check_fields(self, check_positive, "eps0", optional=("delta0", "alpha0"))
@@ -123,9 +144,26 @@ class MAID(FirstOrder):
         check_count(self.memory, "memory", least=0)
         check_fields(self, check_not_negative, "min_eps", "tol")
         check_fields(self, check_flag, "certified", "sharp", "adaptive")
+        check_fields(self, check_count, optional=("batch", "keep"))
+        check_count(self.seed, "seed", least=0)
+        if self.batch is not None and self.tol > 0:
+            raise ValueError(
+                f"tol is {self.tol:g} with batch = {self.batch}; expected 0: a few samples do not tell ‖∇f‖"
+            )
+
+    def _check(self, evaluator: Any) -> None:
+        super()._check(evaluator)
+        if self.batch is not None and evaluator.problem.convention != "mean":
+            raise ValueError(
+                f"convention is 'sum' with batch = {self.batch}; expected 'mean', which any samples estimate"
+            )
 
     def _best(self, history: list[dict[str, Any]]) -> dict[str, Any]:
         return history[-1]
+
+    def _close(self, run: DescentSession) -> None:
+        if isinstance(run, SampleSession):
+            run.evaluate_all(self.batch, self.seed)
 
     def _init(self, run: DescentSession) -> State:
         run.constants.proved = self.certified
@@ -133,10 +171,49 @@ class MAID(FirstOrder):
         delta = run.lipschitz * eps if self.delta0 is None else self.delta0 * unit
         alpha = None if self.alpha0 is None else self.alpha0 / unit**2
         s = State(q=None, eps=eps, delta=float(delta), alpha=alpha, secants={})
+        if isinstance(run, SampleSession):
+            return self._init_batches(run, s)
         run.accept(s, run.evaluate(run.theta, eps), grad_norm=math.nan, accuracy=s.eps, step=0.0, kind="start")
         return s
 
     def _step(self, run: DescentSession, s: State) -> str | None:
+        return self._step_of_batch(run, s) if isinstance(run, SampleSession) else self._descend(run, s)
+
+    def _init_batches(self, run: SampleSession, s: State) -> State:
+        n = run.problem.lower.n
+        run.starts = WarmStarts(n if self.keep is None else min(self.keep, n))
+        if run.checkpoint is not None:
+            run.source.identify(run.theta)
+        s.u, s.x, s.squares = None, run.theta, np.full(n, math.nan)
+        self._on_batch(run, s, lambda part, t: None)
+        return s
+
+    def _step_of_batch(self, run: SampleSession, s: State) -> str | None:
+        stop = self._on_batch(run, s, self._descend)
+        return None if stop == "stationary" else stop  # of these samples alone
+
+    def _on_batch(
+        self, run: SampleSession, s: State, step: Callable[[DescentSession, State], str | None]
+    ) -> str | None:
+        """A step on the samples that are due, from θ as they have it evaluated; and what it told of f."""
+        index = samples(s.k, len(s.squares), self.batch, self.seed)
+        part = run.on(index)
+        q = run.starts.get("q", index, part.problem.lower.start()) if part.source.warm else None
+        t = State(q=q, eps=s.eps, delta=s.delta, alpha=s.alpha, secants={})
+        try:
+            e = part.evaluate(s.x, s.eps)
+            part.accept(t, e, grad_norm=math.nan, accuracy=s.eps, step=0.0, kind="start")
+            stop = step(part, t)
+        finally:
+            run.source.cost, run.constants.count = part.source.cost, part.constants.count
+        run.starts.put(index, u=t.u, **({} if t.q is None else {"q": t.q}))
+        s.x, s.eps, s.delta, s.alpha = t.x, t.eps, t.delta, t.alpha
+        s.squares[index] = part.problem.distances(t.u) ** 2
+        row = part.history[-1] | {"iteration": len(run.history), "f": run.estimate(s.x, s.squares), "f_bound": math.inf}
+        run.record(row | run.source.spent())
+        return stop
+
+    def _descend(self, run: DescentSession, s: State) -> str | None:
         e, q, eps, delta, trials = run.known(s), s.q, s.eps, s.delta, self.max_backtracks
         secants, alpha, first = Secants(s.secants, self.memory), s.alpha, None
         while True:

@@ -4,77 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ipbox.backend import norm
-from ipbox.bilevel.methods.first_order import DescentSession, FirstOrder
+from ipbox.bilevel.methods.first_order import FirstOrder
 from ipbox.bilevel.methods.maid import first_step
-from ipbox.bilevel.problem.adjoint import AdjointSolution
-from ipbox.bilevel.problem.hypergradient import implicit_gradient
-from ipbox.bilevel.problem.oracle import LowerSolution
-from ipbox.bilevel.problem.result import Cost
-from ipbox.bilevel.problem.samples import objective_bound
-from ipbox.bilevel.problem.upper import Evaluation, Evaluator
+from ipbox.bilevel.stochastic.batches import SampleSession, samples
 from ipbox.bilevel.stochastic.warm_starts import WarmStarts
 from ipbox.checks import check_choice, check_count, check_fields, check_not_negative, check_positive
 from ipbox.solvers.core.state import State
 
 RULES = ("adam", "sgd")
 BETA1, BETA2, SMALL = 0.9, 0.999, 1e-8  # of Adam
-
-
-class SampleSession(DescentSession):
-    """A run on hypergradients of minibatches, with warm starts of every image."""
-
-    starts: WarmStarts
-
-    @property
-    def size(self) -> float:
-        """c √N."""
-        return self.source.unit * math.prod(self.problem.truths.shape[1:]) ** 0.5
-
-    def get_state(self) -> dict[str, Any]:
-        return super().get_state() | {"starts": self.starts.get_state()}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)
-        self.starts = WarmStarts(0)
-        self.starts.set_state(state["starts"])
-
-    def part(self, index: np.ndarray) -> Evaluator:
-        """The evaluator of some of the samples, with what is spent so far and their warm starts."""
-        source, problem = self.source, self.problem
-        settings = {"max_iterations": source.max_iterations, "warm": source.warm, "n_jobs": source.n_jobs}
-        part = Evaluator(problem.take(index, problem.lower.take(index)), source.method, **settings)
-        part.cost = source.cost + Cost()
-        part.u = self.starts.get("u", index, part.problem.lower.start())
-        return part
-
-    def sample_gradient(self, theta: np.ndarray, index: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
-        """z ≈ ∇f(θ) from the samples ``index``, by images to ε and residuals to L_g ε; their ‖û_i - u_i‖²."""
-        part = self.part(index)
-        q = self.starts.get("q", index, part.problem.lower.start()) if part.warm else None
-        try:
-            found = self._within(eps, lambda: _Found(*implicit_gradient(part, theta, eps, None, q)), part)
-        finally:
-            self.source.cost = part.cost
-        self.starts.put(index, u=found.lower.u, q=found.adjoint.q)
-        whole, some = self.problem, part.problem
-        share = whole.scale * whole.lower.n / (some.scale * some.lower.n)  # of the sum over all
-        penalty = whole.penalty_gradient(theta)
-        return penalty + share * (found.z - penalty), some.distances(found.lower.u) ** 2
-
-
-class _Found(NamedTuple):
-    z: np.ndarray
-    evaluation: Evaluation
-    adjoint: AdjointSolution
-
-    @property
-    def lower(self) -> LowerSolution:
-        return self.evaluation.lower
 
 
 @dataclass(frozen=True)
@@ -192,26 +135,13 @@ class ISGD(FirstOrder):
         """z at θ from the samples of iteration k, and what they tell of f; a row of the history."""
         index, eps = self.samples(k, len(s.squares)), self.eps0 * run.size / (k + 1) ** self.eps_power
         s.z, s.squares[index] = run.sample_gradient(s.x, index, eps)
-        f = run.problem.scale * len(s.squares) * float(np.nanmean(s.squares)) + run.problem.penalty_value(s.x)
+        f = run.estimate(s.x, s.squares)
         row = {"iteration": len(run.history), "theta": s.x, "f": f, "f_bound": math.inf, "grad_norm": norm(s.z)}
         run.record(row | {"accuracy": eps, "step": alpha, "kind": kind} | run.source.spent())
 
     def samples(self, k: int, n: int) -> np.ndarray:
-        """I_k, of n samples: parts of one random order until all were visited, then of another."""
-        parts = math.ceil(n / self.batch_size)
-        order = np.random.default_rng([self.seed, k // parts]).permutation(n)
-        return np.sort(np.array_split(order, parts)[k % parts])
+        """I_k, of n samples."""
+        return samples(k, n, self.batch_size, self.seed)
 
     def _close(self, run: SampleSession) -> None:
-        """f over all samples at the last θ, a minibatch at a time: a row that no checkpoint has."""
-        last, problem = run.history[-1], run.problem
-        eps, r, delta = last["accuracy"], [problem.penalty_value(last["theta"]) ** 0.5], [0.0]
-        for k in range(math.ceil(problem.lower.n / self.batch_size)):
-            part = run.part(self.samples(k, problem.lower.n))
-            found = part.reconstruct(last["theta"], eps)
-            run.source.cost = part.cost
-            r += (problem.scale**0.5 * part.problem.distances(found.u)).tolist()
-            delta += (problem.residual_lipschitz * found.certificate).tolist()
-        r, delta = np.array(r), np.array(delta)
-        row = last | {"f": float(r @ r), "f_bound": objective_bound(r, delta), "kind": "all samples"}
-        run.history.append(row | run.source.spent())
+        run.evaluate_all(self.batch_size, self.seed)

@@ -18,7 +18,7 @@ from ipbox.bilevel import (
 )
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.methods.session import Budget
-from ipbox.bilevel.stochastic.isgd import SampleSession
+from ipbox.bilevel.stochastic.batches import SampleSession
 from ipbox.bilevel.stochastic.warm_starts import WarmStarts
 from tests.bilevel.problem.test_hypergradient import Broken
 
