@@ -1,7 +1,8 @@
 """`make dist`: wheels and a source archive in ``dist/``, their size, and what they do where nothing else of ours is.
 
 ``ipbox`` has images and measurements, ``ipbox_weights`` the weights of networks.  The wheel is installed without torch
-in an environment that is made for it and removed, and tried in a folder away from this one.
+in an environment that is made for it and removed, and tried in a folder away from this one: demonstrations, and the
+tutorials that need no network and no reader of the extra ``io``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ TRIED = (
     ("-m", "ipbox", "demo", "ct", "--quiet"),
     *(("-m", "ipbox", "demo", name, "--size", "64", "--quiet") for name in ("fan", "pet", "blur", "mri", "inpaint")),
 )
+NEED_MORE = ("torch", "ipbox.learned", "ip.learned", "pretrained", "ip.pnp", "pydicom")
+
+
+def classical() -> list[Path]:
+    found = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
+    return [path for path in found if not any(word in path.read_text(encoding="utf-8") for word in NEED_MORE)]
 
 
 def build(source: Path) -> list[Path]:
@@ -35,6 +42,7 @@ def build(source: Path) -> list[Path]:
 
 def run(*command: str, cwd: Path = ROOT, quiet: bool = False) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "IPBOX_DATA")}
+    environment |= {"IPBOX_FAST": "1", "MPLBACKEND": "agg"}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -76,6 +84,9 @@ def main() -> int:
             run(python, *arguments, cwd=away)
         if not (away / "build" / "ct.png").stat().st_size > 10_000:
             sys.exit("the picture of demo ct is empty")
+        for tutorial in classical():
+            run(python, shutil.copy(tutorial, away), cwd=away, quiet=True)
+        print(f"{len(classical())} tutorials ran without torch")
         # weights are found where they are installed apart
         found = next(path for path in weights if path.suffix == ".whl")
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(found), quiet=True)

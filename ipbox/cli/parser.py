@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import ipbox
 from ipbox.cli import benchmark as benchmarks
+from ipbox.cli import examples
 from ipbox.cli.compare import SETTINGS
 from ipbox.cli.compare import compare as run_compare
 from ipbox.cli.demos import bilevel as demos_bilevel
@@ -125,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     info = subparsers.add_parser("info", help="versions, threads, and where data and compiled kernels are")
     info.set_defaults(run=run_info)
     info.add_argument("--classes", action="store_true", help="instead, which class takes which arrays and dtypes")
+    for name, command in subparsers.choices.items():
+        command.epilog, command.formatter_class = examples.told(name), argparse.RawDescriptionHelpFormatter
     return parser
 
 
