@@ -71,10 +71,11 @@ def slice_distance(A: Any) -> float:
 
 def needed(args: argparse.Namespace, volume: int, data: int, apart: float = 1.0) -> int:
     """About the bytes that a volume's reconstruction takes, of the bytes of the volume and of the line integrals."""
-    from ipbox.reconstruct.variational.memory import FRUGAL, LARGE, LAVISH
+    from ipbox.reconstruct.variational.memory import FRUGAL, LARGE, lavish
 
-    volumes, sets = NEEDS.get(args.method) or (FRUGAL if volume >= 4 * LARGE and apart == 1 else LAVISH)
-    return max(CORRECTED[args.zingers] * data, volumes * volume + (sets + 1) * data)
+    frugal = volume >= 4 * LARGE and apart == 1
+    volumes, sets = NEEDS.get(args.method) or (FRUGAL if frugal else lavish(4, apart != 1))
+    return max(CORRECTED[args.zingers] * data, int(volumes * volume) + (sets + 1) * data)
 
 
 def check_memory(args: argparse.Namespace, A: Any, data: int) -> str:

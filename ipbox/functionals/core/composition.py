@@ -76,6 +76,14 @@ class DualTerm:
         """y <- prox_{σg*}(y + σ K x̄), in place."""
         raise NotImplementedError("abstract")
 
+    def ascend_by(self, rho: float, y: Array, x_bar: list[Array], sigma: float) -> None:
+        """`ascend`, relaxed: y <- y + ρ(y⁺ - y)."""
+        new = y.copy()
+        self.ascend(new, x_bar, sigma, {})
+        new -= y
+        new *= rho
+        y += new
+
     def can_sweep(self, x: Array) -> bool:
         """Whether `sweep` is given for images like ``x``."""
         return False
@@ -223,6 +231,15 @@ class Composition(Functional, DualTerm):
         v *= sigma
         v += y
         self.g.prox_conj(v, sigma, out=y, work=child(work, "g"))
+
+    def ascend_by(self, rho: float, y: Array, x_bar: list[Array], sigma: float) -> None:
+        v = self.K.apply(x_bar[0])
+        v *= sigma
+        v += y
+        self.g.prox_conj(v, sigma, out=v)
+        v -= y
+        v *= rho
+        y += v
 
     def change(self, y: Array, x: list[Array], sigma: float, batch: bool, work: Work) -> tuple[Any, Any]:
         v = self.K.apply(x[0])  # before there is y⁺: the operator has scratch of its own

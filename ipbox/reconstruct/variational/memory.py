@@ -15,8 +15,11 @@ from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.primal_dual import saddle
 
 LARGE = 1 << 22  # voxels of a volume from which on memory counts more than iterations
-FRUGAL = (10, 3)  # arrays of the size of the volume, and of the data, that are there at a time beside b, with one pass
-LAVISH = (36, 8)  # over memory, and else
+# Arrays of the size of the volume, and of the data, that are there at a time beside b, as they were counted
+FRUGAL = (9, 7)  # of primal-dual steps in one pass over memory;
+STEPS, SETS = 6, 8  # of others, for each block of the primal and dual variables, of which TV has 4 and TGV 13;
+APART = 17  # more where a term's steps are composed of others: wavelets, TV with voxel sizes;
+OTHERS = {"FISTA": (16, 2), "CGLS": (16, 5)}
 
 
 def is_frugal(p: Parts) -> bool:
@@ -32,11 +35,29 @@ def _is_frugal(p: Parts) -> bool:
 
 
 def needed(problem: Problem, solver: Solver) -> int:
-    """About the bytes that a solver of the primal-dual family needs beside the data."""
-    volumes, sets = FRUGAL if isinstance(solver, PDHG) and is_frugal(solver.prepare(problem)) else LAVISH
+    """About the bytes that a solver needs beside the data."""
+    volumes, sets = _counts(problem, solver)
     D = problem.fidelity
     data = 0 if D is None or D.b is None else D.b.nbytes
-    return volumes * math.prod(problem.shape) * np.dtype(problem.dtype).itemsize + sets * data
+    return round(volumes * math.prod(problem.shape)) * np.dtype(problem.dtype).itemsize + sets * data
+
+
+def lavish(blocks: float, apart: bool) -> tuple[float, int]:
+    """Volumes and sets of data of primal-dual steps that go over memory several times."""
+    return STEPS * blocks + APART * apart, SETS
+
+
+def _counts(problem: Problem, solver: Solver) -> tuple[float, int]:
+    if not isinstance(solver, PDHG):
+        return OTHERS.get(type(solver).__name__, lavish(4, False))
+    p = solver.prepare(problem)
+    if is_frugal(p):
+        return FRUGAL
+    voxels, A = math.prod(problem.dims), problem.fidelity and problem.fidelity.A
+    x = np.broadcast_to(np.zeros((), problem.dtype), problem.shape)
+    terms = [t for t in p.dual if A is None or tuple(t.dual_dims) != tuple(A.dimsd)]
+    blocks = 1 + sum(math.prod(shape) for t in terms for shape in (t.dual_dims, *t.aux)) / voxels
+    return lavish(blocks, any(not t.aux and not t.can_sweep(x) for t in terms))
 
 
 def announce(problem: Problem, solver: Solver, progress: Any) -> None:

@@ -75,6 +75,11 @@ def tgv(
         ``info.state.aux[0][0]`` is v, the slope of the affine pieces; ``info.extra["choice"]`` is the `Choice` where a
         rule chose λ, ``info.extra["lam"]`` λ.
 
+    Notes
+    -----
+    A volume needs about 80 times its memory, beside the data: slopes, their differences and the dual variables are 13
+    volumes, of which the steps keep several.
+
     Raises
     ------
     ValueError, TypeError

@@ -114,11 +114,10 @@ def sweep(p: Parts, s: State, rho: float = 1.0) -> None:
     swept = next(i for i, t in enumerate(p.dual) if t.can_sweep(s.x))
     step, others = p.prox.pixelwise(s.x) | {"rho": rho}, [i for i in range(len(p.dual)) if i != swept]
     for i in others:
-        old = s.y[i].copy() if rho != 1 else None
-        p.dual[i].ascend(s.y[i], [s.x_bar], s.sigma[i], {})  # no scratch is kept, for the sake of volumes
-        if old is not None:
-            relax(s.y[i], old, rho)
-            old = None
+        if rho == 1:
+            p.dual[i].ascend(s.y[i], [s.x_bar], s.sigma[i], {})  # no scratch is kept, for the sake of volumes
+        else:
+            p.dual[i].ascend_by(rho, s.y[i], [s.x_bar], s.sigma[i])
         p.dual[i].adjoint(s.y[i], [s.d], i != others[0], {})
         step |= {"d": s.d}
     p.dual[swept].sweep(s.y[swept], s.x, s.x_bar, s.sigma[swept], s.tau, s.theta, step)
