@@ -32,6 +32,10 @@ def test_a_part_of_a_benchmark_renews_its_rows_alone(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(docs, "fill", filled.__setitem__)
     report.publish("make bench", [_row("three", 3.0), _row("two", 4.0)], whole=False)
     assert filled["make bench"] == report.table([_row("one", 1.0), _row("two", 4.0), _row("three", 3.0)])
+    report.publish("make bench", [_row("two", 4.0)], whole=False, told="1 May 2026, on a machine.")
+    assert filled["make bench"].endswith("|\n\n1 May 2026, on a machine.")
+    report.publish("make bench", [_row("two", 4.5)], whole=False)  # what was told is no row
+    assert filled["make bench"] == report.table([_row("one", 1.0), _row("two", 4.5), _row("three", 3.0)])
     report.publish("make bench", [_row("two", 5.0)], whole=True)
     assert filled["make bench"] == report.table([_row("two", 5.0)])
 

@@ -6,6 +6,7 @@ Exit code 0 where every required figure is reached, 1 where one falls short or f
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 import time
@@ -55,7 +56,10 @@ def main(argv: list[str] | None = None) -> int:
     told = [{**r, "asked": asked(r), "value": r["measured"]} for r in results]
     if not args.quick and args.repeats >= 5:  # what is no time does not depend on who else is there
         told = [r for r in told if quiet.quiet or r["unit"] not in ("x", "ms", "s")]
-        publish("make bench", told, whole=quiet.quiet and not args.patterns)
+        whole = quiet.quiet and not args.patterns
+        on = f"{about['cpu']}, {about['cores']} cores, {about['memory']}, Python {about['python']}"
+        which = "All rows" if whole else "The rows measured last"
+        publish("make bench", told, whole, f"{which}: {datetime.date.today():%d %B %Y}, on {on}.")
     print(f"\n{len(results) - len(short)} of {len(results)} rows ok{'; short: ' if short else ''}{', '.join(short)}")
     return 1 if short else 0
 

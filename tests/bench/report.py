@@ -20,14 +20,18 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def publish(command: str, rows: list[dict[str, Any]], whole: bool) -> None:
-    """Write the table into the documentation: all of it after a ``whole`` run, else the rows that were measured."""
+def publish(command: str, rows: list[dict[str, Any]], whole: bool, told: str = "") -> None:
+    """Write the table into the documentation: all of it after a ``whole`` run, else the rows that were measured.
+
+    ``told`` is what the machine was and when, a line below the table.
+    """
     new = table(rows).splitlines()
-    if not whole and (old := docs.blocks().get(command, "").strip().splitlines()):
+    before = docs.blocks().get(command, "").strip().splitlines()
+    if not whole and (old := [line for line in before if line.startswith("|")]):
         measured = {_name(line): line for line in new[2:]}
         kept = [measured.pop(_name(line), line) for line in old[2:]]
         new = [*new[:2], *kept, *measured.values()]
-    docs.fill(command, "\n".join(new))
+    docs.fill(command, "\n".join([*new, *(["", told] if told else [])]))
 
 
 def _name(line: str) -> str:
