@@ -22,6 +22,7 @@ from ipbox.operators import ConeBeamTransform, ConeVectorTransform
 from ipbox.operators.tomography.ramp import check_filter, ramp
 from ipbox.reconstruct.direct.fbp import filtered, masked
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
+from ipbox.reconstruct.direct.projections import SEEN
 
 
 @answering
@@ -53,10 +54,11 @@ def fdk(
         As of `fbp`.
     extend : bool
         Where the panel's sides cut the object off, let the projections go on as those of a disc do, row by row; else by
-        zeros, which gives a bright rim.
+        zeros, which gives a bright rim.  Where its upper or lower end does, let them go on as those of an object that
+        is the same in all slices; else by zeros, which makes slices too low that leave the panel in some views.
     mask : bool
         Where the panel's sides cut the object off, set the volume to 0 outside of the field of view, a cylinder whose
-        voxels are seen from all sides.
+        voxels are seen from all sides; where its ends do, the voxels that no view sees.
 
     Returns
     -------
@@ -74,8 +76,8 @@ def fdk(
     -----
     In the plane of the source it is `fbp`, with the same weights for full circles, short scans (Parker) and panels that
     are set to one side (Wang).  Away from it a circle does not measure all that a volume needs: values fall off with
-    the cone angle where the object changes along the axis, and are exact where it does not.  Beyond the panel's upper
-    and lower ends data are taken for 0: slices that leave the panel in some views are too low.
+    the cone angle where the object changes along the axis, and are exact where it does not: weighted with the cosine,
+    its projections are the same in all rows, which is what they are continued by beyond the panel's ends.
 
     Data of a turned panel (``tilt``) are interpolated linearly to the pixels that it would have upright, and at its
     corners, of which it has no data, go on as at its nearest ends.
@@ -118,12 +120,54 @@ def fdk(
     fan, q, field = filtered(fan, flat, response, extend, profile=lines.mean(axis=1), who="fdk")
     q = q.reshape(samples, rows, views, -1).transpose(0, 2, 1, 3)
     wide = A if field is None else A.with_columns(fan.n_det, fan.det_shift)
+    pads = _rows_beyond(A, lines) if extend else (0, 0)
+    if any(pads):
+        wide, q = _higher(wide, q, pads)
     x = backend.array_module(b).empty((samples, *A.dims), dtype=b.dtype)
     backproject_weighted(q, x, wide._views.like(b), A.magnification)
+    if any(pads) and mask:
+        x *= backend.array_module(x).asarray(_is_seen(A), dtype=x.dtype)
     x, told = masked(fan, x, field, mask)
     x = x.reshape(b.shape[:-3] + tuple(A.dims))
     told |= {} if cutoff == 1 else {"cutoff": float(cutoff)}
     return reported(x, "fdk", start, filter=filter if isinstance(filter, str) else "own", parameters=told)
+
+
+def _rows_beyond(A: ConeBeamTransform, lines: Array) -> tuple[int, int]:
+    """How many rows the volume's shadow needs before and behind those of the panel, where they cut the object off."""
+    means = backend.to_host(lines.mean(axis=(0, 2, 3), dtype=np.float64))
+    cut = means[[0, -1]] > SEEN * means.max()
+    (rows, _), height = A.n_det, A.det_spacing[0]
+    v = A.positions()[0]
+    most = (A.source_distance + A.detector_distance) / (A.source_distance - A.reach)
+    z = _heights(A)
+    ends = v[..., 0].max() - min(z[0] * most, z[0]), max(z[-1] * most, z[-1]) - v[..., -1].min()
+    before, behind = (min(rows, max(0, math.ceil(end / height))) * int(c) for end, c in zip(ends, cut, strict=True))
+    return before, behind
+
+
+def _higher(A: ConeBeamTransform, q: Array, pads: tuple[int, int]) -> tuple[ConeBeamTransform, Array]:
+    """The panel with more rows before and behind, and filtered data ``q`` that go on in them as at the ends."""
+    before, behind = pads
+    numbers = np.clip(np.arange(-before, q.shape[2] + behind), 0, q.shape[2] - 1)
+    shift = A.det_shift[0] + 0.5 * (behind - before) * A.det_spacing[0]
+    xp = backend.array_module(q)
+    return A.with_rows(numbers.size, shift), xp.take(q, xp.asarray(numbers), axis=2)
+
+
+def _is_seen(A: ConeBeamTransform) -> np.ndarray:
+    """The voxels that are before some row of the panel in some view, (nz, ny, nx)."""
+    (_, hy, hx), (_, y0, x0) = A.voxel_widths, A.volume_centre
+    y, x = ((np.arange(n) - 0.5 * (n - 1)) * h + c for n, h, c in zip(A.dims[1:], (hy, hx), (-y0, x0), strict=True))
+    v, far = A.positions()[0], A.source_distance + np.hypot(y[:, None], x)
+    least = _heights(A)[:, None, None] * (A.source_distance + A.detector_distance) / far
+    half = 0.5 * A.det_spacing[0]
+    return (least >= v[..., 0].min() - half) & (least <= v[..., -1].max() + half)
+
+
+def _heights(A: ConeBeamTransform) -> np.ndarray:
+    """z of the slices."""
+    return A.volume_centre[0] + (np.arange(A.dims[0]) - 0.5 * (A.dims[0] - 1)) * A.voxel_widths[0]
 
 
 def _on_circle(A: Any) -> ConeBeamTransform:

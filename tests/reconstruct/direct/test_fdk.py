@@ -195,3 +195,41 @@ def test_gaps_are_told() -> None:
     A = scan(2.0, views=60)
     with pytest.warns(RuntimeWarning, match="fdk: the views leave out"):
         ip.fdk(A, measured(A))
+
+
+# ---------------------------------------------------------------- what the panel's upper and lower ends cut off
+
+
+def column(slices: int, panel_shift: float = 0.0) -> Any:
+    """A scan of so many slices, and its data of a disc that goes on above and below them, the same in all slices."""
+    options: dict[str, Any] = dict(source_distance=96.0, detector_distance=48.0, det_shift=(panel_shift, 0.0))
+    beta = np.arange(90) * FULL / 90
+    long, A = (ip.ConeBeamTransform((n, 32, 32), beta, (16, 44), 1.5, **options) for n in (61, slices))
+    disc = np.hypot(*np.ogrid[-15.5:16, -15.5:16]) < 10
+    return A, long.apply(np.broadcast_to(disc.astype(np.float32), long.dims))
+
+
+@pytest.mark.parametrize(("panel_shift", "first"), [(0.0, 0), (1.5, 1), (-1.5, 0)])
+def test_an_object_that_goes_on_is_whole_where_some_views_see_it(panel_shift: float, first: int) -> None:
+    """The slices at the panel's ends are as the middle one; with zeros beyond, too low."""
+    A, b = column(17, panel_shift)
+    disc = np.hypot(*np.ogrid[-15.5:16, -15.5:16]) < 8
+    means, plain = (ip.fdk(A, b, extend=extend)[0][:, disc].mean(axis=1) for extend in (True, False))
+    seen = slice(first, 17 - (panel_shift < 0))
+    assert means[seen] == pytest.approx(1.0, abs=0.02)
+    assert plain[seen].min() < 0.9 and plain[8] == pytest.approx(1.0, abs=0.02)
+
+
+def test_what_no_view_sees_is_zero() -> None:
+    A, b = column(31)
+    x, whole = (ip.fdk(A, b, mask=mask)[0] for mask in (True, False))
+    assert (x[:5] == 0).all() and (x[-5:] == 0).all() and np.array_equal(x[9:-9], whole[9:-9])
+    assert whole[0, 12:20, 12:20].mean() > 0.9
+
+
+def test_an_object_that_ends_before_the_panel_does_is_not_continued() -> None:
+    A, _ = column(17)
+    u = np.zeros(A.dims, np.float32)
+    u[6:11, 12:20, 10:18] = 1.0
+    b = A.apply(u)
+    assert ip.fdk(A, b)[0].tobytes() == ip.fdk(A, b, extend=False)[0].tobytes()

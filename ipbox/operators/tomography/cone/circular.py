@@ -185,6 +185,13 @@ class ConeBeamTransform(PanelTransform):
         views = self._vectors(tuple(self.dims), n_det, det_shift)
         return self._changed(views, n_det, angles=self.angles, det_shift=det_shift)
 
+    def with_rows(self, n: int, shift: float | Array) -> Self:
+        """The same transform on a panel of ``n`` rows with its middle at v = ``shift``, or one v for each view."""
+        n_det = check_count(n, "n"), self.n_det[1]
+        det_shift = check_shift(shift, self.angles.size, "shift"), self.det_shift[1]
+        views = self._vectors(tuple(self.dims), n_det, det_shift)
+        return self._changed(views, n_det, angles=self.angles, det_shift=det_shift)
+
     def upright(self) -> Self:
         """The same transform with the panel turned about its middle until its rows are at right angles to the axis."""
         views = self._vectors(tuple(self.dims), self.n_det, self.det_shift, tilt=0.0)
