@@ -13,7 +13,7 @@ import ipbox  # noqa: E402
 project, author, copyright = "ipbox", "ipbox developers", "ipbox developers"
 version = release = ipbox.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "sphinx_gallery.gen_gallery"]
-extensions += ["tests.site.mathml", "tests.site.docstrings", "tests.site.gallery"]
+extensions += ["tests.site.mathml", "tests.site.docstrings", "tests.site.gallery", "tests.site.links"]
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"ipbox {version}"

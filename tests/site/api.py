@@ -32,7 +32,7 @@ PUBLIC = """operators functionals solvers callbacks stop reconstruct choose prob
 learned.networks.equivariant learned.networks.generative learned.maps learned.priors learned.priors.generative
 learned.training learned.training.losses learned.training.generative bilevel bayes bayes.diffusion evaluate groups
 distributed metrics backend""".split()
-# folder or file of a room : title of the section
+# folder or file of a room : title of the section, where it is not its name; they come in this order
 SECTIONS = {
     "core": "The base, and the algebra",
     "tomography": "Tomography",
@@ -155,11 +155,12 @@ def _index(rooms: list[str]) -> str:
 def _page(room: str, names: list[Name]) -> str:
     title, sentence = ROOMS[room]
     lines = [*_title(title, "="), _escaped(sentence), "", ".. currentmodule:: ipbox", ""]
-    sections = sorted({name.section for name in names}, key=list(SECTIONS).index)
+    known = list(SECTIONS)
+    sections = sorted({name.section for name in names}, key=lambda s: (known.index(s) if s in known else len(known), s))
     for section in sections:
         members = [name for name in names if name.section == section]
         if len(sections) > 1:
-            lines += _title(SECTIONS[section].replace("`", "``"), "-")
+            lines += _title(SECTIONS.get(section, section.replace("_", " ").capitalize()).replace("`", "``"), "-")
         lines += [".. autosummary::", "   :nosignatures:", ""]
         lines += [f"   {name.path.removeprefix('ipbox.')}" for name in members] + [""]
         for name in members:
