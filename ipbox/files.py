@@ -13,7 +13,7 @@ import time
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -180,8 +180,10 @@ def _alive(pid: int) -> bool:
 # ---------------------------------------------------------------- reading
 
 
-def read_npy(file: IO[bytes], nbytes: int) -> np.ndarray:
+def read_npy(file: IO[bytes], nbytes: int, empty: Callable[..., np.ndarray] | None = None) -> np.ndarray:
     """The array of a .npy file of ``nbytes`` bytes, all of which it fills; memory is taken after its header is checked.
+
+    It is written to what ``empty`` makes, by default ``np.empty``.
 
     Raises
     ------
@@ -201,7 +203,7 @@ def read_npy(file: IO[bytes], nbytes: int) -> np.ndarray:
     size = count * dtype.itemsize
     if count < 0 or file.tell() + size != nbytes:
         raise ValueError(f"its header claims {shape} of {dtype}, and {nbytes - file.tell()} bytes are there")
-    array = np.empty(count, dtype)
+    array = (empty or np.empty)((count,), dtype)
     stored = array.view(np.uint8) if size else array
     for at in range(0, size, _PART):
         part = file.read(min(_PART, size - at))
@@ -226,8 +228,8 @@ class Npz:
     array([0, 1, 2])
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._zip = zipfile.ZipFile(file)
+    def __init__(self, file: IO[bytes], empty: Callable[..., np.ndarray] | None = None) -> None:
+        self._zip, self._empty = zipfile.ZipFile(file), empty
         self.names = [name.removesuffix(".npy") for name in self._zip.namelist()]
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -238,4 +240,4 @@ class Npz:
         if info.file_size > 1040 * info.compress_size + 4096:
             raise ValueError(f"{name!r} has {info.compress_size} bytes and claims {info.file_size}")
         with self._zip.open(info) as file:
-            return read_npy(file, info.file_size)
+            return read_npy(file, info.file_size, self._empty)

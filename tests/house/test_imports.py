@@ -40,6 +40,7 @@ LAYERS = (
     "progress",
     "parallel",
     "backend",
+    "scratch",
     "angles",
     "groups",
     "kernels",

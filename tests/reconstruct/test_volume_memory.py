@@ -35,14 +35,14 @@ def test_the_frugal_way_leads_to_the_same_volume(scan: Any, monkeypatch: pytest.
 def test_a_volume_that_does_not_fit_is_refused(scan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     A, b, _ = scan
     monkeypatch.setattr(memory, "available", lambda: 50_000)
-    with pytest.raises(MemoryError, match=r"a volume of \(12, 16, 16\), for which PDHG needs about .* GiB are free"):
+    with pytest.raises(MemoryError, match=r"a volume of \(12, 16, 16\), for which PDHG needs about .* that are free"):
         ip.tv(A, b, 0.05, nonneg=True)
 
 
 def test_what_it_needs_is_said_before_it_starts(scan: Any, capsys: pytest.CaptureFixture[str]) -> None:
     A, b, _ = scan
     ip.tv(A, b, 0.05, nonneg=True, tol=1e-2, progress=True)
-    assert "a volume of (12, 16, 16): about 0.0 GiB beside the data" in capsys.readouterr().err
+    assert "a volume of (12, 16, 16): about 0.37 MiB beside the data, of" in capsys.readouterr().err
 
 
 def test_available_memory_is_that_of_the_machine() -> None:

@@ -312,7 +312,10 @@ class L2(Fidelity):
     def _prox_conj(self, y: Array, sigma: Any, out: Array, work: Work) -> None:
         """prox_{σf*}(y) = (y - σb)/(1 + σ/λ)."""
         sigma = backend.per_sample(sigma, y)
-        out[...] = y if self.b is None else y - sigma * self._data(y)
+        if self.b is None:
+            out[...] = y
+        else:
+            backend.array_module(y).subtract(y, sigma * self._data(y), out=out)
         out /= 1 + sigma / self.weight
 
     def _data_conj(self, y: Array, weight: float, batch: bool) -> Any:

@@ -6,13 +6,17 @@ column to column of the panel (3), step V from row to row (3).  `ipbox.kernels.c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from ipbox.backend import Array, array_module
+from ipbox.backend import Array, array_module, to_host
 from ipbox.kernels.core.launch import Kernels, on_gpu
 
 KERNELS = Kernels("cone")
-CHUNK = 1 << 26  # voxels of a batch worked on at a time: the framed copies stay small
+CHUNK = 1 << 26  # voxels worked on at a time, of a batch or of one volume: the framed copies stay small
+SLICES = 64  # of one volume at least, so that registers are full
+READINGS = 1 << 23  # worked on at a time, of whole views
 
 
 def is_upright(views: np.ndarray) -> bool:
@@ -55,14 +59,28 @@ def project(x: Array, out: Array, views: Array, h: Array, upright: bool, steep: 
     if on_gpu(x):
         KERNELS.run("project", x, x, views, h, out)
         return
+    xp = array_module(x)
     for part in _chunks(x):
-        u = array_module(x).zeros(_framed(x[part]), x.dtype)
-        u[:, 1:-1, 1:-1, 1 : x.shape[1] + 1] = x[part].transpose(0, 2, 3, 1)
-        work = _work(x[part], out[part])
-        if upright:
-            KERNELS.run("project_upright", u, u, views, h, out[part], work=work)
-        if steep or not upright:
-            KERNELS.run("project", u, u, views, h, upright, out[part], work=work)
+        slabs = in_slabs(x.shape[1:])
+        if len(slabs) == 1:
+            _project(x[part], out[part], views, h, upright, steep)
+            continue
+        out[part] = 0
+        for slab in slabs:
+            for some, rows, seen in _seen(x.shape, slab, out.shape, views):
+                p = xp.empty(out[part, some, rows].shape, out.dtype)
+                _project(x[part, slab], p, seen, h, upright, steep)
+                out[part, some, rows] += p
+
+
+def _project(x: Array, out: Array, views: Array, h: Array, upright: bool, steep: bool) -> None:
+    u = array_module(x).zeros(_framed(x), x.dtype)
+    u[:, 1:-1, 1:-1, 1 : x.shape[1] + 1] = x.transpose(0, 2, 3, 1)
+    work = _work(x, out)
+    if upright:
+        KERNELS.run("project_upright", u, u, views, h, out, work=work)
+    if steep or not upright:
+        KERNELS.run("project", u, u, views, h, upright, out, work=work)
 
 
 def backproject(y: Array, out: Array, views: Array, h: Array, upright: bool, steep: bool) -> None:
@@ -75,15 +93,22 @@ def backproject(y: Array, out: Array, views: Array, h: Array, upright: bool, ste
         KERNELS.run("backproject", y, y, views, _inverses(views), h, out)
         return
     for part in _chunks(out):
-        u, work = xp.zeros(_framed(out[part]), y.dtype), _work(out[part], y[part])
-        if upright:
-            batch, n_views, rows, columns = y[part].shape
-            q = xp.empty((batch, n_views, columns, KERNELS.cpu.lanes.surrounded(rows, y.itemsize)), y.dtype)
-            KERNELS.run("weigh", y, y[part], views, h, q)
-            KERNELS.run("backproject_upright", u, q, views, u, work=work)
-        if steep or not upright:
-            KERNELS.run("backproject", u, y[part], views, h, upright, u, work=work)
-        out[part] = u[:, 1:-1, 1:-1, 1 : out.shape[1] + 1].transpose(0, 3, 1, 2)
+        for slab in in_slabs(out.shape[1:]):
+            u = xp.zeros(_framed(out[part, slab]), y.dtype)
+            for some, rows, seen in _seen(out.shape, slab, y.shape, views):
+                readings = xp.ascontiguousarray(y[part, some, rows])
+                _backproject(readings, u, seen, h, upright, steep, _work(out[part, slab], readings))
+            out[part, slab] = u[:, 1:-1, 1:-1, 1 : out[part, slab].shape[1] + 1].transpose(0, 3, 1, 2)
+
+
+def _backproject(y: Array, u: Array, views: Array, h: Array, upright: bool, steep: bool, work: int) -> None:
+    if upright:
+        batch, n_views, rows, columns = y.shape
+        q = array_module(y).empty((batch, n_views, columns, KERNELS.cpu.lanes.surrounded(rows, y.itemsize)), y.dtype)
+        KERNELS.run("weigh", y, y, views, h, q)
+        KERNELS.run("backproject_upright", u, q, views, u, work=work)
+    if steep or not upright:
+        KERNELS.run("backproject", u, y, views, h, upright, u, work=work)
 
 
 def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> None:
@@ -105,15 +130,68 @@ def backproject_weighted(q: Array, out: Array, views: Array, scale: float) -> No
     scale : float
         The distance from the source to the panel, divided by that to the axis.
     """
-    xp, M = array_module(q), _inverses(views)
-    M = xp.concatenate([M, (M.reshape(-1, 3, 3) @ views[:, :3, None])[:, :, 0]], axis=1)
+    xp = array_module(q)
     for part in _chunks(out):
-        (batch, n_views, rows, columns), (_, nz, ny, nx) = q[part].shape, out.shape
-        columnwise = xp.zeros((batch, n_views, columns + 2, KERNELS.cpu.lanes.framed(rows, q.itemsize)), q.dtype)
-        columnwise[:, :, 1:-1, 1 : rows + 1] = q[part].transpose(0, 1, 3, 2)
-        u = xp.empty((batch, ny, nx, KERNELS.cpu.lanes.padded(nz, q.itemsize)), q.dtype)
-        KERNELS.run("backproject_weighted", u, columnwise, M, float(scale), u, work=u.size * n_views)
-        out[part] = u[..., :nz].transpose(0, 3, 1, 2)
+        for slab in in_slabs(out.shape[1:]):
+            rows, seen = _through(out.shape, slab, q.shape, views)
+            M = _inverses(seen)
+            M = xp.concatenate([M, (M.reshape(-1, 3, 3) @ seen[:, :3, None])[:, :, 0]], axis=1)
+            (batch, n_views, n_rows, columns), (_, nz, ny, nx) = q[part, :, rows].shape, out[part, slab].shape
+            shape = batch, n_views, columns + 2, KERNELS.cpu.lanes.framed(n_rows, q.itemsize)
+            columnwise = xp.zeros(shape, q.dtype)
+            columnwise[:, :, 1:-1, 1 : n_rows + 1] = q[part, :, rows].transpose(0, 1, 3, 2)
+            u = xp.zeros((batch, ny, nx, KERNELS.cpu.lanes.padded(nz, q.itemsize)), q.dtype)
+            if n_rows:
+                KERNELS.run("backproject_weighted", u, columnwise, M, float(scale), u, work=u.size * n_views)
+            out[part, slab] = u[..., :nz].transpose(0, 3, 1, 2)
+
+
+# ---------------------------------------------------------------- parts of a volume and of its data
+
+
+def in_slabs(dims: tuple[int, ...]) -> list[slice]:
+    """The slices of a volume that are worked on at a time: a framed copy of all of it would be as large again."""
+    nz, most = dims[0], max(SLICES, CHUNK // int(np.prod(dims[1:])))
+    n = -(-nz // most)
+    return [slice(k * nz // n, (k + 1) * nz // n) for k in range(n)]
+
+
+def _seen(
+    volumes: tuple[int, ...], slab: slice, data: tuple[int, ...], views: Array
+) -> Iterator[tuple[slice, slice, Array]]:
+    """Views, some at a time, with what `_through` gives of them."""
+    n_views, rows, columns = data[1:]
+    step = max(1, READINGS // (rows * columns))
+    for start in range(0, n_views, step):
+        some = slice(start, min(start + step, n_views))
+        seen = _through(volumes, slab, data, views[some])
+        if seen[0].start < seen[0].stop:
+            yield some, *seen
+
+
+def _through(volumes: tuple[int, ...], slab: slice, data: tuple[int, ...], views: Array) -> tuple[slice, Array]:
+    """The rows of panels to which rays come through a slab, and the geometry of the slab and of these rows.
+
+    All is linear in the voxels: the projections of a volume are the sums of those of its slabs.
+    """
+    (nz, ny, nx), rows = volumes[1:], data[2]
+    if slab == slice(0, nz):
+        return slice(0, rows), views
+    lo, hi = _between(to_host(views), (slab.start - 1, -1, -1), (slab.stop, ny, nx), rows)
+    seen = views.copy()
+    seen[:, 3:6] += lo * seen[:, 9:]
+    seen[:, [0, 3]] -= slab.start
+    return slice(lo, max(lo, hi)), seen
+
+
+def _between(views: np.ndarray, least: tuple[int, ...], most: tuple[int, ...], rows: int) -> tuple[int, int]:
+    """The panel rows from lo to hi - 1, among which are all that rays through the box of these corners come to."""
+    corners = np.array(np.meshgrid(*zip(least, most, strict=True), indexing="ij"), float).reshape(3, -1)
+    at = _inverses(views).reshape(-1, 3, 3) @ (corners - views[:, :3, None])
+    if (at[:, 2] <= 0).any():  # beside the source or behind it
+        return 0, rows
+    r = at[:, 1] / at[:, 2]
+    return int(np.clip(np.floor(r.min()) - 1, 0, rows)), int(np.clip(np.ceil(r.max()) + 2, 0, rows))
 
 
 def _inverses(views: Array) -> Array:

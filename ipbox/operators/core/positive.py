@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, scratch
 from ipbox.operators.core.base import Operator
 
 
@@ -56,19 +56,29 @@ def collatz_wielandt(A: Operator, rtol: float = 0.03, steps: int = 500) -> float
     x follows the power iteration from ones.  The Rayleigh quotient bounds ‖A*A‖ from below: it ends when the two are
     within ``rtol``.  Sums of non-negative terms have a small relative error, for which the bound leaves room.
     """
-    x = np.ones(tuple(A.dims), A.dtype_in)
-    y = A.apply_adjoint(A.apply(x))
-    seen = y > 0
-    if not seen.any():
+    x, y = (scratch.zeros(tuple(A.dims), A.dtype_in) for _ in range(2))
+    x += 1
+    A.apply_adjoint(A.apply(x), out=y)
+    if not y.any():
         return 0.0
     terms = 2 * max(A.dims) + 2 * A.dimsd[0]
     room = 1 + terms * float(np.finfo(A.dtype_in).eps)
     best = math.inf
     for _ in range(steps):
-        best = min(best, float((y[seen] / x[seen]).max()))
+        best = min(best, _largest_ratio(y, x))
         if best <= (1 + rtol) * backend.dot(x, y) / backend.dot(x, x):
             break
-        x = y / y.max()
-        seen = x > np.finfo(x.dtype).tiny  # parts that no ray connects to the rest may fade away
-        y = A.apply_adjoint(A.apply(x))
+        np.divide(y, y.max(), out=x)
+        A.apply_adjoint(A.apply(x), out=y)
     return best * room
+
+
+def _largest_ratio(y: np.ndarray, x: np.ndarray) -> float:
+    """max_i y_i / x_i where x > 0: parts that no ray connects to the rest may fade away."""
+    most, (x, y) = 0.0, (a.reshape(-1) for a in (x, y))
+    for start in range(0, x.size, backend.BLOCK):
+        u, v = x[start : start + backend.BLOCK], y[start : start + backend.BLOCK]
+        seen = u > np.finfo(x.dtype).tiny
+        if seen.any():
+            most = max(most, float((v[seen] / u[seen]).max()))
+    return most

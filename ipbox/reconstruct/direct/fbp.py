@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, scratch
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_flag
 from ipbox.functionals.core.composition import check_data
@@ -29,6 +29,7 @@ from ipbox.warning import warn
 
 LEFT_OUT = 0.03  # of the lines: what is not measured is more than a few views,
 ONE_SIDE = 0.1  # or than what a centre of rotation that is off by some pixels leaves to one side
+READINGS = 1 << 23  # of some images that are worked on at a time
 OVERLAP = 4.0  # pixels: weights that change faster than that alias where the two sides' pixels do not coincide
 
 
@@ -147,7 +148,7 @@ def fbp(
     check_fits(A, check_data(b))
     start = time.perf_counter()
     if isinstance(A, SliceStack):
-        A, b = A.A, A.by_slices(b)
+        A, b = A.A, backend.array_module(b).swapaxes(b, -3, -2)
     if isinstance(A, PET):
         A, b = A.projector, line_integrals(A, b)
     lines, trust = b.reshape((-1, *A.dimsd)), None
@@ -169,27 +170,29 @@ def _from_lines(
     mask: bool,
 ) -> tuple[Array, dict[str, Any]]:
     """The image from line integrals (a batch of them), and what is told about it."""
-    A, q, field = filtered(A, b, response, extend, trust)
-    x = fan_back_projection(A, q) if isinstance(A, FanBeamTransform) else back_projection(_as_ray(A), q)
+    A, filtered, field = prepared(A, b, response, extend, trust)
+    ray = None if isinstance(A, FanBeamTransform) else _as_ray(A)
+    x, step = scratch.zeros((len(b), *A.dims), b.dtype, backend.array_module(b)), max(1, READINGS // math.prod(A.dimsd))
+    for part in (slice(k, k + step) for k in range(0, len(b), step)):
+        q = filtered(b[part])
+        x[part] = fan_back_projection(A, q) if ray is None else back_projection(ray, q)
     return masked(A, x, field, mask)
 
 
-def filtered(
+def prepared(
     A: RayTransform | JosephTransform | FanBeamTransform,
-    b: Array,
+    profile: Array,
     response: Callable[..., np.ndarray],
     extend: bool,
     trust: np.ndarray | None = None,
-    profile: Array | None = None,
     who: str = "fbp",
-) -> tuple[Any, Array, tuple[float, bool] | None]:
-    """Line integrals, weighted and filtered, and the geometry they have then, with a wider detector where it cuts off.
+) -> tuple[Any, Callable[[Array], Array], tuple[float, bool] | None]:
+    """How line integrals are weighted and filtered, and the geometry they have then.
 
-    Whether it does is seen from ``profile``, by default ``b``.  Then the third is the radius of the field of view, and
-    whether that is a disc about the axis.
+    That has a wider detector where it cuts the object off: seen from ``profile``, the lines or a mean of them.  Then
+    the third is the radius of the field of view, and whether that is a disc about the axis.  The second takes lines,
+    all of them or some at a time.
     """
-    fft, xp = backend.fft_module(b), backend.array_module(b)
-    profile = b if profile is None else profile
     scan, half = Scan.of(A, trust), _half_width(A)
     cut = cut_off(profile)
     lo, hi = scan.ends
@@ -202,20 +205,26 @@ def filtered(
     farthest = min(half, float(scan.offset(max(-lo, hi)))) if one_sided else half
     _warn_of_gaps(scan.left_out(farthest, ends), ONE_SIDE if one_sided and not around else LEFT_OUT, who)
 
+    narrow = scan
     if any(cut):
         A, pads = _widened(A, scan)
         near = (-lo < hi, -lo > hi) if around else (False, False)  # what the other side sees goes on in any case
         sides = tuple(c and not fits and (extend or is_near) for c, is_near in zip(cut, near, strict=True))
-        b = extended(b, scan, pads, half, sides)
         scan = Scan.of(A, trust)
     weights = _beyond(scan, ends) * np.cos(scan.gamma(scan.positions))
-    n = 2 * fft.next_fast_len(A.n_det, real=True)
-    workers = {} if backend.is_device(b) else {"workers": cpu_threads()}
-    lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1, **workers)
     turn = A.turn if isinstance(A, FanBeamTransform) else 0.0
-    lines *= xp.asarray(response(n, A.det_spacing / A.magnification, turn=turn), dtype=b.dtype)
-    q = fft.irfft(lines, n=n, axis=-1, **workers)[..., : A.n_det]
-    return A, q, (seen, around or min(-lo, hi) > 0) if any(cut) else None
+
+    def filtered(b: Array) -> Array:
+        fft, xp = backend.fft_module(b), backend.array_module(b)
+        if any(cut):
+            b = extended(b, narrow, pads, half, sides)
+        n = 2 * fft.next_fast_len(A.n_det, real=True)
+        workers = {} if backend.is_device(b) else {"workers": cpu_threads()}
+        lines = fft.rfft(b * xp.asarray(weights, dtype=b.dtype), n=n, axis=-1, **workers)
+        lines *= xp.asarray(response(n, A.det_spacing / A.magnification, turn=turn), dtype=b.dtype)
+        return fft.irfft(lines, n=n, axis=-1, **workers)[..., : A.n_det]
+
+    return A, filtered, (seen, around or min(-lo, hi) > 0) if any(cut) else None
 
 
 def masked(A: Any, x: Array, field: tuple[float, bool] | None, mask: bool) -> tuple[Array, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, scratch
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_flag
 from ipbox.functionals.core.composition import check_data
@@ -20,9 +20,11 @@ from ipbox.kernels.cone.front import backproject_weighted
 from ipbox.keywords import answering
 from ipbox.operators import ConeBeamTransform, ConeVectorTransform
 from ipbox.operators.tomography.ramp import check_filter, ramp
-from ipbox.reconstruct.direct.fbp import filtered, masked
+from ipbox.reconstruct.direct.fbp import masked, prepared
 from ipbox.reconstruct.direct.info import AnalyticInfo, reported
 from ipbox.reconstruct.direct.projections import SEEN
+
+READINGS = 1 << 23  # filtered at a time, of whole rows
 
 
 @answering
@@ -114,28 +116,37 @@ def fdk(
     response, stack = functools.partial(ramp, filter=window, cutoff=cutoff), b.reshape((-1, *A.dimsd))
     if A.tilt != 0:
         A, stack = A.upright(), _turned(A, stack)
-    fan, lines = A.plane(), _of_rows(A, stack)
-    samples, rows, views, columns = lines.shape
-    flat = lines.reshape(samples * rows, views, columns)
-    fan, q, field = filtered(fan, flat, response, extend, profile=lines.mean(axis=1), who="fdk")
-    q = q.reshape(samples, rows, views, -1).transpose(0, 2, 1, 3)
+    (samples, views, rows, _), xp = stack.shape, backend.array_module(b)
+    step = max(1, READINGS // stack[:, :, 0].size)
+    parts = [slice(k, min(k + step, rows)) for k in range(0, rows, step)]
+    profile = sum(_of_rows(A, stack, part).sum(axis=1) for part in parts) / rows
+    fan, filtered, field = prepared(A.plane(), profile, response, extend, who="fdk")
+    q, means = xp.empty((samples, views, rows, fan.n_det), dtype=b.dtype), []
+    for part in parts:
+        lines = _of_rows(A, stack, part)
+        means.append(backend.to_host(lines.mean(axis=(0, 2, 3), dtype=np.float64)))
+        flat = filtered(lines.reshape(-1, *lines.shape[2:]))
+        q[:, :, part] = flat.reshape(*lines.shape[:3], -1).transpose(0, 2, 1, 3)
     wide = A if field is None else A.with_columns(fan.n_det, fan.det_shift)
-    pads = _rows_beyond(A, lines) if extend else (0, 0)
+    pads = _rows_beyond(A, np.concatenate(means)) if extend else (0, 0)
     if any(pads):
         wide, q = _higher(wide, q, pads)
-    x = backend.array_module(b).empty((samples, *A.dims), dtype=b.dtype)
+    x = scratch.zeros((samples, *A.dims), b.dtype, xp)
     backproject_weighted(q, x, wide._views.like(b), A.magnification)
     if any(pads) and mask:
-        x *= backend.array_module(x).asarray(_is_seen(A), dtype=x.dtype)
+        for k, z in enumerate(_heights(A)):
+            x[:, k] *= xp.asarray(_is_seen(A, z), dtype=x.dtype)
     x, told = masked(fan, x, field, mask)
     x = x.reshape(b.shape[:-3] + tuple(A.dims))
     told |= {} if cutoff == 1 else {"cutoff": float(cutoff)}
     return reported(x, "fdk", start, filter=filter if isinstance(filter, str) else "own", parameters=told)
 
 
-def _rows_beyond(A: ConeBeamTransform, lines: Array) -> tuple[int, int]:
-    """How many rows the volume's shadow needs before and behind those of the panel, where they cut the object off."""
-    means = backend.to_host(lines.mean(axis=(0, 2, 3), dtype=np.float64))
+def _rows_beyond(A: ConeBeamTransform, means: np.ndarray) -> tuple[int, int]:
+    """How many rows the volume's shadow needs before and behind those of the panel, where they cut the object off.
+
+    That is seen from the ``means`` of the rows.
+    """
     cut = means[[0, -1]] > SEEN * means.max()
     (rows, _), height = A.n_det, A.det_spacing[0]
     v = A.positions()[0]
@@ -155,12 +166,12 @@ def _higher(A: ConeBeamTransform, q: Array, pads: tuple[int, int]) -> tuple[Cone
     return A.with_rows(numbers.size, shift), xp.take(q, xp.asarray(numbers), axis=2)
 
 
-def _is_seen(A: ConeBeamTransform) -> np.ndarray:
-    """The voxels that are before some row of the panel in some view, (nz, ny, nx)."""
+def _is_seen(A: ConeBeamTransform, z: float) -> np.ndarray:
+    """The voxels of the slice at z that are before some row of the panel in some view, (ny, nx)."""
     (_, hy, hx), (_, y0, x0) = A.voxel_widths, A.volume_centre
     y, x = ((np.arange(n) - 0.5 * (n - 1)) * h + c for n, h, c in zip(A.dims[1:], (hy, hx), (-y0, x0), strict=True))
     v, far = A.positions()[0], A.source_distance + np.hypot(y[:, None], x)
-    least = _heights(A)[:, None, None] * (A.source_distance + A.detector_distance) / far
+    least = z * (A.source_distance + A.detector_distance) / far
     half = 0.5 * A.det_spacing[0]
     return (least >= v[..., 0].min() - half) & (least <= v[..., -1].max() + half)
 
@@ -207,11 +218,11 @@ def _between(p: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     return i, p - i
 
 
-def _of_rows(A: ConeBeamTransform, b: Array) -> Array:
-    """(B, rows, views, columns): the fan beam of each row, times the cosine of its angle to the plane of the source."""
+def _of_rows(A: ConeBeamTransform, b: Array, part: slice) -> Array:
+    """(B, rows, views, columns): the fan beam of each row, times the cosine of its angle to the source's plane."""
     v, a = A.positions()
     square = (A.source_distance + A.detector_distance) ** 2 + a**2
-    v, square = np.broadcast_to(v, (A.angles.size, v.shape[-1])).T[:, :, None], square.reshape(-1, a.shape[-1])
+    v, square = np.broadcast_to(v, (A.angles.size, v.shape[-1])).T[part, :, None], square.reshape(-1, a.shape[-1])
     cosines: Any = np.sqrt(square / (square + v**2))
-    xp, turned = backend.array_module(b), b.transpose(0, 2, 1, 3)
+    xp, turned = backend.array_module(b), b[:, :, part].transpose(0, 2, 1, 3)
     return xp.multiply(turned, xp.asarray(cosines.astype(b.dtype)), out=xp.empty(turned.shape, b.dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Unpack
 
 from ipbox.backend import Array
@@ -139,6 +140,11 @@ def tv(
     niter : int
         Bound on the iterations; a warning says where it ended the run.
     x0 : array, optional
+    memory : float, optional
+        Bytes that it may take beside the data; by default those that are free.  A scan's volume that does not fit is
+        solved in blocks of slices: see below.
+    scratch : path, optional
+        Folder on a disk for the files of a volume in blocks; by default that for temporary files.
     x_true : array, optional
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
         each iterate; with a rule for λ, so has its curve for each λ.
@@ -162,13 +168,19 @@ def tv(
     over them; below, by steps whose sizes adapt too, in more than twice as much.  With ``progress=True`` it says what
     it needs before it starts.
 
+    Where ten volumes do not fit, those of a scan (`ConeBeamTransform`, transforms by vectors, `SliceStack`) are files
+    of ``scratch``, and it works through them in blocks of slices: the iterates are the same, bit for bit.  In memory
+    are then six sets of data and three blocks; what else the process has of the files there, the system gives away
+    where it is short.  The files have no names and are gone with ``x`` and ``info``, or with the process.
+
     Raises
     ------
     ValueError, TypeError
         for λ <= 0, a rule that cannot be served (an infeasible noise level, a batch), ``nonneg`` together with
         ``box``, or data that do not fit A.
-    MemoryError
-        for a volume of 2²² voxels or more that needs more memory than is free.
+    MemoryError, NotSaved
+        for a volume that needs more memory than ``memory``, or than is free where it has 2²² voxels or more, and more
+        than there is in blocks; where the disk is too small for these.
 
     References
     ----------
@@ -202,6 +214,8 @@ def variational(
     niter: int = 10_000,
     x0: Array | None = None,
     shape: tuple[int, ...] | None = None,
+    memory: float | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     **options: Unpack[RunOptions],
 ) -> tuple[Array, Solution]:
     """Variational reconstruction with any regulariser: min_u D(Au, b) + λ R(u), optionally constrained.
@@ -236,6 +250,11 @@ def variational(
     niter : int
         Bound on the iterations of each solve; a warning says where it ended the run.
     x0 : array, optional
+    memory : float, optional
+        Bytes that it may take beside the data; by default those that are free.  TV of a scan that does not
+        fit is solved in blocks of slices, as `tv` says.
+    scratch : path, optional
+        Folder on a disk for the files of a volume in blocks; by default that for temporary files.
     x_true : array, optional
         The truth, where it is known: ``info.history["psnr"]`` and ``["nrmse"]``, the relative error, have a value for
         each iterate; with a rule for λ, so has its curve for each λ.
@@ -257,6 +276,8 @@ def variational(
     ------
     ValueError, TypeError
         for λ <= 0, a rule that cannot be served, terms that fit no solver, or data that do not fit A.
+    MemoryError, NotSaved
+        as `tv`.
 
     References
     ----------
@@ -279,7 +300,8 @@ def variational(
     constraint = make_constraint(nonneg, box)
     A = operator_or_none(A, shape)
     D = make_fidelity(fidelity, A, b)
-    return VariationalFamily(D, R, constraint, solver, tol, niter, x0, options).choose(lam, noise_level)
+    family = VariationalFamily(D, R, constraint, solver, tol, niter, x0, options, memory, scratch)
+    return family.choose(lam, noise_level)
 
 
 @answering

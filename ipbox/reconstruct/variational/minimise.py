@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import sys
 import warnings
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from ipbox.reconstruct.direct.fbp import fbp
 from ipbox.reconstruct.direct.fdk import fdk
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared, warn_of_niter
 from ipbox.reconstruct.variational.balanced import as_accurate_as_the_weight_asks
-from ipbox.reconstruct.variational.memory import announce, is_frugal
+from ipbox.reconstruct.variational.memory import find_room, is_frugal
 from ipbox.reconstruct.variational.settled import Settled
 from ipbox.solvers import (
     CGLS,
@@ -65,6 +66,8 @@ class OwnOptions(TypedDict, total=False):
     tol: float
     niter: int
     x0: Array | None
+    memory: float | None
+    scratch: str | os.PathLike[str] | None
 
 
 class VariationalOptions(OwnOptions, RunOptions, total=False):
@@ -83,6 +86,9 @@ class VariationalFamily:
     niter: int = 1000
     x0: Array | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    memory: float | None = None
+    scratch: str | os.PathLike[str] | None = None
+    frugal: bool = False  # whether the steps shall be those that need least memory, where the solver is not given
 
     def problem(self, lam: float, b: Array | None = None) -> Problem:
         """The problem for λ, with other data where given."""
@@ -102,7 +108,7 @@ class VariationalFamily:
     ) -> tuple[Array, Solution]:
         """Solve for λ; ``start`` is the solution for another weight, from which primal and dual variables are taken."""
         problem = self.problem(lam, b)
-        solver = self.solver or default_solver(problem)
+        solver = self.solver or default_solver(problem, self.frugal)
         if isinstance(solver, CGLS) and (start is not None or tol is not None):
             stop = as_accurate_as_the_weight_asks(problem, self.tol if tol is None else tol)
         else:
@@ -110,7 +116,6 @@ class VariationalFamily:
         stop = stop | stopping.niter(self.niter)
         if start is None:
             x0 = self.x0 if x0 is None else x0
-            announce(problem, solver, self.options.get("progress", False))
             options = self.options
             if x0 is None and self.solver is None and options.get("state") is None:
                 x0 = self._first_image(problem, solver)
@@ -141,13 +146,22 @@ class VariationalFamily:
             warnings.simplefilter("ignore")  # of angles that leave gaps: it is a start
             x = method(A, D.b, "hann")[0]
         if self.constraint is not None:
-            x = self.constraint.prox(x, 1.0)
+            x = self.constraint.prox(x, 1.0, out=x)
         return x if backend.norm(D.residual(x)) < backend.norm(D.b) else None
 
     def choose(self, lam: Any, noise_level: float | None) -> tuple[Array, Solution]:
-        """Solve for a number λ, or for the λ of the rule of that name."""
+        """Solve for a number λ, or for the λ of the rule of that name, in the memory that there is."""
         if noise_level is not None:
             check_noise_level(noise_level)
+        problem = self.problem(1.0)
+        solver = self.solver or default_solver(problem)
+        room = find_room(
+            problem, solver, self.solver is None, self.memory, self.scratch, self.options.get("progress", False)
+        )
+        with room.used():
+            return dataclasses.replace(self, frugal=room.frugal)._choose(lam, noise_level)
+
+    def _choose(self, lam: Any, noise_level: float | None) -> tuple[Array, Solution]:
         rule = {k: v for k, v in self.options.items() if k in RuleOptions.__annotations__}
         options = compared({k: v for k, v in self.options.items() if k not in rule}, rule.get("x_true"))
         if isinstance(lam, str) and lam == "discrepancy" and self.linear:
@@ -210,12 +224,12 @@ def seminorm(R: Functional) -> Any:
     return (lambda x: math.sqrt(2 * R.value(x))) if isinstance(R, L2) else R.value
 
 
-def default_solver(problem: Problem) -> Solver:
+def default_solver(problem: Problem, frugal: bool = False) -> Solver:
     """Conjugate gradients for a quadratic, FISTA where every term has a gradient or a cheap prox, else PDHG.
 
     FISTA's steps are 1/L: not where L, the worst case, is far above the curvature at the data; they are searched for
     where L is not known and PDHG has no prox.  PDHG adapts its steps, but for batches, which share them, and where it
-    is accelerated.
+    is accelerated, or shall be frugal with memory.
     """
     if all(isinstance(f, L2) and f.weight > 0 for f in problem.terms):
         return CGLS()
@@ -230,7 +244,7 @@ def default_solver(problem: Problem) -> Solver:
         return searching
     if p is None or PDHG().accelerates(p):
         return PDHG()
-    if is_frugal(p):
+    if frugal or is_frugal(p):
         return PDHG(relax=RELAX)
     return PDHG(relax=RELAX) if p.batch is not None else AdaptivePDHG(relax=RELAX, every=10)
 

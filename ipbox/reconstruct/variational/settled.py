@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, scratch
 from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.core.protocol import Solver
 from ipbox.solvers.core.run import Run
@@ -51,7 +51,7 @@ class Settled(StopRule):
             return _relative(bound, size)
         memory = run.state.loop
         if "settled_x" not in memory:
-            memory.update(settled_x=run.x.copy(), settled_k=run.k, settled=np.full(run.batch or 1, np.inf))
+            memory.update(settled_x=scratch.copied(run.x), settled_k=run.k, settled=np.full(run.batch or 1, np.inf))
             return memory["settled"]
         j = memory["settled_k"]
         if run.k >= RATIO * j and run.k > j:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, scratch
 from ipbox.backend import Array
 from ipbox.functionals import Functional
 from ipbox.functionals.fidelities.l2 import Fidelity
@@ -78,8 +78,8 @@ def of_problem(problem: Problem) -> dict[str, Any]:
             str(sorted(problem.roles.items())),
         ]
     }
-    v = abs(random(0, problem.shape, problem.dtype, problem.xp))
-    v = v.astype(problem.dtype, copy=False)
+    v = random(0, problem.shape, backend.real_dtype(problem.dtype), problem.xp)
+    v = problem.xp.abs(v, out=v).astype(problem.dtype, copy=False)
     for i, (f, name) in enumerate(zip(problem.terms, names, strict=True)):
         label = name if names.count(name) == 1 else f"{name} ({i})"
         if isinstance(f, Fidelity) and f.A is not None:
@@ -95,12 +95,13 @@ def _of_term(f: Functional, v: Array, batched: bool) -> list[Any]:
     """Values of the term, or, where it has none to tell, sizes of what its prox gives."""
     numbers: list[Any] = []
     for size in SIZES:
-        u = (v * size).astype(v.dtype)
+        u = scratch.copied(v)
+        u *= size
         value = np.atleast_1d(f.value(u, batched)) if f.explicit else np.array([np.nan])
         if np.isfinite(value).all() and value.any():
             numbers.append(value.astype(float).tolist())
         elif f.has_prox and (f.explicit or size == 1.0):
-            numbers.append([backend.norm(f.prox(u, size))])
+            numbers.append([backend.norm(f.prox(u, size, out=u))])
     return numbers
 
 
@@ -111,8 +112,10 @@ def of_array(a: Array, dtype: Any) -> list[float]:
 
 
 def random(seed: int, shape: tuple[int, ...], dtype: np.dtype, xp: Any) -> Array:
-    rng, real = backend.generator(seed, like=xp), backend.real_dtype(dtype)
-    return rng.standard_normal(shape, dtype=real).astype(dtype, copy=False)
+    real = backend.real_dtype(dtype)
+    v = scratch.zeros(shape, real, xp)
+    backend.generator(seed, like=xp).standard_normal(dtype=real, out=v)
+    return v.astype(dtype, copy=False)
 
 
 def _described(value: Any) -> Any:

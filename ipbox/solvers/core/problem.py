@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, summary
+from ipbox import backend, scratch, summary
 from ipbox.backend import Array
 from ipbox.checks import as_dtype
 from ipbox.functionals import (
@@ -205,7 +205,7 @@ class Problem:
     def start(self, x0: Array | None) -> Array:
         """A copy of ``x0``, checked, or zeros."""
         if x0 is None:
-            return self.xp.zeros(self.shape, dtype=self.dtype)
+            return scratch.zeros(self.shape, self.dtype, self.xp)
         if backend.array_module(backend.check_array(x0, "x0")) is not self.xp:
             raise TypeError(f"x0 is an array of {type(x0).__module__}; expected one of {self.xp.__name__}, as b is")
         if x0.dtype != self.dtype:
@@ -214,7 +214,7 @@ class Problem:
             raise ValueError(f"x0 has shape {x0.shape}; expected {self.shape}")
         if not backend.every(self.xp.isfinite(x0)):
             raise ValueError("x0 has NaN or infinite entries; expected finite numbers")
-        return self.xp.ascontiguousarray(x0).copy()
+        return scratch.copied(self.xp.ascontiguousarray(x0))
 
     def take(self, index: np.ndarray) -> Problem:
         """The problem of a part of the samples of the batch."""

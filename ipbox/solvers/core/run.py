@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ipbox import backend, reports, summary
+from ipbox import backend, reports, scratch, summary
 from ipbox.backend import Array
 from ipbox.curves import plot_history
 from ipbox.solvers.core.divergence import Diverged, located
@@ -198,7 +198,7 @@ class Run:
         self.in_step = False  # then the state is neither the last nor the next one
         self._clock = time.perf_counter() - state.loop.get("seconds", 0.0)
         self._cache: dict[str, Any] = {}
-        self._good = (state.k, state.x.copy())  # what a run that diverges is left with
+        self._good = (state.k, scratch.copied(state.x))  # what a run that diverges is left with
         self._sizes = (0.0, float(backend.norm(state.x)))  # at half of the last power of two of steps, and at that
 
     def __repr__(self) -> str:

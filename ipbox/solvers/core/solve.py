@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, scratch
 from ipbox.backend import Array
 from ipbox.checks import check_flag
 from ipbox.functionals.sets.boxes import Box
@@ -182,7 +182,7 @@ def _solution(run: Run) -> Solution:
     if not np.isfinite(backend.norm(run.x)):
         run.diverged()
     s, reason = run.state, unproved(run.parts)
-    x = s.x.copy()  # the state may go on
+    x = scratch.copied(s.x)  # the state may go on
     for box in (f for f in run.problem.terms if isinstance(f, Box)):
         x = box.prox(x, 1.0, out=x)
     return Solution(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ipbox import backend, summary
+from ipbox import backend, scratch, summary
 from ipbox.backend import Array
 from ipbox.checks import is_integer
 from ipbox.files import DAMAGED, NotSaved, Npz, replacing
@@ -112,7 +112,7 @@ class State:
             raise FileNotFoundError(f"path is {path}; there is no such checkpoint")
         try:
             with open(path, "rb") as f:
-                data = Npz(f)
+                data = Npz(f, scratch.zeros)
                 fields = _unpack(json.loads(str(data["__tree__"])), data, xp)
                 if not isinstance(fields, dict) or not backend.is_array(fields.get("x")):
                     raise ValueError("there is no image x in it")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ipbox import scratch
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_flag
 from ipbox.solvers.core.protocol import Certificate, Parts, State, Verdict
@@ -71,7 +72,7 @@ class PDHG(saddle.SaddlePoint):
 
     def init(self, p: Parts, x0: Array) -> State:
         tau, sigma = self.step_sizes(p)
-        s = saddle.new_state(p, x0, x_bar=x0.copy(), tau=tau, sigma=sigma, theta=float(self.theta))
+        s = saddle.new_state(p, x0, x_bar=scratch.copied(x0), tau=tau, sigma=sigma, theta=float(self.theta))
         s.aux_bar = [[v.copy() for v in own] for own in s.aux]
         s.relaxed = []
         if self.relax != 1 and not self._sweeps(p, s):

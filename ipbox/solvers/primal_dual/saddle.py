@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, scratch
 from ipbox.backend import Array
 from ipbox.checks import check_positive
 from ipbox.functionals import Zero
@@ -77,7 +77,7 @@ def new_state(p: Parts, x0: Array, **fields: Any) -> State:
     """A `State` with the dual variables y, the terms' own primal blocks (v of TGV) and scratch, all zero."""
 
     def empty(shape: tuple[int, ...], dtype: Any = x0.dtype) -> Array:
-        return p.xp.zeros(p.lead + tuple(shape), dtype=dtype)
+        return scratch.zeros(p.lead + tuple(shape), dtype, p.xp)
 
     def own() -> list[list[Array]]:
         return [[empty(shape) for shape in t.aux] for t in p.dual]

@@ -303,3 +303,31 @@ def test_refusals_of_vectors(change: dict, error: type[Exception], message: str)
     )
     with pytest.raises(error, match=message):
         ip.ConeVectorTransform(**(good | change))
+
+
+@pytest.mark.parametrize("A", [UPRIGHT, LEANING, STEEP], ids=["upright", "leaning", "steep"])
+def test_slabs_of_a_volume_with_some_views_at_a_time_are_the_whole(A, monkeypatch, rng) -> None:
+    """A u = Σ A_k u_k and (A* r)_k = A_k* r, on the rows of the panel that rays through a slab come to."""
+    x, y = rng.standard_normal((2, *A.dims)), rng.standard_normal((2, *A.dimsd))
+    whole = A.apply(x), A.apply_adjoint(y)
+    monkeypatch.setattr(front, "CHUNK", 1)
+    monkeypatch.setattr(front, "READINGS", 2 * math.prod(A.n_det))
+    for slices in (1, 2):
+        monkeypatch.setattr(front, "SLICES", slices)
+        assert len(A.parts) == -(-A.dims[0] // slices) and A.parts[-1].stop == A.dims[0]
+        Ax, Ay = A.apply(x), A.apply_adjoint(y)
+        assert error(Ax, whole[0]) < 1e-14 and error(Ay, whole[1]) < 1e-14
+        assert abs((Ax * y).sum() - (x * Ay).sum()) < 1e-13 * np.linalg.norm(Ax) * np.linalg.norm(y)
+
+
+def test_a_slab_is_seen_in_its_own_rows(monkeypatch) -> None:
+    """All the rows with readings of a slab are among those that are worked on, and not many more."""
+    A = circular(dims=(40, 7, 6), n_det=(44, 9))
+    monkeypatch.setattr(front, "CHUNK", 1)
+    monkeypatch.setattr(front, "SLICES", 4)
+    for part in A.parts:
+        x = np.zeros(A.dims)
+        x[part] = 1
+        hit = np.flatnonzero(A.apply(x).any(axis=(0, 2)))
+        rows, _ = front._through((1, *A.dims), part, (1, *A.dimsd), A._views.host)
+        assert rows.start <= hit[0] and hit[-1] < rows.stop and rows.stop - rows.start <= hit.size + 8

@@ -233,3 +233,14 @@ def test_an_object_that_ends_before_the_panel_does_is_not_continued() -> None:
     u[6:11, 12:20, 10:18] = 1.0
     b = A.apply(u)
     assert ip.fdk(A, b)[0].tobytes() == ip.fdk(A, b, extend=False)[0].tobytes()
+
+
+def test_rows_and_slabs_at_a_time_give_the_same_volume(monkeypatch, rng) -> None:
+    b = rng.random(SMALL.dimsd).astype(SMALL.dtype_out)
+    whole = ip.fdk(SMALL, b)[0]
+    monkeypatch.setattr("ipbox.reconstruct.direct.fdk.READINGS", 1)
+    monkeypatch.setattr(front, "CHUNK", 1)
+    monkeypatch.setattr(front, "SLICES", 1)
+    assert len(SMALL.parts) == SMALL.dims[0]
+    tol = 1e-5 if SMALL.dtype_out == np.float32 else 1e-13
+    assert np.abs(ip.fdk(SMALL, b)[0] - whole).max() < tol * np.abs(whole).max()

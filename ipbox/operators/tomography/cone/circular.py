@@ -66,8 +66,8 @@ class ConeBeamTransform(PanelTransform):
     The rays to an upright column of the panel pass the rows between the same two stacks of voxels, which are
     interpolated once for all of them.  With a ``tilt``, and for rays that rise by more than a slice from row to row,
     that is not so, and several times slower.  Fastest are pixels of half to two voxels' height, seen from the source,
-    on a CPU with AVX2 (float32) or AVX-512.  A and A* hold a copy of the volume with the slices last, and A* one of
-    the data.
+    on a CPU with AVX2 (float32) or AVX-512.  A and A* hold a copy of some slices with the slices last, 256 MiB in
+    single precision or 64 slices, and one of some views.
 
     Raises
     ------

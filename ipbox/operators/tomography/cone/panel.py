@@ -56,6 +56,13 @@ class PanelTransform(OrderedSubsets, Operator):
         place = tuple(self.dims), self.voxel_widths, self.volume_centre
         return in_space(*place, self._views.host, self.n_det, self.is_parallel)
 
+    @property
+    def parts(self) -> list[slice]:
+        """The slices that are worked on at a time, on the host."""
+        from ipbox.kernels.cone.front import in_slabs
+
+        return in_slabs(tuple(self.dims))
+
     @functools.cached_property
     def _upright(self) -> bool:
         from ipbox.kernels.cone.front import is_upright

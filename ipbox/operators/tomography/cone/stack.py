@@ -82,7 +82,9 @@ class SliceStack(OrderedSubsets, Operator):
     def nonnegative(self) -> bool:
         return self.A.nonnegative
 
-    def _parts(self) -> list[slice]:
+    @property
+    def parts(self) -> list[slice]:
+        """The slices that are worked on at a time."""
         views, slices, n_det = self.dimsd
         step = max(1, CHUNK // (views * n_det))
         return [slice(start, start + step) for start in range(0, slices, step)]
@@ -90,14 +92,14 @@ class SliceStack(OrderedSubsets, Operator):
     def _apply(self, x: Array, out: Array) -> None:
         xp = backend.array_module(x)
         for u, p in zip(x, out, strict=True):
-            for part in self._parts():
+            for part in self.parts:
                 lines = xp.empty((len(u[part]), *self.A.dimsd), dtype=out.dtype)
                 self.A._apply(u[part], lines)
                 p[:, part] = lines.transpose(1, 0, 2)
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:
         for p, u in zip(y, out, strict=True):
-            for part in self._parts():
+            for part in self.parts:
                 self.A._apply_adjoint(self.by_slices(p[:, part]), u[part])
 
     def _apply_normal(self, x: Array, out: Array) -> None:
