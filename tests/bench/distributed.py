@@ -1,0 +1,135 @@
+"""Speed of two ranks beside one, and bytes sent: ``python -m tests.bench.distributed [cost | tv | bilevel]``.
+
+`cost` prints what the cost model says of problems beyond this machine.  `tv` (64 slices of 128 x 128, 60 views, total
+variation in 3-D) and `bilevel` (32 images) run below mpiexec, one thread a rank, by turns; ratios are medians of pairs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import ipbox as ip
+from ipbox.distributed import Ranks, cost_of_slices, cost_of_views, world
+
+ROOT = Path(__file__).resolve().parents[2]
+MPIEXEC = Path(os.environ.get("MPI_PYTHON", sys.executable)).with_name(os.environ.get("MPIEXEC", "mpiexec"))
+REPEATS, FIRST, STEPS = 5, 17, 14  # between powers of two, where the growth of the iterates is looked at
+SIZE, SLICES, VIEWS = 128, 64, 60
+NODE = (2e11, 12.5e9, 5e-6)  # operations and bytes a second, and seconds a message: 64 cores, 100 Gbit/s
+
+
+def tv(ranks: Ranks) -> dict[str, float]:
+    """Seconds and bytes of an iteration of PDHG on slices that ranks share, start and end left out."""
+    own = ranks.own(SLICES)
+    A = ip.SliceStack(ip.JosephTransform((SIZE, SIZE), np.arange(VIEWS) * np.pi / VIEWS), len(own))
+    z, y, x = np.ogrid[-1 : 1 : SLICES * 1j, -1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
+    ball = (x**2 + y**2 + z**2 < 0.6).astype("float32")[own]
+    b = A.apply(ball)
+    found = []
+
+    def clock(run) -> None:
+        if run.k in (FIRST, FIRST + STEPS):
+            ranks.comm.wait()
+            found.append((time.perf_counter(), time.process_time(), ranks.sent, ranks.messages))
+
+    with ranks.slabs():
+        problem = ip.Problem(ip.L2(ranks.blockdiag(A), b) + 0.1 * ip.TV(A.dims) + ip.NonNegative())
+        sol = ip.solve(problem, ip.PDHG(), stop=ip.stop.niter(FIRST + STEPS + 1), callbacks=[clock])
+        objective = problem.objective(sol.x)
+    first, last = found
+    seconds, cpu, sent, messages = ((b - a) / STEPS for a, b in zip(first, last, strict=True))
+    return {"seconds": seconds, "cpu": ranks.largest(cpu), "sent": sent, "messages": messages, "objective": objective}
+
+
+def bilevel(ranks: Ranks) -> dict[str, float]:
+    """Seconds of DFO on 32 noisy images of 128 x 128, n_jobs=ranks: 12 evaluations, each of 32 lower-level solves."""
+    from ipbox.bilevel import DFO, BilevelProblem, LowerLevel, SmoothedTVRegulariser
+
+    rng = np.random.default_rng(0)
+    truths = np.kron(rng.random((32, 16, 16)), np.ones((8, 8)))
+    data = truths + 0.1 * rng.standard_normal(truths.shape)
+    posed = BilevelProblem(truths, LowerLevel(None, data, SmoothedTVRegulariser((128, 128))))
+    start, bounds = [-1.0, -1.5, -1.5], (-4.0, 0.0)
+    DFO(evaluations=5).minimise(posed.evaluator(n_jobs=ranks), start, bounds=bounds)  # compiles
+    ranks.comm.wait()
+    clock, cpu, sent = time.perf_counter(), time.process_time(), ranks.sent
+    found = DFO(evaluations=12).minimise(posed.evaluator(n_jobs=ranks), start, bounds=bounds)
+    cpu = ranks.largest(time.process_time() - cpu)
+    return {"seconds": time.perf_counter() - clock, "cpu": cpu, "sent": ranks.sent - sent, "objective": float(found.f)}
+
+
+def measured(case: str, ranks: int) -> dict[str, float]:
+    """What rank 0 of so many prints."""
+    one = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    python = os.environ.get("MPI_PYTHON", sys.executable)
+    command = [str(MPIEXEC), "-n", str(ranks), python, "-m", "tests.bench.distributed", "rank", case]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | one, capture_output=True, text=True, timeout=300, check=True
+    )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def speed(case: str) -> str:
+    """One and two ranks by turns; the median of the ratios."""
+    pairs = [(measured(case, 1), measured(case, 2)) for _ in range(REPEATS)]
+    ratio, cpu = (statistics.median(a[key] / b[key] for a, b in pairs) for key in ("seconds", "cpu"))
+    one, two = (statistics.median(pair[i]["seconds"] for pair in pairs) for i in (0, 1))
+    sent = pairs[0][1]["sent"]
+    worst = max(abs(a["objective"] / b["objective"] - 1) for a, b in pairs)
+    text = f"{case}: one rank {one:.4g} s, two {two:.4g} s, {ratio:.2f} times faster (median of {REPEATS} pairs; "
+    text += f"{cpu:.2f} by the processors' time of the rank that took most); "
+    text += f"{sent:.0f} bytes sent by rank 0; objectives differ by {worst:.0e}"
+    if case == "tv":
+        model = cost_of_slices((SLICES, SIZE, SIZE), VIEWS, 182, 2)
+        text += f"; the model: {model.sent} bytes and {model.messages} messages ({pairs[0][1]['messages']:.0f} counted)"
+    return text
+
+
+def paper() -> str:
+    """The cost model's table."""
+    rows = ["| problem | ranks | sent | messages | memory | computing | sending |", "|---|---|---|---|---|---|---|"]
+    n = 2048
+    cases = [
+        (f"{n}³, {n} views, PDHG-TV, by views", cost_of_views((n, n, n), n, n, 64)),
+        (f"{n}³, {n} views, PDHG-TV, by slices", cost_of_slices((n, n, n), n, n, 64)),
+        (f"{n}³, {n} views, CGLS, by slices", cost_of_slices((n, n, n), n, n, 64, "CGLS")),
+        ("128² × 64, 60 views, PDHG-TV, by slices", cost_of_slices((64, 128, 128), 60, 182, 2)),
+    ]
+    for name, cost in cases:
+        computing, total = cost.flops / NODE[0], cost.seconds(*NODE)
+        rows.append(
+            f"| {name} | {cost.ranks} | {cost.sent / 1e6:.4g} MB | {cost.messages} | {cost.memory / 1e9:.3g} GB | "
+            f"{computing:.3g} s | {total - computing:.3g} s |"
+        )
+    own, image = 10**5 // 64 + 1, 96 * 96 * 8
+    for what, each in (("u and q of every image, as now", 2 * image), ("f and its gradient alone", 8 * 65)):
+        sent = own * each if each > 1000 else each
+        moved = sent * 63 if each > 1000 else 2 * sent  # every rank is given what all others have
+        rows.append(
+            f"| bilevel, 10⁵ images of 96², {what} | 64 | {sent / 1e6:.4g} MB | {2 if each > 1000 else 1} | "
+            f"{64 * own * each / 1e9 if each > 1000 else own * 2 * image / 1e9:.3g} GB | | {moved / NODE[1]:.3g} s |"
+        )
+    return "\n".join(rows)
+
+
+def main(*given: str) -> None:
+    if given[:1] == ("rank",):
+        ranks = world()
+        found = {"tv": tv, "bilevel": bilevel}[given[1]](ranks)
+        if ranks.leads:
+            print(json.dumps(found), flush=True)
+        return
+    for case in given or ("cost", "tv", "bilevel"):
+        print(paper() if case == "cost" else speed(case), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
