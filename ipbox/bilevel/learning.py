@@ -22,7 +22,7 @@ from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
 from ipbox.checks import check_type
 from ipbox.distributed.ranks import Ranks
-from ipbox.files import replacing
+from ipbox.files import DAMAGED, Npz, replacing
 from ipbox.functionals import Functional
 from ipbox.keywords import answering, slip
 from ipbox.solvers.core.protocol import Solver
@@ -148,8 +148,8 @@ def load_theta(path: str | Path, lower: LowerProblem | ParametricTerm) -> np.nda
 
     Raises
     ------
-    ValueError
-        where the file is of other parameters, or not one of `Learned.save`.
+    FileNotFoundError, ValueError
+        where the file is missing, of other parameters, or no complete one of `Learned.save`.
 
     Examples
     --------
@@ -164,10 +164,19 @@ def load_theta(path: str | Path, lower: LowerProblem | ParametricTerm) -> np.nda
     ...     load_theta(f"{folder}/weight.npz", term)
     array([-1.5])
     """
-    with np.load(path, allow_pickle=False) as file:
-        if not {"theta", "names"} <= set(file):
-            raise ValueError(f"{path} has {', '.join(file)}; expected a file of Learned.save")
-        theta, names = file["theta"], tuple(file["names"].tolist())
+    if not Path(check_type(path, "path", str | Path, "the path of a file")).is_file():
+        raise FileNotFoundError(f"path is {path}; there is no such file")
+    try:
+        with open(path, "rb") as file:
+            arrays = Npz(file)
+            found = [arrays[name] for name in ("theta", "names") if name in arrays.names]
+    except DAMAGED as err:
+        raise ValueError(f"path is {path}, which is no complete file of Learned.save; expected one") from err
+    if len(found) < 2:
+        raise ValueError(f"{path} has {', '.join(arrays.names)}; expected a file of Learned.save")
+    theta, names = found[0], tuple(found[1].tolist())
+    if theta.dtype != np.float64 or theta.shape != (len(names),):
+        raise ValueError(f"path is {path}, with theta of shape {theta.shape} for {len(names)} names; expected as many")
     if names != tuple(lower.names):
         raise ValueError(f"{path} has {_listed(names)}; expected {_listed(lower.names)}")
     return theta

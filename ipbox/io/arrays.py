@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ipbox.files import Npz, read_npy
-from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, one_sentence, pick, regular_file
 from ipbox.io.formats.mat import read_mat
 from ipbox.io.formats.nrrd import read_nrrd
 from ipbox.io.formats.tiff import read_tiff
+from ipbox.io.hdf5 import datasets
+from ipbox.io.hdf5.opened import opened
 
 HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 TIFF = (".tif", ".tiff")
@@ -137,11 +138,11 @@ def read_hdf5(path: Path, dataset: str | None) -> tuple[np.ndarray, dict[str, An
     """A dataset and its attributes; of one whose data are in other files, which HDF5 opens once, none."""
     import h5py
 
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         found: list[str] = []
         file.visititems(lambda key, node: found.append(key) if isinstance(node, h5py.Dataset) else None)
-        node = hdf5.dataset(file, dataset, path) if dataset else None  # follows links, which visititems does not
+        node = datasets.dataset(file, dataset, path) if dataset else None  # follows links, which visititems does not
         if node is None:
-            node = hdf5.dataset(file, pick(path, dataset, found), path)
+            node = datasets.dataset(file, pick(path, dataset, found), path)
         attributes = {} if node.is_virtual or node.external else dict(node.attrs)
-        return hdf5.numbers(node, path), attributes
+        return datasets.numbers(node, path), attributes

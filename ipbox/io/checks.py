@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,6 +47,17 @@ def folder(path: str | os.PathLike, name: str = "root") -> Path:
     if not path.is_dir():
         raise ValueError(f"{name} is {path}, a file; expected a folder")
     return path
+
+
+class Bounded(io.BufferedReader):
+    """A file of which nobody gets more than is left: a length that is damaged takes no memory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(os.fspath(path)))  # type: ignore[arg-type]
+        self._nbytes = path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(-1 if size is None or size < 0 else min(size, max(0, self._nbytes - self.tell())))
 
 
 @contextlib.contextmanager
@@ -99,5 +111,5 @@ def pick(path: Path, dataset: str | None, found: Sequence[str]) -> str:
     return dataset
 
 
-def one_line(err: BaseException) -> str:
+def one_line(err: object) -> str:
     return " ".join(str(err).split())[:120] or type(err).__name__

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ipbox.io.checks import Unusable, check_claim, io_extra, one_line, one_sentence
+from ipbox.io.checks import Bounded, Unusable, check_claim, io_extra, one_line, one_sentence
 
 _HEADER, _GROUPS = 2**24, 2**14  # bytes that a header, and what it says of a frame, may have
 _RATIO = 200  # deflated images are seldom a tenth; those of zeros beyond _HEADER are no measurement
@@ -40,12 +40,15 @@ def opened(path: Path, what: str, name: str, **options: Any) -> Iterator[Any]:
 @contextlib.contextmanager
 def _inflated(path: Path) -> Iterator[IO[bytes]]:
     """The file; a deflated one as if it were not, with no more unpacked than its header claims."""
-    from pydicom.filereader import read_file_meta_info
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filereader import read_dataset
     from pydicom.filewriter import write_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-    with open(path, "rb") as file:
-        meta = read_file_meta_info(path) if file.read(132)[128:] == b"DICM" else {}
+    with Bounded(path) as file:
+        meta: Any = {}
+        if file.read(132)[128:] == b"DICM":
+            meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
         if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             file.seek(0)
             yield file
@@ -63,6 +66,7 @@ def _inflated(path: Path) -> Iterator[IO[bytes]]:
         raise Unusable(f"{path} unpacks to more than the {nbytes} bytes of pixels that it claims; expected no more")
     if not unpack.eof:
         raise EOFError("its deflated part is cut short")
+    meta = FileMetaDataset(meta)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     plain = io.BytesIO()
     plain.write(bytes(128) + b"DICM")

@@ -90,7 +90,7 @@ def _slice(frame: Frame, path: Path, frames: int, about: dict[str, Any], problem
 def _problem(header: Any, frames: int, path: Path) -> str | None:
     rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
     if not rows or not columns:
-        modality = header.get("Modality") or "unknown"
+        modality = one_line(header.get("Modality") or "unknown")[:16]
         return f"is no image (modality {modality}) or cut short; expected one with rows and columns"
     placed = "PerFrameFunctionalGroupsSequence" in header or "GridFrameOffsetVector" in header
     if frames != 1 and not placed:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, check_claim, pick
+from ipbox.io.hdf5 import datasets
+from ipbox.io.hdf5.opened import opened
 
 _DTYPES = {"double": "f8", "single": "f4", "logical": "b1"}
 _DTYPES |= {f"{u}int{8 * n}": f"{u or 'i'}{n}" for u in ("", "u") for n in (1, 2, 4, 8)}
@@ -26,6 +27,7 @@ _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8
 _CLASSES = ("", "cell", "struct", "object", "char", "sparse", "double", "single", "int8", "uint8", "int16", "uint16")
 _CLASSES += ("int32", "uint32", "int64", "uint64", "function", "opaque")
 _COMPLEX, _LOGICAL = 0x800, 0x200  # flags
+_ITEM_4 = {"0": 8, "1": 4, "2": 4, "3": 2, "4": 2, "5": 1}  # bytes of a number, by the third digit of a version 4 type
 _HEAD = 4096  # bytes in which an array says its name, class and shape
 
 
@@ -47,6 +49,7 @@ def _read_4(path: Path, dataset: str | None) -> np.ndarray:
     from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
 
+    _check_4(path)
     try:
         kinds = {name: (shape, kind) for name, shape, kind in whosmat(path)}
         key = _pick(path, dataset, {name: kind for name, (_, kind) in kinds.items()})
@@ -58,6 +61,22 @@ def _read_4(path: Path, dataset: str | None) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.dtype.hasobject or array.shape != tuple(shape):
         raise Unusable(f"dataset is {key!r}; that of {path} holds no array of numbers")
     return _of_class(array, kind)
+
+
+def _check_4(path: Path) -> None:
+    """All arrays are there: SciPy takes memory for what their headers claim."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        while head := file.read(20):
+            order = "<" if len(head) == 20 and 0 <= struct.unpack("<i", head[:4])[0] < 5000 else ">"
+            kind, rows, columns, is_complex, name = struct.unpack(f"{order}5i", head)
+            digits = f"{kind:04d}"
+            if len(digits) != 4 or digits[2] not in _ITEM_4 or min(kind, rows, columns, name) < 0:
+                raise ValueError("it has no header of an array of version 4")
+            end = file.tell() + name + rows * columns * _ITEM_4[digits[2]] * (1 + (is_complex == 1))
+            if end > size:
+                raise EOFError(f"it ends before byte {end}")
+            file.seek(end)
 
 
 # ---------------------------------------------------------------- versions 5 to 7.2
@@ -171,17 +190,16 @@ def _numbers(part: _Element, count: int, order: str, key: str) -> np.ndarray:
 
 
 def _read_73(path: Path, dataset: str | None) -> np.ndarray:
-    import h5py
 
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         kinds = {name: _matlab_class(node) for name, node in file.items() if not name.startswith("#")}
         key = _pick(path, dataset, kinds)
-        node = hdf5.dataset(file, key, path)
+        node = datasets.dataset(file, key, path)
         if node is None:
             raise Unusable(f"dataset is {key!r}; that of {path} holds no array of numbers")
         if node.attrs.get("MATLAB_empty", 0):  # what is stored is the shape
             return np.zeros(tuple(int(n) for n in node[()]), dtype=_DTYPES[kinds[key]])
-        array = hdf5.numbers(node, path)
+        array = datasets.numbers(node, path)
     if array.dtype.names is not None:
         raise Unusable(f"dataset is {key!r}; that of {path} holds no array of numbers")
     return _of_class(array.T, kinds[key])  # HDF5 lists MATLAB's axes backwards

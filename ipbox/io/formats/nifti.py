@@ -52,7 +52,7 @@ def _check(header: Any, path: Path) -> int:
     if dtype.kind not in "iufc":
         raise Unusable(f"{path} has colours ({dtype}); expected one number a pixel")
     nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    check_claim(nbytes, path)
+    check_claim(int(header["vox_offset"]) + nbytes, path)
     return nbytes
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from ipbox.io.checks import Unusable, check_claim, one_line
+from ipbox.io.checks import Bounded, Unusable, check_claim, one_line
 
 _GREY = {"1": bool, "L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.uint16}
 
@@ -20,9 +22,9 @@ def read_picture(path: Path, dataset: str | None = None) -> np.ndarray:
     if dataset is not None:
         raise Unusable(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), Bounded(path) as file:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is checked here, against the file
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
+            with Image.open(file, formats=("PNG", "JPEG")) as image:
                 check_claim(image.width * image.height * len(image.getbands()) * 2, path)
                 _check(image, path)
                 image.load()
@@ -31,10 +33,26 @@ def read_picture(path: Path, dataset: str | None = None) -> np.ndarray:
         raise Unusable(f"{path} has more pixels than Pillow opens ({one_line(err)})") from err
 
 
+def _check_chunks(path: Path) -> None:
+    """The checksums, which Pillow does not compare for the pixels."""
+    with Bounded(path) as file:
+        file.seek(8)
+        while head := file.read(8):
+            length, kind = struct.unpack(">I4s", head)
+            data, checksum = file.read(length), file.read(4)
+            if len(data) != length or len(checksum) != 4:
+                raise EOFError(f"it ends before its chunk {kind!r} does")
+            if zlib.crc32(kind + data) != int.from_bytes(checksum, "big"):
+                raise ValueError(f"the checksum of its chunk {kind!r} is another")
+            if kind == b"IEND":
+                return
+
+
 def _check(image: Any, path: Path) -> None:
     if getattr(image, "n_frames", 1) != 1:
         raise Unusable(f"{path} is an animation; expected one picture")
     if image.format == "PNG":
+        _check_chunks(path)
         with open(path, "rb") as file:
             depth, colours = file.read(26)[24:]
         if depth == 16 and colours != 0:  # Pillow would drop half of the bits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import struct
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -120,10 +121,33 @@ def _place(page: Any) -> int | None:
     return page.dataoffsets[0] if page.is_contiguous else None
 
 
+def _check_chain(path: Path) -> None:
+    """The pages, each of which says where the next one is, come to an end; tifffile would go round and round."""
+    size, seen = path.stat().st_size, set()
+    with open(path, "rb") as file:
+        head = file.read(16).ljust(16, b"\0")
+        order = "<" if head[:2] == b"II" else ">"
+        count, item, next_ = ("Q", 20, "Q") if struct.unpack(f"{order}H", head[2:4])[0] == 43 else ("H", 12, "I")
+        at = struct.unpack_from(f"{order}{next_}", head, 8 if next_ == "Q" else 4)[0]
+        while at:
+            if at in seen:
+                raise ValueError(f"its page at byte {at} follows itself")
+            seen.add(at)
+            file.seek(at)
+            tags = file.read(struct.calcsize(count))
+            end = at + len(tags) + item * struct.unpack(f"{order}{count}", tags)[0] if len(tags) > 1 else size
+            if end >= size:  # tifffile says so
+                return
+            file.seek(end)
+            told = file.read(struct.calcsize(next_))
+            at = struct.unpack(f"{order}{next_}", told)[0] if len(told) == struct.calcsize(next_) else 0
+
+
 def _check(file: Any, path: Path) -> None:
     """One array, of numbers that mean themselves, all of which is there."""
     import tifffile
 
+    _check_chain(path)
     if len(file.series) != 1:
         shapes = ", ".join(str(one.shape) for one in file.series[:4])
         raise Unusable(f"{path} holds {len(file.series)} images ({shapes}); expected one, or pages of one size")

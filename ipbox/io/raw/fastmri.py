@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ipbox.checks import is_integer
-from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, one_sentence, regular_file
+from ipbox.io.hdf5 import datasets
+from ipbox.io.hdf5.opened import opened
 from ipbox.io.raw.kspace import Encoding, KSpace, encodings
 from ipbox.keywords import answering
 
@@ -63,10 +64,9 @@ def read_fastmri(
     ...     ip.read_fastmri(Path(folder) / "file1.h5", slices=[0, 2]).kspace.shape
     (2, 8, 6)
     """
-    import h5py
 
     path = regular_file(path, SUFFIXES, name)
-    with one_sentence(path, "fastMRI file", name), h5py.File(path, "r") as file:
+    with one_sentence(path, "fastMRI file", name), opened(path) as file:
         stored = _kspace(file, path)
         wanted = _wanted(slices, stored.shape[0], path)
         kspace = _finite(stored[wanted], np.complex64, "kspace", path)
@@ -79,15 +79,14 @@ def read_fastmri(
 
 def read_shape(path: Path, name: str = "path") -> tuple[tuple[int, ...], dict[str, Any]]:
     """Shape of the k-space and attributes of a fastMRI file, without reading its data."""
-    import h5py
 
     path = regular_file(path, SUFFIXES, name)
-    with one_sentence(path, "fastMRI file", name), h5py.File(path, "r") as file:
+    with one_sentence(path, "fastMRI file", name), opened(path) as file:
         return _kspace(file, path).shape, {key: _plain(value) for key, value in file.attrs.items()}
 
 
 def _kspace(file: Any, path: Path) -> Any:
-    stored = hdf5.dataset(file, "kspace", path)
+    stored = datasets.dataset(file, "kspace", path)
     if stored is None:
         raise Unusable(f"{path} has no dataset kspace (it has {', '.join(file) or 'none'}); expected a fastMRI file")
     if stored.dtype.kind != "c":
@@ -115,7 +114,7 @@ def _wanted(slices: int | slice | Sequence[int] | None, count: int, path: Path) 
 def _target(file: Any, count: int, wanted: list[int], path: Path) -> tuple[np.ndarray | None, str | None]:
     for key in _TARGETS:
         if key in file:
-            stored = hdf5.dataset(file, key, path)
+            stored = datasets.dataset(file, key, path)
             if stored is None:
                 continue
             if stored.ndim != 3 or stored.shape[0] != count or stored.dtype.kind != "f":

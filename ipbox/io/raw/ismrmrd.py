@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, check_claim, one_sentence, regular_file
+from ipbox.io.hdf5 import datasets
+from ipbox.io.hdf5.opened import opened
 from ipbox.io.raw.fastmri import SUFFIXES
 from ipbox.io.raw.kspace import Encoding, KSpace, encodings
 from ipbox.keywords import answering
@@ -98,14 +99,13 @@ def read_ismrmrd(
 
 def _read(path: Path, group: str, encoding: int) -> tuple[Encoding, np.ndarray, np.ndarray]:
     """The encoding, the headers of the lines, and their samples as interleaved real and imaginary parts."""
-    import h5py
 
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         for key in ("xml", "data"):
-            if hdf5.dataset(file, f"{group}/{key}", path) is None:
+            if datasets.dataset(file, f"{group}/{key}", path) is None:
                 raise Unusable(f"{path} has no dataset {group}/{key}; expected an ISMRMRD file")
         xml = np.asarray(file[f"{group}/xml"][()]).ravel()
-        table = hdf5.dataset(file, f"{group}/data", path)
+        table = datasets.dataset(file, f"{group}/data", path)
         if xml.size != 1 or not {"head", "data"} <= {*(table.dtype.names or ())} or table.ndim != 1:
             raise Unusable(f"{path} has no ISMRMRD acquisitions in {group}/data")
         spaces = encodings(xml[0])

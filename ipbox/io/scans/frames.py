@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ipbox.checks import is_integer, shown
-from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, one_sentence
+from ipbox.io.hdf5 import datasets
+from ipbox.io.hdf5.opened import opened
 
 _KINDS = "iuf"
 
@@ -128,10 +129,9 @@ class Hdf5Frames(Frames):
         self._path, self._name = path, node.name
 
     def _read(self, frames: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-        import h5py
 
-        with one_sentence(self._path, "HDF5 file of a scan"), h5py.File(self._path, "r") as file:
-            node = hdf5.dataset(file, self._name, self._path)
+        with one_sentence(self._path, "HDF5 file of a scan"), opened(self._path) as file:
+            node = datasets.dataset(file, self._name, self._path)
             if node is None or node.shape != self.shape:
                 raise Unusable(f"{self._name} of {self._path} has changed since the scan was opened")
             parts = [node[run, rows, columns] for run in _runs(frames)]

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.io import hdf5
 from ipbox.io.checks import Unusable, one_sentence
+from ipbox.io.hdf5 import datasets
+from ipbox.io.hdf5.opened import opened
 from ipbox.io.scans.frames import Frames, Hdf5Frames
 from ipbox.io.scans.geometry import ScanGeometry, looks_parallel
 from ipbox.io.scans.units import in_mm, in_radians
@@ -22,7 +23,7 @@ def read_hdf5_scan(path: Path, entry: str | None, name: str) -> dict[str, Any]:
     """Fields of a `Scan`, of whichever of the two formats the file is."""
     import h5py
 
-    with one_sentence(path, "HDF5 file of a scan", name), h5py.File(path, "r") as file:
+    with one_sentence(path, "HDF5 file of a scan", name), opened(path) as file:
         if entry is None and isinstance(file.get("exchange"), h5py.Group) and "data" in file["exchange"]:
             return _dxchange(file, path)
         return _nxtomo(file, _entry(file, entry, path), path)
@@ -125,7 +126,7 @@ def _nxtomo_geometry(file: Any, entry: str, shape: tuple[int, ...], path: Path) 
 def _dxchange(file: Any, path: Path) -> dict[str, Any]:
     parts: dict[str, Frames | None] = {"projections": Hdf5Frames(path, _dataset(file, "exchange/data", path))}
     for kind, dataset in (("flats", "data_white"), ("darks", "data_dark")):
-        node = hdf5.dataset(file, f"exchange/{dataset}", path) if f"exchange/{dataset}" in file else None
+        node = datasets.dataset(file, f"exchange/{dataset}", path) if f"exchange/{dataset}" in file else None
         parts[kind] = None if node is None else Hdf5Frames(path, node)
     theta = _vector(file, "exchange/theta", path)
     angles = None
@@ -156,7 +157,7 @@ def _dxchange_size(file: Any, path: Path) -> tuple[float, float] | None:
 
 
 def _dataset(file: Any, name: str, path: Path) -> Any:
-    node = hdf5.dataset(file, name, path)
+    node = datasets.dataset(file, name, path)
     if node is None:
         raise Unusable(f"{path} has no dataset {name}")
     return node
@@ -164,7 +165,7 @@ def _dataset(file: Any, name: str, path: Path) -> Any:
 
 def _vector(file: Any, name: str, path: Path) -> np.ndarray | None:
     """The numbers of a dataset, flat; None where there is none."""
-    node = hdf5.dataset(file, name, path) if name in file else None
+    node = datasets.dataset(file, name, path) if name in file else None
     if node is None:
         return None
     if node.dtype.kind not in "iuf" or node.ndim > 2:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.io.checks import Unusable, check_claim
+from ipbox.io.hdf5.opened import opened
 
 _PAIRS = {("r", "i"), ("real", "imag"), ("re", "im")}  # how complex numbers are written as compounds
 
@@ -120,8 +121,8 @@ def _source(source: Any, here: Path, node: Any, path: Path) -> int:
     file = here if name == "." else _find(name, here)
     if file is None:
         raise Unusable(f"{node.name} of {path} has its data in {here.parent / name}; there is no such file")
-    with h5py.File(file, "r") as opened:
-        part = opened.get(inside)
+    with opened(file) as home:
+        part = home.get(inside)
         if not isinstance(part, h5py.Dataset):
             raise Unusable(f"{node.name} of {path} has its data in {file}, which has no dataset {inside}")
         least = tuple(k + 1 for k in _last(source.src_space) or ())

@@ -1,0 +1,1 @@
+"""HDF5 files: looked at in a process of their own first, then their datasets."""

@@ -1,0 +1,86 @@
+"""What looks at HDF5 files in a process of its own, which a damaged one may end; `ipbox.io.hdf5.opened` runs it.
+
+It reads the name of a file from each line, and answers with a line for every object it has looked at and one at the
+end.  Errors are the reader's to tell; what ends or stops this process would have ended or stopped the reader's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+SMALL = 2**22  # bytes: datasets up to that size are read whole, of others the ends
+ROOM = 2**30  # bytes of memory for a file, beside four times its size
+
+
+def look_at(path: str) -> None:
+    """Look at all that a reader may: links, attributes, filters, the places of chunks, numbers."""
+    import h5py
+
+    size = os.path.getsize(path) if os.path.exists(path) else 0
+
+    def visit(name: str, link: Any) -> None:
+        print(".", flush=True)
+        with contextlib.suppress(Exception):
+            _look_at(file[name], size)
+
+    with limited(4 * size + ROOM), contextlib.suppress(Exception), h5py.File(path, "r") as file:
+        _look_at(file, size)
+        file.visititems_links(visit)
+
+
+def _look_at(node: Any, size: int) -> None:
+    import h5py
+
+    for name in list(node.attrs):
+        with contextlib.suppress(Exception):
+            node.attrs[name]
+    if not isinstance(node, h5py.Dataset) or node.shape is None:
+        return
+    made = node.id.get_create_plist()
+    for k in range(made.get_nfilters()):
+        made.get_filter(k)
+    with contextlib.suppress(Exception):
+        node.id.chunk_iter(lambda chunk: None)
+    with contextlib.suppress(Exception):
+        if node.nbytes <= SMALL or (node.dtype.hasobject and node.nbytes <= size):
+            node[()]
+        elif node.ndim:
+            node[0], node[-1]
+
+
+@contextlib.contextmanager
+def limited(nbytes: int) -> Iterator[None]:
+    """Inside, the process may take so much more memory, where the system can say so."""
+    try:
+        import resource
+
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = used + nbytes if before[1] == resource.RLIM_INFINITY else min(used + nbytes, before[1])
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def main() -> None:
+    """Serve until there are no more names."""
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        look_at(json.loads(line))
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()
