@@ -26,6 +26,7 @@ DAMAGED += (
     TypeError,
     AttributeError,
     OverflowError,
+    AssertionError,
     MemoryError,
     StopIteration,
     ZeroDivisionError,
@@ -36,6 +37,7 @@ DAMAGED += (
     tokenize.TokenError,
 )
 
+SHARE = 0.02  # of a run's time that may go into its checkpoints
 _PART = 2**20  # bytes that are read at once
 _WEEK = 7 * 24 * 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -118,6 +120,37 @@ def replacing(path: str | os.PathLike, name: str = "path") -> Iterator[IO[bytes]
         _writing.discard(temporary.name)
 
 
+class Pace:
+    """When it is time to write again: after ``seconds``, and so that writing takes at most `SHARE` of the time.
+
+    Examples
+    --------
+    >>> from ipbox.files import Pace
+    >>> pace = Pace()
+    >>> pace.is_due()
+    True
+    >>> with pace.writing():
+    ...     pass
+    >>> pace.seconds
+    0.0
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self._next = time.monotonic() + seconds  # no clock that anybody sets
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._next
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside, it is written; what that takes says when it is due again."""
+        start = time.monotonic()
+        yield
+        end = time.monotonic()
+        self._next = end + max(self.seconds, (end - start) * (1 / SHARE - 1))
+
+
 def check_writable(path: str | os.PathLike, nbytes: int = 0, name: str = "path") -> None:
     """Refuse, before the work, a file that cannot be written after it; it needs ``nbytes`` on the disk.
 
@@ -157,8 +190,8 @@ def _remove_abandoned(target: Path) -> None:
             if match is None or entry.name in _writing:
                 continue
             with contextlib.suppress(OSError):  # another process may be faster
-                local = match[1] in (None, _machine())
-                if (local and not _alive(int(match[2]))) or time.time() - entry.stat().st_mtime > _WEEK:
+                old = time.time() - entry.stat().st_mtime > _WEEK
+                if old if match[1] not in (None, _machine()) else not _alive(int(match[2])):
                     os.unlink(entry.path)
 
 

@@ -254,9 +254,10 @@ def dfo(
     work_done : function, optional
         Gives the work done so far, for the history; ``residuals.work`` by default, or else evaluations are counted.
     checkpoint : path, optional
-        File (.npz) to which every evaluation is saved, atomically; where it is there already, the run goes on from it,
-        bit for bit, and what it holds is not evaluated again.  Start, bounds, settings and the function's name must be
-        the same; of a function a file knows no more, of an `Evaluator` the problem.  The budgets may be other ones.
+        File (.npz) to which the evaluations are saved, atomically, so often that it takes at most 2 % of the time, and
+        at the end; where it is there already, the run goes on from it, bit for bit, and what it holds is not evaluated
+        again.  Start, bounds, settings and the function's name must be the same; of a function a file knows no more, of
+        an `Evaluator` the problem.  The budgets may be other ones.
     callback : function, optional
         Called with the row of the history after each new evaluation; the run ends where it returns True.
     progress : bool

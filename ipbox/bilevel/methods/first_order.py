@@ -124,9 +124,11 @@ class FirstOrder(Minimiser):
         try:
             while stop is None:
                 run.check_left(len(run.history), 0.0)
+                run.in_step = True
                 stop = self._step(run, s)
                 if stop is None:
                     s.k += 1
+                    run.in_step = False
                     run.save()
         finally:
             run.source.u = s.u

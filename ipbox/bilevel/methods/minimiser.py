@@ -113,7 +113,8 @@ class Minimiser:
         work : float
             Budget of gradients and Hessian products of the lower level: nothing is evaluated after it is spent.
         checkpoint : path, optional
-            File that is written after every iteration; where it is there already, the run goes on from it, bit for bit.
+            File that is written after iterations, so often that it takes at most 2 % of the time, and at the end; where
+            it is there already, the run goes on from it, bit for bit.
         callback : function, optional
             Called with every new row of the history; the run ends, ``stop`` is "callback", where it returns True.
         progress : bool

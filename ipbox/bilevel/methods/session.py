@@ -13,7 +13,7 @@ import numpy as np
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.problem.resumable import Resumable
 from ipbox.checks import check_between, check_type
-from ipbox.files import check_writable
+from ipbox.files import Pace, check_writable
 from ipbox.progress import bar
 from ipbox.solvers.core.callbacks import says_stop
 from ipbox.solvers.core.state import State
@@ -101,6 +101,8 @@ class Session:
         self.history: list[dict[str, Any]] = []
         self.done = 0  # evaluations that the method has had
         self.told_to_stop = False
+        self.in_step = False  # between two states that a run could go on from
+        self._pace, self._unsaved = Pace(), False
 
     def complete(self, loop: Callable[[Session], str], progress: bool = False) -> str:
         """Go on from the checkpoint until ``loop`` says why it ends, or the budget is spent."""
@@ -109,12 +111,15 @@ class Session:
         name, budget = self.name.partition("(")[0], self.budget
         with bar(name, budget.unit.rstrip("s"), budget.steps, shown=progress and self.source.leads) as self._bar:
             try:
-                return loop(self)
+                stop = loop(self)
             except Spent as end:
                 if not self.history:
                     spent = f"{budget.work:g}, spent before the first evaluation"
                     raise ValueError(f"work is {spent}; expected more") from None
-                return str(end)
+                stop = str(end)
+            if self._unsaved and not self.in_step:
+                self._write()
+            return stop
 
     def record(self, row: dict[str, Any], new: bool = True) -> None:
         """Append a row to the history, and tell of it where it is new."""
@@ -161,7 +166,9 @@ class Session:
         self.check_left(self.done, before)
         new = self.done == len(log)
         if new:
+            self.in_step = True
             log.append({"theta": theta, **asked, **evaluate(), **self.source.spent()})
+            self.in_step = False
         entry, wanted = log[self.done], {"theta": theta, **asked}
         if any(not np.array_equal(entry.get(key), value) for key, value in wanted.items()):
             found = {key: entry.get(key) for key in wanted}
@@ -184,10 +191,16 @@ class Session:
         self.source.set_state(state)
 
     def save(self) -> None:
-        """Write the checkpoint, where there is one."""
-        if self.checkpoint is not None and self.source.leads:
+        """Write the checkpoint, where there is one, at once or when it is time; it is written again at the end."""
+        self._unsaved = self.checkpoint is not None and self.source.leads
+        if self._unsaved and self._pace.is_due():
+            self._write()
+
+    def _write(self) -> None:
+        with self._pace.writing():
             self.state.run, self.state.source = self.name, self.get_state()
             self.state.save(self.checkpoint)
+        self._unsaved = False
 
     def _resume(self) -> None:
         self.state, self.new = State.load(self.checkpoint, self.source.library), False
