@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 # first, and pinned: what pip would choose by itself may bring gigabytes of CUDA libraries
 TORCH ?= torch==2.13.0
 
+# how long `make soak` may take
+MINUTES ?= 60
+
 # `make gpu-bundle` gathers wheels for the Python and the CUDA of the machine with the GPU
 GPU_PYTHON_VERSION ?= 3.12
 GPU_CUDA ?= 13
@@ -16,7 +19,7 @@ NEWEST_PYTHON ?= python3.13
 NEWEST := .venv-newest
 
 .PHONY: help venv demo test test-slow test-mpi test-newest test-gpu gpu-bundle lint docs docs-check \
-        tables dist mutants coverage bench bench-bilevel experiments-learned experiments-generative experiments-diffusion \
+        tables dist soak mutants coverage bench bench-bilevel experiments-learned experiments-generative experiments-diffusion \
         experiments-equivariance clean distclean
 .DEFAULT_GOAL := help
 
@@ -28,6 +31,7 @@ help:
 	@echo "make test-newest files, operators, functionals, contracts on Python 3.13, the newest NumPy and SciPy; no torch"
 	@echo "make test-gpu   the device tests and a short benchmark on a GPU, without a network, in 8 minutes"
 	@echo "make gpu-bundle what that needs beside CuPy, in one file; GPU_PYTHON_VERSION=3.12 GPU_CUDA=13"
+	@echo "make soak       kills, damaged files, full disks, load; MINUTES=60"
 	@echo "make mutants    how many of 300 seeded faults the tests find (hours); make coverage: lines and branches"
 	@echo "make docs       the site, with the tutorials as its gallery, in build/site; make docs-check: in a browser"
 	@echo "make tables     fill the tables of README.md and docs/ with what their commands print"
@@ -119,6 +123,9 @@ tables: $(READY)
 dist: $(READY)
 	@$(PY) -m pip install --disable-pip-version-check --quiet build
 	$(PY) -m tests.dist
+
+soak: $(READY)
+	OMP_NUM_THREADS=1 $(PY) -m tests.soak --minutes $(MINUTES)
 
 mutants: $(READY)
 	@$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned,mutants]'

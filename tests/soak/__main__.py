@@ -1,0 +1,120 @@
+"""``make soak``, ``python -m tests.soak [PART ...]``: kills, damaged files, full disks and load, for so many minutes.
+
+Exit code 0 where everything was as undisturbed, 1 where something was not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tests.soak import disks, kills, loads, mutations
+from tests.soak.formats import FORMATS
+from tests.soak.runs import RUNS
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    parts = args.parts or list(PARTS)
+    until, faults = time.monotonic() + 60 * args.minutes, 0
+    memory = Path("/dev/shm")  # files of memory, where there are some: thousands of them are written
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        for k, part in enumerate(parts):
+            share = time.monotonic() + (until - time.monotonic()) / (len(parts) - k)
+            faults += PARTS[part](args, Path(folder) / part, share)
+    print(f"\n{faults} faults" if faults else "\nno faults")
+    return min(faults, 1)
+
+
+def parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.splitlines()[0])
+    out.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    out.add_argument("--minutes", type=float, default=60.0, help="in all (60)")
+    out.add_argument("--count", type=int, default=10_000, help="damaged files of each format (10000)")
+    out.add_argument("--kills", type=int, default=50, help="of each run (50)")
+    out.add_argument("--only", nargs="*", default=[], metavar="NAME", help="of formats and runs")
+    out.add_argument("--seed", type=int, default=0)
+    return out
+
+
+def _kills(args: argparse.Namespace, folder: Path, until: float) -> int:
+    print(f"\n{kills.HEAD}", flush=True)
+    return sum(
+        _told(kills.kill_and_resume(name, RUNS[name], folder / name, args.kills, rng, end))
+        for name, rng, end in _shared(RUNS, args, until)
+    )
+
+
+def _files(args: argparse.Namespace, folder: Path, until: float) -> int:
+    print(f"\n{mutations.HEAD}", flush=True)
+    folder.mkdir(parents=True)
+    return sum(
+        _told(mutations.soak(FORMATS[name], folder / name.replace(" ", "_"), args.count, args.seed, until=end))
+        for name, _, end in _shared(FORMATS, args, until)
+    )
+
+
+def _shared(
+    names: dict[str, object], args: argparse.Namespace, until: float
+) -> list[tuple[str, np.random.Generator, float]]:
+    """Each name with random numbers of its own, and when it is to end: what one leaves of its time, the next has."""
+    wanted = [name for name in names if not args.only or name in args.only]
+    begun = time.monotonic()
+    ends = [begun + (until - begun) * (k + 1) / len(wanted) for k in range(len(wanted))]
+    return [(name, np.random.default_rng([args.seed, k]), ends[k]) for k, name in enumerate(wanted)]
+
+
+def _told(outcome: kills.Outcome | mutations.Outcome) -> int:
+    print(outcome.row(), flush=True)
+    for fault in outcome.faults[:10]:
+        print(f"    {fault}", flush=True)
+    return len(outcome.faults)
+
+
+def _disks(args: argparse.Namespace, folder: Path, until: float) -> int:
+    """Every writer with every fault, and full after any number of bytes."""
+    rng, wrong, tried = np.random.default_rng(args.seed), [], 0
+    folder.mkdir(parents=True)
+    for writer in disks.WRITERS:
+        faults = [*disks.FAULTS.values(), *(disks.full_at(part) for part in rng.random(10))]
+        for fault in faults:
+            wrong += [found] if (found := disks.refused(writer, folder, fault)) else []
+            tried += 1
+        (folder / writer.name).unlink(missing_ok=True)
+    print(f"\ndisks: {len(disks.WRITERS)} writers, {tried} faults of disks, {len(wrong)} met badly", flush=True)
+    print(*(f"    {line}\n" for line in wrong), sep="", end="", flush=True)
+    return len(wrong)
+
+
+def _load(args: argparse.Namespace, folder: Path, until: float) -> int:
+    expected, wrong = loads.in_turn(), 0
+    ways: dict[str, Callable[[], list[np.ndarray]]] = {
+        "threads": loads.in_threads,
+        "spawned": lambda: loads.in_processes("spawn"),
+        "forked": lambda: loads.in_processes("fork"),
+    }
+    print(f"\nload: {len(loads.WORKS)} reconstructions at once", flush=True)
+    for name, way in ways.items():
+        differ = loads.differing(way(), expected)
+        wrong += len(differ)
+        print(f"    {name:8} {', '.join(differ) + ' differ' if differ else 'as in turn, bit for bit'}", flush=True)
+    added = loads.growth(1000, 200)
+    print(f"    memory   {added:.0f} bytes more after each of 1000 rounds of solves", flush=True)
+    return wrong + (added > 1000)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, Path, float], int]] = {
+    "kills": _kills,
+    "files": _files,
+    "disks": _disks,
+    "load": _load,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
