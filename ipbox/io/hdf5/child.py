@@ -7,6 +7,7 @@ end.  Errors are the reader's to tell; what ends or stops this process would hav
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -75,7 +76,7 @@ def limited(nbytes: int) -> Iterator[None]:
 
 def main() -> None:
     """Serve until there are no more names."""
-
+    importlib.import_module("h5py")  # what this takes is no fault of a file
     print("ready", flush=True)
     for line in sys.stdin:
         look_at(json.loads(line))

@@ -64,7 +64,6 @@ def read_fastmri(
     ...     ip.read_fastmri(Path(folder) / "file1.h5", slices=[0, 2]).kspace.shape
     (2, 8, 6)
     """
-
     path = regular_file(path, SUFFIXES, name)
     with one_sentence(path, "fastMRI file", name), opened(path) as file:
         stored = _kspace(file, path)
@@ -79,7 +78,6 @@ def read_fastmri(
 
 def read_shape(path: Path, name: str = "path") -> tuple[tuple[int, ...], dict[str, Any]]:
     """Shape of the k-space and attributes of a fastMRI file, without reading its data."""
-
     path = regular_file(path, SUFFIXES, name)
     with one_sentence(path, "fastMRI file", name), opened(path) as file:
         return _kspace(file, path).shape, {key: _plain(value) for key, value in file.attrs.items()}

@@ -99,7 +99,6 @@ def read_ismrmrd(
 
 def _read(path: Path, group: str, encoding: int) -> tuple[Encoding, np.ndarray, np.ndarray]:
     """The encoding, the headers of the lines, and their samples as interleaved real and imaginary parts."""
-
     with opened(path) as file:
         for key in ("xml", "data"):
             if datasets.dataset(file, f"{group}/{key}", path) is None:
