@@ -66,7 +66,7 @@ def main(n: int, views: int, niter: int, room: int = 0, slices: int = 0) -> None
     x, sol = ip.tv(A, b, 0.5, nonneg=True, niter=niter, tol=1e-12, memory=room or None, progress=bool(room))
     seconds = time.perf_counter() - start
     growth, taken = resident("VmHWM") - before, int(watch.communicate("")[0]) - anonymous
-    told = memory.in_blocks(problem) if (problem := sol.state.made.problem) is not None and room else (0, 0)
+    told = memory.in_blocks(sol.state.made.problem) if room else (0, 0)
     print(json.dumps({
         "growth": growth / x.nbytes, "gib": growth / 2**30, "data": b.nbytes / x.nbytes,
         "anonymous": taken / x.nbytes, "anonymous_gib": taken / 2**30, "told_gib": told[0] / 2**30,

@@ -185,7 +185,7 @@ def _bytes(problem: Problem, volumes: float, sets: int, voxels: int | None = Non
 
 
 def _gib(nbytes: float) -> str:
-    return f"{nbytes / 2**30:.1f} GiB" if nbytes >= 0.05 * 2**30 else f"{nbytes / 2**20:.2f} MiB"
+    return f"{nbytes / 2**30:.1f} GiB" if nbytes >= 2**29 else f"{nbytes / 2**20:.2f} MiB"
 
 
 def _say(text: str, progress: Any) -> None:
