@@ -12,7 +12,7 @@ import numpy as np
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.bilevel import DFO, ISGD, MAID, BilevelProblem, LowerLevel, SmoothedTVRegulariser, Unrolled
+from ipbox.bilevel import DFO, ISGD, MAID, BilevelProblem, LowerLevel, Piggyback, SmoothedTVRegulariser, Unrolled
 from ipbox.distributed import Ranks, RanksCheckpoint, world
 from tests.distributed.cases import CASES, ONE, SLAB_CASES, SLICES, N, by_coils, by_slices, by_views, scan, volume
 
@@ -22,6 +22,8 @@ METHODS = {
     "dfo": (DFO(evaluations=12), {"bounds": BOUNDS}),
     "maid": (MAID(), STEPS),
     "isgd": (ISGD(5), STEPS),
+    "piggyback": (Piggyback(), STEPS),
+    "batches": (MAID(batch=4), STEPS),
     "unrolled": (Unrolled(30), STEPS),
 }
 

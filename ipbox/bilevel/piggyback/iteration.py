@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
+
 from ipbox.backend import Array
 from ipbox.bilevel.piggyback.saddle import Saddle
+
+ARRAYS = ("u", "p", "U", "W", "y", "Y", "Ku", "KU", "Kty", "KtY", "r_u", "r_p", "s_u", "s_w")
 
 
 class Iteration:
@@ -44,6 +50,14 @@ class Iteration:
         self.r_u, self.r_p = saddle.gradient(u) + self.Kty, self.Ku - p
         self.s_u = saddle.fit_gradient(u) - saddle.hessian(U) - self.KtY
         self.s_w = W - self.KU
+
+    def take(self, i: np.ndarray) -> Iteration:
+        """The samples ``i`` alone, where they are."""
+        part = copy.copy(self)
+        part.saddle, part.s = self.saddle.take(i), [size[i] for size in self.s]
+        for name in ARRAYS:
+            setattr(part, name, getattr(self, name)[i])
+        return part
 
     def step(self) -> None:
         """u, y and then U, Y by one step each, steps τ and σ: one K and one K* for either."""

@@ -36,7 +36,7 @@ class Saddle:
     """
 
     def __init__(self, lower: LowerLevel, theta: np.ndarray, truths: Array, scale: float) -> None:
-        self.lower, self.truths, self.scale = lower, truths, scale
+        self.lower, self.theta, self.truths, self.scale = lower, theta, truths, scale
         self.norm, self.by_theta, self.xi = smoothed_norm(lower, theta)
         self.K, self.nu, self.own_xi = self.norm.K, self.norm.eps, self.norm.weight * self.norm.xi
         self.alpha = [self.norm.weight * a for a in self.norm.alpha]
@@ -50,6 +50,10 @@ class Saddle:
         self.omega = 1.0 / (1.0 + 2.0 * self.c)
         A, b = lower.A, lower.b
         self.back = b if A is None else A.apply_adjoint(b)  # A*b
+
+    def take(self, i: np.ndarray) -> Saddle:
+        """That of the samples ``i`` alone."""
+        return Saddle(self.lower.take(i), self.theta, self.truths[i], self.scale)
 
     # ------------------------------------------------------------ f
 

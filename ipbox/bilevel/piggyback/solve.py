@@ -71,41 +71,48 @@ def iterate(
         where the iteration gives NaN.
     """
     tolerances = np.stack([check_each(z_bound, "z_bound", lower.n), check_each(width, "width", lower.n)])
-    together, found = max(1, TOGETHER // math.prod(lower.dims)), []
+    together, pieces = max(1, TOGETHER // math.prod(lower.dims)), []
     for first in range(0, lower.n, together):
         i = np.arange(first, min(first + together, lower.n))
-        part = lower if len(i) == lower.n else lower.take(i)
-        saddle = Saddle(part, theta, truths[i], scale)
-        found.append(_until(Iteration(saddle, u[i], p[i], U[i], W[i]), tolerances[:, i], most))
-    whole = {}
+        saddle = Saddle(lower.take(i), theta, truths[i], scale)
+        pieces += _until(Iteration(saddle, u[i], p[i], U[i], W[i]), i, tolerances, most)
+    order, whole = np.argsort(np.concatenate([i for i, _ in pieces])), {}
     for name in (f.name for f in fields(Found)):
-        parts = [getattr(f, name) for f in found]
-        whole[name] = sum(parts, Cost()) if name == "cost" else _joined(lower, parts)
+        parts = [getattr(found, name) for _, found in pieces]
+        if name == "cost":
+            whole[name] = sum(parts, Cost())
+        else:
+            whole[name] = (np if isinstance(parts[0], np.ndarray) else lower.xp).concatenate(parts)[order]
     return Found(**whole)
 
 
-def _joined(lower: LowerLevel, parts: list[Array]) -> Array:
-    if len(parts) == 1:
-        return parts[0]
-    return (np if isinstance(parts[0], np.ndarray) else lower.xp).concatenate(parts)
-
-
-def _until(it: Iteration, tolerances: np.ndarray, most: int) -> Found:
-    n, patience = len(it.u), PATIENCE / min(it.saddle.c, 1.0)
-    least, since, k = math.inf, 0, 0
+def _until(it: Iteration, samples: np.ndarray, tolerances: np.ndarray, most: int) -> list[tuple[np.ndarray, Found]]:
+    """Each of the samples until its own tolerances, so that it does not matter which of them are iterated together."""
+    least, since, k, pieces = np.full(len(samples), math.inf), np.zeros(len(samples), dtype=int), 0, []
+    patience = PATIENCE / min(it.saddle.c, 1.0)
     while True:
         known = estimates(it)
         reached = np.stack([known.z_bound, known.upper - known.lower])
-        excess = float((reached / tolerances).max())
         if not np.isfinite(reached).all():
             raise FloatingPointError("the piggyback iteration gave NaN or infinity; expected finite data and terms")
-        if excess < 0.9 * least:
-            least, since = excess, k
-        if excess <= 1 or k >= most or k - since > patience:
-            break
+        excess = (reached / tolerances[:, samples]).max(axis=0)
+        better = excess < 0.9 * least
+        least, since = np.where(better, excess, least), np.where(better, k, since)
+        ended = (excess <= 1) | (k - since > patience) | (k >= most)
+        if ended.any():
+            pieces.append((samples[ended], _found(known, it, np.flatnonzero(ended), k)))
+            left = np.flatnonzero(~ended)
+            if not left.size:
+                return pieces
+            it, samples, least, since = it.take(left), samples[left], least[left], since[left]
         for _ in range(min(EVERY, most - k)):
             it.step()
             k += 1
-    a = it.saddle.lower.A
-    cost = Cost(n * (k + 1.0), n * (k + 1.0), 0.0 if a is None else n * (4.0 * k + 4.0))
-    return Found(**vars(known), u=it.u, p=it.p, U=it.U, W=it.W, iterations=np.full(n, k), cost=cost)
+
+
+def _found(known: Estimates, it: Iteration, i: np.ndarray, k: int) -> Found:
+    per_step = 0.0 if it.saddle.lower.A is None else 4.0
+    cost = Cost(len(i) * (k + 1.0), len(i) * (k + 1.0), per_step * len(i) * (k + 1.0))
+    own = {name: values[i] for name, values in vars(known).items()}
+    iterate = {"u": it.u[i], "p": it.p[i], "U": it.U[i], "W": it.W[i]}
+    return Found(**own, **iterate, iterations=np.full(len(i), k), cost=cost)

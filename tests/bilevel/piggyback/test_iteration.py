@@ -220,6 +220,24 @@ def test_samples_are_iterated_until_their_tolerances(make: Any) -> None:
     assert rounded.iterations.max() < 10**5 and isinstance(rounded, Estimates)
 
 
+@pytest.mark.parametrize("make", [weight_1d, tv, fourier])
+def test_it_does_not_matter_which_samples_are_iterated_together(make: Any) -> None:
+    problem, theta = make()
+    lower, it = problem.lower, cold(problem, theta)
+    start = {"truths": problem.truths} | {name: getattr(it, name) for name in ("u", "p", "U", "W")}
+    options = {"theta": theta, "scale": problem.scale, "width": 1e-6, "most": 10**5}
+    tolerances = 10.0 ** -np.arange(1, 1 + 3 * lower.n, 3)
+    whole = iterate(lower, **options, **start, z_bound=tolerances)
+    assert len(set(whole.iterations)) == lower.n
+    for k in range(lower.n):
+        i = np.array([k])
+        part = {name: v[i] for name, v in start.items()}
+        alone = iterate(lower.take(i), **options, **part, z_bound=tolerances[i])
+        assert alone.iterations[0] == whole.iterations[k]
+        for name in ("u", "p", "U", "W", "z", "z_bound", "lower", "upper"):
+            np.testing.assert_allclose(getattr(alone, name)[0], getattr(whole, name)[k], rtol=1e-10, atol=1e-14)
+
+
 def test_single_precision_stays_and_its_bounds_hold_down_to_rounding() -> None:
     problem, theta = tv()
     exact = hypergradient(problem.evaluator(), theta, 1e-11)
