@@ -1,11 +1,14 @@
-"""What is public, and what has a room, is found in the documentation."""
+"""What is public, and what has a room, is found in the documentation, and its docstrings have marks in pairs."""
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import ipbox
+from tests.site import api
 
 ROOT = Path(ipbox.__file__).parents[1]
 
@@ -24,3 +27,25 @@ def test_every_room_is_on_the_floor_plan() -> None:
     rooms = {path.parent.name for path in (ROOT / "ipbox").rglob("__init__.py")} - {"ipbox"}
     assert {"cone", "operators"} < rooms
     assert sorted(rooms - words("architecture.md")) == []
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Of what is public, and of the methods that its pages show."""
+    for name in api.public():
+        yield name.path, inspect.getdoc(name.value) or ""
+        if inspect.isclass(name.value):
+            own = {key: value for key, value in vars(name.value).items() if not key.startswith("_")}
+            texts = {key: getattr(value, "__doc__", None) for key, value in own.items() if not isinstance(value, type)}
+            yield from ((f"{name.path}.{key}", inspect.cleandoc(text)) for key, text in texts.items() if text)
+
+
+def test_marks_of_code_in_docstrings_are_closed() -> None:
+    """The site is built of them, and there a warning is an error."""
+    faults = {}
+    for name, text in docstrings():
+        plain = re.sub(r"^( *)(?:>>> |[.]{3} ).*\n(?:\1\S.*\n)*", "", f"{text}\n", flags=re.MULTILINE)  # no examples
+        for paragraph in re.split(r"\n\s*\n", plain):
+            left = re.sub(r"``.+?``|`[^`]+`", "", paragraph, flags=re.DOTALL)
+            if "`" in left:
+                faults[name] = paragraph
+    assert faults == {}

@@ -39,6 +39,9 @@ def escaped(lines: list[str]) -> list[str]:
 
 def _line(line: str) -> str:
     parts = KEPT.split(line)
+    for k in range(1, len(parts), 2):
+        if parts[k].endswith("`") and parts[k + 1][:1].isalnum():  # ``value``s
+            parts[k] += "\\ "
     for k in range(0, len(parts), 2):
-        parts[k] = re.sub(r"(?<!\*)\*(?!\*)|\|", r"\\\g<0>", parts[k])
+        parts[k] = re.sub(r"(?<!\*)\*(?!\*)|\||(?<=\w)_(?=\W|$)", r"\\\g<0>", parts[k])
     return "".join(parts)
