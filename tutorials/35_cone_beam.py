@@ -60,6 +60,14 @@ lam = 0.02 * float(np.abs(A_few.apply_adjoint(b_few)).max()) / size
 x_tv, tv = ip.tv(A_few, b_few, lam, nonneg=True, tol=2e-3)
 print(f"cgls: {cgls.niter} iterations ({cgls.stop}); tv: {tv.niter} ({tv.stop})")
 
+# %% A volume that does not fit
+# With less memory than its arrays need, `ip.tv` keeps them in files and works through them in blocks of slices: it says
+# so before it starts.  The volume is the same, to the last bit, after the same steps.
+short_run = dict(nonneg=True, tol=2e-2, solver=ip.PDHG(relax=1.8))
+x_inside, _ = ip.tv(A_few, b_few, lam, **short_run)
+x_blocks, _ = ip.tv(A_few, b_few, lam, memory=6 * x_tv.nbytes + 7 * b_few.nbytes, progress=True, **short_run)
+assert np.array_equal(x_blocks, x_inside)
+
 # %% Look
 few = len(b_few)
 volumes = {
