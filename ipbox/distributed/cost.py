@@ -32,6 +32,12 @@ class Cost:
     summed : int
         Bytes of ``sent`` that are summed over the ranks: of these an optimal algorithm moves 2(P - 1)/P times as many.
     ranks : int
+
+    Examples
+    --------
+    >>> from ipbox.distributed import cost_of_slices
+    >>> [cost_of_slices((64, 128, 128), 60, 182, n).sent for n in (1, 2, 4)]
+    [0, 65544, 131080]
     """
 
     sent: int
