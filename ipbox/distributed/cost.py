@@ -55,7 +55,7 @@ class Cost:
         >>> from ipbox.distributed import cost_of_slices
         >>> cost = cost_of_slices((2048, 2048, 2048), 2048, 2048, ranks=64)
         >>> round(cost.seconds(1e11, 12.5e9, 5e-6), 1)
-        24.4
+        22.1
         """
         moved = self.sent - self.summed + 2 * (self.ranks - 1) / self.ranks * self.summed
         return self.flops / flops_per_second + moved / bytes_per_second + self.messages * latency

@@ -25,6 +25,7 @@ CASES = {
     "cgls": ip.CGLS(),
     "admm": ip.ADMM(balance=True),
     "saga": ip.SAGA(subsets=3),
+    "svrg": ip.SVRG(subsets=3),
 }
 SLAB_CASES = CASES | {
     "box": ip.PDHG(),
@@ -61,7 +62,7 @@ def objective(name: str, A: Any, b: np.ndarray, own: slice | np.ndarray = slice(
         return ip.L2(A, b)
     if name == "cgls":
         return ip.L2(A, b) + 0.5 * ip.L2(b=np.ones(dims))
-    if name in ("forward-backward", "fista", "saga"):
+    if name in ("forward-backward", "fista", "saga", "svrg"):
         return ip.L2(A, b) + 0.1 * ip.L1()
     if name == "l1data":
         return ip.L1Data(A, b) + 0.1 * ip.TV(dims) + ip.NonNegative()

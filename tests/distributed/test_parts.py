@@ -212,6 +212,10 @@ def test_what_is_not_known_to_be_shared_is_refused():
         A, b = ranks.views(ONE, scan()[1])
         with pytest.raises(ValueError, match="solver is LSQR, which is not known to run where ranks share the data"):
             ip.solve(ip.Problem(ip.L2(A, b)), ip.LSQR())
+        with pytest.raises(ValueError, match="lam is 'discrepancy', and ranks share the data; expected a number"):
+            ip.tv(A, b, lam="discrepancy", noise_level=1.0)
+        with pytest.raises(ValueError, match="stop.ncp was given where ranks share the data"):
+            ip.solve(ip.Problem(ip.L2(A, b)), ip.CGLS(), stop=ip.stop.ncp())
         with pytest.raises(ValueError, match="expected at most as many subsets as each rank has views, 6"):
             A.subsets(7)
         B = ranks.blockdiag(ip.SliceStack(ONE, 2))

@@ -153,6 +153,8 @@ class VariationalFamily:
         """Solve for a number λ, or for the λ of the rule of that name, in the memory that there is."""
         if noise_level is not None:
             check_noise_level(noise_level)
+        if isinstance(lam, str) and (self.fidelity.ranks or backend.sharing()) is not None:
+            raise ValueError(f"lam is {lam!r}, and ranks share the data; expected a number, chosen by one rank")
         problem = self.problem(1.0)
         solver = self.solver or default_solver(problem)
         room = find_room(

@@ -30,6 +30,10 @@ class NCP(StopRule):
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
         A = fidelity_of(parts, "stop.ncp").A
+        if parts.problem.ranks is not None:
+            raise ValueError(
+                "stop.ncp was given where ranks share the data; expected another rule, as stop.discrepancy"
+            )
         dims = parts.problem.dims if A is None else tuple(A.dimsd)
         for axis in self.axes:
             if axis < -len(dims) or dims[axis] < 4:

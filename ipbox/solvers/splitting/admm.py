@@ -239,6 +239,7 @@ class HQS(Splitting):
     growth: float = 1.05
     rho_max: float | None = None
     schedule: Sequence[float] | None = None
+    by_ranks: ClassVar[bool] = False  # its conjugate gradients, for ever larger ρ, amplify what ranks round differently
 
     def step(self, p: Parts, s: State) -> None:
         for y in s.y:
