@@ -82,6 +82,6 @@ if ranks.leads:
     middle = slices // 2
     images, top = [x_true, x_views, volume[middle], x_slices[middle]], float(x_true.max())
     names, scale = ["truth", "views shared", "truth, middle slice", "slices shared"], [top, top, 2.0, 2.0]
-    ip.show(*images, titles=names, vmin=[0.0] * 4, vmax=scale, scale="own", path=OUT / "tutorial_37_ranks.png")
+    ip.show(*images, titles=names, vmin=[0.0] * 4, vmax=scale, scale="own", path=OUT / "tutorial_37.png")
 assert ip.psnr(x_views, x_true) > (26 if FAST else 29)
 assert ip.psnr(x_slices, volume) > (24 if FAST else 27)
