@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
-from numbers import Integral
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
 from ipbox.spelling import alike, close, plain
@@ -165,10 +167,13 @@ def answering(target: F) -> F:
             _refuse_iterations(target, args[2])
         try:
             return target(*args, **kwargs)
-        except TypeError as error:
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
             trace = error.__traceback__
             if trace is not None and trace.tb_next is not None:  # it was called, and the error is of its body
-                raise
+                kind = wrong_kind(target, args, kwargs, str(error))
+                if kind is None:
+                    raise
+                raise TypeError(kind) from error
             message = _sentence(target, args, kwargs) or str(error)
         raise TypeError(message)
 
@@ -239,6 +244,61 @@ def right_word(word: str, known: Collection[str], room: str = "") -> str | None:
         return next(where for needs, where in ELSEWHERE[concept] if not needs or needs == room or needs in known)
     mistyped = [] if meanings else close(word, table, CLOSER)
     return right_word(mistyped[0], known, room) if mistyped else None
+
+
+# ---------------------------------------------------------------- what an argument is
+
+_ARRAYS = ("numpy", "cupy")  # the packages whose objects may be arrays
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "Array": (lambda v: type(v).__module__.partition(".")[0] in _ARRAYS, "a NumPy or CuPy array"),
+    "int": (lambda v: isinstance(v, Integral) and not isinstance(v, bool), "an integer"),
+    "float": (lambda v: isinstance(v, Real) and not isinstance(v, bool), "a number"),
+    "bool": (lambda v: type(v).__name__ in ("bool", "bool_"), "True or False"),
+    "str": (lambda v: isinstance(v, str), "text"),
+    "Path": (lambda v: isinstance(v, os.PathLike), "a path"),
+    "Sequence": (lambda v: isinstance(v, Sequence) and not isinstance(v, str) or _KINDS["Array"][0](v), "a sequence"),
+    "Mapping": (lambda v: isinstance(v, Mapping), "a dictionary"),
+    "Callable": (callable, "a function"),
+    "None": (lambda v: v is None, "None"),
+}
+_KINDS |= {"os.PathLike": _KINDS["Path"], "dict": _KINDS["Mapping"]}
+_KINDS |= dict.fromkeys(("list", "tuple", "Iterable"), _KINDS["Sequence"])
+_OURS = re.compile(r"\w+( names| of \S+)? (is|are|has|have|gives|reach) .*expected", re.S)  # it names an argument
+
+
+def wrong_kind(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: str) -> str | None:
+    """After an ``error`` that names no argument, the first that is not of the kind of its annotation; None if all are.
+
+    Examples
+    --------
+    >>> import ipbox as ip
+    >>> ip.psnr([1.0], [1.0])
+    Traceback (most recent call last):
+    ...
+    TypeError: x is list; expected a NumPy or CuPy array
+    """
+    if _OURS.match(error):
+        return None
+    for name, value in inspect.signature(function).bind(*args, **kwargs).arguments.items():
+        kinds = _kinds(function, name)
+        if kinds and not any(fits(value) for fits, _ in kinds):
+            words = dict.fromkeys(word for _, word in kinds)
+            return f"{name} is {type(value).__name__}; expected {' or '.join(words)}"
+    return None
+
+
+@functools.cache
+def _kinds(function: Callable[..., Any], name: str) -> list[tuple[Callable[[Any], bool], str]]:
+    """Those of an argument's annotation; none where one of them is not known here."""
+    annotation, depth, parts = inspect.signature(function).parameters[name].annotation, 0, [""]
+    for letter in annotation if isinstance(annotation, str) else "":
+        depth += (letter in "[(") - (letter in "])")
+        if letter == "|" and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    names = [part.partition("[")[0].strip() for part in parts]
+    return [_KINDS[of] for of in names] if all(of in _KINDS for of in names) else []
 
 
 @functools.cache

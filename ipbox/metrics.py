@@ -12,6 +12,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import check_type
 from ipbox.keywords import answering
 
 
@@ -268,6 +269,13 @@ def background_variability(x: Array, background: Array) -> float:
     return float(values.std(ddof=1)) / abs(mean)
 
 
+@runtime_checkable
+class SupportsMatmul(Protocol):
+    """What can be applied to an array."""
+
+    def __matmul__(self, x: Any) -> Any: ...
+
+
 @answering
 def relative_residual(A: Any, x: Array, b: Array) -> float:
     """‖A x - b‖/‖b‖ for an ipbox operator, or anything with ``A @ x``; ‖A x + r - b‖/‖b‖ for PET with background r.
@@ -288,7 +296,8 @@ def relative_residual(A: Any, x: Array, b: Array) -> float:
     """
     backend.array_module(x, b)
     x, b = _numbers(x, "x"), _numbers(b, "b")
-    Ax = A.mean(x) if isinstance(A, Expecting) else A @ x  # one of ours, or any matrix
+    check_type(A, "A", SupportsMatmul, "an operator, or anything with A @ x")
+    Ax = A.mean(x) if isinstance(A, Expecting) else A @ x
     if Ax.shape != b.shape:
         raise ValueError(f"b has shape {b.shape}; A x has {Ax.shape}, expected the same")
     size = backend.norm(b)

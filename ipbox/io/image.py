@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.checks import shown
 from ipbox.io.arrays import HDF5, KINDS, TIFF, read_array, read_hdf5
 from ipbox.io.checks import one_sentence, regular_file
 from ipbox.io.formats.mrc import read_mrc
@@ -91,7 +92,10 @@ def read_image(
     >>> u.shape, u.dtype.name, spacing
     ((4, 4), 'float32', None)
     """
-    to = None if dtype is None else np.dtype(dtype)
+    try:
+        to = None if dtype is None else np.dtype(dtype)
+    except TypeError as err:
+        raise TypeError(f"dtype is {shown(dtype)}; expected float32, float64, complex64 or complex128") from err
     if to is not None and to not in _DTYPES:
         raise TypeError(f"dtype is {to}; expected float32, float64, complex64 or complex128")
     path = regular_file(path, IMAGES, name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ipbox.checks import is_integer, is_number
+from ipbox.checks import is_integer, is_number, shown
 from ipbox.keywords import answering
 
 
@@ -56,7 +56,7 @@ def split_by_patient(
     """
     every = _unique(patients, "patients")
     if not is_integer(seed):
-        raise TypeError(f"seed is {seed!r}; expected an integer")
+        raise TypeError(f"seed is {shown(seed)}; expected an integer")
     if test is not None:
         if fractions is not None:
             raise ValueError("fractions and test are both given; expected one of them")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import shown
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.images import ImageFunctional, Vectors, room
 from ipbox.operators.core.held import HeldArray
@@ -143,7 +144,7 @@ def group_labels(groups: Any, dims: tuple[int, ...]) -> np.ndarray:
     for g, indices in enumerate(groups):
         indices = np.atleast_1d(backend.to_host(indices) if backend.is_array(indices) else np.asarray(indices))
         if indices.ndim != 1 or indices.size == 0 or indices.dtype.kind not in "iu":
-            raise ValueError(f"groups has {indices!r} as number {g}; expected a sequence of flat indices")
+            raise ValueError(f"groups has {shown(indices.tolist())} as number {g}; expected a sequence of flat indices")
         if indices.min() < 0 or indices.max() >= size:
             raise ValueError(f"groups has indices from {indices.min()} to {indices.max()}; expected 0 to {size - 1}")
         if (labels[indices] >= 0).any() or len(set(indices.tolist())) < indices.size:

@@ -70,6 +70,8 @@ class Affine(ConvexSet):
         if math.prod(self.dims) != self.C.shape[1]:
             raise ValueError(f"dims is {self.dims}; expected an image of {self.C.shape[1]} entries, as C has columns")
         check_array(d, tuple(self.C.dimsd), self.C.dtype_out, "d", self.C.name)
+        if d.shape != tuple(self.C.dimsd):
+            raise ValueError(f"d has shape {d.shape}; expected {tuple(self.C.dimsd)}, that of C u")
         self._V = None
         if dense:
             check_data(C, "C")

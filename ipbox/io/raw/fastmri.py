@@ -101,7 +101,7 @@ def _wanted(slices: int | slice | Sequence[int] | None, count: int, path: Path) 
     if slices is None or isinstance(slices, slice):
         wanted = list(range(count))[slices or slice(None)]
     else:
-        wanted = [slices] if np.ndim(slices) == 0 else list(slices)
+        wanted = list(slices) if np.iterable(slices) else [slices]
     if not wanted or any(not is_integer(k) or not 0 <= k < count for k in wanted):
         raise Unusable(f"slices is {slices!r}; {path} has slices 0 to {count - 1}")
     if sorted(set(wanted)) != wanted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ipbox import summary
-from ipbox.checks import check_choice, check_finite, check_not_negative, check_positive, has_shape
+from ipbox.checks import check_choice, check_finite, check_not_negative, check_positive, has_shape, shown
 
 BEAMS = ("parallel", "cone")
 
@@ -86,7 +86,7 @@ def _pair(value: Any, name: str, check: Any, what: str) -> tuple[float, float]:
     if has_shape(value, ()) and name == "pixel_size":
         return (check(value, name),) * 2
     if not has_shape(value, (2,)):
-        raise ValueError(f"{name} is {value!r}; expected two numbers {what}")
+        raise ValueError(f"{name} is {shown(value)}; expected two numbers {what}")
     first, second = (check(number, name) for number in value)
     return first, second
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ipbox.backend import Array
-from ipbox.checks import check_flag, check_type, is_number
+from ipbox.checks import check_flag, check_type, is_number, shown
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.network import Network, evaluation
@@ -66,7 +66,7 @@ class TorchFunctional(Functional):
         super().__init__(dims)
         check_type(module, "module", torch.nn.Module, "a torch module that gives one number per image")
         if not is_number(L) or not L > 0:
-            raise ValueError(f"L is {L!r}; expected a positive number, or infinity where it is not known")
+            raise ValueError(f"L is {shown(L)}; expected a positive number, or infinity where it is not known")
         self.net = Network(module, Layout(channels, axes), scale, dtype, False)
         self._L, self.convex = float(L), check_flag(convex, "convex")
 

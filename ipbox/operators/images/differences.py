@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array, array_module
-from ipbox.checks import check_choice, is_number
+from ipbox.checks import check_choice, is_number, shown
 
 # Which part of the difference x[i + 1] - x[i] goes to index i, and which to i + 1.
 SHARES = {"forward": (1.0, 0.0), "backward": (0.0, 1.0), "central": (0.5, 0.5)}
@@ -78,5 +78,5 @@ def check_spacing(spacing: Any, nd: int) -> tuple[float, ...]:
     sizes = (spacing,) * nd if isinstance(spacing, numbers.Real) else tuple(np.atleast_1d(spacing).tolist())
     if len(sizes) != nd or not all(is_number(h) and 0 < h < math.inf for h in sizes):
         what = "one positive number" if nd == 1 else f"a positive number or {nd} of them"
-        raise ValueError(f"spacing is {spacing!r}; expected {what}")
+        raise ValueError(f"spacing is {shown(spacing)}; expected {what}")
     return tuple(float(h) for h in sizes)

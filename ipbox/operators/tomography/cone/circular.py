@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox.angles import check_angles
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_count, check_not_negative, check_positive, has_shape
+from ipbox.checks import check_between, check_count, check_not_negative, check_positive, has_shape, shown
 from ipbox.operators.core.base import check_real
 from ipbox.operators.tomography.cone.panel import PanelTransform, check_panel
 from ipbox.operators.tomography.fan import FanBeamTransform
@@ -207,7 +207,7 @@ def _check_spacing(spacing: Any) -> tuple[float, float]:
     if has_shape(spacing, ()):
         return (check_positive(spacing, "det_spacing", what),) * 2
     if not has_shape(spacing, (2,)):
-        raise ValueError(f"det_spacing is {spacing!r}; expected {what}")
+        raise ValueError(f"det_spacing is {shown(spacing)}; expected {what}")
     height, width = (check_positive(ds, "det_spacing", what) for ds in spacing)
     return height, width
 

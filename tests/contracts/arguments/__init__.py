@@ -1,0 +1,1 @@
+"""Wrong arguments of everything public: the error is one sentence that names the argument."""
