@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.soak import disks, kills, loads, mutations
+from tests.soak import disks, kills, loads, mutations, shares
 from tests.soak.formats import FORMATS
 from tests.soak.runs import RUNS
 
@@ -109,11 +109,23 @@ def _load(args: argparse.Namespace, folder: Path, until: float) -> int:
     return wrong + (added > 1000)
 
 
+def _shares(args: argparse.Namespace, folder: Path, until: float) -> int:
+    """A minute and a half of each, or what there is: the default interval is a minute."""
+    seconds, wrong = min(90.0, (until - time.monotonic()) / len(shares.RUNS)), 0
+    print(f"\n{'checkpoints':14} {'share/%':>8} {'writes':>7} {'ms':>8}   of {seconds:.0f} s each", flush=True)
+    for name in shares.RUNS:
+        found, writes, each = shares.share(name, folder / name, seconds)
+        wrong += found > 0.02
+        print(f"{name:14} {100 * found:8.2f} {writes:7d} {1e3 * each:8.1f}", flush=True)
+    return wrong
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Path, float], int]] = {
     "kills": _kills,
     "files": _files,
     "disks": _disks,
     "load": _load,
+    "shares": _shares,
 }
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def test_a_checkpoint_is_written_every_minute_or_more_seldom(tmp_path: Path, mon
     clock = Clock(monkeypatch, 0.5)
     assert np.allclose(np.diff(_saved_at(clock, 1.0, 400, tmp_path / "a.npz")), 61, atol=1)
     clock = Clock(monkeypatch, 6.0)
-    assert np.allclose(np.diff(_saved_at(clock, 1.0, 1200, tmp_path / "a.npz")), 50 * 6, atol=2)
+    assert np.allclose(np.diff(_saved_at(clock, 1.0, 1200, tmp_path / "a.npz")), 6 / files.SHARE, atol=2)
 
 
 def test_what_the_user_asks_for_is_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
