@@ -1,6 +1,6 @@
 """Many ranks of MPI: views or slices that they share, total variation across them, checkpoints, and what is sent.
 
-Run it as a script, or below mpiexec: ``mpiexec -n 4 python tutorials/37_many_ranks.py`` (``pip install 'ipbox[mpi]'``).
+Run it as a script, or below mpiexec: ``mpiexec -n 4 python tutorials/38_many_ranks.py`` (``pip install 'ipbox[mpi]'``).
 ``IPBOX_FAST=1`` takes a smaller volume.
 """
 
@@ -49,7 +49,7 @@ slices = 8 if FAST else 32
 z, y, x = np.ogrid[-1 : 1 : slices * 1j, -1 : 1 : size * 1j, -1 : 1 : size * 1j]
 volume = ((x**2 + y**2 + z**2 < 0.7) * (1.0 + (x > 0.1) * (z > -0.3))).astype("float32")
 angles = np.arange(views) * np.pi / views
-scan = OUT / "tutorial_37_scan.npy"
+scan = OUT / "tutorial_38_scan.npy"
 if ranks.leads:
     data = ip.SliceStack(ip.JosephTransform((size, size), angles), slices).apply(volume)
     np.save(scan, data + 0.5 * np.random.default_rng(0).standard_normal(data.shape, dtype="float32"))
@@ -57,7 +57,7 @@ ranks.comm.wait()
 
 own_data = ranks.slab(np.load(scan, mmap_mode="r"), axis=1)
 one = ip.JosephTransform((size, size), angles)
-keep = RanksCheckpoint(ranks, OUT / "tutorial_37_run.npz", every=50)
+keep = RanksCheckpoint(ranks, OUT / "tutorial_38_run.npz", every=50)
 with ranks.slabs():
     A = ranks.blockdiag(ip.SliceStack(one, own_data.shape[1]))
     x_own, run = ip.tv(A, own_data, 0.5, nonneg=True, tol=1e-2, callbacks=[keep])
@@ -82,6 +82,6 @@ if ranks.leads:
     middle = slices // 2
     images, top = [x_true, x_views, volume[middle], x_slices[middle]], float(x_true.max())
     names, scale = ["truth", "views shared", "truth, middle slice", "slices shared"], [top, top, 2.0, 2.0]
-    ip.show(*images, titles=names, vmin=[0.0] * 4, vmax=scale, scale="own", path=OUT / "tutorial_37.png")
+    ip.show(*images, titles=names, vmin=[0.0] * 4, vmax=scale, scale="own", path=OUT / "tutorial_38.png")
 assert ip.psnr(x_views, x_true) > (26 if FAST else 29)
 assert ip.psnr(x_slices, volume) > (24 if FAST else 27)
