@@ -79,7 +79,10 @@ def own_seconds(children: list[int]) -> float:
     ended, own = resource.getrusage(resource.RUSAGE_CHILDREN), resource.getrusage(resource.RUSAGE_SELF)
     seconds = own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
     for pid in children:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:  # a peer that ended by itself: it is among the ended ones
+            continue
         seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime
     return seconds
 
