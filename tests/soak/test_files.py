@@ -32,6 +32,14 @@ def test_every_way_changes_a_file() -> None:
     assert sum(one != content for one in changed) > 180 and len({len(one) for one in changed}) > 5
 
 
+@pytest.mark.parametrize("angle", ["nan", "1e20"])
+def test_tilt_angles_that_cannot_be_name_their_file(angle: str, tmp_path: Path) -> None:
+    path = FORMATS["MRC angles"].write(tmp_path)
+    path.write_text(path.read_text().replace("30", angle, 1))
+    with pytest.raises(ValueError, match=r"a\.tlt has angles that are no numbers from -360 to 360; expected tilt"):
+        ip.read_scan(path.with_suffix(".mrc"))
+
+
 # ---------------------------------------------------------------- that the soak can fail
 
 

@@ -53,5 +53,7 @@ def _angles(path: Path, views: int) -> tuple[np.ndarray | None, str | None]:
             raise Unusable(f"{file} holds words that are no numbers; expected tilt angles in degrees") from err
         if degrees.size != views:
             raise Unusable(f"{file} has {degrees.size} angles; expected one for each of the {views} sections of {path}")
+        if not (abs(degrees) <= 360).all():  # NaN neither
+            raise Unusable(f"{file} has angles that are no numbers from -360 to 360; expected tilt angles in degrees")
         return np.deg2rad(degrees), file.name
     return None, None
