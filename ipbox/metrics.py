@@ -271,7 +271,14 @@ def background_variability(x: Array, background: Array) -> float:
 
 @runtime_checkable
 class SupportsMatmul(Protocol):
-    """What can be applied to an array."""
+    """What can be applied to an array: a matrix, and the operators of any package.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> isinstance(np.eye(2), ip.metrics.SupportsMatmul), isinstance(3.0, ip.metrics.SupportsMatmul)
+    (True, False)
+    """
 
     def __matmul__(self, x: Any) -> Any: ...
 
