@@ -29,6 +29,16 @@ def test_every_room_is_on_the_floor_plan() -> None:
     assert sorted(rooms - words("architecture.md")) == []
 
 
+def test_every_public_name_is_documented_with_an_example() -> None:
+    """Functions and classes of every room."""
+    names = api.public()
+    own = {name.path: vars(name.value).get("__doc__") or "" for name in names if isinstance(name.value, type)}
+    own |= {name.path: name.value.__doc__ or "" for name in names if name.path not in own}
+    assert len(own) == len(names) > 450
+    assert [path for path, text in own.items() if len(text.split()) < 2] == []
+    assert [path for path, text in own.items() if ">>> " not in text] == []
+
+
 def docstrings() -> Iterator[tuple[str, str]]:
     """Of what is public, and of the methods that its pages show."""
     for name in api.public():
