@@ -160,3 +160,53 @@ def test_it_ends_with_the_process_that_has_asked(file: Path, tmp_path: Path) -> 
     assert done.stderr == ""
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
+def test_a_file_is_not_blamed_for_what_ended_the_process_before(file: Path, by: signal.Signals) -> None:
+    ip.read_image(file)
+    with h5py.File(file, "a") as changed:
+        changed["x"].attrs["unit"] = "1/mm"
+    before = opened._child
+    before.process.send_signal(by)
+    if by is signal.SIGKILL:
+        before.process.wait()
+    ip.read_image(file)
+    assert (opened._child is before) == (by is signal.SIGINT)
+
+
+def test_it_ends_by_itself_where_hdf5_does_not_get_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.h5")  # opening it waits for who writes, in HDF5's own code
+    code = "from ipbox.io.hdf5 import child; child.SECONDS = -4; child.look_at('a.h5')"
+    environment = os.environ | {"PYTHONPATH": str(Path(ip.__file__).parents[1])}
+    done = subprocess.run([os.sys.executable, "-c", code], cwd=tmp_path, env=environment, timeout=60)
+    assert done.returncode == -signal.SIGALRM
+
+
+def test_it_ends_with_a_killed_process_whose_fork_goes_on(file: Path) -> None:
+    code = (
+        "import os, time, ipbox as ip, ipbox.io.hdf5.opened as o\n"
+        f"ip.read_image({str(file)!r})\n"
+        "fork = os.fork()\n"
+        "if fork:\n    print(o._child.process.pid, fork, flush=True)\n    os.kill(os.getpid(), 9)\n"
+        "time.sleep(60)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(ip.__file__).parents[1])}
+    with subprocess.Popen([os.sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as process:
+        child, fork = map(int, process.stdout.readline().split())
+        try:
+            deadline = time.monotonic() + 20
+            while is_running(child):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert is_running(fork)
+        finally:
+            os.kill(fork, signal.SIGKILL)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

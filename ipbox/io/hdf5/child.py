@@ -10,11 +10,13 @@ import contextlib
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 SMALL = 2**22  # bytes: datasets up to that size are read whole, of others the ends
+SECONDS = 20.0  # that an object of a file may take
 ROOM = 2**30  # bytes of memory for a file, beside four times its size
 
 
@@ -26,9 +28,11 @@ def look_at(path: str) -> None:
 
     def visit(name: str, link: Any) -> None:
         print(".", flush=True)
+        end_late()
         with contextlib.suppress(Exception):
             _look_at(file[name], size)
 
+    end_late()
     with limited(4 * size + ROOM), contextlib.suppress(Exception), h5py.File(path, "r") as file:
         _look_at(file, size)
         file.visititems_links(visit)
@@ -54,6 +58,15 @@ def _look_at(node: Any, size: int) -> None:
             node[0], node[-1]
 
 
+def end_late() -> None:
+    """The system ends the process soon after the reader would have: one that was killed ends none.
+
+    The signal's default, since HDF5 holds the interpreter's lock where it does not get on.
+    """
+    if sys.platform != "win32":
+        signal.alarm(int(SECONDS) + 5)
+
+
 @contextlib.contextmanager
 def limited(nbytes: int) -> Iterator[None]:
     """Inside, the process may take so much more memory, where the system can say so."""
@@ -77,9 +90,12 @@ def limited(nbytes: int) -> Iterator[None]:
 def main() -> None:
     """Serve until there are no more names."""
     importlib.import_module("h5py")  # what this takes is no fault of a file
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the reader, which ends this where it waits for it
     print("ready", flush=True)
     for line in sys.stdin:
         look_at(json.loads(line))
+        if sys.platform != "win32":
+            signal.alarm(0)
         print("done", flush=True)
 
 

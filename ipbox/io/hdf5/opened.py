@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ipbox.io.checks import Unusable
+from ipbox.io.hdf5.child import SECONDS
 
-SECONDS = 20.0  # that an object of a file may take
 START = 60.0  # that the process may take to begin
 _KNOWN = 4096  # files that are not looked at again, as long as they do not change
 
@@ -26,9 +26,11 @@ _child: Child | None = None
 
 
 def _forget() -> None:
-    """In a forked process: a lock that a thread of the parent's may hold, for good."""
+    """In a forked process: a lock that a thread of the parent's may hold, for good, and the pipes of its process."""
     global _lock
     _lock = threading.Lock()
+    if _child is not None:
+        _child.let_go()
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -65,7 +67,7 @@ def check(path: Path) -> None:
 
 def _ask(path: Path) -> None:
     global _child
-    if _child is None or _child.of != os.getpid():  # a forked process shares no pipe with its parent
+    if _child is None or not _child.serves():
         _child = Child(path)
     try:
         _child.look_at(path)
@@ -109,6 +111,21 @@ class Child:
             raise ValueError(f"HDF5 does not get on with it in {SECONDS:g} s")
         if line != "done":
             raise ValueError("HDF5 ends the process that reads it")
+
+    def serves(self) -> bool:
+        """Whether it is this process's, and has not been ended since by another."""
+        return self.of == os.getpid() and self.process.poll() is None
+
+    def let_go(self) -> None:
+        """In a forked process: hold no end of the pipes, by which the child sees that the parent's has gone.
+
+        The numbers stay taken, so that what Python closes later is nothing of another's.
+        """
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError, ValueError):  # closed
+                os.dup2(nothing, pipe.fileno(), inheritable=False)
+        os.close(nothing)
 
     def end(self) -> None:
         """End the process, and what waits for it."""
