@@ -250,19 +250,23 @@ def right_word(word: str, known: Collection[str], room: str = "") -> str | None:
 
 _ARRAYS = ("numpy", "cupy")  # the packages whose objects may be arrays
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "Array": (lambda v: type(v).__module__.partition(".")[0] in _ARRAYS, "a NumPy or CuPy array"),
+    "Array": (
+        lambda v: any(of.__module__.partition(".")[0] in _ARRAYS for of in type(v).__mro__),
+        "a NumPy or CuPy array",
+    ),
     "int": (lambda v: isinstance(v, Integral) and not isinstance(v, bool), "an integer"),
     "float": (lambda v: isinstance(v, Real) and not isinstance(v, bool), "a number"),
     "bool": (lambda v: type(v).__name__ in ("bool", "bool_"), "True or False"),
     "str": (lambda v: isinstance(v, str), "text"),
     "Path": (lambda v: isinstance(v, os.PathLike), "a path"),
     "Sequence": (lambda v: isinstance(v, Sequence) and not isinstance(v, str) or _KINDS["Array"][0](v), "a sequence"),
+    "Iterable": (lambda v: isinstance(v, Iterable), "a sequence"),
     "Mapping": (lambda v: isinstance(v, Mapping), "a dictionary"),
     "Callable": (callable, "a function"),
     "None": (lambda v: v is None, "None"),
 }
 _KINDS |= {"os.PathLike": _KINDS["Path"], "dict": _KINDS["Mapping"]}
-_KINDS |= dict.fromkeys(("list", "tuple", "Iterable"), _KINDS["Sequence"])
+_KINDS |= dict.fromkeys(("list", "tuple"), _KINDS["Sequence"])
 _OURS = re.compile(r"\w+( names| of \S+)? (is|are|has|have|gives|reach) .*expected", re.S)  # it names an argument
 
 

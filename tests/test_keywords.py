@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
 import ipbox as ip
+from ipbox.backend import Array
 from ipbox.keywords import SAME, answering, right_word
 
 
@@ -23,6 +25,26 @@ def test_errors_of_the_body_stay_what_they_are() -> None:
     with pytest.raises(TypeError, match="^object of type 'int' has no len") as error:
         method(3)
     assert error.traceback[-1].name == "method"
+
+
+class Own(np.ndarray):
+    """An array of a user's."""
+
+
+@pytest.mark.parametrize(
+    "x",
+    [np.ones(2).view(Own), {1, 2}, {}.keys(), (k for k in range(2)), range(2), np.arange(2), np.float32(1), None],
+    ids=lambda x: type(x).__name__,
+)
+def test_what_is_of_its_kind_is_not_blamed_for_an_error(x: object) -> None:
+    """The error is a user's, of a callback, say."""
+
+    @answering
+    def method(x: Array | Iterable[int] | float | None) -> None:
+        raise KeyError("of a user")
+
+    with pytest.raises(KeyError, match="of a user"):
+        method(x)
 
 
 def test_signature_docstring_and_pickles_stay() -> None:

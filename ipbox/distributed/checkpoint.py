@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ipbox.checks import check_count, check_type
+from ipbox.distributed.communicator import RANKS, HasCommunicator
 from ipbox.files import check_writable
 from ipbox.keywords import answering
 from ipbox.solvers.core.run import Run
@@ -42,7 +43,8 @@ class RanksCheckpoint:
     """
 
     def __init__(self, ranks: Any, path: str | Path, every: int = 100) -> None:
-        self.ranks, self.path = ranks, Path(check_type(path, "path", str | Path, "the path of a file"))
+        self.ranks = check_type(ranks, "ranks", HasCommunicator, RANKS)
+        self.path = Path(check_type(path, "path", str | Path, "the path of a file"))
         if self.path.suffix != ".npz":
             raise ValueError(f"path is {path}; expected a file that ends in .npz")
         if not self.path.parent.is_dir():

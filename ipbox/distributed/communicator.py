@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 LAUNCHED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # set by mpiexec, for those that it starts
+
+
+@runtime_checkable
+class HasCommunicator(Protocol):
+    """What operators and checkpoints take for `Ranks`."""
+
+    comm: Any
+
+
+RANKS = "ipbox.distributed.world(), or other Ranks"
 
 
 class Communicator:

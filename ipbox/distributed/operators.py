@@ -9,7 +9,8 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_type
+from ipbox.distributed.communicator import RANKS, HasCommunicator
 from ipbox.operators import Operator, as_operator
 from ipbox.operators.core.base import ALL_DTYPES
 from ipbox.operators.core.positive import collatz_wielandt
@@ -23,7 +24,7 @@ class _Part(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, ranks: Any, A: Any) -> None:
-        self.A, self._ranks = as_operator(A), ranks
+        self.A, self._ranks = as_operator(A), check_type(ranks, "ranks", HasCommunicator, RANKS)
         self._check_alike()
         super().__init__(self.A.dims, self.A.dimsd, *(dtype for _, dtype in self.A.ends), name=type(self).__name__)
 

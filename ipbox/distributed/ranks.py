@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
+from ipbox.checks import check_axes, check_count, check_type
 from ipbox.distributed.communicator import Communicator, MPICommunicator
 from ipbox.distributed.operators import MPIBlockDiag, MPIVStack
 from ipbox.keywords import answering
+from ipbox.operators import as_operator
+
+
+@runtime_checkable
+class HasShape(Protocol):
+    """Data that are read where they are: an array, a memory map, a dataset of a file."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, index: Any) -> Any: ...
 
 
 class Ranks:
@@ -64,9 +75,8 @@ class Ranks:
 
     def __init__(self, comm: Any) -> None:
         if not isinstance(comm, Communicator):
-            from mpi4py import MPI
-
-            if not isinstance(comm, MPI.Comm):
+            theirs = sys.modules.get("mpi4py.MPI")  # imported where there is a communicator of theirs
+            if theirs is None or not isinstance(comm, theirs.Comm):
                 raise TypeError(f"comm is {type(comm).__name__}; expected a communicator such as mpi4py.MPI.COMM_WORLD")
             comm = MPICommunicator(comm)
         self.comm, self.rank, self.size = comm, comm.rank, comm.size
@@ -91,7 +101,7 @@ class Ranks:
 
     def own(self, n: int) -> np.ndarray:
         """Which of n samples (views, slices) are this rank's: a range of them, of n // size or one more."""
-        return np.array_split(np.arange(n), self.size)[self.rank]
+        return np.array_split(np.arange(check_count(n, "n", least=0)), self.size)[self.rank]
 
     def slab(self, data: Any, axis: int = 0) -> np.ndarray:
         """This rank's part of ``data`` along an axis, read from where it is.
@@ -101,11 +111,12 @@ class Ranks:
         data : array, memory map, h5py.Dataset or zarr.Array
             Anything with ``shape`` that slices; no more than the part is read.
         axis : int
+            From the first, or with -1 from the last.
 
         Raises
         ------
-        ValueError
-            where there are fewer entries than ranks.
+        TypeError, ValueError
+            where there are fewer entries than ranks, or no such axis.
 
         Examples
         --------
@@ -113,12 +124,16 @@ class Ranks:
         >>> ip.distributed.world().slab(np.arange(3))
         array([0, 1, 2])
         """
+        check_type(data, "data", HasShape, "an array, or what has a shape and slices as one")
+        (axis,) = check_axes(axis, len(data.shape), "axis")
         n = check_count(data.shape[axis], f"data.shape[{axis}]", least=self.size)
         own = self.own(n)
         return np.asarray(data[(slice(None),) * axis + (slice(int(own[0]), int(own[-1]) + 1),)])
 
     def gather(self, part: Array) -> Array:
         """All slices (views), on every rank, from ``part`` with those of this one; of as many for each as `own` has."""
+        backend.check_array(part, "part")
+        check_count(part.ndim, "part.ndim")
         return self.gathered(part, sum(self.comm.told(len(part))))
 
     def gathered(self, part: Array, n: int) -> Array:
@@ -129,7 +144,7 @@ class Ranks:
         ValueError
             on every rank, where the parts are not of one shape and dtype, or not of n samples together.
         """
-        xp = backend.array_module(part)
+        n, xp = check_count(n, "n", least=0), backend.array_module(part)
         mine = np.ascontiguousarray(backend.to_host(part))
         told = self.comm.told((mine.shape, mine.dtype.str))
         counts = [shape[0] if shape else -1 for shape, _ in told]
@@ -209,6 +224,8 @@ class Ranks:
         >>> run.stop
         'discrepancy'
         """
+        A = as_operator(A)
+        check_type(b, "b", HasShape, "an array, or what has a shape and slices as one")
         if not A.has_subsets:
             raise TypeError(f"A is {A.name}, which has no subsets; expected an operator of views, or ranks.vstack")
         if tuple(b.shape) != tuple(A.dimsd):

@@ -236,9 +236,34 @@ def test_what_is_not_known_to_be_shared_is_refused():
             ranks.slab(np.zeros((1, 3)))
         with pytest.raises(TypeError, match="which has no subsets; expected an operator of views, or ranks.vstack"):
             ranks.views(ip.Identity((2, 2)), np.zeros((2, 2), "float32"))
+        assert np.array_equal(ranks.slab(b := np.arange(15).reshape(3, 5), axis=-1), b[:, ranks.own(5)])
         return True
 
     assert all(on_ranks(2, work))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda ranks: ranks.own(-1), "n is -1; expected an integer that is not negative"),
+        (lambda ranks: ranks.own(2.5), "n is 2.5; expected an integer that is not negative"),
+        (lambda ranks: ranks.slab([1, 2]), "data is list; expected an array, or what has a shape"),
+        (lambda ranks: ranks.slab(np.zeros((3, 4)), axis=2), "axis is 2; expected different axes of an image of 2"),
+        (lambda ranks: ranks.slab(np.zeros((3, 4)), axis=1.0), "axis is 1.0; expected different axes"),
+        (lambda ranks: ranks.gather([1.0]), "part is list; expected a NumPy or CuPy array"),
+        (lambda ranks: ranks.gather(np.array(1.0)), "part.ndim is 0; expected a positive integer"),
+        (lambda ranks: ranks.gathered(np.zeros(3), "a"), "n is 'a'; expected an integer that is not negative"),
+        (lambda ranks: ranks.views(3, np.zeros(3)), "A is int; expected an ipbox, PyLops or SciPy operator"),
+        (lambda ranks: ranks.views(ONE, [1.0]), "b is list; expected an array, or what has a shape"),
+        (lambda ranks: ip.distributed.MPIVStack(3, np.eye(3)), r"ranks is int; expected ipbox\.distributed\.world"),
+        (lambda ranks: ip.distributed.MPIBlockDiag(None, np.eye(3)), "ranks is NoneType; expected ipbox"),
+        (lambda ranks: RanksCheckpoint(3, "run.npz"), "ranks is int; expected ipbox"),
+        (lambda ranks: ip.distributed.Ranks(3), "comm is int; expected a communicator such as mpi4py"),
+    ],
+)
+def test_an_error_names_the_argument(call, said):
+    with pytest.raises((TypeError, ValueError), match=f"^{said}"):
+        call(ip.distributed.world())
 
 
 def test_below_mpiexec_without_mpi4py_no_rank_takes_itself_for_the_only_one(monkeypatch):
