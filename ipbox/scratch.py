@@ -37,8 +37,8 @@ class Scratch:
 
     Raises
     ------
-    TypeError, NotSaved
-        where it is no path, or nothing can be written there, or is but kept in memory (tmpfs).
+    TypeError, ValueError, NotSaved
+        where it is no path, or an empty one, or nothing can be written there, or is but kept in memory (tmpfs).
 
     Examples
     --------
@@ -56,6 +56,8 @@ class Scratch:
             folder = "/var/tmp" if _is_in_memory(usual) and os.access("/var/tmp", os.W_OK) else usual
         if not isinstance(folder, str | os.PathLike):
             raise TypeError(f"scratch is {type(folder).__name__}; expected the path of a folder")
+        if not os.fspath(folder):  # of a variable that is not set: the working directory is not meant
+            raise ValueError(f"scratch is {folder!r}; expected the path of a folder")
         self.folder = Path(folder)
         with self._file():
             pass

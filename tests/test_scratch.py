@@ -95,6 +95,8 @@ def test_folders_in_which_nothing_can_be_kept_are_refused(tmp_path: Path, monkey
             Scratch(folder)
     with pytest.raises(TypeError, match="scratch is int; expected the path of a folder"):
         Scratch(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="scratch is ''; expected the path of a folder"):
+        Scratch("")
     monkeypatch.setattr(scratch, "_is_in_memory", lambda _: True)
     with pytest.raises(NotSaved, match="which is kept in memory; expected a folder on a disk"):
         Scratch(tmp_path)

@@ -20,7 +20,7 @@ def test_the_command_prints_the_table(capsys: pytest.CaptureFixture) -> None:
 
 def test_it_holds_every_room() -> None:
     rooms = {cls.__module__.split(".")[1] for of_kind in classes().values() for cls in of_kind}
-    assert rooms == {"operators", "functionals", "solvers", "bilevel", "learned", "bayes"}
+    assert rooms == {"operators", "functionals", "solvers", "bilevel", "learned", "bayes", "distributed"}
     assert not {cls.__name__ for of_kind in classes().values() for cls in of_kind} & {
         "Fidelity",
         "Sampler",
