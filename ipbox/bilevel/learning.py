@@ -272,6 +272,7 @@ def learn(
     if unknown := [name for name in options if name not in known]:
         own, name = [k for k, v in known.items() if v.kind is v.KEYWORD_ONLY], type(method).__name__
         own += [f.name for f in dataclasses.fields(method)] if dataclasses.is_dataclass(method) else []
+        own = list(dict.fromkeys(own))  # DFO has its budget in both
         raise TypeError(f"{slip(f'{name}.minimise', unknown, own, 'bilevel')}; settings are given to {name}() itself")
     if exact:
         _check_exact(penalty=(penalty, None), lower_method=(lower_method, None), n_jobs=(n_jobs, 1))

@@ -175,8 +175,10 @@ def test_arguments_of_no_use() -> None:
         learned(DFO(), (u.astype(object), b))
     with pytest.raises(TypeError, match=r"lower is .*SmoothedTV.* no parameters; expected a term such as Weight"):
         learned(DFO(), lower=ip.SmoothedTV((10,), eps=0.1))
-    with pytest.raises(TypeError, match="^DFO.minimise has no keyword 'iterations'; expected evaluations .*checkpoint"):
+    said = "^DFO.minimise has no keyword 'iterations'; expected evaluations .*checkpoint"
+    with pytest.raises(TypeError, match=said) as error:
         learned(DFO(), iterations=3)
+    assert str(error.value).count(" work,") == 1
     with pytest.raises(TypeError, match="method is <class"):
         learned(DFO)
     with pytest.raises(TypeError, match="theta is 'a'; expected 1 real numbers"):

@@ -6,6 +6,7 @@ Exit code 0 where everything was as undisturbed, 1 where something was not.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from tests.soak.runs import RUNS
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    check(args)
     parts = args.parts or list(PARTS)
     until, faults = time.monotonic() + 60 * args.minutes, 0
     memory = Path("/dev/shm")  # files of memory, where there are some: thousands of them are written
@@ -30,6 +32,17 @@ def main(argv: list[str] | None = None) -> int:
             faults += PARTS[part](args, Path(folder) / part, share)
     print(f"\n{faults} faults" if faults else "\nno faults")
     return min(faults, 1)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Exit with code 2 where nothing would be tried: that has no faults either."""
+    for name, wanted, known in (("PART", args.parts, PARTS), ("--only", args.only, {**FORMATS, **RUNS})):
+        for word in wanted:
+            if word not in known:
+                parser().error(f"{name} is {word!r}; expected of {', '.join(map(str, known))}")
+    for name in ("minutes", "count", "kills"):
+        if not 0 < getattr(args, name) < math.inf:
+            parser().error(f"--{name} is {getattr(args, name)}; expected a positive number")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ import pytest
 import ipbox as ip
 from ipbox import files
 from ipbox.solvers import State
+from tests.soak.__main__ import main
 from tests.soak.disks import FAULTS, WRITERS, Fault, Writer, refused
 from tests.soak.kills import Run, child, ended, kill_and_resume
 from tests.soak.runs import RUNS
@@ -121,3 +122,18 @@ def test_a_clock_set_far_ahead_takes_no_file_from_a_run_that_is_writing(
     monkeypatch.setattr(time, "time", lambda: month)
     State(x=np.zeros(3)).save(tmp_path / "c.npz")
     assert writing.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nopart"], "PART is 'nopart'; expected of kills"),
+        (["files", "--only", "pgn"], "--only is 'pgn'; expected of"),
+        (["--count", "0"], "--count is 0; expected a positive number"),
+        (["--minutes", "nan"], "--minutes is nan"),
+    ],
+)
+def test_a_soak_that_tries_nothing_is_an_error(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 2 and said in capsys.readouterr().err

@@ -24,6 +24,7 @@ ITERATE = ("u", "p", "U", "W")
 SHARE = 1 / 8  # of the decrease that a step promises: the first width of the bounds of the objective
 FALL = 1e-2  # of the bound of a gradient, from one accuracy to the next
 ROUGH = 0.1  # width at the start, relative to the objective of images that vanish
+FAR = 1e10  # condition L/μ of the lower level at a trial point: the step is too long
 LEAST = 1e-3  # of it: a step whose decrease is in doubt up to this width is too long
 
 
@@ -206,6 +207,9 @@ class Piggyback(FirstOrder):
             theta = run.bounds.project(here.theta - alpha * z)
             if np.array_equal(theta, here.theta):
                 return "accuracy"  # rounding leaves nothing of the step
+            if _too_far(run.problem.lower, here.theta, theta):
+                alpha *= self.rho
+                continue
             start = _start_of_trial(secants, here, theta, last, self.rho)
             verdict, here, there = self._compare(run, here, theta, start, norm(theta - here.theta) ** 2 / alpha)
             if verdict == "falls":
@@ -262,6 +266,16 @@ class Piggyback(FirstOrder):
         if curvature <= 0:
             return longest
         return min(max(curvature / float(dz @ dz), alpha / self.rho_bar), longest)
+
+
+def _too_far(lower: Any, here: np.ndarray, theta: np.ndarray) -> bool:
+    """Whether the lower level at θ⁺ has no digits, or takes some √(L/μ) iterations that θ does not lead to expect."""
+    try:
+        mu, L = lower.constants(theta)
+    except ValueError:  # at θ it has a solution
+        return True
+    mu_here, L_here = lower.constants(here)
+    return L / mu > max(FAR, L_here / mu_here)
 
 
 def _start_of_trial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,16 @@ def test_a_run_starts_cold() -> None:
     run = PiggybackSession(problem.evaluator(), "a run", theta, Bounds(None, 3), Budget(10))
     start = run.cold()
     assert not any(v.any() for v in start.values()) and start["p"].shape == (3, 2, *DIMS)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_a_step_so_long_that_the_lower_level_has_no_digits_is_shortened(share):
+    """Truths that only a weight of any size gives: f falls ever further, and steps grow."""
+    data = 0.1 * np.random.default_rng(0).standard_normal((1, 12, 12))
+    data[:, 3:9, 3:9] += 1
+    lower = LowerLevel(None, data, Weight(ip.SmoothedTV((12, 12), eps=0.1)))
+    problem = BilevelProblem(share * data, lower)
+    found = Piggyback().minimise(problem.evaluator(), [-2.0], iterations=3)
+    flat = share * data - data.mean()  # u of an infinite weight
+    assert found.history[-1]["f"] <= 1.02 * float((flat**2).sum())
+    assert all(later["f"] < earlier["f"] for earlier, later in itertools.pairwise(found.history))
