@@ -58,6 +58,7 @@ from .io.formats.dicom import read_dicom_series as read_dicom_series
 from .io.image import read_image as read_image
 from .io.raw.fastmri import read_fastmri as read_fastmri
 from .io.raw.ismrmrd import read_ismrmrd as read_ismrmrd
+from .io.raw.twix import read_twix as read_twix
 from .io.raw.projections import line_integrals as line_integrals
 from .io.saving import save as save, save_dicom_series as save_dicom_series
 from .io.scans.reading import read_scan as read_scan

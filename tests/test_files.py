@@ -291,8 +291,8 @@ def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [3, None, b"a.npz"])
 def test_what_is_no_path(path: object) -> None:
-    places = [ip.read_image, ip.read_fastmri, ip.read_ismrmrd, ip.read_dicom_series, ip.callbacks.Checkpoint]
-    for use in [*places, ip.solvers.State(x=np.zeros(3)).save]:
+    places = [ip.read_image, ip.read_fastmri, ip.read_ismrmrd, ip.read_twix, ip.read_dicom_series]
+    for use in [*places, ip.callbacks.Checkpoint, ip.solvers.State(x=np.zeros(3)).save]:
         with pytest.raises(TypeError, match=rf"(path|source) is {type(path).__name__}; expected .* files?"):
             use(path)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import ipbox
 
 PACKAGES = ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib")
-PACKAGES += ("pydicom", "nibabel", "pynrrd")  # of the extra io
+PACKAGES += ("pydicom", "nibabel", "pynrrd", "twixtools")  # of the extra io
 
 
 def info(args: argparse.Namespace) -> None:

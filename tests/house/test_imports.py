@@ -26,7 +26,7 @@ from tests.house.source import (
 )
 
 HEAVY = {"torch", "cupy", "pylops", "pyproximal", "scipy", "numba", "matplotlib", "skimage", "finufft", "h5py"}
-HEAVY |= {"pydicom", "nibabel", "nrrd", "numpy", "tqdm", "PIL", "tifffile"}
+HEAVY |= {"pydicom", "nibabel", "nrrd", "twixtools", "numpy", "tqdm", "PIL", "tifffile"}
 
 # A file imports from its own layer or from those before it.
 LAYERS = (

@@ -16,6 +16,7 @@ import numpy as np
 
 import ipbox as ip
 from tests.io import scan_writers as scans
+from tests.io.twix_writers import protocol, readout, write_twix
 from tests.io.writers import acquisition, header, macro, write_dicom, write_enhanced, write_hdf5, write_ismrmrd
 
 VOLUME = np.arange(60, dtype="int16").reshape(3, 4, 5)
@@ -303,6 +304,11 @@ def _ismrmrd(folder: Path) -> Path:
     return write_ismrmrd(folder / "a.h5", header(), lines)
 
 
+def _twix(later: bool) -> Callable[[Path], Path]:
+    lines = [readout(np.ones((2, 8)), Lin=k) for k in range(9)]
+    return lambda folder: write_twix(folder / "a.dat", (protocol(), lines), later=later)
+
+
 SCANS = [
     Format("NXtomo", _nxtomo, scan),
     Format("DXchange", _dxchange, scan),
@@ -313,6 +319,8 @@ SCANS = [
     Format("MRC angles", _tilts, lambda path: scan(path.with_suffix(".mrc"))),
     Format("EDF", _edf, scan),
     Format("fastMRI", _fastmri, lambda path: vars(ip.read_fastmri(path))["kspace"]),
+    Format("twix VB", _twix(False), lambda path: vars(ip.read_twix(path))["kspace"]),
+    Format("twix VD", _twix(True), lambda path: vars(ip.read_twix(path))["kspace"]),
     Format("ISMRMRD", _ismrmrd, lambda path: vars(ip.read_ismrmrd(path))["kspace"]),
 ]
 
