@@ -281,9 +281,12 @@ def wrong_kind(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     ...
     TypeError: x is list; expected a NumPy or CuPy array
     """
-    if _OURS.match(error):
+    parameters = inspect.signature(function).parameters
+    if _OURS.match(error) or any(re.search(rf"\b{name}\b", error) for name in parameters):
         return None
     for name, value in inspect.signature(function).bind(*args, **kwargs).arguments.items():
+        if parameters[name].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            continue
         kinds = _kinds(function, name)
         if kinds and not any(fits(value) for fits, _ in kinds):
             words = dict.fromkeys(word for _, word in kinds)

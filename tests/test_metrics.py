@@ -126,7 +126,7 @@ def test_relative_residual_of_a_matrix() -> None:
         (lambda u: psnr(u[1:], u), ValueError, r"x has shape \(8, 8\); expected \(9, 8\), the shape of x_true"),
         (lambda u: psnr(u, u, peak=0.0), ValueError, "peak is 0.0; expected a positive number"),
         (lambda u: psnr(u, -u), ValueError, "peak is -1.0"),
-        (lambda u: psnr([1.0], u), TypeError, "expected a NumPy or CuPy array, got list"),
+        (lambda u: psnr([1.0], u), TypeError, "x is list; expected a NumPy or CuPy array"),
         (lambda u: ssim(u[:6], u[:6]), ValueError, r"x_true has shape \(6, 8\); expected an image at least 7"),
         (lambda u: ssim(u + 1j, u), TypeError, "x has dtype complex128; expected a real image"),
         (lambda u: ssim(np.ones((9, 9, 5)), np.ones((9, 9, 5))), ValueError, r"x_true has shape \(9, 9, 5\)"),

@@ -20,7 +20,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "scan": (
         ("scan scan.nxs --out volume.tif", "a beamline's file: flats, darks and the axis of rotation are found"),
-        ("scan scan.xtekct --method tv --out volume.tif", "a laboratory's cone-beam scan, by total variation"),
+        ("scan scan.nxs --method tv --rows 100:140 --bin 2 --out slab.tif", "40 rows, total variation couples slices"),
+        ("scan bone.xtekct --method fdk --bin 4 --out bone.nii.gz", "a laboratory's cone-beam scan"),
+        ("scan folder --angles 0:180:901 --degrees --pixel-size 0.0065 --out volume.h5", "TIFF files, 901 views"),
+        ("scan series.st --linear --method cgls --centre 511.5 --out volume.tif", "a tilt series, its axis known"),
     ),
     "benchmark": (
         ("benchmark posterior --samplers ula --steps 100 --samples 200", "one sampler, against answers that are known"),

@@ -11,4 +11,4 @@ from tests.bench.machine import own_seconds
 def test_a_process_that_has_ended_is_no_error() -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as child:
         child.wait()
-    assert own_seconds([child.pid]) >= own_seconds([]) - 1.0 > -1.0
+    assert own_seconds([child.pid]) > 0.0

@@ -92,11 +92,12 @@ def test_the_memory_that_is_told_is_what_is_taken(name: str, large: bool, monkey
     A, b, _ = scan()
     needs = []
 
-    def announce(problem: ip.Problem, solver: Any, progress: Any) -> None:
+    def find_room(problem: ip.Problem, solver: Any, *others: Any) -> Any:
         needs.append(memory.needed(problem, solver))
+        return memory.find_room(problem, solver, *others)
 
     minimise = importlib.import_module("ipbox.reconstruct.variational.minimise")
-    monkeypatch.setattr(minimise, "announce", announce)
+    monkeypatch.setattr(minimise, "find_room", find_room)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # that so few iterations end it
         METHODS[name](A, b, niter=12, tol=1e-12)  # compiles

@@ -24,7 +24,7 @@ def samples(k: int, n: int, batch_size: int, seed: int) -> np.ndarray:
     Examples
     --------
     >>> [samples(k, 5, 2, seed=0).tolist() for k in range(4)]
-    [[2, 4], [0, 3], [1], [0, 3]]
+    [[2, 4], [0, 3], [1], [1, 4]]
     """
     parts = math.ceil(n / batch_size)
     order = np.random.default_rng([seed, k // parts]).permutation(n)

@@ -10,14 +10,6 @@ from typing import Any
 from ipbox.cli.scans.command import scan
 from ipbox.cli.shared import UsageError, number, weight
 
-EXAMPLES = """examples:
-  python -m ipbox scan scan.nxs --out volume.tif                    filtered back-projection of all rows
-  python -m ipbox scan scan.nxs --method tv --rows 100:140 --bin 2 --out slab.tif
-  python -m ipbox scan bone.xtekct --method fdk --bin 4 --out bone.nii.gz
-  python -m ipbox scan folder --angles 0:180:901 --degrees --pixel-size 0.0065 --out volume.h5
-  python -m ipbox scan series.st --linear --method cgls --centre 511.5 --out volume.tif
-"""
-
 
 def add_scan(subparsers: Any, filters: Sequence[str]) -> None:
     command = subparsers.add_parser(
@@ -26,8 +18,6 @@ def add_scan(subparsers: Any, filters: Sequence[str]) -> None:
         description="Raw projections, flat and dark fields to a volume with a report (.json, .txt) and a picture of "
         "three planes (.png) beside it: -log of the transmission, stray photons and stripes removed, the axis of "
         "rotation found, reconstructed.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=scan)
     add = command.add_argument

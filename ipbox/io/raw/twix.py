@@ -164,7 +164,8 @@ def _measurements(file: Bounded) -> tuple[bool, list[tuple[int, int]]]:
 
 def _picked(spans: list[tuple[int, int]], measurement: int, path: Path) -> tuple[int, int]:
     if not is_integer(measurement) or not -len(spans) <= measurement < len(spans):
-        raise Unusable(f"measurement is {measurement!r}; {path} has {len(spans)}")
+        n = len(spans)
+        raise Unusable(f"measurement is {measurement!r}; {path} has {n}: expected an integer from {-n} to {n - 1}")
     return spans[measurement]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import ipbox as ip
+from ipbox import files
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.fit import fit
 from ipbox.learned.training.losses import Supervised
@@ -215,7 +216,8 @@ def bad_from(step: int) -> object:
 
 
 @pytest.mark.parametrize("validated", [True, False])
-def test_nan_stops_with_good_weights(tmp_path: Path, validated: bool) -> None:
+def test_nan_stops_with_good_weights(tmp_path: Path, validated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "SHARE", 1.0)  # a checkpoint at every row
     path, model, kept = tmp_path / "run.safetensors", nn.Linear(4, 2), {}
     values = iter([1.0, 2.0])
     validation = (lambda m: next(values)) if validated else None

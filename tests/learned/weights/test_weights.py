@@ -292,5 +292,6 @@ def test_maps_need_their_operator_and_denoisers_none() -> None:
 
 def test_missing_weights_end_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("ipbox.problems.truths.datasets.folders", lambda: [tmp_path], raising=True)
-    with pytest.raises(FileNotFoundError, match=r"^dncnn.safetensors is not in .*; expected there, or in the folder I"):
+    told = r"^dncnn.safetensors is not in .*; expected there, in ipbox-weights .*, or in the folder I"
+    with pytest.raises(FileNotFoundError, match=told):
         pretrained("dncnn")
