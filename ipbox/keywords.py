@@ -282,15 +282,16 @@ def wrong_kind(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     TypeError: x is list; expected a NumPy or CuPy array
     """
     parameters = inspect.signature(function).parameters
-    if _OURS.match(error) or any(re.search(rf"\b{name}\b", error) for name in parameters):
+    words = re.sub(r"'[^']*'", "", error)  # a list that has no attribute 'shape' is no word on the argument shape
+    if _OURS.match(error) or any(re.search(rf"\b{name}\b", words) for name in parameters):
         return None
     for name, value in inspect.signature(function).bind(*args, **kwargs).arguments.items():
         if parameters[name].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             continue
         kinds = _kinds(function, name)
         if kinds and not any(fits(value) for fits, _ in kinds):
-            words = dict.fromkeys(word for _, word in kinds)
-            return f"{name} is {type(value).__name__}; expected {' or '.join(words)}"
+            expected = dict.fromkeys(word for _, word in kinds)
+            return f"{name} is {type(value).__name__}; expected {' or '.join(expected)}"
     return None
 
 

@@ -116,3 +116,11 @@ def test_table_is_in_order() -> None:
         ours, theirs = line.split(":")
         assert not set(ours.split()) & set(theirs.split()), line
         assert len(set(theirs.split())) == len(theirs.split()), line
+
+
+def test_what_python_says_of_an_attribute_names_no_argument() -> None:
+    def has_shape(x: Array, shape: int = 1) -> object:
+        return x.shape
+
+    with pytest.raises(TypeError, match="^x is list; expected a NumPy or CuPy array$"):
+        answering(has_shape)([1.0])
