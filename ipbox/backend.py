@@ -10,12 +10,12 @@ import contextlib
 import math
 import sys
 from collections.abc import Iterator
-from contextvars import ContextVar
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from ipbox import shares
 from ipbox.parallel import short_spins
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
@@ -212,7 +212,7 @@ def dot(x: Array, y: Array) -> float:
     >>> ip.backend.dot(np.array([1.0, 1j]), np.array([2.0, 3j]))
     5.0
     """
-    return _total(_dot(x, y))
+    return shares.sum_of(_dot(x, y))
 
 
 def _dot(x: Array, y: Array) -> float:
@@ -236,7 +236,7 @@ def dots(x: Array, y: Array, batch: bool = False) -> Any:
     """
     if not batch:
         return dot(x, y)
-    return _total(np.array([_dot(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64))
+    return shares.sum_of(np.array([_dot(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64))
 
 
 def inner(x: Array, y: Array, batch: bool = False) -> Any:
@@ -249,8 +249,8 @@ def inner(x: Array, y: Array, batch: bool = False) -> Any:
     array([ 3., 12.])
     """
     if batch:
-        return _total(np.array([_inner(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64))
-    return _total(_inner(x, y))
+        return shares.sum_of(np.array([_inner(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64))
+    return shares.sum_of(_inner(x, y))
 
 
 def _inner(x: Array, y: Array) -> float:
@@ -275,8 +275,8 @@ def distance(x: Array, y: Array, batch: bool = False) -> Any:
     array([5., 2.])
     """
     if batch:
-        return np.sqrt(_total(np.array([_square(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64)))
-    return math.sqrt(_total(_square(x, y)))
+        return np.sqrt(shares.sum_of(np.array([_square(a, b) for a, b in zip(x, y, strict=True)], dtype=np.float64)))
+    return math.sqrt(shares.sum_of(_square(x, y)))
 
 
 def _square(x: Array, y: Array) -> float:
@@ -325,8 +325,8 @@ def reduce_sum(values: Array, batch: bool = False) -> Any:
     """
     xp = array_module(values)
     if not batch:
-        return _total(float(xp.sum(values, dtype=np.float64)))
-    return _total(to_host(xp.sum(values.reshape(values.shape[0], -1), axis=1, dtype=np.float64)))
+        return shares.sum_of(float(xp.sum(values, dtype=np.float64)))
+    return shares.sum_of(to_host(xp.sum(values.reshape(values.shape[0], -1), axis=1, dtype=np.float64)))
 
 
 def mean(x: Array) -> float:
@@ -350,19 +350,7 @@ def count(x: Array) -> int:
     >>> ip.backend.count(np.ones((2, 3)))
     6
     """
-    return int(_total(float(x.size)))
-
-
-def sum_of(value: Any) -> Any:
-    """A float, or an array of them, that is a sum over what is here: with those of the others who share it.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> ip.backend.sum_of(2.5)                              # of the only one who has a part
-    2.5
-    """
-    return _total(value)
+    return int(shares.sum_of(float(x.size)))
 
 
 def largest(x: Array, batch: bool = False) -> Any:
@@ -375,8 +363,8 @@ def largest(x: Array, batch: bool = False) -> Any:
     array([2., 0.])
     """
     if not batch:
-        return _largest(float(x.max()))
-    return _largest(to_host(x.reshape(len(x), -1).max(axis=1)).astype(np.float64))
+        return shares.largest_of(float(x.max()))
+    return shares.largest_of(to_host(x.reshape(len(x), -1).max(axis=1)).astype(np.float64))
 
 
 def smallest(x: Array) -> float:
@@ -388,7 +376,7 @@ def smallest(x: Array) -> float:
     >>> ip.backend.smallest(np.array([1.0, -2.0]))
     -2.0
     """
-    return -_largest(-float(x.min()))
+    return -shares.largest_of(-float(x.min()))
 
 
 def every(mask: Array, batch: bool = False) -> Any:
@@ -401,8 +389,8 @@ def every(mask: Array, batch: bool = False) -> Any:
     array([ True, False])
     """
     if not batch:
-        return not _largest(float(not mask.all()))
-    return _largest((~to_host(mask.reshape(len(mask), -1).all(axis=1))).astype(np.float64)) == 0
+        return not shares.largest_of(float(not mask.all()))
+    return shares.largest_of((~to_host(mask.reshape(len(mask), -1).all(axis=1))).astype(np.float64)) == 0
 
 
 def some(mask: Array) -> bool:
@@ -414,117 +402,7 @@ def some(mask: Array) -> bool:
     >>> ip.backend.some(np.array([0.0, 1.0]))
     True
     """
-    return bool(_largest(float(bool(mask.any()))))
-
-
-# ---------------------------------------------------------------- arrays of which each of several ranks has a part
-
-
-class Sharing(Protocol):
-    """Who each have a part of an array: the ranks of `ipbox.distributed`.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> ranks = ip.distributed.world()
-    >>> ranks.total(2.0), ranks.largest(3.0)
-    (2.0, 3.0)
-    """
-
-    rank: int
-    size: int
-
-    def total(self, value: Any) -> Any:
-        """The sum of a float, or an array of them, over the ranks, in their order: the same bits on each."""
-
-    def largest(self, value: Any) -> Any:
-        """The largest of a float, or of each entry of an array of them, over the ranks."""
-
-    def from_next(self, first: Array) -> Array | None:
-        """What the next rank gave for ``first``, such as its first slice; None on the last."""
-
-    def from_previous(self, last: Array) -> Array | None:
-        """What the rank before gave for ``last``; None on the first."""
-
-
-_sharing: ContextVar[Sharing | None] = ContextVar("sharing", default=None)
-
-
-def sharing() -> Sharing | None:
-    """Those who share the arrays that are worked on here; None where they are whole.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> ip.backend.sharing() is None
-    True
-    """
-    return _sharing.get()
-
-
-@contextlib.contextmanager
-def shared_by(ranks: Sharing | None) -> Iterator[None]:
-    """Within, arrays are parts of one: sums are those of all ``ranks``; nothing changes for None.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> ranks = ip.distributed.world()
-    >>> with ip.backend.shared_by(ranks):
-    ...     ip.backend.sharing() is ranks
-    True
-    """
-    if ranks is None:
-        yield
-        return
-    if _sharing.get() not in (None, ranks):
-        raise RuntimeError("arrays are shared by other ranks here; expected one way to share them at a time")
-    token = _sharing.set(ranks)
-    try:
-        yield
-    finally:
-        _sharing.reset(token)
-
-
-@contextlib.contextmanager
-def unshared() -> Iterator[None]:
-    """Within, arrays are whole: what a rank does of its own.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> with ip.distributed.world().slabs(), ip.backend.unshared():
-    ...     ip.backend.sharing() is None
-    True
-    """
-    token = _sharing.set(None)
-    try:
-        yield
-    finally:
-        _sharing.reset(token)
-
-
-def agreed(flag: bool, ranks: Sharing | None = None) -> bool:
-    """Whether ``flag`` is true on any of the ``ranks``, or of those who share here: all are to go on, or none.
-
-    Examples
-    --------
-    >>> import ipbox as ip
-    >>> ip.backend.agreed(False)
-    False
-    """
-    ranks = sharing() if ranks is None else ranks
-    return flag if ranks is None else bool(ranks.largest(float(flag)))
-
-
-def _total(value: Any) -> Any:
-    ranks = _sharing.get()
-    return value if ranks is None else ranks.total(value)
-
-
-def _largest(value: Any) -> Any:
-    ranks = _sharing.get()
-    return value if ranks is None else ranks.largest(value)
+    return bool(shares.largest_of(float(bool(mask.any()))))
 
 
 # ---------------------------------------------------------------- updates in place

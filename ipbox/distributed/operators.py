@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import shares
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_type
 from ipbox.distributed.communicator import RANKS, HasCommunicator
@@ -175,7 +175,7 @@ class MPIBlockDiag(_Part):
         self.A._apply_normal(x, out)
 
     def _compute_norm(self) -> tuple[float, str]:
-        with backend.unshared():  # of this rank's block alone
+        with shares.unshared():  # of this rank's block alone
             found = [self.A.norm(), float(KINDS.index(self.A.norm_kind))]
         norm, kind = self._ranks.largest(np.array(found))
         return float(norm), KINDS[int(kind)]

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.checks import check_axes, check_count, check_type
 from ipbox.distributed.communicator import Communicator, MPICommunicator
@@ -241,7 +241,7 @@ class Ranks:
         refused.  All ranks do the same within: one that leaves early, or that alone asks for an objective, leaves the
         others waiting.
         """
-        return backend.shared_by(self)
+        return shares.shared_by(self)
 
     # ------------------------------------------------------------ what the backend asks
 

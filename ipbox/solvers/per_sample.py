@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.solvers.core.problem import Parts
 
@@ -35,7 +35,7 @@ def norms(x: Array, p: Parts, term: Any = None) -> Any:
 
 def inner(x: Array, y: Array, p: Parts, term: Any = None) -> Any:
     """Re<x, y>, as `squares`."""
-    with backend.shared_by(None if term is None else term.ranks):
+    with shares.shared_by(None if term is None else term.ranks):
         return backend.dots(x, y, p.batch is not None)
 
 

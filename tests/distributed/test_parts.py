@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.distributed import RanksCheckpoint, cost_of_slices, cost_of_views
 from tests.distributed.cases import ANGLES, ONE, SLICES, N, scan, volume
 from tests.distributed.threads import on_ranks
@@ -20,7 +20,7 @@ def test_sums_are_over_all_ranks():
         with ranks.slabs():
             found = [backend.dot(a, b), backend.norm(a), backend.inner(a, b), backend.distance(a, b)]
             found += [backend.reduce_sum(a), backend.mean(a), backend.count(a), backend.largest(a), backend.smallest(a)]
-            found += [backend.every(a < x.max()), backend.some(a == x.min()), backend.agreed(ranks.rank == 2)]
+            found += [backend.every(a < x.max()), backend.some(a == x.min()), shares.agreed(ranks.rank == 2)]
             each = [f(a, b, True) for f in (backend.dots, backend.inner, backend.distance)]
             each += [f(a, True) for f in (backend.sum_squares, backend.reduce_sum, backend.largest)]
             return np.array(found), np.array(each), backend.every(a < x[0].max(), True)
@@ -113,7 +113,7 @@ def steps(ranks, case, first, count):
         f = ip.L2(ranks.blockdiag(ip.SliceStack(ONE, len(own))), volume()[1][:, own])
     dims = tuple(f.A.dims)
     terms = {"PDHG": lambda: 0.1 * ip.TV(dims) + ip.NonNegative(), "FISTA": lambda: 0.1 * ip.L1()}
-    with ranks.slabs() if case[0] == "slices" else backend.shared_by(None):
+    with ranks.slabs() if case[0] == "slices" else shares.shared_by(None):
         problem = ip.Problem(f if case[1] == "CGLS" else f + terms[case[1]]())
         ip.solve(problem, SOLVERS[case[1]], stop=rule, callbacks=[clock])
     return tuple((b - a) / count for a, b in zip(*told, strict=True))

@@ -63,7 +63,7 @@ def reduces(call: ast.Call) -> bool:
     f = call.func
     if not isinstance(f, ast.Attribute) or any(keyword.arg == "axis" for keyword in call.keywords):
         return False
-    if isinstance(f.value, ast.Name) and f.value.id in ("backend", "math"):
+    if isinstance(f.value, ast.Name) and f.value.id in ("backend", "math", "shares"):
         return False
     return f.attr in REDUCTIONS or ast.unparse(f).endswith("linalg.norm")
 

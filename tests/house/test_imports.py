@@ -39,6 +39,7 @@ LAYERS = (
     "files",
     "progress",
     "parallel",
+    "shares",
     "backend",
     "scratch",
     "angles",

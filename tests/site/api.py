@@ -31,7 +31,7 @@ ROOMS = {
 PUBLIC = """operators functionals solvers callbacks stop reconstruct choose problems measured learned learned.networks
 learned.networks.equivariant learned.networks.generative learned.maps learned.priors learned.priors.generative
 learned.training learned.training.losses learned.training.generative bilevel bayes bayes.diffusion evaluate groups
-distributed metrics backend""".split()
+distributed metrics backend shares""".split()
 # folder or file of a room : title of the section, where it is not its name; they come in this order
 SECTIONS = {
     "core": "The base, and the algebra",
@@ -75,6 +75,7 @@ SECTIONS = {
     "plot": "Pictures",
     "comparison": "Comparisons",
     "backend": "Arrays: NumPy and CuPy",
+    "shares": "Arrays that ranks share",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyproximal
 
-from ipbox import backend, kernels, summary
+from ipbox import backend, kernels, shares, summary
 from ipbox.backend import Array
 from ipbox.checks import check_dims
 
@@ -63,7 +63,7 @@ class Functional(pyproximal.ProxOperator):
     shared_work: ClassVar[frozenset[str]] = frozenset({"shared"})  # entries of ``work``, nested or not: see `shared`
     L_holds_on: str | None = None  # where the Lipschitz constant holds, if not everywhere
     b: Array | None = None  # data
-    ranks: backend.Sharing | None = None  # who share the data, each with a part; the image is whole
+    ranks: shares.Sharing | None = None  # who share the data, each with a part; the image is whole
     by_slabs: bool = False  # whether it is known for images of which each of several ranks has some slices
 
     def __init__(self, dims: tuple[int, ...] | None = None) -> None:
@@ -190,7 +190,7 @@ class Functional(pyproximal.ProxOperator):
 
     def value(self, x: Array, batch: bool = False) -> Any:
         """f(x): a float, or with ``batch`` one float64 per sample of the first axis."""
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             return self.weight * _total(self._value(self._enter(x, batch), batch), batch)
 
     def grad(self, x: Array, out: Array | None = None, work: Work = None) -> Array:
@@ -214,7 +214,7 @@ class Functional(pyproximal.ProxOperator):
         """f(x) and ∇f(x), with one application of an operator and one of its adjoint."""
         z = self._enter(x, batch)
         g = _target(x, z, out)
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             value = _total(self._value_grad(z, g, work, batch), batch)
         if self.weight != 1.0:
             g *= self.weight
@@ -275,7 +275,7 @@ class Functional(pyproximal.ProxOperator):
     def conj(self, y: Array, batch: bool = False) -> Any:
         """f*(y) = sup_u <u, y> - f(u)."""
         self._check_convex("conjugate")
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             return _total(self._conj(self._enter(y, batch), self.weight, batch), batch)
 
     def take(self, index: np.ndarray) -> Functional:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.checks import as_dtype
 from ipbox.functionals.core.base import Functional, Work, buffer, child
@@ -34,7 +34,7 @@ class DualTerm:
     aux: tuple[tuple[int, ...], ...] = ()
     size = 1.0  # of the entries of y, for default step sizes: the weight of a norm
     has_feasible_dual = False  # with ``aux``: whether `feasible_dual` is given
-    ranks: backend.Sharing | None = None  # who share y, each with a part
+    ranks: shares.Sharing | None = None  # who share y, each with a part
 
     @property
     def has_dual_value(self) -> bool:
@@ -101,7 +101,7 @@ class DualTerm:
         """‖y⁺ - y‖² and ‖y⁺‖² for the y⁺ of `ascend`, with ``y`` left as it is."""
         new = y.copy()
         self.ascend(new, x, sigma, work)
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             size = backend.sum_squares(new, batch)
             new -= y
             return backend.sum_squares(new, batch), size
@@ -246,7 +246,7 @@ class Composition(Functional, DualTerm):
         v *= sigma
         v += y
         new = self.g.prox_conj(v, sigma)
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             return backend.distance(new, y, batch) ** 2, backend.sum_squares(new, batch)
 
     def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.functionals.core.base import REAL_DTYPES, Work
 from ipbox.functionals.fidelities.deviance import expected_deviance
@@ -102,7 +102,7 @@ class KL(PointwiseFidelity):
         r = xp.full(b.shape[-1:], r, dtype=b.dtype) if isinstance(r, float) else r
         needed = b > 0
         bounds = xp.where(needed, b / xp.where(r > 0, r, 1).astype(np.float64) ** 2, 0.0)
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             self.has_grad = not backend.some(needed & (r == 0))
             mean = backend.mean(b)  # the second derivative is 1/b at m = b, and often far from its bound
             self._data_L = backend.largest(bounds) if self.has_grad else math.inf
@@ -140,7 +140,7 @@ class KL(PointwiseFidelity):
         """
         y = self._enter(x) if self.A is None else self.A.apply(self._enter(x))
         terms = self._counted(expected_deviance(self._mean(y)), y)
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             return 0.5 * self.weight * backend.reduce_sum(terms, batch)
 
     def _data_grad(self, y: Array, out: Array, work: Work) -> None:

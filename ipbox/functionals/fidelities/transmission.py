@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.functionals.core.base import REAL_DTYPES, Work
 from ipbox.functionals.fidelities.weighted import PointwiseFidelity
@@ -87,7 +87,7 @@ class PoissonTransmission(PointwiseFidelity):
     def _settle(self) -> None:
         xp, b, r = backend.array_module(self.b), self.b.astype(np.float64), self.background
         first = self.I0 * (1 - b * r / (self.I0 + r) ** 2)
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             self.data_has_prox = not backend.some(r > 0) if backend.is_array(r) else r == 0
             bounds = xp.maximum(first, xp.where(b > r, b / 4, 0.0) if not self.data_has_prox else 0.0)
             self._data_L = backend.largest(bounds)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.checks import as_dtype
 from ipbox.functionals.core.base import Work
@@ -138,7 +138,7 @@ class WeightedL2(PointwiseFidelity):
         self._settle()
 
     def _settle(self) -> None:
-        with backend.shared_by(self.ranks):
+        with shares.shared_by(self.ranks):
             self._data_L, self._data_mu = backend.largest(self.weights), backend.smallest(self.weights)
         self.finite_conj = self.A is None and self._data_mu > 0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, kernels
+from ipbox import backend, kernels, shares
 from ipbox.backend import Array
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.total_variation.image_gradient import ImageGradient
@@ -103,9 +103,9 @@ def _contiguous(a: Array) -> Array:
     return backend.array_module(a).ascontiguousarray(a)
 
 
-def _ranks() -> backend.Sharing:
+def _ranks() -> shares.Sharing:
     """Those who share the volume."""
-    ranks = backend.sharing()
+    ranks = shares.sharing()
     if ranks is None:
         raise RuntimeError("TV was made of slabs; expected its use where it was made: within with ranks.slabs()")
     return ranks

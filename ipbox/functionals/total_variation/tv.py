@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ipbox import backend, kernels
+from ipbox import backend, kernels, shares
 from ipbox.backend import Array
 from ipbox.checks import check_flag
 from ipbox.functionals.total_variation.gradient_norm import GradientNorm
@@ -90,7 +90,7 @@ class TV(GradientNorm):
         if check_flag(symmetric, "symmetric") and not isotropic:
             raise ValueError("symmetric is True and isotropic is False; anisotropic TV is symmetric already")
         gradient = ImageGradient(dims, spacing, channels, symmetric, axes)
-        if backend.sharing() is not None and gradient.coupled[0] == 0 and not symmetric:
+        if shares.sharing() is not None and gradient.coupled[0] == 0 and not symmetric:
             gradient = SlabGradient(gradient.dims, spacing, axes)
         super().__init__(gradient, isotropic, accuracy, niter)
 

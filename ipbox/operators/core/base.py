@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend, summary
+from ipbox import backend, shares, summary
 from ipbox.backend import Array
 from ipbox.checks import as_dtype, check_dims, shown
 from ipbox.operators.core.foreign import pylops
@@ -69,7 +69,7 @@ class Operator(pylops.LinearOperator):
     # What solvers and functionals ask of an operator, where it knows more than a linear map does.
     nonnegative = False  # no entry of its matrix is negative (or complex)
     is_flat = False  # made of a flat foreign operator whose image's shape nobody has told: see `as_operator`
-    ranks: backend.Sharing | None = None  # who share the data; the images are whole
+    ranks: shares.Sharing | None = None  # who share the data; the images are whole
     by_slabs = False  # of images and data of which each of several ranks has some slices: it has no need of the others
     first_row = 0  # of the data's first axis here, among those of all ranks
 

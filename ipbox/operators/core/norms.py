@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.held import SparseMatrix
 
@@ -44,7 +44,7 @@ def golub_kahan(op: Any, steps: int = 60, rtol: float = 1e-3, seed: int = 0) -> 
     tiny = 1e-5 if backend.real_dtype(op.dtype_in) == np.float32 else 1e-13  # what is smaller is nothing but rounding
     least = 4 + math.log(op.shape[1])
     for _ in range(steps):
-        with backend.shared_by(op.ranks):
+        with shares.shared_by(op.ranks):
             alpha = backend.norm(u)
         if alpha == 0.0 or (values and alpha <= tiny * values[-1]):  # the rows are exhausted
             break

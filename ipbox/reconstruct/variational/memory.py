@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.checks import check_positive
 from ipbox.operators import SliceStack
 from ipbox.operators.tomography.cone.panel import PanelTransform
@@ -110,7 +110,7 @@ def find_room(
 
 def is_frugal(p: Parts) -> bool:
     """Whether the problem is one on a large volume that primal-dual steps in one pass over memory solve."""
-    return backend.agreed(math.prod(p.problem.dims) >= LARGE and _can_sweep(p))
+    return shares.agreed(math.prod(p.problem.dims) >= LARGE and _can_sweep(p))
 
 
 def needed(problem: Problem, solver: Solver) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypedDict
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.checks import check_noise_level
 from ipbox.choose.dispatch import RULES, RuleOptions, resolve
@@ -153,7 +153,7 @@ class VariationalFamily:
         """Solve for a number λ, or for the λ of the rule of that name, in the memory that there is."""
         if noise_level is not None:
             check_noise_level(noise_level)
-        if isinstance(lam, str) and (self.fidelity.ranks or backend.sharing()) is not None:
+        if isinstance(lam, str) and (self.fidelity.ranks or shares.sharing()) is not None:
             raise ValueError(f"lam is {lam!r}, and ranks share the data; expected a number, chosen by one rank")
         problem = self.problem(1.0)
         solver = self.solver or default_solver(problem)

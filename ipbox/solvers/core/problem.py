@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox import backend, scratch, summary
+from ipbox import backend, scratch, shares, summary
 from ipbox.backend import Array
 from ipbox.checks import as_dtype
 from ipbox.functionals import (
@@ -151,9 +151,9 @@ class Problem:
     def _check_shared(f: Functional) -> None:
         """Of slices that ranks share, functionals have to be known to act on them, and only within that block."""
         A = f.A if isinstance(f, Fidelity) else f.K if isinstance(f, Composition) else None
-        if backend.sharing() is None and A is not None and A.by_slabs:
+        if shares.sharing() is None and A is not None and A.by_slabs:
             raise ValueError(f"{f.name} is of a rank's slices; expected it within: with ranks.slabs()")
-        if backend.sharing() is not None and not f.by_slabs:
+        if shares.sharing() is not None and not f.by_slabs:
             raise ValueError(
                 f"{f.name} is not known to act on slices that ranks share; expected ranks.blockdiag(A), bounds, L1 or "
                 "TV made within ranks.slabs()"
@@ -179,9 +179,9 @@ class Problem:
         return backend.as_module(self._library)
 
     @property
-    def ranks(self) -> backend.Sharing | None:
+    def ranks(self) -> shares.Sharing | None:
         """Who work on it together: those that share its data, or slices."""
-        return next((f.ranks for f in self.terms if f.ranks is not None), backend.sharing())
+        return next((f.ranks for f in self.terms if f.ranks is not None), shares.sharing())
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -199,7 +199,7 @@ class Problem:
         if self.fidelity is None:
             raise ValueError("the objective has no data fidelity, as L2(A, b), so no residual; use another stop rule")
         r = self.fidelity.residual(x)
-        with backend.shared_by(self.fidelity.ranks):
+        with shares.shared_by(self.fidelity.ranks):
             return np.sqrt(backend.sum_squares(r, self.batch is not None))
 
     def start(self, x0: Array | None) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ipbox import backend, scratch
+from ipbox import backend, scratch, shares
 from ipbox.backend import Array
 from ipbox.checks import check_flag
 from ipbox.functionals.sets.boxes import Box
@@ -90,7 +90,7 @@ def solve(
     run = None
     try:
         for run in iterate(problem, solver, x0=x0, state=state, stop=stop):
-            if backend.agreed(_called(callbacks, run), problem.ranks):
+            if shares.agreed(_called(callbacks, run), problem.ranks):
                 run.stop = run.stop or "callback"
                 break
     finally:
@@ -141,7 +141,7 @@ def _solve_batch(
                 whole = run.state if whole is None else whole
                 run.whole_state, run.samples, run.history = collect, active, history
                 # a part begins where the one before it ended
-                if run.k != seen and backend.agreed(_called(callbacks, run), problem.ranks):
+                if run.k != seen and shares.agreed(_called(callbacks, run), problem.ranks):
                     run.stop = [name or "callback" for name in run.stop]
                 seen = run.k
                 done = np.array([name is not None for name in run.stop])

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.checks import check_count, check_flag, check_noise_level, check_positive
 from ipbox.keywords import answering
 from ipbox.solvers.core.noise_rules import monotone_error, ncp, poisson_discrepancy
@@ -52,7 +52,7 @@ class WallTime(StopRule):
     name: ClassVar[str] = "wall_time"
 
     def met(self, run: Run) -> bool:
-        return backend.agreed(run.seconds >= self.seconds, run.problem.ranks)
+        return shares.agreed(run.seconds >= self.seconds, run.problem.ranks)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.functionals import L2
 from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State
@@ -66,7 +66,7 @@ def data_size(p: Parts) -> Any:
 
 def _squares_of_data(f: L2, p: Parts) -> Any:
     one = p.problem.dims if f.A is None else f.A.dimsd
-    with backend.shared_by(f.ranks):
+    with shares.shared_by(f.ranks):
         return backend.sum_squares(f.b, p.batch is not None and f.b.ndim > len(one))
 
 

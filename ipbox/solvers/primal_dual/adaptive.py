@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_flag
 from ipbox.solvers.core.protocol import Parts, Problem, State
@@ -94,7 +94,7 @@ class AdaptivePDHG(PDHG):
         for y, sigma, term, own in zip(dy, s.sigma, p.dual, s.aux, strict=True):
             y /= sigma
             y -= term.forward([dx, *dv[k : k + len(own)]])
-            with backend.shared_by(term.ranks):
+            with shares.shared_by(term.ranks):
                 dual, k = dual + sigma * backend.sum_squares(y), k + len(own)
         primal = 0.0
         for u, K in zip([dx, *dv], [dd, *dw], strict=True):

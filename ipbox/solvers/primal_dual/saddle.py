@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend, scratch
+from ipbox import backend, scratch, shares
 from ipbox.backend import Array
 from ipbox.checks import check_positive
 from ipbox.functionals import Zero
@@ -183,7 +183,7 @@ def data_scale(p: Parts, sizes: list[float]) -> float | None:
     D = p.problem.fidelity
     if D is None or D.b is None or D.curvature < math.inf:
         return None
-    with backend.shared_by(D.ranks):
+    with shares.shared_by(D.ranks):
         u = backend.norm(D.b - (D.b.dtype.type(backend.mean(D.b)) if D.A is None else 0))
     y = sum((k * t.size) ** 2 * _entries(t) for t, k in zip(p.dual, sizes, strict=True))
     return u / (1.0 if D.A is None else D.A.norm() or 1.0) / math.sqrt((p.batch or 1) * y) or None
@@ -191,8 +191,8 @@ def data_scale(p: Parts, sizes: list[float]) -> float | None:
 
 def _entries(t: Any) -> float:
     """Those of a term's y, of all ranks that share it."""
-    with backend.shared_by(t.ranks):
-        return backend.sum_of(float(math.prod(t.dual_dims)))
+    with shares.shared_by(t.ranks):
+        return shares.sum_of(float(math.prod(t.dual_dims)))
 
 
 def balanced(sigma: float, sizes: list[float]) -> list[float]:

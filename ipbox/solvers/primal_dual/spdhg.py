@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipbox import backend
+from ipbox import backend, shares
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_choice, check_count, check_positive, check_seed
 from ipbox.functionals import L2
@@ -171,7 +171,7 @@ def curvature(D: Fidelity, problem: Problem) -> float:
     def along(s: float) -> float:
         return float(np.sum(on_data.value(s * a, problem.batch is not None)))
 
-    with backend.shared_by(D.ranks):
+    with shares.shared_by(D.ranks):
         size, largest = backend.sum_squares(a) or 1.0, backend.largest(abs(a)) or 1.0
     golden = (math.sqrt(5) - 1) / 2
     low, high = math.log(1e-8 / largest), math.log(1e8 / largest)
