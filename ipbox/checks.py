@@ -7,24 +7,32 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from ipbox.spelling import alike, close, plain
 
+MOST = sys.maxsize  # of anything that is counted
 CLOSE = 0.75  # ratio of difflib from which two names may be one, mistyped
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeGuard[int]:
     """Whether ``value`` is an integer of Python or NumPy; True and False are none."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def is_number(value: Any) -> bool:
-    """Whether ``value`` is a real number of Python or NumPy; True and False are none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether ``value`` is a real number of Python or NumPy that a float holds; True and False are none."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:  # an integer of Python, or a fraction, beyond 1.8e308
+        return False
+    return True
 
 
 def shown(value: Any) -> str:
@@ -34,6 +42,8 @@ def shown(value: Any) -> str:
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
     if isinstance(value, np.ndarray) and value.size > 8:
         return f"an array of shape {value.shape}"
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return f"an integer of about {math.ceil(value.bit_length() * math.log10(2))} digits, more than a float holds"
     text = repr(value)
     return text if len(text) <= 80 and "\n" not in text else f"of type {type(value).__name__}"
 
@@ -63,11 +73,16 @@ def has_shape(value: Any, shape: tuple[int, ...]) -> bool:
 
 
 def check_count(value: Any, name: str, least: int = 1) -> int:
-    """An integer from ``least`` on."""
-    if not is_integer(value) or value < least:
-        expected = {1: "a positive integer", 0: "an integer that is not negative"}
-        raise ValueError(f"{name} is {shown(value)}; expected {expected.get(least, f'an integer of at least {least}')}")
+    """An integer from ``least`` on, up to the largest that arrays can have of anything."""
+    if not is_integer(value) or not least <= value <= MOST:
+        known = {1: "a positive integer", 0: "an integer that is not negative"}
+        expected = known.get(least, f"an integer of at least {least}") + _beyond(value)
+        raise ValueError(f"{name} is {shown(value)}; expected {expected}")
     return int(value)
+
+
+def _beyond(value: Any) -> str:
+    return f" of at most {MOST}" if is_integer(value) and value > MOST else ""
 
 
 def check_integer(value: Any, name: str, low: int, high: int, of: str = "") -> int:
@@ -79,16 +94,24 @@ def check_integer(value: Any, name: str, low: int, high: int, of: str = "") -> i
 
 def check_positive(value: Any, name: str, what: str = "a positive number") -> float:
     """A finite number above 0."""
-    if not is_number(value) or not 0 < value < math.inf:
+    if not is_number(value) or not 0 < float(value) < math.inf:
         raise ValueError(f"{name} is {shown(value)}; expected {what}")
     return float(value)
 
 
 def check_not_negative(value: Any, name: str, what: str = "zero or a positive number") -> float:
     """A finite number from 0 on."""
-    if not is_number(value) or not 0 <= value < math.inf:
+    if not is_number(value) or not 0 <= float(value) < math.inf:
         raise ValueError(f"{name} is {shown(value)}; expected {what}")
     return float(value)
+
+
+def check_float(value: Any, name: str) -> float:
+    """A real number of Python or NumPy as a float, which may be infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is {shown(value)}; expected a number") from None
 
 
 def check_finite(value: Any, name: str) -> float:
@@ -161,8 +184,9 @@ def check_dims(dims: Any, name: str) -> tuple[int, ...]:
         dims = (dims,)
     given = dims if isinstance(dims, np.ndarray) else None
     dims = tuple(dims) if np.iterable(dims) else (dims,)
-    if not dims or not all(is_integer(n) and n > 0 for n in dims):
-        raise ValueError(f"{name} is {shown(dims if given is None else given)}; expected positive integers")
+    if not dims or not all(is_integer(n) and 0 < n <= MOST for n in dims):
+        beyond = max(map(_beyond, dims), default="")
+        raise ValueError(f"{name} is {shown(dims if given is None else given)}; expected positive integers{beyond}")
     return tuple(int(n) for n in dims)
 
 
@@ -174,7 +198,7 @@ def check_axes(axes: Any, nd: int, name: str = "axes") -> tuple[int, ...]:
         or not all(is_integer(a) and -nd <= a < nd for a in given)
         or len({a % nd for a in given}) < len(given)
     ):
-        raise ValueError(f"{name} is {axes!r}; expected different axes of an image of {nd}, such as (-2, -1)")
+        raise ValueError(f"{name} is {shown(axes)}; expected different axes of an image of {nd}, such as (-2, -1)")
     return tuple(sorted(int(a) % nd for a in given))
 
 
@@ -182,7 +206,7 @@ def check_noise_level(noise_level: Any) -> Any:
     """A float that is not negative, or an array of one for each sample of a batch."""
     level = np.asarray(noise_level)
     if level.dtype.kind not in "fiu":
-        raise TypeError(f"noise_level is {noise_level!r}; expected a number, or one per sample")
+        raise TypeError(f"noise_level is {shown(noise_level)}; expected a number, or one per sample")
     level = level.astype(np.float64)
     if not (level >= 0).all() or not np.isfinite(level).all():
         raise ValueError(f"noise_level is {noise_level}; expected a non-negative number")

@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_type
+from ipbox.checks import check_float, check_type
 from ipbox.keywords import answering
 
 
@@ -330,6 +330,7 @@ def _numbers(u: Array, name: str) -> Array:
 def _peak(x_true: Array, peak: float | None) -> float:
     if peak is None:
         peak = float(abs(x_true).max()) if x_true.dtype.kind == "c" else float(x_true.max())
-    if not (math.isfinite(peak) and peak > 0):
+    value = check_float(peak, "peak")
+    if not (math.isfinite(value) and value > 0):
         raise ValueError(f"peak is {peak}; expected a positive number (by default max(x_true))")
-    return float(peak)
+    return value

@@ -25,6 +25,8 @@ GOOD: list[tuple[Callable[..., Any], Any, Any]] = [
     (c.check_positive, np.float32(0.5), 0.5),
     (c.check_not_negative, 0, 0.0),
     (c.check_finite, -2, -2.0),
+    (c.check_float, INF, INF),
+    (c.check_count, np.int64(2**63 - 1), 2**63 - 1),
     (unit, np.float64(0.25), 0.25),
     (partial(unit, ends="[)"), 0, 0.0),
     (partial(unit, ends="(]"), 1, 1.0),
@@ -95,6 +97,9 @@ BAD: list[tuple[Callable[..., Any], Any, type[Exception], str]] = [
         "a is 'discrep'; expected one of 'discrepancy', 'gcv'; did you mean 'discrepancy'?",
     ),
     (partial(c.check_choice, options=("x", "y")), ["x"], ValueError, "a is ['x']; expected one of 'x', 'y'"),
+    (c.check_count, 2**63, ValueError, f"a is {2**63}; expected a positive integer of at most {2**63 - 1}"),
+    (c.check_dims, (3, 2**63), ValueError, f"a is (3, {2**63}); expected positive integers of at most {2**63 - 1}"),
+    (c.check_positive, np.longdouble("1e400"), ValueError, "a is np.longdouble('1e+400'); expected a positive number"),
     (c.check_flag, 1, TypeError, "a is 1; expected True or False"),
     (c.check_dims, (), ValueError, "a is (); expected positive integers"),
     (c.check_dims, (3, 0), ValueError, "a is (3, 0); expected positive integers"),
@@ -119,9 +124,33 @@ def test_says_in_one_sentence_what_was_expected(
 
 
 @pytest.mark.parametrize(
+    ("check", "error", "expected"),
+    [
+        (c.check_count, ValueError, f"a positive integer of at most {2**63 - 1}"),
+        (c.check_positive, ValueError, "a positive number"),
+        (c.check_not_negative, ValueError, "zero or a positive number"),
+        (c.check_finite, ValueError, "a finite number"),
+        (c.check_float, ValueError, "a number"),
+        (partial(c.check_between, low=0.0, high=INF), ValueError, "a number in (0, inf)"),
+        (c.check_seed, ValueError, "an integer from 0 to 2^64 - 1"),
+        (c.check_flag, TypeError, "True or False"),
+        (partial(c.check_axes, nd=2), ValueError, "different axes of an image of 2, such as (-2, -1)"),
+    ],
+)
+def test_integers_that_no_float_holds(check: Callable[..., Any], error: type[Exception], expected: str) -> None:
+    """Python writes none of more than 4300 digits."""
+    for power in (400, 5000):
+        with pytest.raises(error) as caught:
+            check(10**power, name="a")
+        told = f"a is an integer of about {power + 1} digits, more than a float holds; expected {expected}"
+        assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
     ("value", "integer", "number"),
     [(1, True, True), (np.int8(1), True, True), (1.0, False, True), (np.float32(1), False, True)]
-    + [(value, False, False) for value in (True, np.True_, 1j, "1", None, np.ones(1))],
+    + [(value, False, False) for value in (True, np.True_, 1j, "1", None, np.ones(1))]
+    + [(10**400, True, False)],
 )
 def test_what_is_a_number(value: Any, integer: bool, number: bool) -> None:
     assert (c.is_integer(value), c.is_number(value)) == (integer, number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_positive, check_seed
+from ipbox.checks import check_between, check_positive, check_seed, is_number, shown
 from ipbox.functionals import Zero
 from ipbox.operators import Operator
 from ipbox.solvers import Parts, Problem, Solver, State, Verdict
@@ -208,8 +207,8 @@ class PCN(Sampler):
     def prepare(self, problem: Problem) -> Parts:
         check_between(self.beta, "beta", 0, 1, "(]")
         S, m = self.S, self.mean
-        if not isinstance(S, Operator) and not (isinstance(S, numbers.Real) and 0 < S < math.inf):
-            raise TypeError(f"S is {S!r}; expected a positive number or an operator")
+        if not isinstance(S, Operator) and not (is_number(S) and 0 < S < math.inf):
+            raise TypeError(f"S is {shown(S)}; expected a positive number or an operator")
         if isinstance(S, Operator) and (tuple(S.dimsd) != problem.dims or S.dtype_out != problem.dtype):
             raise ValueError(f"S gives {tuple(S.dimsd)} {S.dtype_out}; expected {problem.dims} {problem.dtype}")
         if m is not None and (backend.array_module(m) is not problem.xp or not bool(problem.xp.isfinite(m).all())):

@@ -204,7 +204,8 @@ def learn(
     Parameters
     ----------
     pairs : list of (u_i, b_i), or two arrays (truths, data)
-        Each array with the samples along its first axis, where two are given.
+        Each array with the samples along its first axis, where two are given.  Images are made in the precision of the
+        data; truths of another one are not rounded: differences are taken in the finer of both.
     lower : LowerLevel, AnalysisLower, ParametricTerm or function
         A function of the data that makes the lower level; or a regulariser, for denoising; or a lower level, whose data
         then are replaced by those of the pairs.  An `AnalysisLower`, whose solves are exact, takes no ``penalty``,

@@ -89,7 +89,7 @@ def cost_of_views(
     >>> cost.sent, cost.messages
     (1048584, 2)
     """
-    dims, ranks = check_dims(dims, "dims"), check_count(ranks, "ranks")
+    dims, n_det, ranks = check_dims(dims, "dims"), check_count(n_det, "n_det"), check_count(ranks, "ranks")
     own = -(-check_count(views, "views") // ranks)
     size, image, alone = np.dtype(dtype).itemsize, math.prod(dims), ranks == 1
     sums = SUMS[check_choice(solver, "solver", SOLVERS)][0]
@@ -133,7 +133,7 @@ def cost_of_slices(
     >>> cost.sent, cost.messages
     (65544, 2)
     """
-    dims, ranks = check_dims(dims, "dims"), check_count(ranks, "ranks")
+    dims, n_det, ranks = check_dims(dims, "dims"), check_count(n_det, "n_det"), check_count(ranks, "ranks")
     own = (-(-dims[0] // ranks), *dims[1:])
     size, image = np.dtype(dtype).itemsize, math.prod(own)
     sums = SUMS[check_choice(solver, "solver", SOLVERS)][1]

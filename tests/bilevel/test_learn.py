@@ -378,3 +378,18 @@ def test_what_semismooth_newton_does_not_go_with(change: dict, error: type[Excep
     given = {"lower": analysis, "method": SemismoothNewton(), "theta0": [-1.0], **change}
     with pytest.raises(error, match=match):
         learn(edges(), **given)
+
+
+def test_truths_finer_than_the_data_are_not_rounded() -> None:
+    """Images are float32, as the data; differences to float64 truths see what float32 cannot hold."""
+    coarse, b = pairs("float32")
+    coarse = coarse + np.float32(1)
+    truths, b = coarse.astype("float64") + 2.0**-40, b + np.float32(1)
+    problem = BilevelProblem(truths, LowerLevel(None, b, weight()))
+    np.testing.assert_array_equal(problem.distances(coarse), np.full(4, 2.0**-40 * np.sqrt(10.0)))
+    assert problem.fit_gradient(b).dtype == np.float32
+    found = learned(MAID(), (truths, b), iterations=3)
+    u = found.reconstruct(b, accuracy=1e-6)
+    assert u.dtype == np.float32
+    fit = ((u.astype("float64") - truths) ** 2).sum() / 4
+    assert found.f == pytest.approx(fit, abs=found.bound + 1e-5 * fit)

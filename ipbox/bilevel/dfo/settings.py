@@ -14,6 +14,7 @@ from ipbox.checks import (
     check_not_negative,
     check_positive,
     is_number,
+    shown,
 )
 
 
@@ -42,7 +43,7 @@ class Settings:
     def __post_init__(self) -> None:
         a = self.accuracy
         if not (a is None or a == "dynamic" or (is_number(a) and 0 < a < math.inf)):
-            raise ValueError(f"accuracy is {a!r}; expected 'dynamic', a positive number or None")
+            raise ValueError(f"accuracy is {shown(a)}; expected 'dynamic', a positive number or None")
         check_fields(self, check_count, optional=("evaluations",))
         check_flag(self.curvature, "curvature")
         positive = ("radius", "radius_final", "radius_max", "c", "reach", "poisedness", "accuracy_floor")

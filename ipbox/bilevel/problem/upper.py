@@ -55,7 +55,8 @@ class BilevelProblem(UpperLevel):
     Parameters
     ----------
     truths : array, shape (n,) + dims
-        u_i, the true images; kept.
+        u_i, the true images; kept.  Where they have another precision than the data, û_i stays in that of the data,
+        and û_i - u_i is taken in the finer of both: u_i are not rounded.
     lower : LowerLevel
         û_i(θ), with the data b_i.
     penalty : Penalty, optional

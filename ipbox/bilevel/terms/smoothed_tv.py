@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import LN10, ParametricTerm
+from ipbox.checks import is_integer, is_number, shown
 from ipbox.functionals.total_variation.smoothed_norm import FieldMap, SmoothedNorm
 from ipbox.kernels.smoothed_tv import front as kernels
 
@@ -66,7 +66,7 @@ class SmoothedTVRegulariser(ParametricTerm):
         boundary: str = "neumann",
     ) -> None:
         self.dims = tuple(dims)
-        if len(self.dims) not in (1, 2) or not all(isinstance(n, numbers.Integral) and n > 0 for n in self.dims):
+        if len(self.dims) not in (1, 2) or not all(is_integer(n) and n > 0 for n in self.dims):
             raise ValueError(f"dims is {dims}; expected one or two positive integers")
         if isinstance(learn, str) or not learn or not set(learn) <= set(PARAMETERS) or len(set(learn)) < len(learn):
             raise ValueError(f"learn is {learn!r}; expected some of 'alpha', 'xi' and 'nu'")
@@ -120,8 +120,9 @@ def _power(t: float) -> float:
 
 def _check_value(name: str, value: float | None) -> float:
     least = ">= 0" if name == "xi" else "> 0"
-    if not isinstance(value, numbers.Real) or not (value > 0 or (name == "xi" and value == 0)) or value == math.inf:
-        raise ValueError(f"{name} is {value}; expected a number {least}, or {name!r} in learn and a moderate theta")
+    if not is_number(value) or not (value > 0 or (name == "xi" and value == 0)) or value == math.inf:
+        expected = f"a number {least}, or {name!r} in learn and a moderate theta"
+        raise ValueError(f"{name} is {shown(value)}; expected {expected}")
     return float(value)
 
 

@@ -12,7 +12,7 @@ import pyproximal
 
 from ipbox import backend, kernels, shares, summary
 from ipbox.backend import Array
-from ipbox.checks import check_dims
+from ipbox.checks import check_dims, check_float, is_number, shown
 
 ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
 REAL_DTYPES = ("float32", "float64")
@@ -336,7 +336,7 @@ class Functional(pyproximal.ProxOperator):
     def __mul__(self, c: Any) -> Functional:
         if not isinstance(c, numbers.Real):
             return NotImplemented
-        return self.scaled(float(c))
+        return self.scaled(check_float(c, "factor"))
 
     __rmul__ = __mul__
 
@@ -464,8 +464,8 @@ def shared(work: Work) -> dict[str, Any]:
 def check_step(tau: Any, name: str) -> Any:
     """A positive step size: a float, or a float64 vector with one entry per sample."""
     if np.ndim(tau) == 0:
-        if not isinstance(tau, numbers.Real):
-            raise TypeError(f"{name} is {tau!r}; expected a positive number")
+        if not is_number(tau):
+            raise TypeError(f"{name} is {shown(tau)}; expected a positive number")
         tau = float(tau)
         if not (tau > 0 and math.isfinite(tau)):
             raise ValueError(f"{name} is {tau:g}; expected a positive number")

@@ -10,6 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import shown
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.operators.core.base import check_dims
 
@@ -90,10 +91,10 @@ class Vectors:
         nd = len(dims)
         axes = tuple(range(nd)) if axis is None else tuple(axis) if np.iterable(axis) else (axis,)
         if not axes or not all(isinstance(a, numbers.Integral) and -nd <= a < nd for a in axes):
-            raise ValueError(f"axis is {axis!r}; expected axes of an image of shape {dims}")
+            raise ValueError(f"axis is {shown(axis)}; expected axes of an image of shape {dims}")
         self.axes = tuple(int(a) % nd for a in axes)
         if len(set(self.axes)) < len(axes):
-            raise ValueError(f"axis is {axis!r}; expected each axis once")
+            raise ValueError(f"axis is {shown(axis)}; expected each axis once")
         self.others = tuple(a for a in range(nd) if a not in self.axes)
         self._order = (0, *(1 + a for a in self.others + self.axes))
         self._back = tuple(self._order.index(a) for a in range(nd + 1))

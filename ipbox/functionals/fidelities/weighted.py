@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend, shares
 from ipbox.backend import Array
-from ipbox.checks import as_dtype
+from ipbox.checks import as_dtype, check_float
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
@@ -65,7 +65,7 @@ class PointwiseFidelity(Fidelity):
         """
         sign = "positive" if positive else "non-negative"
         if isinstance(value, numbers.Real) and number:
-            value = float(value)
+            value = check_float(value, name)
             if not (math.isfinite(value) and (value > 0 if positive else value >= 0)):
                 raise ValueError(f"{name} is {value:g}; expected a {sign} number or array")
             return value

@@ -9,6 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import shown
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.images import ImageFunctional, Vectors, room
 
@@ -53,7 +54,8 @@ class NuclearNorm(ImageFunctional):
         super().__init__(dims)
         v = Vectors(self.dims, axis)
         if not v.others:
-            raise ValueError(f"axis is {axis!r}; expected to leave an axis of {self.dims} for the matrix's columns")
+            expected = f"to leave an axis of {self.dims} for the matrix's columns"
+            raise ValueError(f"axis is {shown(axis)}; expected {expected}")
         # M or its transpose, with no fewer rows than columns
         self._tall = v if v.count >= v.length else Vectors(self.dims, v.others)
 

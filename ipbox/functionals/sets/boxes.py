@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import shown
+from ipbox.checks import is_number, shown
 from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, indicator
 
 
@@ -47,7 +46,7 @@ class Box(Functional):
     by_slabs = True
 
     def __init__(self, lo: float = -math.inf, hi: float = math.inf) -> None:
-        if not isinstance(lo, numbers.Real) or not isinstance(hi, numbers.Real):
+        if not is_number(lo) or not is_number(hi):
             raise TypeError(f"lo is {shown(lo)} and hi is {shown(hi)}; expected real numbers")
         self.lo, self.hi = float(lo), float(hi)
         if not self.lo <= self.hi:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_flag, check_positive, check_seed
+from ipbox.checks import check_between, check_flag, check_positive, check_seed, shown
 from ipbox.functionals.core.base import Functional, Work, shared
 from ipbox.groups import Group, Isometry
 from ipbox.groups.averages import check_exact
@@ -234,5 +234,5 @@ def _box(box: Any) -> tuple[float, float] | None:
     if box is None:
         return None
     if len(box) != 2 or not box[0] < box[1]:
-        raise ValueError(f"box is {box!r}; expected (lo, hi) with lo < hi")
+        raise ValueError(f"box is {shown(box)}; expected (lo, hi) with lo < hi")
     return float(box[0]), float(box[1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ipbox.checks import check_type, is_number
+from ipbox.checks import check_type, is_number, shown
 from ipbox.learned.priors.functional import TorchFunctional
 
 __all__ = ["NETT"]
@@ -66,7 +66,7 @@ class NETT(TorchFunctional):
         check_type(net, "net", torch.nn.Module, "a torch module")
         super().__init__(net, L=L, dims=dims, scale=scale, channels=channels, axes=axes, dtype=dtype)
         if p is not None and not (is_number(p) and 1 < p <= 2):
-            raise ValueError(f"p is {p!r}; expected a number above 1 and up to 2, or None")
+            raise ValueError(f"p is {shown(p)}; expected a number above 1 and up to 2, or None")
         self.p = p
 
     @property

@@ -6,13 +6,12 @@ drawn from ``generator``.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from ipbox.checks import check_flag, check_positive, check_type
+from ipbox.checks import check_flag, check_positive, check_type, is_number, shown
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Elements, Flips, QuarterTurns, Shifts
 from ipbox.learned.training.operators import PerOperator
@@ -126,8 +125,8 @@ class Denoising:
 
     def __post_init__(self) -> None:
         low, high = self.sigma if isinstance(self.sigma, tuple | list) and len(self.sigma) == 2 else (None, None)
-        if not all(isinstance(s, numbers.Real) for s in (low, high)) or not 0 < low <= high < float("inf"):
-            raise ValueError(f"sigma is {self.sigma!r}; expected (low, high) with 0 < low <= high")
+        if not all(is_number(s) for s in (low, high)) or not 0 < low <= high < float("inf"):
+            raise ValueError(f"sigma is {shown(self.sigma)}; expected (low, high) with 0 < low <= high")
         if self.weighting not in ("uniform", "score", "balanced"):
             raise ValueError(f"weighting is {self.weighting!r}; expected 'uniform', 'score' or 'balanced'")
         check_flag(self.log_uniform, "log_uniform")

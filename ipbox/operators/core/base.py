@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend, shares, summary
 from ipbox.backend import Array
-from ipbox.checks import as_dtype, check_dims, shown
+from ipbox.checks import as_dtype, check_dims, check_float, shown
 from ipbox.operators.core.foreign import pylops
 from ipbox.operators.core.norms import golub_kahan, norm_of_vector
 
@@ -226,7 +226,7 @@ class Operator(pylops.LinearOperator):
         if adapters.is_foreign(x):
             return algebra.Composition(self, adapters.of_precision(x, self.dtype_in))
         if isinstance(x, numbers.Real):
-            return algebra.Scaled(self, float(x))
+            return algebra.Scaled(self, check_float(x, "factor"))
         if isinstance(x, numbers.Number):
             raise TypeError(f"{self.name} is multiplied by {x}; expected a real number")
         nd = len(self.dims)
@@ -253,7 +253,9 @@ class Operator(pylops.LinearOperator):
 
     def __truediv__(self, x: Any, **options: Any) -> Any:
         """A / c for a number c; PyLops' least-squares solve for an array, with its ``options`` (``niter``)."""
-        return self.dot(1.0 / float(x)) if isinstance(x, numbers.Real) else super().__truediv__(x, **options)
+        if isinstance(x, numbers.Real):
+            return self.dot(1.0 / check_float(x, "divisor"))
+        return super().__truediv__(x, **options)
 
     def __neg__(self) -> Operator:
         return self.dot(-1.0)

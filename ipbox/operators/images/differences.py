@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
@@ -75,7 +74,7 @@ def spread(sizes: tuple[float, ...], axes: tuple[int, ...], nd: int) -> tuple[fl
 
 def check_spacing(spacing: Any, nd: int) -> tuple[float, ...]:
     """``spacing`` as ``nd`` positive floats; one number stands for all axes."""
-    sizes = (spacing,) * nd if isinstance(spacing, numbers.Real) else tuple(np.atleast_1d(spacing).tolist())
+    sizes = (spacing,) * nd if is_number(spacing) else tuple(np.atleast_1d(spacing).tolist())
     if len(sizes) != nd or not all(is_number(h) and 0 < h < math.inf for h in sizes):
         what = "one positive number" if nd == 1 else f"a positive number or {nd} of them"
         raise ValueError(f"spacing is {shown(spacing)}; expected {what}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 
 import numpy as np
 
-from ipbox.checks import check_not_negative, check_positive, is_number
+from ipbox.checks import check_not_negative, check_positive, is_integer, is_number, shown
 
 
 def gaussian_psf(sigma: float | tuple[float, float], size: int | tuple[int, int] | None = None) -> np.ndarray:
@@ -75,7 +74,7 @@ def motion_psf(length: float, angle: float = 0.0) -> np.ndarray:
     """
     check_not_negative(length, "length", "zero or a positive number of pixels")
     if not is_number(angle) or not abs(angle) <= 4 * math.pi + 1e-6:
-        raise ValueError(f"angle is {angle!r}; expected radians (np.deg2rad)")
+        raise ValueError(f"angle is {shown(angle)}; expected radians (np.deg2rad)")
     c, s = (0.0 if abs(v) < 1e-15 else v for v in (math.cos(angle), math.sin(angle)))
     ry, rx = (math.ceil(0.5 * length * abs(v) + 1 - 1e-12) - 1 for v in (s, c))
     y, x = np.arange(-ry, ry + 1), np.arange(-rx, rx + 1)
@@ -167,14 +166,14 @@ def uniform_psf(size: int | tuple[int, int]) -> np.ndarray:
 
 
 def _pair(value: float | tuple[float, float], name: str) -> tuple[float, float]:
-    pair = (value, value) if isinstance(value, numbers.Real) else value
+    pair = (value, value) if is_number(value) else value
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise ValueError(f"{name} is {value!r}; expected a number or a pair of them")
+        raise ValueError(f"{name} is {shown(value)}; expected a number or a pair of them")
     return tuple(pair)
 
 
 def _sizes(size: int | tuple[int, int], odd: bool) -> tuple[int, int]:
     pair = _pair(size, "size")
-    if not all(isinstance(n, numbers.Integral) and n > 0 and (n % 2 or not odd) for n in pair):
-        raise ValueError(f"size is {size!r}; expected {'odd' if odd else 'positive'} integers")
+    if not all(is_integer(n) and n > 0 and (n % 2 or not odd) for n in pair):
+        raise ValueError(f"size is {shown(size)}; expected {'odd' if odd else 'positive'} integers")
     return tuple(int(n) for n in pair)

@@ -140,7 +140,7 @@ def check_widths(pixel_size: Any) -> tuple[float, float]:
 
 def _pair(values: Any, name: str, check: Callable[[Any, str], float]) -> tuple[float, float]:
     if not has_shape(values, (2,)):
-        raise ValueError(f"{name} is {values!r}; expected two numbers (y, x)")
+        raise ValueError(f"{name} is {shown(values)}; expected two numbers (y, x)")
     y, x = (check(v, name) for v in values)
     return y, x
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_finite, check_not_negative, check_type
+from ipbox.checks import check_finite, check_not_negative, check_type, is_number
 from ipbox.operators.core.base import Operator
 from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.positive import collatz_wielandt
@@ -217,7 +216,7 @@ def nonnegative(
     ValueError, TypeError
         for another shape, entries that are negative or not finite, or no floating dtype.
     """
-    if default is not None and (value is None or isinstance(value, numbers.Real)):
+    if default is not None and (value is None or is_number(value)):
         array = np.full(shape, check_finite(default if value is None else value, name))
     else:
         number = "a number or " if default is not None else ""

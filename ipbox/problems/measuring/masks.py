@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 
 import numpy as np
 
-from ipbox.checks import check_choice
+from ipbox.checks import check_choice, is_number, shown
 
 MASKS = ("random", "block", "text")
 _TEXT = "Inverse problems: what you measure is seldom what you want to know. "
@@ -56,8 +55,8 @@ def inpainting_mask(
     if kind == "text" and missing is not None:
         raise ValueError(f"missing is {missing}; expected none with mask='text', whose letters decide")
     share = {"random": 0.5, "block": 0.05, "text": 0.0}[kind] if missing is None else missing
-    if not isinstance(share, numbers.Real) or not (0 < share < 1 or kind == "text"):
-        raise ValueError(f"missing is {missing!r}; expected a share in (0, 1)")
+    if not is_number(share) or not (0 < share < 1 or kind == "text"):
+        raise ValueError(f"missing is {shown(missing)}; expected a share in (0, 1)")
     known = {"random": _random, "block": _block, "text": _written}[kind](shape, float(share), seed, text)
     if known.all() or not known.any():
         raise ValueError(f"mask {kind!r} of {shape} pixels leaves none known or none missing; expected a larger image")

@@ -223,7 +223,7 @@ def make_constraint(nonneg: bool, box: tuple[float, float] | None) -> Functional
     if nonneg and box is not None:
         raise ValueError("nonneg and box are both given; expected one of them")
     if box is not None and not (isinstance(box, tuple | list) and len(box) == 2):
-        raise TypeError(f"box is {box!r}; expected (lo, hi)")
+        raise TypeError(f"box is {shown(box)}; expected (lo, hi)")
     if check_flag(nonneg, "nonneg"):
         return Box(0.0, math.inf)
     return None if box is None else Box(*box)

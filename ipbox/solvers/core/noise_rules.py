@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_noise_level, check_positive, is_integer
+from ipbox.checks import check_count, check_noise_level, check_positive, is_integer, shown
 from ipbox.functionals import KL, L2
 from ipbox.keywords import answering
 from ipbox.solvers.core.problem import Parts
@@ -154,7 +154,7 @@ def ncp(axes: int | tuple[int, ...] = -1, patience: int = 2, every: int = 1) -> 
     axes = (axes,) if is_integer(axes) else axes
     negative = isinstance(axes, tuple) and axes and all(is_integer(a) and a < 0 for a in axes)
     if not negative or len(set(axes)) < len(axes):
-        raise ValueError(f"axes is {axes!r}; expected different negative integers, such as -1 or (-2, -1)")
+        raise ValueError(f"axes is {shown(axes)}; expected different negative integers, such as -1 or (-2, -1)")
     return NCP(tuple(int(a) for a in axes), check_count(patience, "patience"), check_count(every, "every"))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ipbox import summary
 from ipbox.backend import Array
+from ipbox.checks import is_number, shown
 from ipbox.solvers.core.problem import Parts, Problem
 from ipbox.solvers.core.state import State
 
@@ -86,8 +86,8 @@ class Solver:
             cls.__repr__ = summary.of_settings  # that of a dataclass prints arrays whole
 
     def __post_init__(self) -> None:
-        if self.tau is not None and not isinstance(self.tau, numbers.Real):
-            raise TypeError(f"tau is {self.tau!r}; expected a positive number")
+        if self.tau is not None and not is_number(self.tau):
+            raise TypeError(f"tau is {shown(self.tau)}; expected a positive number")
 
     def prepare(self, problem: Problem) -> Parts:
         """The problem in this solver's roles, step sizes checked."""
