@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ipbox import shares
+from ipbox.checks import counted
 from ipbox.parallel import short_spins
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
@@ -442,7 +443,9 @@ def per_sample(a: Any, x: Array) -> Any:
     if np.ndim(a) == 0:
         return float(a)
     if len(a) != len(x):
-        raise ValueError(f"{len(a)} numbers are given for {len(x)} samples; expected one for each, or one for all")
+        raise ValueError(
+            f"{counted(len(a), 'number')} for {counted(len(x), 'sample')}; expected one for each, or one for all"
+        )
     shape = (-1,) + (1,) * (x.ndim - 1)
     return array_module(x).asarray(np.asarray(a, dtype=real_dtype(x.dtype))).reshape(shape)
 

@@ -16,6 +16,7 @@ import numpy as np
 from ipbox.spelling import alike, close, plain
 
 MOST = sys.maxsize  # of anything that is counted
+_PLURALS = {"axis": "axes", "entry": "entries"}
 CLOSE = 0.75  # ratio of difflib from which two names may be one, mistyped
 
 
@@ -46,6 +47,18 @@ def shown(value: Any) -> str:
         return f"an integer of about {math.ceil(value.bit_length() * math.log10(2))} digits, more than a float holds"
     text = repr(value)
     return text if len(text) <= 80 and "\n" not in text else f"of type {type(value).__name__}"
+
+
+def counted(n: int, thing: str) -> str:
+    """How many of a thing.
+
+    Examples
+    --------
+    >>> from ipbox.checks import counted
+    >>> counted(1, "number"), counted(2, "number"), counted(3, "axis")
+    ('1 number', '2 numbers', '3 axes')
+    """
+    return f"{n} {thing if n == 1 else _PLURALS.get(thing, f'{thing}s')}"
 
 
 def as_dtype(name: str, found: Any, expected: Any, maker: str = "an operator made") -> str:

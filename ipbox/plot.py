@@ -13,7 +13,7 @@ import numpy as np
 
 from ipbox import backend, figures, metrics
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_flag, check_positive, is_number, shown
+from ipbox.checks import check_choice, check_flag, check_positive, counted, is_number, shown
 from ipbox.keywords import answering
 
 COLUMNS = 4
@@ -95,7 +95,7 @@ def show(
     check_choice(scale, "scale", SCALES)
     check_flag(colorbar, "colorbar")
     if titles is not None and len(titles) != len(images):
-        raise ValueError(f"titles has {len(titles)} entries; expected {len(images)}, one for each image")
+        raise ValueError(f"titles has {counted(len(titles), 'entry')}; expected {len(images)}, one for each image")
     host = [_checked(u, f"image {k}") for k, u in enumerate(images)]
     ends = [_ends(v, name, len(host), scale) for v, name in ((vmin, "vmin"), (vmax, "vmax"))]
     for low, high in zip(*ends, strict=True):

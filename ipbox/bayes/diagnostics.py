@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ipbox.checks import counted
 from ipbox.keywords import answering
 
 
@@ -47,7 +48,7 @@ def effective_sample_size(chain: np.ndarray) -> np.ndarray:
     """
     chain = np.asarray(chain, dtype=np.float64)
     if chain.shape[-1] < 4:
-        raise ValueError(f"chain has {chain.shape[-1]} samples; expected at least 4")
+        raise ValueError(f"chain has {counted(chain.shape[-1], 'sample')}; expected at least 4")
     n = chain.shape[-1] - chain.shape[-1] % 2
     rho = autocorrelation(chain)[..., :n]
     pairs = rho[..., 0::2] + rho[..., 1::2]
@@ -78,7 +79,7 @@ def split_r_hat(chains: np.ndarray) -> np.ndarray:
     chains = np.asarray(chains, dtype=np.float64)
     n = chains.shape[-1] // 2
     if n < 2:
-        raise ValueError(f"chains have {chains.shape[-1]} samples; expected at least 4")
+        raise ValueError(f"chains have {counted(chains.shape[-1], 'sample')}; expected at least 4")
     halves = np.concatenate([chains[..., :n], chains[..., n : 2 * n]])
     within = halves.var(axis=-1, ddof=1).mean(axis=0)
     between = halves.mean(axis=-1).var(axis=0, ddof=1)

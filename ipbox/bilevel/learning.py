@@ -20,7 +20,7 @@ from ipbox.bilevel.problem.oracle import solve_lower
 from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.bilevel.terms.base import ParametricTerm, Weight
-from ipbox.checks import check_type
+from ipbox.checks import check_type, counted
 from ipbox.distributed.ranks import Ranks
 from ipbox.files import DAMAGED, Npz, replacing
 from ipbox.functionals import Functional
@@ -176,7 +176,9 @@ def load_theta(path: str | Path, lower: LowerProblem | ParametricTerm) -> np.nda
         raise ValueError(f"{path} has {', '.join(arrays.names)}; expected a file of Learned.save")
     theta, names = found[0], tuple(found[1].tolist())
     if theta.dtype != np.float64 or theta.shape != (len(names),):
-        raise ValueError(f"path is {path}, with theta of shape {theta.shape} for {len(names)} names; expected as many")
+        raise ValueError(
+            f"path is {path}, with theta of shape {theta.shape} for {counted(len(names), 'name')}; expected as many"
+        )
     if names != tuple(lower.names):
         raise ValueError(f"{path} has {_listed(names)}; expected {_listed(lower.names)}")
     return theta

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ipbox
+from ipbox.checks import counted
 from ipbox.cli.scan import read_angles, read_scan
 from ipbox.cli.shared import UsageError, bar, check_outputs, checked_input, write_report
 from ipbox.files import replacing
@@ -36,10 +37,12 @@ def reconstruct(args: argparse.Namespace) -> None:
         if not b.any():
             raise UsageError(f"FILE {args.file} is zero everywhere; expected line integrals of something")
         if b.ndim == 3 and Path(args.out).suffix == ".png":
-            raise UsageError(f"--out is {args.out}, a picture, and FILE has {len(b)} slices; expected --slice with it")
+            raise UsageError(
+                f"--out is {args.out}, a picture, and FILE has {counted(len(b), 'slice')}; expected --slice with it"
+            )
         n_det = b.shape[-1]
         hint = "" if args.transpose else "; --transpose reads FILE the other way"
-        shape = f"FILE has shape {b.shape[-2:]}, expected one angle for each of its {b.shape[-2]} rows{hint}"
+        shape = f"FILE has shape {b.shape[-2:]}, expected one angle for each of its {counted(b.shape[-2], 'row')}{hint}"
         angles = read_angles(args, b.shape[-2], shape)
         ds = args.pixel_size if args.det_spacing is None else args.det_spacing
         size = args.size or [max(1, round(n_det * ds / args.pixel_size))]

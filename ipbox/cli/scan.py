@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ipbox.checks import counted
 from ipbox.cli.shared import UsageError
 
 AXES = ("angles", "slices", "detector")
@@ -89,7 +90,7 @@ def _field(args: argparse.Namespace, name: str, order: tuple[str, ...], slices: 
     if args.slice is None or "slices" not in axes:
         return field
     if len(field) not in (1, slices):
-        raise UsageError(f"{what} {given} has {len(field)} slices; expected 1, or the {slices} of FILE")
+        raise UsageError(f"{what} {given} has {counted(len(field), 'slice')}; expected 1, or the {slices} of FILE")
     return field[args.slice if len(field) > 1 else 0]
 
 

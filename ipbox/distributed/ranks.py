@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend, shares
 from ipbox.backend import Array
-from ipbox.checks import check_axes, check_count, check_type
+from ipbox.checks import check_axes, check_count, check_type, counted
 from ipbox.distributed.communicator import Communicator, MPICommunicator
 from ipbox.distributed.operators import MPIBlockDiag, MPIVStack
 from ipbox.keywords import answering
@@ -188,7 +188,7 @@ class Ranks:
         backend.check_array(found, "reconstruct(b)")
         if found.shape[:1] != own.shape:
             raise ValueError(
-                f"reconstruct gave shape {found.shape} for {len(own)} samples; expected one array for each"
+                f"reconstruct gave shape {found.shape} for {counted(len(own), 'sample')}; expected one array for each"
             )
         return self.gathered(found, n)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_type
+from ipbox.checks import check_type, counted
 from ipbox.groups import Isometry
 from ipbox.keywords import answering
 from ipbox.operators.tomography.geometry import Projector
@@ -84,7 +84,7 @@ def _sources(angles: np.ndarray, g: Isometry) -> tuple[np.ndarray, np.ndarray]:
     nearest = cosines[np.arange(angles.size), source]
     if (np.abs(nearest) < 1 - NEAR).any() or np.unique(source).size < angles.size:
         raise ValueError(
-            f"A has {angles.size} views that {g} does not map to each other; expected angles such as an even number of "
-            "them, evenly over [0, π)"
+            f"A has {counted(angles.size, 'view')} that {g} does not map to each other; expected angles "
+            "such as an even number of them, evenly over [0, π)"
         )
     return source, nearest < 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.checks import shown
+from ipbox.checks import counted, shown
 from ipbox.io.arrays import HDF5, KINDS, TIFF, read_array, read_hdf5
 from ipbox.io.checks import one_sentence, regular_file
 from ipbox.io.formats.mrc import read_mrc
@@ -159,7 +159,7 @@ def _turned(array: np.ndarray, header: Mapping[str, Any]) -> tuple[np.ndarray, t
         array, of_space = _space_last(array, [math.isfinite(step) for step in steps])
         return array, tuple(steps[k] for k in of_space) or None
     if len(directions) != array.ndim:
-        raise ValueError(f"its header has {len(directions)} space directions for {array.ndim} axes")
+        raise ValueError(f"its header has {len(directions)} space directions for {counted(array.ndim, 'axis')}")
     rows = [np.full(1, math.nan) if row is None else np.asarray(row, dtype=float) for row in directions]
     if space.endswith(_TIME):  # the last component is of time, as is the axis that runs along it
         space = space.removesuffix(_TIME[0]).removesuffix(_TIME[1])

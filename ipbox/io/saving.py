@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_positive, check_type
+from ipbox.checks import check_positive, check_type, counted
 from ipbox.files import NotSaved, replacing
 from ipbox.keywords import answering
 
@@ -252,7 +252,9 @@ def _spacing(spacing: Any, x: np.ndarray, kind: str) -> tuple[float, ...] | None
     else:
         steps = (check_positive(spacing, "spacing"),) * min(x.ndim, 3)
     if not 2 <= len(steps) <= min(x.ndim, 3) or (kind == ".dcm" and x.ndim == 3 and len(steps) == 2 and len(x) > 1):
-        raise ValueError(f"spacing has {len(steps)} numbers for x of shape {x.shape}; expected one for each axis")
+        raise ValueError(
+            f"spacing has {counted(len(steps), 'number')} for x of shape {x.shape}; expected one for each axis"
+        )
     return steps
 
 

@@ -19,6 +19,7 @@ from ipbox.checks import (
     check_integer,
     check_not_negative,
     check_positive,
+    counted,
     has_shape,
     is_integer,
 )
@@ -221,7 +222,9 @@ def _even_turn(q: np.ndarray, angles: Any) -> tuple[np.ndarray, bool]:
     """The views of half a turn or a whole one, in order and evenly spaced, and whether it is a whole one."""
     a = check_angles(angles)
     if a.size != q.shape[1]:
-        raise ValueError(f"angles has {a.size} entries; b has {q.shape[1]} views, expected one for each")
+        raise ValueError(
+            f"angles has {counted(a.size, 'entry')}; b has {counted(q.shape[1], 'view')}, expected one for each"
+        )
     order = np.argsort(a, kind="stable")
     a, q = a[order] - a.min(), q[:, order]
     step = float(np.median(np.diff(a)))

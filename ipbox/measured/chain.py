@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend, figures, reports, summary
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_flag, check_integer, check_positive, check_type
+from ipbox.checks import check_between, check_flag, check_integer, check_positive, check_type, counted
 from ipbox.keywords import answering
 from ipbox.measured.centre import Centre, find_centre
 from ipbox.measured.hardening import correct_hardening
@@ -188,7 +188,8 @@ def prepare(
     a = check_angles(angles)
     if a.size != len(projections):
         raise ValueError(
-            f"angles has {a.size} entries; projections has {len(projections)} views, expected one for each"
+            f"angles has {counted(a.size, 'entry')}; projections has {counted(len(projections), 'view')}, "
+            "expected one for each"
         )
     check_flag(dead, "dead"), check_flag(zingers, "zingers")
     check_integer(binning, "binning", 1, min(panel), " of the panel")

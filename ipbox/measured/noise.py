@@ -8,7 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count
+from ipbox.checks import check_count, counted
 from ipbox.keywords import answering
 from ipbox.measured.pixels import MAD
 from ipbox.measured.readings import check_frames, check_integrals, check_readings
@@ -115,7 +115,7 @@ def _kept(n: int) -> float:
 def _frames(frames: Array, name: str, T: Array) -> Array:
     frames = check_frames(frames, name, T.shape[1:])
     if len(frames) < LEAST:
-        raise ValueError(f"{name} has {len(frames)} frames; expected at least {LEAST}, to see how they vary")
+        raise ValueError(f"{name} has {counted(len(frames), 'frame')}; expected at least {LEAST}, to see how they vary")
     return frames.astype(np.float64)
 
 

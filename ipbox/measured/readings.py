@@ -8,6 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import counted
 
 
 def check_readings(x: Any, name: str, views: int = 1) -> Array:
@@ -18,7 +19,7 @@ def check_readings(x: Any, name: str, views: int = 1) -> Array:
     if x.ndim not in (2, 3) or x.size == 0:
         raise ValueError(f"{name} has shape {x.shape}; expected (views, rows, columns) or (views, columns)")
     if len(x) < views:
-        raise ValueError(f"{name} has {len(x)} views; expected at least {views}")
+        raise ValueError(f"{name} has {counted(len(x), 'view')}; expected at least {views}")
     if not bool(backend.array_module(x).isfinite(x).all()):
         raise ValueError(f"{name} has NaN or infinite entries; expected finite numbers")
     return x

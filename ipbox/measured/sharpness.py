@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_finite, check_not_negative, check_positive
+from ipbox.checks import check_finite, check_not_negative, check_positive, counted
 from ipbox.keywords import answering
 from ipbox.measured.centre import Centre
 from ipbox.measured.readings import by_rows, check_integrals
@@ -81,7 +81,9 @@ def check_centre(
     check_integrals(b, "b", views=2)
     b, a = by_rows(b), check_angles(angles)
     if a.size != len(b):
-        raise ValueError(f"angles has {a.size} entries; b has {len(b)} views, expected one for each")
+        raise ValueError(
+            f"angles has {counted(a.size, 'entry')}; b has {counted(len(b), 'view')}, expected one for each"
+        )
     turned = np.ptp(a) * a.size / (a.size - 1)
     if turned < np.pi * (1 - 1e-6):
         raise ValueError(f"angles cover {np.rad2deg(turned):.0f}°; expected half a turn, 180°, at least")

@@ -10,7 +10,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bayes.known.distances import real_and_finite
 from ipbox.bayes.known.laws import Gaussian, GaussianMixture
-from ipbox.checks import check_between, check_count, check_seed, check_type
+from ipbox.checks import check_between, check_count, check_seed, check_type, counted
 from ipbox.keywords import answering
 
 
@@ -153,7 +153,7 @@ def interval_coverage(x: Array, posterior: GaussianMixture, level: float = 0.9) 
     level, x = check_between(level, "level", 0, 1), _rows(x, posterior)
     least = math.ceil(2 / (1 - level) - 1 - 1e-9)
     if len(x) < least:
-        raise ValueError(f"x has {len(x)} samples; expected at least {least} at level {level:g}")
+        raise ValueError(f"x has {counted(len(x), 'sample')}; expected at least {least} at level {level:g}")
     low, high = np.quantile(x, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
     m = backend.to_host(posterior.means).reshape(len(posterior.weights), -1)
     s = np.sqrt(np.diagonal(backend.to_host(posterior.covariances), axis1=1, axis2=2))
@@ -245,7 +245,9 @@ def rank_uniformity(found: np.ndarray, N: int, bins: int = 10) -> float:
         raise ValueError(f"bins is {bins}; expected a divisor of N + 1 = {N + 1}")
     if found.size < 5 * bins or found.min() < 0 or found.max() > N:
         ends = f", from {found.min()} to {found.max()}" if found.size else ""
-        raise ValueError(f"found has {found.size} ranks{ends}; expected at least {5 * bins} integers from 0 to {N}")
+        raise ValueError(
+            f"found has {counted(found.size, 'rank')}{ends}; expected at least {5 * bins} integers from 0 to {N}"
+        )
     return float(chisquare(np.bincount(found * bins // (N + 1), minlength=bins)).pvalue)
 
 

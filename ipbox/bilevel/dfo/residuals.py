@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ipbox.bilevel.problem.resumable import Resumable
-from ipbox.checks import check_type
+from ipbox.checks import check_type, counted
 
 
 @runtime_checkable
@@ -72,7 +72,9 @@ class Residuals(Resumable):
         if not np.isfinite(r).all():
             raise FloatingPointError(f"residuals gave NaN or infinity at theta = {theta}")
         if self.size not in (None, r.size):
-            raise ValueError(f"residuals gave {r.size} numbers at theta = {theta}; expected {self.size}, as before")
+            raise ValueError(
+                f"residuals gave {counted(r.size, 'number')} at theta = {theta}; expected {self.size}, as before"
+            )
         if delta.shape not in ((), r.shape) or not ((delta >= 0) & (delta < np.inf)).all():
             raise ValueError(
                 f"residuals gave delta = {delta} at theta = {theta}; expected a number from 0 on, or {r.shape} of them"

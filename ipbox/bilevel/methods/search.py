@@ -13,7 +13,7 @@ from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.methods.minimiser import Minimiser
 from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.problem.resumable import ProblemEvaluator
-from ipbox.checks import check_count, check_fields, check_positive, is_integer
+from ipbox.checks import check_count, check_fields, check_positive, counted, is_integer
 
 AT_MOST = 3  # parameters of a grid
 
@@ -139,7 +139,7 @@ class ScalarSearch(Search):
 
     def _start(self, lower: Any, theta0: Any, bounds: Any) -> tuple[np.ndarray, Bounds]:
         if len(lower.names) != 1:
-            raise ValueError(f"theta has {len(lower.names)} entries; ScalarSearch expects one")
+            raise ValueError(f"theta has {counted(len(lower.names), 'entry')}; ScalarSearch expects one")
         return super()._start(lower, theta0, bounds)
 
     def _loop(self, run: Session) -> str:

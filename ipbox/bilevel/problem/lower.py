@@ -13,7 +13,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import Fixed, ParametricTerm
-from ipbox.checks import check_type
+from ipbox.checks import check_type, counted
 from ipbox.functionals import L2, Functional, Sum
 from ipbox.operators import as_operator
 
@@ -40,7 +40,7 @@ class LowerProblem:
         try:
             theta = np.asarray(theta, dtype=np.float64)
         except (ValueError, TypeError) as err:
-            raise TypeError(f"theta is {theta!r}; expected {len(self.names)} real numbers") from err
+            raise TypeError(f"theta is {theta!r}; expected {counted(len(self.names), 'real number')}") from err
         if theta.shape != (len(self.names),):
             names = ", ".join(self.names if len(self.names) <= SHORT else (*self.names[:SHORT], "..."))
             raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {names}")
@@ -57,7 +57,8 @@ class LowerProblem:
         ValueError
             where it cannot.
         """
-        raise ValueError(f"theta0 is None; expected {len(self.names)} numbers: {', '.join(self.names)}")
+        expected = f"{counted(len(self.names), 'number')}: {', '.join(self.names)}"
+        raise ValueError(f"theta0 is None; expected {expected}")
 
 
 class LowerLevel(LowerProblem):

@@ -12,7 +12,7 @@ import pyproximal
 
 from ipbox import backend, kernels, shares, summary
 from ipbox.backend import Array
-from ipbox.checks import check_dims, check_float, is_number, shown
+from ipbox.checks import check_dims, check_float, counted, is_number, shown
 
 ALL_DTYPES = ("float32", "float64", "complex64", "complex128")
 REAL_DTYPES = ("float32", "float64")
@@ -255,7 +255,9 @@ class Functional(pyproximal.ProxOperator):
         self._check_convex("prox")
         z, tau = self._enter(x), _lone(check_step(tau, "tau"), x)
         if np.ndim(tau) and (len(tau) != len(x) or self.dims is not None and z.ndim != 1 + len(self.dims)):
-            raise ValueError(f"tau has {len(tau)} entries; expected a number, or one for each sample of x {x.shape}")
+            raise ValueError(
+                f"tau has {counted(len(tau), 'entry')}; expected a number, or one for each sample of x {x.shape}"
+            )
         p = _target(x, z, out)
         self._prox(z, tau * self.weight, p, work)
         return _leave(p, x, out)

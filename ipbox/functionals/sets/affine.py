@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_positive
+from ipbox.checks import check_count, check_positive, counted
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.core.images import ConvexSet, room
 from ipbox.operators import as_operator
@@ -68,7 +68,9 @@ class Affine(ConvexSet):
             raise ValueError(f"dims is {dims}; the operator {self.C.name} has {tuple(self.C.dims)}")
         super().__init__(self.C.dims if dims is None else dims)
         if math.prod(self.dims) != self.C.shape[1]:
-            raise ValueError(f"dims is {self.dims}; expected an image of {self.C.shape[1]} entries, as C has columns")
+            raise ValueError(
+                f"dims is {self.dims}; expected an image of {counted(self.C.shape[1], 'entry')}, as C has columns"
+            )
         check_array(d, tuple(self.C.dimsd), self.C.dtype_out, "d", self.C.name)
         if d.shape != tuple(self.C.dimsd):
             raise ValueError(f"d has shape {d.shape}; expected {tuple(self.C.dimsd)}, that of C u")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_positive
+from ipbox.checks import check_positive, counted
 from ipbox.functionals.core.base import Functional, Work, indicator
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.core.images import ConvexSet, Vectors, room
@@ -72,7 +72,9 @@ class L2Ball(ConvexSet):
         c = self.centre
         check_like(c, z, type(self).__name__, "centre")
         if c.ndim == z.ndim and len(c) != len(z):
-            raise ValueError(f"x has {len(z)} samples; L2Ball with a centre of shape {c.shape} expects {len(c)}")
+            raise ValueError(
+                f"x has {counted(len(z), 'sample')}; L2Ball with a centre of shape {c.shape} expects {len(c)}"
+            )
         return c
 
     def _from_centre(self, z: Array) -> Array:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ipbox.checks import counted
 from ipbox.io.checks import Bounded, Unusable, check_claim, io_extra, one_line, one_sentence
 
 _HEADER, _GROUPS = 2**24, 2**14  # bytes that a header, and what it says of a frame, may have
@@ -110,7 +111,7 @@ class Frame:
     def numbers(self, macro: str, key: str, count: int) -> np.ndarray:
         values = np.asarray(self.get(macro, key) or [math.nan] * count, dtype=np.float64).ravel()
         if values.size != count:
-            raise ValueError(f"{key} has {values.size} numbers")
+            raise ValueError(f"{key} has {counted(values.size, 'number')}")
         return values
 
     def position(self, orientation: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.checks import counted
 from ipbox.io.checks import Unusable, check_claim, pick
 from ipbox.io.hdf5 import datasets
 from ipbox.io.hdf5.opened import opened
@@ -132,7 +133,7 @@ def _read_5(path: Path, dataset: str | None) -> np.ndarray:
         content = _unpacked(content, of.head + (1 + of.is_complex) * (8 * count + 16))
     parts = [_numbers(part, count, order, key) for part in _elements(content, order, of.head)]
     if len(parts) != 1 + of.is_complex:
-        raise ValueError(f"its array {key!r} has {len(parts)} parts; expected {1 + of.is_complex}")
+        raise ValueError(f"its array {key!r} has {counted(len(parts), 'part')}; expected {1 + of.is_complex}")
     array = parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1].astype(np.float64)
     return _of_class(array.reshape(of.shape, order="F"), of.kind)
 
@@ -182,7 +183,7 @@ def _numbers(part: _Element, count: int, order: str, key: str) -> np.ndarray:
         raise ValueError(f"its array {key!r} has numbers of an unknown type")
     numbers = np.frombuffer(part.data, order + _STORED[part.kind])
     if numbers.size != count:
-        raise ValueError(f"its array {key!r} has {numbers.size} numbers; expected {count}")
+        raise ValueError(f"its array {key!r} has {counted(numbers.size, 'number')}; expected {count}")
     return numbers
 
 

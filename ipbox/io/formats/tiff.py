@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ipbox.checks import counted
 from ipbox.io.checks import Unusable, check_claim, one_line
 
 # as ImageJ writes them
@@ -150,7 +151,9 @@ def _check(file: Any, path: Path) -> None:
     _check_chain(path)
     if len(file.series) != 1:
         shapes = ", ".join(str(one.shape) for one in file.series[:4])
-        raise Unusable(f"{path} holds {len(file.series)} images ({shapes}); expected one, or pages of one size")
+        raise Unusable(
+            f"{path} holds {counted(len(file.series), 'image')} ({shapes}); expected one, or pages of one size"
+        )
     series, page, size = file.series[0], file.pages.first, path.stat().st_size
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         raise Unusable(f"{path} has a palette; expected grey values or red, green and blue")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.checks import counted
 from ipbox.io.checks import Unusable, one_sentence
 from ipbox.io.hdf5 import datasets
 from ipbox.io.hdf5.opened import opened
@@ -66,7 +67,10 @@ def _nxtomo(file: Any, entry: str, path: Path) -> dict[str, Any]:
     if key is None:
         key = np.zeros(len(frames), dtype=int)
     if key.size != len(frames):
-        raise Unusable(f"image_key of {path} has {key.size} entries; expected one for each of {len(frames)} frames")
+        raise Unusable(
+            f"image_key of {path} has {counted(key.size, 'entry')}; "
+            f"expected one for each of {counted(len(frames), 'frame')}"
+        )
     views = np.flatnonzero(key == _PROJECTION)
     if not views.size:
         raise Unusable(f"image_key of {path} marks no frame as a projection (0)")
@@ -93,8 +97,8 @@ def _nxtomo_angles(file: Any, entry: str, key: np.ndarray, path: Path) -> np.nda
         stored = stored[views]
     elif stored.size != views.sum():
         raise Unusable(
-            f"rotation_angle of {path} has {stored.size} entries; expected one for each of {key.size} frames, "
-            f"or of {views.sum()} projections"
+            f"rotation_angle of {path} has {counted(stored.size, 'entry')}; expected one for each of "
+            f"{counted(key.size, 'frame')}, or of {views.sum()} projections"
         )
     return in_radians(_finite(stored, name, path), _unit(file[name]), f"rotation_angle of {path}")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ipbox.checks import counted
 from ipbox.io.checks import Unusable, one_sentence
 from ipbox.io.formats.mrc import read_header
 from ipbox.io.scans.frames import Place, PlacedFrames
@@ -52,7 +53,9 @@ def _angles(path: Path, views: int) -> tuple[np.ndarray | None, str | None]:
         except ValueError as err:
             raise Unusable(f"{file} holds words that are no numbers; expected tilt angles in degrees") from err
         if degrees.size != views:
-            raise Unusable(f"{file} has {degrees.size} angles; expected one for each of the {views} sections of {path}")
+            raise Unusable(
+                f"{file} has {counted(degrees.size, 'angle')}; expected one for each of the {views} sections of {path}"
+            )
         if not (abs(degrees) <= 360).all():  # NaN neither
             raise Unusable(f"{file} has angles that are no numbers from -360 to 360; expected tilt angles in degrees")
         return np.deg2rad(degrees), file.name

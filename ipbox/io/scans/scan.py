@@ -10,7 +10,7 @@ import numpy as np
 from ipbox import summary
 from ipbox.angles import check_angles
 from ipbox.backend import Array
-from ipbox.checks import check_positive
+from ipbox.checks import check_positive, counted
 from ipbox.io.scans.frames import Frames
 from ipbox.io.scans.geometry import ScanGeometry
 
@@ -64,7 +64,9 @@ class Scan:
         if self.angles is not None:
             angles = check_angles(self.angles)
             if angles.size != views:
-                raise ValueError(f"angles has {angles.size} entries; expected one for each of the {views} views")
+                raise ValueError(
+                    f"angles has {counted(angles.size, 'entry')}; expected one for each of the {views} views"
+                )
             angles.flags.writeable = False
             object.__setattr__(self, "angles", angles)
 

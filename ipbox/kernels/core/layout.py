@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array, array_module, is_array
+from ipbox.checks import counted
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))
@@ -39,7 +40,7 @@ def check_ndim(ndim: int, name: str, x: Array) -> None:
     if ndim not in (2, 3):
         raise ValueError(f"ndim is {ndim!r}; expected 2 or 3")
     if x.ndim < ndim:
-        raise ValueError(f"{name} has shape {x.shape}; expected at least ndim = {ndim} axes")
+        raise ValueError(f"{name} has shape {x.shape}; expected at least ndim = {counted(ndim, 'axis')}")
 
 
 def check_field(ndim: int, name: str, y: Array, of: str, x: Array) -> None:

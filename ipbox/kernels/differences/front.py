@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from ipbox.backend import Array, real_dtype
+from ipbox.checks import counted
 from ipbox.kernels.core.launch import Kernels
 from ipbox.kernels.core.layout import check_arrays, check_field, fields, images
 
@@ -162,7 +163,7 @@ def _check(spacing: tuple[float, ...], of: str, field: str, of_fields: bool = Fa
         raise ValueError(f"spacing is {spacing}; expected one to three positive numbers")
     x, axes = arrays[of], len(spacing) + of_fields
     if x.ndim < axes:
-        raise ValueError(f"{of} has shape {x.shape}; expected at least {axes} axes")
+        raise ValueError(f"{of} has shape {x.shape}; expected at least {counted(axes, 'axis')}")
     if of_fields:
         _check_tensors(spacing, of, x, field, arrays[field])
     else:

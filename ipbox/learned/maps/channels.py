@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ipbox.checks import counted
 from ipbox.operators import Operator
 
 __all__ = ["channels_of", "check_plane", "each_slice", "from_channels", "norm_of", "to_channels"]
@@ -38,7 +39,7 @@ def from_channels(z: torch.Tensor) -> torch.Tensor:
     torch.complex64
     """
     if z.shape[1] not in (1, 2):
-        raise ValueError(f"z has {z.shape[1]} channels; expected 1 (real) or 2 (real and imaginary part)")
+        raise ValueError(f"z has {counted(z.shape[1], 'channel')}; expected 1 (real) or 2 (real and imaginary part)")
     return z[:, 0] if z.shape[1] == 1 else torch.view_as_complex(z.movedim(1, -1).contiguous())
 
 

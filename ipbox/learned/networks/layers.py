@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ipbox.checks import check_choice, check_count, check_not_negative, check_type, is_number
+from ipbox.checks import check_choice, check_count, check_not_negative, check_type, counted, is_number
 
 __all__ = ["ConvBlock", "ModulatedBlock", "ResidualConvBlock", "activation", "check_images", "check_width"]
 __all__ += ["listed", "noise_map", "pad_to_multiple", "with_noise_map"]
@@ -99,7 +99,7 @@ def check_images(x: torch.Tensor, channels: int) -> None:
     """Raise unless ``x`` is a real floating tensor (N, channels, H, W)."""
     check_type(x, "x", torch.Tensor, "a torch tensor (N, C, H, W)")
     if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:]:
-        raise ValueError(f"x has shape {tuple(x.shape)}; expected (N, C, H, W) with {channels} channels")
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected (N, C, H, W) with {counted(channels, 'channel')}")
     if not x.is_floating_point():
         raise TypeError(f"x has dtype {x.dtype}; expected a real floating one")
 
@@ -122,7 +122,7 @@ def noise_map(sigma: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         if sigma.is_complex() or sigma.numel() not in (1, x.shape[0]):
             raise ValueError(
                 f"sigma is a {sigma.dtype} tensor of shape {tuple(sigma.shape)}; expected one real number, or one for "
-                f"each of the {x.shape[0]} samples"
+                f"each of the {counted(x.shape[0], 'sample')}"
             )
         level = sigma.to(x).reshape(-1, 1, 1, 1)
         if not bool(((level >= 0) & level.isfinite()).all()):

@@ -8,6 +8,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import counted
 from ipbox.learned.bridge.arrays import from_torch, to_torch, writeable
 
 CHANNELS = (None, "first", "last", "complex", "separate")
@@ -58,7 +59,7 @@ class Layout:
             wanted = "None, 'first' or 'last'" if as_complex else "'complex' (two channels) or 'separate' (two images)"
             raise TypeError(f"the image has dtype {x.dtype} and channels is {self.channels!r}; expected {wanted}")
         if x.ndim < self._axes:
-            raise ValueError(f"the image has shape {x.shape}; expected at least {self._axes} axes")
+            raise ValueError(f"the image has shape {x.shape}; expected at least {counted(self._axes, 'axis')}")
         shareable = x.flags.c_contiguous and writeable(x)
         t = to_torch(x, copy=not shareable)
         if as_complex:

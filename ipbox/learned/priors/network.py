@@ -12,7 +12,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_positive
+from ipbox.checks import check_choice, check_positive, counted
 from ipbox.functionals.core.base import Work, buffer
 from ipbox.learned.bridge.arrays import name_of
 from ipbox.learned.priors.layout import Layout
@@ -172,7 +172,7 @@ class Network:
             raise TypeError(f"the image is complex; {self.name} as a function of arrays expects channels='complex'")
         xp, axes = backend.array_module(x), self.layout.axes + (self.layout.channels in ("first", "last"))
         if x.ndim < axes:
-            raise ValueError(f"the image has shape {x.shape}; expected at least {axes} axes")
+            raise ValueError(f"the image has shape {x.shape}; expected at least {counted(axes, 'axis')}")
         result = xp.empty(x.shape, dtype=x.dtype)
         images = x.reshape(-1, *x.shape[x.ndim - axes :])
         levels = [None] * len(images) if sigma is None else np.repeat(sigma, len(images) // np.size(sigma)).tolist()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ipbox.checks import check_flag, check_positive, check_type, is_number, shown
+from ipbox.checks import check_flag, check_positive, check_type, counted, is_number, shown
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.training.group_actions import Elements, Flips, QuarterTurns, Shifts
 from ipbox.learned.training.operators import PerOperator
@@ -189,7 +189,9 @@ class Adversarial:
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
         if len(batch) != 2:
-            raise ValueError(f"the batch has {len(batch)} tensors; expected images and bad reconstructions, (x, z)")
+            raise ValueError(
+                f"the batch has {counted(len(batch), 'tensor')}; expected images and bad reconstructions, (x, z)"
+            )
         x, z = batch
         if self.reconstruction is not None:
             with torch.no_grad():

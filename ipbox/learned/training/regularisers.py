@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ipbox.checks import check_choice, check_count, check_fields, check_flag, check_positive, check_seed
+from ipbox.checks import check_choice, check_count, check_fields, check_flag, check_positive, check_seed, counted
 from ipbox.keywords import answering
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.networks.energy import Energy
@@ -62,7 +62,7 @@ class Difference:
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
         least = 2 if self.spoiled is None else 1
         if not least <= len(batch) <= 2:
-            raise ValueError(f"the batch has {len(batch)} tensors; expected images and others, (x, z)")
+            raise ValueError(f"the batch has {counted(len(batch), 'tensor')}; expected images and others, (x, z)")
         x, z = batch[0], batch[-1]
         if self.spoiled is not None:
             with torch.no_grad():
@@ -241,7 +241,9 @@ def values(model: torch.nn.Module, u: torch.Tensor) -> torch.Tensor:
     """R(u), one real number per sample."""
     found = applied(model, u)
     if found.numel() != len(u) or found.is_complex():
-        raise ValueError(f"model gives shape {tuple(found.shape)} for {len(u)} samples; expected one real number each")
+        raise ValueError(
+            f"model gives shape {tuple(found.shape)} for {counted(len(u), 'sample')}; expected one real number each"
+        )
     return found.flatten()
 
 

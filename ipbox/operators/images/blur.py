@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_dims
+from ipbox.checks import check_choice, check_dims, counted
 from ipbox.operators.core.base import Operator, check_real
 from ipbox.operators.core.held import HeldArray, host_array
 from ipbox.operators.core.norms import golub_kahan
@@ -197,11 +197,13 @@ class GaussianBlur(Blur):
         dims = check_dims(dims, "dims")
         self.sigma = tuple(sigma) if isinstance(sigma, tuple | list) else (sigma,) * len(dims)
         if len(self.sigma) != len(dims):
-            raise ValueError(f"sigma is {sigma}; expected a number, or one for each of {len(dims)} axes")
+            raise ValueError(f"sigma is {sigma}; expected a number, or one for each of {counted(len(dims), 'axis')}")
         self._profiles = [gaussian_samples(s, truncate) for s in self.sigma]
         for s, p, n in zip(self.sigma, self._profiles, dims, strict=True):
             if p.size > n:
-                raise ValueError(f"sigma is {s} and needs a kernel of {p.size} pixels; expected at most {n}, as dims")
+                raise ValueError(
+                    f"sigma is {s} and needs a kernel of {counted(p.size, 'pixel')}; expected at most {n}, as dims"
+                )
         super().__init__(dims, functools.reduce(np.multiply.outer, self._profiles), boundary, dtype)
 
     def _host_passes(self) -> list[DirectConvolution]:
@@ -227,7 +229,7 @@ def check_kernel(kernel: Array, dims: tuple[int, ...], name: str = "kernel") -> 
     """``kernel`` as a float64 array on the host that nobody can write to."""
     kernel = host_array(kernel, name, f"an array with {len(dims)} axes")
     if kernel.ndim != len(dims) or kernel.size == 0:
-        raise ValueError(f"{name} has shape {kernel.shape}; expected {len(dims)} axes, none of them empty")
+        raise ValueError(f"{name} has shape {kernel.shape}; expected {counted(len(dims), 'axis')}, none of them empty")
     if any(k > n for k, n in zip(kernel.shape, dims, strict=True)):
         raise ValueError(f"{name} has shape {kernel.shape}; expected at most that of the image, {dims}")
     if not kernel.any():

@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend, figures
 from ipbox.backend import Array
-from ipbox.checks import check_integer, check_noise_known, check_not_negative, check_positive
+from ipbox.checks import check_integer, check_noise_known, check_not_negative, check_positive, counted
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import check_fits
 from ipbox.keywords import answering
@@ -220,8 +220,8 @@ def picard(A: Any, b: Array, noise_level: float | None = None, *, shape: tuple[i
 def _decomposed(A: Operator, b: Array) -> Decomposition:
     if math.prod(A.shape) > LARGEST:
         raise ValueError(
-            f"A is a matrix of {A.shape[0]} x {A.shape[1]} entries; expected at most 2^26, for larger ones use "
-            "ip.hybrid_lsqr"
+            f"A is a matrix of {A.shape[0]} x {counted(A.shape[1], 'entry')}; expected at most 2^26, for larger ones "
+            "use ip.hybrid_lsqr"
         )
     return Decomposition(A, backend.array_module(b))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import scratch
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_flag
+from ipbox.checks import check_between, check_flag, counted
 from ipbox.solvers.core.protocol import Certificate, Parts, State, Verdict
 from ipbox.solvers.primal_dual import saddle
 
@@ -159,7 +159,7 @@ class PDHG(saddle.SaddlePoint):
     def _sigmas(self, n: int) -> list[float]:
         sigma = [float(self.sigma)] * n if np.ndim(self.sigma) == 0 else [float(s) for s in self.sigma]
         if len(sigma) != n:
-            raise ValueError(f"sigma has {len(sigma)} entries; expected {n}, one per dual term")
+            raise ValueError(f"sigma has {counted(len(sigma), 'entry')}; expected {n}, one per dual term")
         return sigma
 
     def accelerates(self, p: Parts) -> bool:

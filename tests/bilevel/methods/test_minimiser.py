@@ -95,7 +95,7 @@ def test_the_start_is_that_of_the_terms_where_they_have_one() -> None:
     )
     found = MAID().minimise(BilevelProblem(u, lower).evaluator(), bounds=(0.0, 2.0), iterations=0)
     assert np.array_equal(found.theta, np.ones(8))
-    with pytest.raises(ValueError, match="theta0 is None; expected 1 numbers: log10 weight"):
+    with pytest.raises(ValueError, match="theta0 is None; expected 1 number: log10 weight"):
         MAID().minimise(problem().evaluator())
 
 

@@ -333,7 +333,7 @@ def test_the_gradient_of_a_loss_in_the_weights_of_a_gradient_step_agrees_with_di
 
 def test_images_that_do_not_fit_are_refused(make):
     net = make()
-    with pytest.raises(ValueError, match="expected \\(N, C, H, W\\) with 1 channels"):
+    with pytest.raises(ValueError, match="expected \\(N, C, H, W\\) with 1 channel"):
         net(torch.rand(1, 2, 8, 8), 0.1)
     with pytest.raises(ValueError, match="shape \\(8, 8\\)"):
         net(torch.rand(8, 8), 0.1)

@@ -302,7 +302,7 @@ L = LinearMap(np.eye(4))
         (
             lambda: Adversarial()(nn.Identity(), (torch.ones(1, 2), torch.ones(1, 2)), seeded()),
             ValueError,
-            r"model gives shape \(1, 2\) for 1 samples; expected one real number each",
+            r"model gives shape \(1, 2\) for 1 sample; expected one real number each",
         ),
         (
             lambda: SURE(0.1)(Smooth(4, (2,)), (torch.ones(1, 4),), seeded()),

@@ -103,7 +103,7 @@ def test_difference_makes_negative_examples() -> None:
     x, critic = random(4, 3), Linear(torch.ones(3, dtype=torch.float64))
     good = float(x.sum(1).mean())
     assert float(loss(critic, (x,), seeded()).detach()) == pytest.approx(good - (good + 3) + (good + 3) ** 2)
-    with pytest.raises(ValueError, match="the batch has 1 tensors; expected images and others"):
+    with pytest.raises(ValueError, match="the batch has 1 tensor; expected images and others"):
         Difference()(critic, (x,), seeded())
 
 

@@ -10,6 +10,7 @@ import torch
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.checks import counted
 from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work
 from ipbox.functionals.core.composition import check_data
 from ipbox.learned.bridge.arrays import from_torch, to_torch
@@ -128,7 +129,9 @@ class PrecisionL2(Functional):
 
     def _deviation(self, x: Array) -> Array:
         if self.mean.ndim == 3 and x.ndim != 3:
-            raise ValueError(f"x has shape {x.shape}; expected a batch of {len(self.mean)} images, one for each mean")
+            raise ValueError(
+                f"x has shape {x.shape}; expected a batch of {counted(len(self.mean), 'image')}, one for each mean"
+            )
         return x - self.mean
 
     def _value(self, x: Array, batch: bool) -> Any:

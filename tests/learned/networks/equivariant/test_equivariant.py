@@ -363,7 +363,7 @@ def test_other_groups_commute_nearly_where_ordinary_networks_do_not(group: str) 
         (lambda: BLOCKS["dihedral"](2, 1, 12, True), ValueError, "width is 12; expected a multiple of 8"),
         (lambda: EquivariantDnCNN(depth=1), ValueError, "depth is 1; expected at least 2"),
         (lambda: EquivariantUNet(depth=2)(torch.ones(1, 1, 8, 9)), ValueError, r"\(1, 1, 8, 9\); expected even sizes"),
-        (lambda: EquivariantUNet()(torch.ones(1, 2, 8, 8)), ValueError, "expected .* with 1 channels"),
+        (lambda: EquivariantUNet()(torch.ones(1, 2, 8, 8)), ValueError, "expected .* with 1 channel"),
         (lambda: expanded(nn.Conv2d(1, 1, 3)), ValueError, "module is Conv2d without equivariant convolutions"),
         (lambda: expanded(3), TypeError, "module is int; expected a torch module"),
         (lambda: act(Rotations(4).element(1), torch.ones(2, 3)), ValueError, r"shape \(2, 3\); expected square"),
