@@ -107,6 +107,7 @@ from .operators import (
     counting as counting,
     operator as operator,
 )
+from .animation import animate as animate
 from .plot import show as show
 from .problems import problem as problem
 from .reconstruct import (

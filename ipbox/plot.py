@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ipbox import backend, figures, metrics
+from ipbox import figures, metrics
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_flag, check_positive, counted, is_number, shown
+from ipbox.checks import check_choice, check_flag, counted, is_number, shown
 from ipbox.keywords import answering
+from ipbox.panels import checked, draw_bars, is_colour, is_volume, panels_of, range_of, steps_of, union
 
 COLUMNS = 4
-LINE = 42  # characters of a title above one image
 SCALES = ("first", "shared", "own")
 
 
@@ -96,24 +94,24 @@ def show(
     check_flag(colorbar, "colorbar")
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"titles has {counted(len(titles), 'entry')}; expected {len(images)}, one for each image")
-    host = [_checked(u, f"image {k}") for k, u in enumerate(images)]
+    host = [checked(u, f"image {k}") for k, u in enumerate(images)]
     ends = [_ends(v, name, len(host), scale) for v, name in ((vmin, "vmin"), (vmax, "vmax"))]
     for low, high in zip(*ends, strict=True):
         if low is not None and high is not None and not low <= high:
             raise ValueError(f"vmin is {low} and vmax is {high}; expected vmin <= vmax")
-    steps = [_steps(spacing, u) for u in host]
+    steps = [steps_of(spacing, u) for u in host]
     names = [""] * len(host) if titles is None else list(titles)
-    truth = None if x_true is None else _checked(x_true, "x_true")
+    truth = None if x_true is None else checked(x_true, "x_true")
     if truth is not None:
         if all(u.shape != truth.shape for u in host):
             raise ValueError(f"x_true has shape {truth.shape}; expected that of an image, {host[0].shape}")
         names = [_caption(name, u, truth, given is x_true) for name, u, given in zip(names, host, images, strict=True)]
         if all(given is not x_true for given in images):
-            host, names, steps = [truth, *host], ["truth", *names], [_steps(spacing, truth), *steps]
+            host, names, steps = [truth, *host], ["truth", *names], [steps_of(spacing, truth), *steps]
             ends = [[v[0], *v] for v in ends]
 
     limits = _limits(host, scale, *ends)
-    panels = [p for told in zip(host, names, limits, steps, strict=True) for p in _panels(*told)]
+    panels = [p for told in zip(host, names, limits, steps, strict=True) for p in panels_of(*told)]
     rows = math.ceil(len(panels) / _across(host))
     columns = math.ceil(len(panels) / rows)
     width = 3.2 * columns + (0.8 * columns if scale == "own" else 0.8) * colorbar
@@ -121,88 +119,14 @@ def show(
     for k, panel in enumerate(panels):
         panel.draw(figure.add_subplot(rows, columns, k + 1), cmap, unit, truth)
     if colorbar:
-        _bars(figure, panels, host, rows, scale == "own", unit)
+        draw_bars(figure, panels, host, rows, scale == "own", unit)
     return figures.shown(figure, path, block)
 
 
 def _across(host: list[np.ndarray]) -> int:
     """Panels beside each other: the planes of a volume, or of two where there are many."""
-    volumes = sum(map(_is_volume, host))
+    volumes = sum(map(is_volume, host))
     return 6 if volumes == len(host) > 5 else 3 if volumes else COLUMNS
-
-
-@dataclass
-class _Panel:
-    """One picture of the figure: an image, a plane of a volume, or a signal."""
-
-    u: np.ndarray
-    title: str
-    limits: tuple[float, float]
-    aspect: float = 1.0  # height over width of a pixel
-    ax: Any = None
-    drawn: Any = None  # what a colour bar explains
-
-    def draw(self, ax: Any, cmap: str, unit: str, truth: np.ndarray | None) -> None:
-        self.ax = ax
-        ax.set_title("\n".join(textwrap.wrap(self.title, LINE)), fontsize=10)
-        if self.u.ndim == 1:
-            if truth is not None and truth.shape == self.u.shape:
-                ax.plot(truth, color="0.6", linewidth=2.5)
-            ax.plot(self.u, color="C0", linewidth=1)
-            low, high = self.limits
-            edge = 0.05 * (high - low or 1.0)
-            ax.set_ylim(low - edge, high + edge)
-            ax.set_ylabel(unit)
-            return
-        ax.set_axis_off()
-        if self.u.ndim == 3:
-            ax.imshow(
-                self.u if self.u.dtype == np.uint8 else np.clip(self.u, 0, 1),
-                interpolation="nearest",
-                aspect=self.aspect,
-            )
-            return
-        low, high = self.limits
-        self.drawn = ax.imshow(self.u, vmin=low, vmax=high, cmap=cmap, interpolation="nearest", aspect=self.aspect)
-
-
-def _panels(u: np.ndarray, title: str, limits: tuple[float, float], steps: tuple[float, ...]) -> Iterator[_Panel]:
-    if not _is_volume(u):
-        yield _Panel(u, title, limits, steps[0] / steps[1])
-        return
-    for axis, name in enumerate("zyx"):
-        middle = u.shape[axis] // 2
-        where = f"{name} = {middle}"
-        down, across = (h for k, h in enumerate(steps) if k != axis)
-        yield _Panel(u.take(middle, axis), f"{title}, {where}" if title and axis == 0 else where, limits, down / across)
-
-
-def _steps(spacing: Any, u: np.ndarray) -> tuple[float, ...]:
-    """Distances of the pixels along the axes of an image or a volume; (1, 1) for a signal."""
-    axes = 3 if _is_volume(u) else 2
-    if spacing is None or u.ndim == 1:
-        return (1.0,) * axes
-    given = (spacing,) * axes if is_number(spacing) else tuple(spacing) if np.iterable(spacing) else ()
-    if len(given) != axes:
-        raise ValueError(f"spacing is {shown(spacing)}; expected a positive number, or one for each of {axes} axes")
-    return tuple(check_positive(h, "spacing", "positive distances") for h in given)
-
-
-def _bars(figure: Any, panels: list[_Panel], host: list[np.ndarray], rows: int, own: bool, unit: str) -> None:
-    """A bar for all panels, or one for each; pointed where values lie beyond."""
-    drawn = [p for p in panels if p.drawn is not None]
-    for group in [[p] for p in drawn] if own else [drawn] if drawn else []:
-        low, high = group[0].limits
-        values = [p.u for p in group] if own else [u for u in host if not _is_colour(u) and u.ndim > 1]
-        below, above = any(bool((u < low).any()) for u in values), any(bool((u > high).any()) for u in values)
-        extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
-        if own:
-            place = {"cax": group[0].ax.inset_axes([1.03, 0, 0.05, 1])}
-        else:  # as wide, and as pointed, beside many rows as beside one
-            place = {"ax": [p.ax for p in group], "pad": 0.02, "aspect": 25 * rows, "extendfrac": 0.05 / rows}
-        bar = figure.colorbar(group[0].drawn, extend=extend, **place)
-        bar.set_label(unit, fontsize=9)
-        bar.ax.tick_params(labelsize=8)
 
 
 def _ends(value: Any, name: str, n: int, scale: str) -> list[float | None]:
@@ -220,23 +144,14 @@ def _limits(
     host: list[np.ndarray], scale: str, vmin: list[float | None], vmax: list[float | None]
 ) -> list[tuple[float, float]]:
     """Of each image, the values shown black and white; signals have an axis of values, so they are never cut off."""
-    ranges = [_range(u) for u in host]
+    ranges = [range_of(u) for u in host]
     signals = [r for r, u in zip(ranges, host, strict=True) if u.ndim == 1]
-    grey = [r for r, u in zip(ranges, host, strict=True) if u.ndim > 1 and not _is_colour(u)]
+    grey = [r for r, u in zip(ranges, host, strict=True) if u.ndim > 1 and not is_colour(u)]
     if scale != "own":
-        of_signals, of_images = _union(signals), _union(grey if scale == "shared" else grey[:1])
+        of_signals, of_images = union(signals), union(grey if scale == "shared" else grey[:1])
         ranges = [of_signals if u.ndim == 1 else of_images for u in host]
     told = zip(ranges, vmin, vmax, strict=True)
     return [(own[0] if low is None else low, own[1] if high is None else high) for own, low, high in told]
-
-
-def _union(ranges: list[tuple[float, float]]) -> tuple[float, float]:
-    return min((low for low, _ in ranges), default=0.0), max((high for _, high in ranges), default=1.0)
-
-
-def _range(u: np.ndarray) -> tuple[float, float]:
-    finite = u[np.isfinite(u)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
 def _caption(title: str, u: np.ndarray, truth: np.ndarray, is_truth: bool) -> str:
@@ -246,26 +161,3 @@ def _caption(title: str, u: np.ndarray, truth: np.ndarray, is_truth: bool) -> st
         return title
     quality = f"{metrics.psnr(u, truth):.1f} dB"
     return f"{title}: {quality}" if title else quality
-
-
-def _is_colour(u: np.ndarray) -> bool:
-    return u.ndim == 3 and u.shape[-1] in (3, 4)
-
-
-def _is_volume(u: np.ndarray) -> bool:
-    return u.ndim == 3 and not _is_colour(u)
-
-
-def _checked(image: Array, name: str) -> np.ndarray:
-    backend.check_array(image, name)
-    backend.array_module(image)
-    if image.ndim not in (1, 2, 3) or image.size == 0:
-        raise ValueError(
-            f"{name} has shape {image.shape}; expected (ny, nx), (ny, nx, 3) in colours, a signal (n,) or a volume "
-            "(nz, ny, nx)"
-        )
-    if image.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {image.dtype}; expected real values (show its abs or real part)")
-    host = backend.to_host(image)
-    first = host.ndim == 3 and host.shape[0] in (3, 4) and not _is_colour(host)
-    return np.moveaxis(host, 0, -1) if first else host

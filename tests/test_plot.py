@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from ipbox import plot
+from ipbox import panels, plot
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +158,7 @@ def test_many_images_wrap(n: int, grid: tuple[int, int]) -> None:
 def test_long_titles_wrap() -> None:
     title = "chest: 3.3 standard deviations, off: nothing, as far as we know"
     lines = plot.show(np.eye(4), titles=[title]).axes[0].get_title().split("\n")
-    assert " ".join(lines) == title and max(map(len, lines)) <= plot.LINE
+    assert " ".join(lines) == title and max(map(len, lines)) <= panels.LINE
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,16 @@ loss = {name: best[name].value - curves[name][stopped[name, "discrepancy"][0]] f
 print("stopped by discrepancy, below the own best iterate: " + ", ".join(f"{n} {v:.2f} dB" for n, v in loss.items()))
 assert all(0 <= value <= 1.0 for value in loss.values())
 
+# %% The iterates of CGLS as a film
+# `ip.callbacks.Iterates` keeps them, `animate` shows them on the scale of the truth: the image comes, then the noise,
+# while the objective falls all the time.  In a notebook the last line of a cell plays it.
+kept = ip.callbacks.Iterates(objective=True)
+ip.solve(ip.Problem(data), ip.CGLS(), stop=ip.stop.niter(16), callbacks=[kept])
+film = kept.animate(OUT / "tutorial_16.gif", x_true=x_true, unit=info.unit, fps=3)
+values, quality = list(kept.objective.values()), {k: ip.psnr(x, x_true) for k, x in kept.x.items()}
+print(f"{film}; the best is {film.title(max(quality, key=quality.get))}, the last {film.title(16)}")
+assert values == sorted(values, reverse=True) and max(quality, key=quality.get) == best["CGLS"].k < 16
+
 # The discrepancy principle stops early rather than late: where there are as many pixels as data an iterate fits a good
 # part of the noise at its best already, and ‖Au - b‖ is below δ there.
 

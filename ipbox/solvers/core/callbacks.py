@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ipbox import backend, progress
+from ipbox.animation import Animation, animate
 from ipbox.backend import Array
 from ipbox.checks import check_count, check_flag, check_positive, check_type
 from ipbox.files import Pace, check_writable
@@ -251,6 +253,75 @@ class Best:
     def value(self) -> Any:
         value = self._kept["value"]
         return float(value) if value.ndim == 0 else value
+
+
+@answering
+class Iterates:
+    """Keep the iterates of one image, at most so many: where there are more, each second one is let go.
+
+    They are not in the state, so that checkpoints stay small.
+
+    Parameters
+    ----------
+    most : int
+        Images that are kept, at least 2; among them the last one, and the first where the run starts from 0.
+    objective : bool
+        Whether to evaluate the objective where an iterate is kept.
+
+    Attributes
+    ----------
+    x : dict of int to array
+        By the numbers of the iterations: multiples of a power of 2, and the last.
+    objective : dict of int to float
+
+    Raises
+    ------
+    ValueError
+        of a problem with a batch of images.
+
+    Examples
+    --------
+    >>> import numpy as np, ipbox as ip
+    >>> keep = ip.callbacks.Iterates(most=4, objective=True)
+    >>> problem = ip.Problem(ip.L2(b=np.ones(8)) + ip.L1())
+    >>> run = ip.solve(problem, ip.ForwardBackward(tau=0.1), stop=ip.stop.niter(9), callbacks=[keep])
+    >>> list(keep.x), keep.objective[0]
+    ([0, 4, 8, 9], 4.0)
+    >>> keep.animate()
+    Animation of iterations 0 to 9: 4 frames
+    """
+
+    def __init__(self, most: int = 64, objective: bool = False) -> None:
+        self.most = check_count(most, "most", 2)
+        self._evaluates = check_flag(objective, "objective")
+        self._step = 1
+        self.x: dict[int, Array] = {}
+        self.objective: dict[int, float] = {}
+
+    def __call__(self, run: Run) -> None:
+        if run.batch is not None:
+            raise ValueError(f"callbacks has Iterates, and the problem is a batch of {run.batch}; expected one image")
+        if run.k % self._step == 0:
+            self._keep(run)
+
+    def finish(self, run: Run) -> None:
+        """The last iterate too."""
+        if run.k not in self.x and not run.in_step:
+            self._keep(run)
+
+    def _keep(self, run: Run) -> None:
+        if len(self.x) == self.most:
+            self._step *= 2
+            for k in [k for k in self.x if k % self._step]:
+                del self.x[k]
+                self.objective.pop(k, None)
+        self.x[run.k] = run.x.copy()
+        if self._evaluates:
+            self.objective[run.k] = run.objective()
+
+    def animate(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Animation:
+        """`ipbox.animate` of what is kept, with its ``options``."""
+        return animate(self.x, path, objective=self.objective if self._evaluates else None, **options)
 
 
 @answering
