@@ -11,6 +11,7 @@ import numpy as np
 from ipbox.checks import check_choice, check_count, check_dims
 from ipbox.keywords import answering
 
+FEW = 32  # parameters of a hypergradient, up to which B*B is put together
 SOLVERS = ("PDHG", "FISTA", "CGLS")
 AGREED = 8  # bytes: whether a callback has said stop, once an iteration
 SUMS = {"PDHG": (0, 0), "FISTA": (0, 0), "CGLS": (1, 3)}  # of one number: over the data, and over all there is
@@ -29,8 +30,9 @@ class Cost:
         Operations on floating-point numbers, by a projector that follows every ray through every row.
     memory : int
         Bytes of the arrays that the solver holds, and of the data.
-    summed : int
-        Bytes of ``sent`` that are summed over the ranks: of these an optimal algorithm moves 2(P - 1)/P times as many.
+    summed, gathered : int
+        Bytes of ``sent`` that are summed over the ranks, and that all are given: of these an optimal algorithm moves
+        2(P - 1)/P and P - 1 times as many.
     ranks : int
 
     Examples
@@ -46,6 +48,7 @@ class Cost:
     memory: int
     summed: int
     ranks: int
+    gathered: int = 0
 
     def seconds(self, flops_per_second: float, bytes_per_second: float, latency: float) -> float:
         """Computing, then sending, of which nothing overlaps.
@@ -57,7 +60,8 @@ class Cost:
         >>> round(cost.seconds(1e11, 12.5e9, 5e-6), 1)
         22.1
         """
-        moved = self.sent - self.summed + 2 * (self.ranks - 1) / self.ranks * self.summed
+        alike = self.sent - self.summed - self.gathered
+        moved = alike + 2 * (self.ranks - 1) / self.ranks * self.summed + (self.ranks - 1) * self.gathered
         return self.flops / flops_per_second + moved / bytes_per_second + self.messages * latency
 
 
@@ -145,6 +149,67 @@ def cost_of_slices(
         _memory(image, views * n_det * own[0], solver, size),
         0,
         ranks,
+    )
+
+
+@answering
+def cost_of_samples(
+    dims: tuple[int, ...],
+    samples: int,
+    parameters: int,
+    ranks: int,
+    products: int = 100,
+    evaluations: int = 1,
+    gradients: int = 1,
+    dtype: Any = "float64",
+) -> Cost:
+    """Of bilevel learning whose samples are shared: numbers of them, and sums of the parameters' size.
+
+    Parameters
+    ----------
+    dims : tuple of int
+        Of an image; no image is sent.
+    samples, parameters : int
+        n of all ranks, and p.
+    ranks : int
+    products : int
+        Gradients and Hessian products of the lower level for each sample; denoising by total variation.
+    evaluations, gradients : int
+        Of the objective, and of its hypergradient: one of each is a step of `HOAG`.  A checkpoint, or a callback, sends
+        one number more in each step.
+    dtype : dtype
+
+    Returns
+    -------
+    Cost
+        ``memory`` is that of true images, data, û and q.
+
+    Notes
+    -----
+    An evaluation sends ‖û_i - u_i‖, the bound of its error and the iterations of every sample; a hypergradient z,
+    with B*B of all samples for its bound where p <= 32, else the two p-vectors of a power method (ten at first); and
+    the work of both.
+
+    Examples
+    --------
+    >>> from ipbox.distributed import cost_of_samples
+    >>> [cost_of_samples((128, 128), 32, 3, n).sent for n in (1, 2, 4)]
+    [0, 576, 384]
+    """
+    dims, ranks, p = check_dims(dims, "dims"), check_count(ranks, "ranks"), check_count(parameters, "parameters")
+    own, image = -(-check_count(samples, "samples") // ranks), math.prod(dims)
+    for name, value in (("products", products), ("evaluations", evaluations), ("gradients", gradients)):
+        check_count(value, name, least=0)
+    bound, sums = (p * p + 2, 1) if p <= FEW else (2 * p + 1, 3)
+    sent = 0 if ranks == 1 else 8 * (evaluations * (3 * own + 3) + gradients * (p + 3 + bound + 4))
+    return Cost(
+        sent,
+        0 if ranks == 1 else 2 * evaluations + (2 + sums) * gradients,
+        50.0 * image * own * products,
+        4 * own * image * np.dtype(dtype).itemsize,
+        0,
+        ranks,
+        sent,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -157,6 +157,19 @@ class Ranks:
         sizes = [count * (whole[:1].nbytes if n else 0) for count in counts]
         self.comm.gather(mine, whole, sizes)
         return backend.to_device(whole, xp)
+
+    def joined(self, part: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
+        """The float64 numbers of all ranks, from those of this one; all know how many there are of each.
+
+        Examples
+        --------
+        >>> import numpy as np, ipbox as ip
+        >>> ip.distributed.world().joined(np.array([1.0, 2.0]), [2])
+        [array([1., 2.])]
+        """
+        whole = np.empty(sum(counts))
+        self.comm.gather(np.ascontiguousarray(part, dtype=np.float64), whole, [8 * count for count in counts])
+        return np.split(whole, np.cumsum(counts)[:-1])
 
     # ------------------------------------------------------------ problems
 

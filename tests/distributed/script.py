@@ -12,7 +12,18 @@ import numpy as np
 
 import ipbox as ip
 from ipbox import backend
-from ipbox.bilevel import DFO, ISGD, MAID, BilevelProblem, LowerLevel, Piggyback, SmoothedTVRegulariser, Unrolled
+from ipbox.bilevel import (
+    DFO,
+    HOAG,
+    ISGD,
+    LBFGSB,
+    MAID,
+    BilevelProblem,
+    LowerLevel,
+    Piggyback,
+    SmoothedTVRegulariser,
+    Unrolled,
+)
 from ipbox.distributed import Ranks, RanksCheckpoint, world
 from tests.distributed.cases import CASES, ONE, SLAB_CASES, SLICES, N, by_coils, by_slices, by_views, scan, volume
 
@@ -21,6 +32,9 @@ STEPS = {"iterations": 4}
 METHODS = {
     "dfo": (DFO(evaluations=12), {"bounds": BOUNDS}),
     "maid": (MAID(), STEPS),
+    "certified": (MAID(certified=True), STEPS),
+    "hoag": (HOAG(), STEPS),
+    "lbfgsb": (LBFGSB(accuracy=1e-5), STEPS),
     "isgd": (ISGD(5), STEPS),
     "piggyback": (Piggyback(), STEPS),
     "batches": (MAID(batch=4), STEPS),

@@ -47,7 +47,7 @@ class Residuals(Resumable):
         check_type(self._work, "work_done", Callable | None, "a function that gives the work so far")
         self.begin = 0.0 if self._work is None else float(self._work())
         if isinstance(function, Resumable):
-            self.library, self.unit = function.library, function.unit
+            self.library, self.unit, self.ranks = function.library, function.unit, function.ranks
 
     @property
     def name(self) -> str:

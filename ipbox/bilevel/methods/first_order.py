@@ -60,9 +60,10 @@ class DescentSession(Session):
     def adjoint(self, e: Evaluation, delta: float, q: Array) -> AdjointSolution:
         """The solution of the adjoint equation at an evaluated point."""
         self.budget.check(0, self.source.work())
-        u, n_jobs = e.lower.u, self.source.n_jobs
-        found = solve_adjoint_samples(self.problem.lower, e.theta, u, self.problem.fit_gradient(u), delta, q, n_jobs)
-        self.source.cost += found.cost
+        u, source, own = e.lower.u, self.source, self.source.share.problem
+        found = solve_adjoint_samples(own.lower, e.theta, u, own.fit_gradient(u), delta, q, source.processes)
+        _, found.cost = source.share.total(cost=found.cost)
+        source.cost += found.cost
         return found
 
     def _within(self, eps: float, solve: Callable[[], Any], evaluator: Evaluator | None = None) -> Any:

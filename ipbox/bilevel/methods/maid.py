@@ -198,7 +198,7 @@ class MAID(FirstOrder):
         """A step on the samples that are due, from θ as they have it evaluated; and what it told of f."""
         index = samples(s.k, len(s.squares), self.batch, self.seed)
         part = run.on(index)
-        q = run.starts.get("q", index, part.problem.lower.start()) if part.source.warm else None
+        q = run.start("q", index, part.source) if part.source.warm else None
         t = State(q=q, eps=s.eps, delta=s.delta, alpha=s.alpha, secants={})
         try:
             e = part.evaluate(s.x, s.eps)
@@ -206,9 +206,9 @@ class MAID(FirstOrder):
             stop = step(part, t)
         finally:
             run.source.cost, run.constants.count = part.source.cost, part.constants.count
-        run.starts.put(index, u=t.u, **({} if t.q is None else {"q": t.q}))
+        run.keep(index, part.source, u=t.u, **({} if t.q is None else {"q": t.q}))
         s.x, s.eps, s.delta, s.alpha = t.x, t.eps, t.delta, t.alpha
-        s.squares[index] = part.problem.distances(t.u) ** 2
+        s.squares[index] = part.known(t).r[: len(index)] ** 2 / part.problem.scale
         row = part.history[-1] | {"iteration": len(run.history), "f": run.estimate(s.x, s.squares), "f_bound": math.inf}
         run.record(row | run.source.spent())
         return stop

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ipbox import shares
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.problem.resumable import Resumable
 from ipbox.checks import check_between, check_type
+from ipbox.distributed.checkpoint import RankFiles, of_ranks
 from ipbox.files import Pace, check_writable
 from ipbox.progress import bar
 from ipbox.solvers.core.callbacks import says_stop
@@ -67,7 +69,7 @@ class Session:
     bounds : Bounds
     budget : Budget
     checkpoint : path, optional
-        Read where it is there.
+        Read where it is there.  Ranks write a file each, all of the same step: see `RankFiles`.
     callback : function, optional
         Called with every new row of the history; the run ends where it returns True.
 
@@ -97,6 +99,7 @@ class Session:
             raise ValueError(f"checkpoint is {path}; expected a file (.npz) in a folder that is there")
         if path is not None:
             check_writable(path, name="checkpoint")
+            self._files = None if _alone(self.source) else RankFiles(self.source.ranks, path, "checkpoint")
         self.state, self.new = State(log=[]), True
         self.history: list[dict[str, Any]] = []
         self.done = 0  # evaluations that the method has had
@@ -106,10 +109,11 @@ class Session:
 
     def complete(self, loop: Callable[[Session], str], progress: bool = False) -> str:
         """Go on from the checkpoint until ``loop`` says why it ends, or the budget is spent."""
-        if self.checkpoint is not None and Path(self.checkpoint).is_file():
-            self._resume()
+        if self.checkpoint is not None and (path := self._kept()) is not None:
+            self._resume(path)
         name, budget = self.name.partition("(")[0], self.budget
-        with bar(name, budget.unit.rstrip("s"), budget.steps, shown=progress and self.source.leads) as self._bar:
+        shown = progress and (self.source.ranks is None or self.source.ranks.leads)
+        with bar(name, budget.unit.rstrip("s"), budget.steps, shown=shown) as self._bar:
             try:
                 stop = loop(self)
             except Spent as end:
@@ -127,7 +131,7 @@ class Session:
         self._bar.update(1)
         self._bar.set_postfix_str(f"f = {row['f']:.6g}")
         if new and self.callback is not None:
-            self.told_to_stop = says_stop(self.callback(dict(row)))
+            self.told_to_stop = shares.agreed(says_stop(self.callback(dict(row))), self.source.ranks)
 
     def check_left(self, steps: int, work: float) -> None:
         """Refuse to begin after so many steps and so much work, or after the callback has said stop.
@@ -192,21 +196,42 @@ class Session:
 
     def save(self) -> None:
         """Write the checkpoint, where there is one, at once or when it is time; it is written again at the end."""
-        self._unsaved = self.checkpoint is not None and self.source.leads
-        if self._unsaved and self._pace.is_due():
+        self._unsaved = self.checkpoint is not None
+        if self._unsaved and shares.agreed(self._is_due(), self.source.ranks):
             self._write()
+
+    def _is_due(self) -> bool:
+        ranks = self.source.ranks
+        return (ranks is None or ranks.leads) and self._pace.is_due()  # by one clock
 
     def _write(self) -> None:
         with self._pace.writing():
             self.state.run, self.state.source = self.name, self.get_state()
-            self.state.save(self.checkpoint)
+            if self._files is None:
+                self.state.save(self.checkpoint)
+            else:
+                self.state.ranks = self.source.ranks.size
+                self._files.write(self.state.k, self.state.save)
         self._unsaved = False
 
-    def _resume(self) -> None:
-        self.state, self.new = State.load(self.checkpoint, self.source.library), False
+    def _kept(self) -> Path | None:
+        """The checkpoint to go on from, where there is one."""
+        if self._files is not None:
+            return self._files.newest()
+        of_ranks(self.checkpoint, "checkpoint")
+        return Path(self.checkpoint) if Path(self.checkpoint).is_file() else None
+
+    def _resume(self, path: Path) -> None:
+        self.state, self.new = State.load(path, self.source.library), False
         if vars(self.state).get("run") != self.name:
             raise ValueError(f"checkpoint is {self.checkpoint}, of another run; expected one of {self.name}")
+        if self._files is not None and self.state.ranks != self.source.ranks.size:
+            raise ValueError(f"checkpoint is {self.checkpoint}, of {self.state.ranks} ranks; expected as many")
         self.set_state(self.state.source)
+
+
+def _alone(source: Resumable) -> bool:
+    return source.ranks is None or source.ranks.size == 1
 
 
 def _text(asked: dict[str, Any]) -> str:

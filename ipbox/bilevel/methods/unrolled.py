@@ -16,6 +16,7 @@ from ipbox.bilevel.methods.session import Session
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import by_processes, check_jobs, inner, norms, objective_bound
+from ipbox.bilevel.problem.share import Share
 from ipbox.bilevel.problem.upper import BilevelProblem
 from ipbox.checks import check_choice, check_count, check_fields, check_not_negative
 from ipbox.distributed.ranks import Ranks
@@ -26,11 +27,15 @@ ALGORITHMS = ("fista", "gradient")
 
 @dataclass
 class UnrolledGradient:
-    """f_N(θ), its gradient ``z``, the iterates u_N, ``cost``, and ``certificate`` (n,) >= ‖u_N - û_i(θ)‖."""
+    """f_N(θ), its gradient ``z``, the iterates u_N, ``cost``, and ``certificate`` (n,) >= ‖u_N - û_i(θ)‖.
+
+    ``distances`` (n,) are those of u_N from the true images.
+    """
 
     f: float
     z: np.ndarray
     u: Array
+    distances: np.ndarray
     certificate: np.ndarray
     cost: Cost
 
@@ -65,7 +70,7 @@ def unrolled_gradient(
         Constants for the step sizes that do not depend on θ, and bound those of Φ(·; θ); by default they are those at
         θ, whose derivatives are part of ∇f_N.
     n_jobs : int or Ranks
-        Processes that share the samples; step sizes are those of all samples together.
+        Processes that share the samples; step sizes are those of all samples together.  Of ranks, each has its own u_N.
 
     Returns
     -------
@@ -102,24 +107,41 @@ def unrolled_gradient(
     >>> unrolled_gradient(problem, [-1.5], 50).z.round(5)
     array([-0.03335])
     """
-    lower = problem.lower
-    theta = lower.check(theta)
-    _check_unrolling(iterations, "iterations", algorithm, segments)
     check_jobs(n_jobs, "n_jobs")
+    share = Share(problem, n_jobs if isinstance(n_jobs, Ranks) else None)
+    return _unrolled_gradient(share, theta, iterations, algorithm, segments, share.part(start), constants, n_jobs)
+
+
+def _unrolled_gradient(
+    share: Share,
+    theta: Any,
+    iterations: int,
+    algorithm: str,
+    segments: int,
+    start: Array | None,
+    constants: tuple[float, float] | None,
+    n_jobs: int | Ranks,
+) -> UnrolledGradient:
+    """`unrolled_gradient` of samples of which these are here."""
+    problem, lower = share.problem, share.problem.lower
+    theta, processes = lower.check(theta), 1 if isinstance(n_jobs, Ranks) else n_jobs
+    _check_unrolling(iterations, "iterations", algorithm, segments)
     spent = lower.products
     steps = _Steps(lower, theta, int(iterations), algorithm, constants)  # of all samples, also where these are shared
     solve = functools.partial(_reverse, problem=problem, theta=theta, steps=steps, segments=int(segments))
-    found = by_processes(solve, lower, n_jobs, samples=np.arange(lower.n), start=lower.start(start))
+    found = by_processes(solve, lower, processes, samples=np.arange(lower.n), start=lower.start(start))
     found.cost += Cost(hessians=lower.products - spent)
-    z = found.z.sum(axis=0) + found.tau_bar.sum() * steps.tau_gradient
-    z += (found.beta_bar.sum(axis=0) @ steps.beta_slope) * steps.q_gradient
+    sums, found.cost = share.total(found.z, found.tau_bar, found.beta_bar, cost=found.cost)
+    z, tau_bar, beta_bar = np.split(sums, [len(theta), len(theta) + 1])
+    z = z + tau_bar[0] * steps.tau_gradient + (beta_bar @ steps.beta_slope) * steps.q_gradient
+    distances, slopes = share.numbers(problem.distances(found.u), found.slopes)
 
-    f = problem.scale * float((problem.distances(found.u) ** 2).sum()) + problem.penalty_value(theta)
+    f = problem.scale * float((distances**2).sum()) + problem.penalty_value(theta)
     z += problem.penalty_gradient(theta)
     if not math.isfinite(f) or not np.isfinite(z).all():
         raise FloatingPointError(f"f_N is {f} with gradient {z} at theta = {theta}; expected finite numbers")
     mu, _ = lower.constants(theta)
-    return UnrolledGradient(f, z, found.u, found.slopes / mu, found.cost)
+    return UnrolledGradient(f, z, found.u, distances, slopes / mu, found.cost)
 
 
 @dataclass
@@ -253,11 +275,11 @@ class Unrolled(Minimiser):
 
     def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
         evaluator, problem = run.source, run.source.problem
-        settings = self.lower_iterations, self.algorithm, self.segments
-        found = unrolled_gradient(problem, theta, *settings, constants=self.constants, n_jobs=evaluator.n_jobs)
+        settings = self.lower_iterations, self.algorithm, self.segments, None, self.constants
+        found = _unrolled_gradient(evaluator.share, theta, *settings, evaluator.n_jobs)
         evaluator.cost += found.cost
         evaluator.u, evaluator.recent = found.u, [(theta, found.u)]
-        delta, r = problem.scale**0.5 * found.certificate, problem.scale**0.5 * problem.distances(found.u)
+        delta, r = problem.scale**0.5 * found.certificate, problem.scale**0.5 * found.distances
         sizes = {"grad_norm": norm(found.z), "accuracy": float(found.certificate.max())}
         return {"f": found.f, "f_bound": objective_bound(r, delta), "z": found.z, **sizes}
 

@@ -50,7 +50,7 @@ class PiggybackSession(DescentSession):
 
     def cold(self) -> dict[str, Array]:
         """u = 0 and U = 0 with their fields."""
-        lower = self.problem.lower
+        lower = self.source.share.problem.lower
         norm = smoothed_norm(lower, self.theta)[0]
         u = lower.start()
         field = lower.xp.zeros((lower.n, *norm.K.field_dims), dtype=lower.dtype)
@@ -60,8 +60,8 @@ class PiggybackSession(DescentSession):
         self, theta: np.ndarray, start: dict[str, Array], z_bound: float = math.inf, width: float = math.inf
     ) -> Point:
         """Iterate at θ until ‖z - ∇f(θ)‖ and the width of the bounds of f(θ), over all samples, are at most this."""
-        source, problem, budget = self.source, self.problem, self.budget
-        lower, n = problem.lower, problem.lower.n
+        source, problem, budget = self.source, self.source.share.problem, self.budget
+        n = source.share.n
         budget.check(0, source.work())
         left = most = source.max_iterations
         if budget.work < math.inf:
@@ -69,19 +69,22 @@ class PiggybackSession(DescentSession):
         solve = functools.partial(iterate, theta=theta, scale=problem.scale)
         shares = {"z_bound": z_bound / n, "width": width / n}
         start = start if source.warm else self.cold()
-        found = by_processes(solve, lower, source.n_jobs, truths=problem.truths, most=left, **start, **shares)
-        source.cost += found.cost
-        there = self._point(theta, found)
-        if left < most and (found.iterations >= left).any() and (there.bound > z_bound or there.width > width):
+        given = {"truths": problem.truths, "most": left, **start, **shares}
+        there, steps = self._point(theta, by_processes(solve, problem.lower, source.processes, **given))
+        if left < most and steps >= left and (there.bound > z_bound or there.width > width):
             raise Spent("work")
         return there
 
-    def _point(self, theta: np.ndarray, found: Found) -> Point:
-        penalty, J = self.problem.penalty_gradient(theta), self.problem.penalty_value(theta)
-        z = penalty + found.z.sum(axis=0)
-        values = (float(v.sum()) + J for v in (found.lower, found.upper))
+    def _point(self, theta: np.ndarray, found: Found) -> tuple[Point, int]:
+        """The iterate, what all samples tell by it, and the iterations of the sample that took most."""
+        share, p = self.source.share, len(theta)
+        sums, cost = share.total(found.z, found.z_bound, found.lower, found.upper, cost=found.cost)
+        certificate, steps = share.largest(found.certificate, found.iterations)
+        self.source.cost += cost
+        z_bound, *values = sums[p:].tolist()
+        z, J = self.problem.penalty_gradient(theta) + sums[:p], self.problem.penalty_value(theta)
         kept = {name: getattr(found, name) for name in ITERATE}
-        return Point(theta, kept, z, float(found.z_bound.sum()), *values, float(found.certificate.max()))
+        return Point(theta, kept, z, z_bound, *(v + J for v in values), float(certificate)), int(steps)
 
 
 @dataclass(frozen=True)

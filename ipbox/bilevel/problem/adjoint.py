@@ -13,7 +13,6 @@ from ipbox.backend import Array
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import by_processes, check_each, inner, norms
-from ipbox.distributed.ranks import Ranks
 from ipbox.functionals import Functional
 from ipbox.solvers.krylov.conjugate_directions import advance
 
@@ -105,9 +104,9 @@ def solve_adjoint(
 
 
 def solve_adjoint_samples(
-    lower: LowerLevel, theta: np.ndarray, u: Array, g: Array, tolerance: float, start: Array | None, n_jobs: int | Ranks
+    lower: LowerLevel, theta: np.ndarray, u: Array, g: Array, tolerance: float, start: Array | None, n_jobs: int
 ) -> AdjointSolution:
-    """`solve_adjoint`, whose samples are shared by ``n_jobs`` processes, or ranks."""
+    """`solve_adjoint`, whose samples are shared by ``n_jobs`` processes."""
     solve = functools.partial(solve_adjoint, theta=theta)
     return by_processes(solve, lower, n_jobs, u=u, g=g, tolerance=tolerance, start=start)
 

@@ -23,7 +23,8 @@ class Hypergradient:
 
     Where it is "estimated", a constant in the bound is an estimate, so that it may be too small.  ``f`` and
     ``f_bound`` are the objective and the bound of its error; ``u``, ``q`` the reconstructions and the solutions of the
-    adjoint equation, with ``residual`` (n,); ``evaluation`` is that of f; ``cost`` what the hypergradient took.
+    adjoint equation, with ``residual`` (n,); ``evaluation`` is that of f; ``cost`` what the hypergradient took.  Where
+    ranks share the samples ``u``, ``q`` and ``residual`` are of a rank's own.
 
     Examples
     --------
@@ -119,20 +120,21 @@ def hypergradient(
     >>> g.z.round(5), g.bound < 1e-5, g.bound_kind
     (array([-0.03335]), True, 'certified')
     """
-    problem = evaluator.problem
-    lower, theta = problem.lower, problem.lower.check(theta)
+    share = evaluator.share
+    problem, lower, theta = share.problem, share.problem.lower, share.problem.lower.check(theta)
     before = evaluator.cost + Cost()
     z, evaluation, found = implicit_gradient(evaluator, theta, accuracy, residual_tol, start, evaluation)
-    u, eps, L_g = evaluation.lower.u, evaluation.lower.certificate, 2 * problem.residual_lipschitz**2
+    u, eps, L_g = evaluation.lower.u, share.part(evaluation.lower.certificate), 2 * problem.residual_lipschitz**2
     q, delta, Aq = found.q, found.residual, problem.fit_gradient(u) - found.r
 
     constants = ErrorConstants() if constants is None else constants
     mu, _ = lower.constants(theta)
-    L_A, T, L_B, proved = constants.lipschitz(lower, theta, u, q, Aq, eps, evaluator.cost)
+    L_A, T, L_B, proved, cost = constants.lipschitz(share, theta, u, q, Aq, eps)
     size = norms(q)
     e = delta / mu + eps / mu * (L_g + T + L_A * delta / mu)
-    through_B, proved_B = constants.through_mixed(lower, theta, u, e)
-    bound = through_B + float((L_B * eps * (size + e)).sum())
+    through_B, proved_B = constants.through_mixed(share, theta, u, e)
+    (through_L_B,), cost = share.total(L_B * eps * (size + e), cost=cost)
+    bound, evaluator.cost = through_B + float(through_L_B), evaluator.cost + cost
     kind = "certified" if proved_B and proved else "estimated"
     cost = Cost(*(a - b for a, b in zip(vars(evaluator.cost).values(), vars(before).values(), strict=True)))
     return Hypergradient(z, bound, kind, evaluation.f, evaluation.bound, u, q, delta, evaluation, cost)
@@ -162,16 +164,18 @@ def implicit_gradient(
     >>> implicit_gradient(problem.evaluator(), np.array([-1.5]), accuracy=1e-8)[0].round(5)
     array([-0.03335])
     """
-    problem, lower = evaluator.problem, evaluator.problem.lower
+    share = evaluator.share
+    problem, lower = share.problem, share.problem.lower
     lipschitz = problem.residual_lipschitz
     check_positive(accuracy, "accuracy")
     if evaluation is None or not (evaluation.lower.certificate <= accuracy).all():
         evaluation = evaluator.evaluate(theta, lipschitz * accuracy)
     u = evaluation.lower.u
     tolerance = 2 * lipschitz**2 * accuracy if residual_tol is None else residual_tol
-    found = solve_adjoint_samples(lower, theta, u, problem.fit_gradient(u), tolerance, start, evaluator.n_jobs)
+    found = solve_adjoint_samples(lower, theta, u, problem.fit_gradient(u), tolerance, start, evaluator.processes)
+    through, found.cost = share.total(lower.mixed(theta, u, found.q), cost=found.cost)
     evaluator.cost += found.cost
-    z = problem.penalty_gradient(theta) - lower.mixed(theta, u, found.q).sum(axis=0)
+    z = problem.penalty_gradient(theta) - through
     if not np.isfinite(z).all():
         raise FloatingPointError(f"the hypergradient has NaN or infinite entries at theta = {theta}")
     return z, evaluation, found

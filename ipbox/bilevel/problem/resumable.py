@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.bilevel.problem.result import Cost
+from ipbox.distributed.ranks import Ranks
 
 
 class Resumable:
@@ -18,13 +19,13 @@ class Resumable:
         Where the arrays of its state go when a checkpoint is read.
     unit : float
         Size of what it gives: accuracies of the methods are in this unit.
-    leads : bool
-        Whether this process writes checkpoints and shows progress, where several do the same.
+    ranks : Ranks or None
+        Those who do the same with other samples: they go on together, and each writes its own checkpoint.
     """
 
     library = "numpy"
     unit = 1.0
-    leads = True
+    ranks: Ranks | None = None
 
     def work(self) -> float:
         """Work so far."""

@@ -62,15 +62,15 @@ def check_jobs(n_jobs: Any, name: str) -> int | Ranks:
     return n_jobs if isinstance(n_jobs, Ranks) else check_count(n_jobs, name)
 
 
-def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int | Ranks, **values: Any) -> Any:
-    """``solve(lower, **values)``, whose samples are shared by ``n_jobs`` processes, or ranks.
+def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int, **values: Any) -> Any:
+    """``solve(lower, **values)``, whose samples are shared by ``n_jobs`` processes.
 
     Parameters
     ----------
     solve : function
         Gives a dataclass of arrays, the samples along their first axis, and ``cost``.
     lower : LowerLevel
-    n_jobs : int or Ranks
+    n_jobs : int
     **values
         Arrays with the samples along their first axis; what has no axes is the same for all.
 
@@ -83,14 +83,12 @@ def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int | Ran
     >>> by_processes(functools.partial(solve_lower, theta=[-1.0]), lower, 1, accuracy=1e-3).u.shape
     (3, 4)
     """
-    if n_jobs == 1 or (lower.n == 1 and not isinstance(n_jobs, Ranks)):  # ranks stay in step by what they gather
+    if n_jobs == 1 or lower.n == 1:
         return solve(lower, **values)
 
     def part(i: np.ndarray) -> tuple[LowerLevel, dict[str, Any]]:
         return lower.take(i), {name: v[i] if np.ndim(v) else v for name, v in values.items()}
 
-    if isinstance(n_jobs, Ranks):
-        return _by_ranks(solve, lower.n, n_jobs, part)
     import joblib
 
     found = joblib.Parallel(n_jobs=n_jobs)(
@@ -102,20 +100,3 @@ def by_processes(solve: Callable[..., Any], lower: LowerLevel, n_jobs: int | Ran
         parts = [getattr(f, name) for f in found]
         whole[name] = sum(parts, Cost()) if name == "cost" else backend.array_module(*parts).concatenate(parts)
     return type(found[0])(**whole)
-
-
-def _by_ranks(solve: Callable[..., Any], n: int, ranks: Ranks, part: Callable[[np.ndarray], Any]) -> Any:
-    """As `by_processes`; ranks beyond the samples repeat the last, and what they find is left out."""
-    share, own = part(ranks.own(n) if n >= ranks.size else np.array([min(ranks.rank, n - 1)]))
-    found = solve(share, **own)
-    total = max(n, ranks.size)
-    whole = {}
-    for name in (f.name for f in dataclasses.fields(found)):
-        value = getattr(found, name)
-        if name != "cost":
-            whole[name] = ranks.gathered(value, total)[:n]
-            continue
-        costs = np.zeros((share.n, 3))
-        costs[0] = list(vars(value).values())
-        whole[name] = Cost(*ranks.gathered(costs, total)[:n].sum(axis=0).tolist())
-    return type(found)(**whole)

@@ -17,6 +17,7 @@ from ipbox.bilevel.problem.penalties import Penalty
 from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.resumable import ProblemEvaluator, check_same_problem
 from ipbox.bilevel.problem.samples import by_processes, check_jobs, norms, objective_bound
+from ipbox.bilevel.problem.share import Share
 from ipbox.checks import check_choice, check_count, check_fields, check_flag, check_type, is_number
 from ipbox.distributed.ranks import Ranks
 from ipbox.solvers.core.protocol import Solver
@@ -40,7 +41,12 @@ class UpperLevel:
     @property
     def scale(self) -> float:
         """The factor of Σ‖û_i - u_i‖²: 1/n or 1."""
-        return 1.0 / self.lower.n if self.convention == "mean" else 1.0
+        return 1.0 / self.count if self.convention == "mean" else 1.0
+
+    @functools.cached_property
+    def count(self) -> int:
+        """Of the samples that a mean is over."""
+        return self.lower.n
 
     @functools.cached_property
     def unit(self) -> float:
@@ -150,7 +156,13 @@ class BilevelProblem(UpperLevel):
     def take(self, i: np.ndarray, lower: LowerLevel) -> BilevelProblem:
         """This problem with the samples ``i`` alone, ``lower`` theirs."""
         part = copy.copy(self)
-        part.truths, part.lower = self.truths[i], lower
+        part.truths, part.lower, part.count = self.truths[i], lower, lower.n
+        return part
+
+    def part(self, i: np.ndarray) -> BilevelProblem:
+        """The samples ``i`` alone, in the scale and the unit of all."""
+        part = self.take(i, self.lower.take(i))
+        part.count, part.unit = self.count, self.unit
         return part
 
     def evaluator(self, **settings: Any) -> Evaluator:
@@ -161,6 +173,8 @@ class BilevelProblem(UpperLevel):
 @dataclass(repr=False, eq=False)
 class Evaluation:
     """f̃(θ) and the bound |f̃(θ) - f(θ)| <= ``bound``; ``r`` with f̃ = ‖r‖², |r_j - exact| <= ``delta_j``.
+
+    Where ranks share the samples, all numbers are of all samples, and the images of ``lower`` are a rank's own.
 
     Examples
     --------
@@ -201,6 +215,7 @@ class Evaluator(ProblemEvaluator):
         θ is nearest; with a fixed number of iterations from the last, as in the literature.
     n_jobs : int or Ranks
         Number of processes (joblib) that share the samples, or the ranks of MPI that do: `ipbox.distributed.world`.
+        Each rank then has the images of its own samples alone.
 
     Notes
     -----
@@ -236,8 +251,18 @@ class Evaluator(ProblemEvaluator):
         check_flag(self.warm, "warm")
 
     @property
-    def leads(self) -> bool:
-        return not isinstance(self.n_jobs, Ranks) or self.n_jobs.leads
+    def ranks(self) -> Ranks | None:
+        return self.n_jobs if isinstance(self.n_jobs, Ranks) else None
+
+    @functools.cached_property
+    def share(self) -> Share:
+        """The samples that are evaluated here."""
+        return Share(self.problem, self.ranks)
+
+    @property
+    def processes(self) -> int:
+        """How many share the samples that are evaluated here."""
+        return 1 if isinstance(self.n_jobs, Ranks) else self.n_jobs
 
     # ------------------------------------------------------------ evaluation
 
@@ -250,9 +275,10 @@ class Evaluator(ProblemEvaluator):
 
     def assess(self, theta: np.ndarray, found: LowerSolution) -> Evaluation:
         """f̃(θ) of reconstructions that are there."""
-        problem = self.problem
+        problem, own = self.problem, self.share.problem
         lipschitz = problem.residual_lipschitz
-        r, delta = problem.scale**0.5 * problem.distances(found.u), lipschitz * found.certificate
+        (distances,) = self.share.numbers(own.distances(found.u))
+        r, delta = problem.scale**0.5 * distances, lipschitz * found.certificate
         if problem.penalty is not None:
             r, delta = np.append(r, problem.penalty_value(theta) ** 0.5), np.append(delta, 0.0)
         return Evaluation(theta, float(r @ r), objective_bound(r, delta), r, delta, found)
@@ -265,8 +291,10 @@ class Evaluator(ProblemEvaluator):
             raise ValueError("accuracy is None; expected a positive number, or a fixed number of iterations")
         settings = {"method": self.method, "max_iterations": self.max_iterations, "iterations": self.iterations}
         solve = functools.partial(solve_lower, theta=theta, **settings)
-        start = self.u if self.warm else None
-        found = by_processes(solve, self.problem.lower, self.n_jobs, accuracy=accuracy, start=start)
+        start, share = self.u if self.warm else None, self.share
+        found = by_processes(solve, share.problem.lower, self.processes, accuracy=share.part(accuracy), start=start)
+        (found.certificate, steps), found.cost = share.numbers(found.certificate, found.iterations, cost=found.cost)
+        found.iterations = steps.astype(int)
         self.cost += found.cost
         self.u, self.recent = found.u, [(theta, found.u)]
         return found
@@ -296,7 +324,7 @@ class Evaluator(ProblemEvaluator):
         self.saved = self._known(theta)
 
     def _known(self, theta: np.ndarray) -> dict[str, Any]:
-        return {"theta": theta, "numbers": np.append(self.problem.fingerprint(theta), self.iterations or 0)}
+        return {"theta": theta, "numbers": np.append(self.share.problem.fingerprint(theta), self.iterations or 0)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave.

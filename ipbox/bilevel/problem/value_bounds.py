@@ -28,12 +28,17 @@ def plain_bounds(e: Evaluation) -> ValueBounds:
 def correction_helps(evaluator: Evaluator, e: Evaluation, q: Array) -> bool:
     """Whether ½ Tε² is less than half of ‖∇g‖ε for some image."""
     second = _second_order(evaluator, e, q)
-    return second is not None and bool((second < e.r[: len(q)] * e.delta[: len(q)]).any())
+    return second is not None and evaluator.share.some(second < evaluator.share.part(_of_images(e.r * e.delta, e)))
+
+
+def _of_images(values: np.ndarray, e: Evaluation) -> np.ndarray:
+    """Without the entry of a penalty."""
+    return values[: len(e.lower.certificate)]
 
 
 def _second_order(evaluator: Evaluator, e: Evaluation, q: Array) -> np.ndarray | None:
     T = evaluator.problem.lower.hessian_variation(e.theta, q)
-    return None if T is None else 0.5 * T * e.lower.certificate**2
+    return None if T is None else 0.5 * T * evaluator.share.part(e.lower.certificate) ** 2
 
 
 def corrected_bounds(evaluator: Evaluator, e: Evaluation, q: Array, residual: np.ndarray) -> ValueBounds:
@@ -54,12 +59,14 @@ def corrected_bounds(evaluator: Evaluator, e: Evaluation, q: Array, residual: np
     """
     if not correction_helps(evaluator, e, q):
         return plain_bounds(e)
-    lower, eps, delta = evaluator.problem.lower, e.lower.certificate, e.delta[: len(q)]
-    gradient = lower.at(e.theta).grad(e.lower.u)
-    evaluator.cost.gradients += float(lower.n)
+    share, r, delta = evaluator.share, _of_images(e.r, e), _of_images(e.delta, e)
+    r, delta, eps = share.part(r), share.part(delta), share.part(e.lower.certificate)
+    gradient = share.problem.lower.at(e.theta).grad(e.lower.u)
+    evaluator.cost.gradients += float(share.n)
     first = inner(q, gradient)
     t = residual * eps + _second_order(evaluator, e, q)
-    linear = 2 * e.r[: len(q)] * delta
+    linear = 2 * r * delta
     down = np.maximum(-linear, -first - t)
     up = np.minimum(linear + delta**2, -first + t + delta**2)
-    return ValueBounds(e.f + float(down.sum()), e.f + float(up.sum()))
+    down, up = share.total(down, up)
+    return ValueBounds(e.f + float(down), e.f + float(up))

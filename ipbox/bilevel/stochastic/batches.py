@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ipbox.backend import Array
 from ipbox.bilevel.methods.first_order import DescentSession
 from ipbox.bilevel.problem.adjoint import AdjointSolution
 from ipbox.bilevel.problem.error_constants import ErrorConstants
@@ -55,8 +56,16 @@ class SampleSession(DescentSession):
         settings = {"max_iterations": source.max_iterations, "warm": source.warm, "n_jobs": source.n_jobs}
         part = Evaluator(problem.take(index, problem.lower.take(index)), source.method, **settings)
         part.cost = source.cost + Cost()
-        part.u = self.starts.get("u", index, part.problem.lower.start())
+        part.u = self.start("u", index, part)
         return part
+
+    def start(self, name: str, index: np.ndarray, part: Evaluator) -> Array:
+        """The warm starts of some samples, so far as they are here."""
+        return self.starts.get(name, part.share.part(index), part.share.problem.lower.start())
+
+    def keep(self, index: np.ndarray, part: Evaluator, **found: Array) -> None:
+        """Keep what was found for some samples.  All ranks keep all: the next batch gives an image to any of them."""
+        self.starts.put(index, **{name: part.share.whole(values) for name, values in found.items()})
 
     def on(self, index: np.ndarray) -> Batch:
         """This run on some of the samples."""
@@ -65,16 +74,16 @@ class SampleSession(DescentSession):
     def sample_gradient(self, theta: np.ndarray, index: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """z ≈ ∇f(θ) from the samples ``index``, by images to ε and residuals to L_g ε; their ‖û_i - u_i‖²."""
         part = self.part(index)
-        q = self.starts.get("q", index, part.problem.lower.start()) if part.warm else None
+        q = self.start("q", index, part) if part.warm else None
         try:
             found = self._within(eps, lambda: _Found(*implicit_gradient(part, theta, eps, None, q)), part)
         finally:
             self.source.cost = part.cost
-        self.starts.put(index, u=found.lower.u, q=found.adjoint.q)
+        self.keep(index, part, u=found.lower.u, q=found.adjoint.q)
         whole, some = self.problem, part.problem
         share = whole.scale * whole.lower.n / (some.scale * some.lower.n)  # of the sum over all
         penalty = whole.penalty_gradient(theta)
-        return penalty + share * (found.z - penalty), some.distances(found.lower.u) ** 2
+        return penalty + share * (found.z - penalty), found.evaluation.r[: len(index)] ** 2 / some.scale
 
     def estimate(self, theta: np.ndarray, squares: np.ndarray) -> float:
         """f from the last ‖û_i - u_i‖² of the samples that were visited; the others are NaN."""
@@ -88,7 +97,8 @@ class SampleSession(DescentSession):
             part = self.part(samples(k, problem.lower.n, batch_size, seed))
             found = part.reconstruct(last["theta"], eps)
             self.source.cost = part.cost
-            r += (problem.scale**0.5 * part.problem.distances(found.u)).tolist()
+            (distances,) = part.share.numbers(part.share.problem.distances(found.u))
+            r += (problem.scale**0.5 * distances).tolist()
             delta += (problem.residual_lipschitz * found.certificate).tolist()
         r, delta = np.array(r), np.array(delta)
         row = last | {"f": float(r @ r), "f_bound": objective_bound(r, delta), "kind": "all samples"}

@@ -21,6 +21,7 @@ from ipbox.bilevel import (
 from ipbox.bilevel.problem.adjoint import solve_adjoint, solve_adjoint_samples
 from ipbox.bilevel.problem.error_constants import ErrorConstants
 from ipbox.bilevel.problem.samples import norms
+from ipbox.bilevel.problem.share import Share
 from ipbox.bilevel.terms.experts import FieldsOfExperts
 from ipbox.functionals import Functional
 from tests.bench.bilevel.quadratic import QuadraticProblem
@@ -165,7 +166,7 @@ def test_the_norm_of_the_mixed_derivative(many, monkeypatch):
     together = np.linalg.norm(B.reshape(-1, 3), 2) * np.linalg.norm(e)
     if many:  # as if there were many parameters: by the power method
         monkeypatch.setattr("ipbox.bilevel.problem.error_constants.FEW", 0)
-    value, proved = ErrorConstants().through_mixed(lower, theta, u, e)
+    value, proved = ErrorConstants().through_mixed(Share(problem), theta, u, e)
     assert proved is not many
     assert value == pytest.approx(together if many else min(each, together), rel=1e-3 if many else 1e-10)
 
