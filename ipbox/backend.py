@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ipbox import shares
-from ipbox.checks import counted
+from ipbox.checks import counted, held_array
 from ipbox.parallel import short_spins
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
@@ -91,14 +91,21 @@ def check_array(x: Any, name: str, what: str = "a NumPy or CuPy array") -> Array
     TypeError: b is list; expected a NumPy or CuPy array
     """
     if not is_array(x):
-        raise TypeError(f"{name} is {type(x).__name__}; expected {what}{_of_method(x)}")
+        raise TypeError(f"{name} is {type(x).__name__}; expected {what}{instead(x, name)}")
     return x
 
 
-def _of_method(x: Any) -> str:
-    """What to type where x is all that a method returned."""
+def instead(x: Any, name: str) -> str:
+    """What to type for ``x``, which is no array: the half of what a method returned, or the array that it holds.
+
+    Examples
+    --------
+    >>> import torch, ipbox as ip
+    >>> ip.backend.instead(torch.ones(2), "b"), ip.backend.instead([1.0], "b")
+    ('; numpy.asarray(b) gives its values', '')
+    """
     is_pair = isinstance(x, tuple) and len(x) == 2 and is_array(x[0])
-    return "; a method returns two things: x, run = ip.fbp(A, b)" if is_pair else ""
+    return "; a method returns two things: x, run = ip.fbp(A, b)" if is_pair else held_array(x, name)
 
 
 def array_module(*arrays: Array) -> ModuleType:
@@ -118,7 +125,7 @@ def array_module(*arrays: Array) -> ModuleType:
     kinds = set()
     for x in arrays:
         if not is_array(x):
-            raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}{_of_method(x)}")
+            raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}{instead(x, '')}")
         kinds.add(is_device(x))
     if len(kinds) > 1:
         raise TypeError("NumPy and CuPy arrays are mixed; expected all on the host or all on the device")

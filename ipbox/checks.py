@@ -9,7 +9,7 @@ import math
 import numbers
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -75,6 +75,38 @@ def as_dtype(name: str, found: Any, expected: Any, maker: str = "an operator mad
         return f": {name}.real, or its magnitude abs({name})"
     other = f", or {maker} with dtype='{found}'" if maker and found.kind == expected.kind else ""
     return f": {name}.astype('{expected}'){other}"
+
+
+@runtime_checkable
+class HoldsArray(Protocol):
+    """What holds an array and gives it: of xarray, pandas, torch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ipbox.checks import HoldsArray
+    >>> isinstance(np.float64(1.0), HoldsArray), isinstance([1.0], HoldsArray)
+    (True, False)
+    """
+
+    def __array__(self) -> np.ndarray: ...
+
+
+def held_array(value: Any, name: str) -> str:
+    """How to come by the array that ``value`` holds; nothing for what is of NumPy itself, such as masked arrays.
+
+    Labels, units and gradients are not taken along unasked: nobody knows which of them belong to a result.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ipbox.checks import held_array
+    >>> held_array(torch.ones(2), "b"), held_array([1.0], "b")
+    ('; numpy.asarray(b) gives its values', '')
+    """
+    if not isinstance(value, HoldsArray) or isinstance(value, np.ndarray | np.generic | type):
+        return ""
+    return f"; numpy.asarray({name if name.isidentifier() else '...'}) gives its values"
 
 
 def has_shape(value: Any, shape: tuple[int, ...]) -> bool:

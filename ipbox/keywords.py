@@ -290,8 +290,11 @@ def wrong_kind(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
             continue
         kinds = _kinds(function, name)
         if kinds and not any(fits(value) for fits, _ in kinds):
+            from ipbox.checks import held_array
+
             expected = dict.fromkeys(word for _, word in kinds)
-            return f"{name} is {type(value).__name__}; expected {' or '.join(expected)}"
+            hint = held_array(value, name) if _KINDS["Array"] in kinds else ""
+            return f"{name} is {type(value).__name__}; expected {' or '.join(expected)}{hint}"
     return None
 
 

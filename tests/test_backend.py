@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import ipbox as ip
 from ipbox import backend
 
 ROOT = Path(backend.__file__).parents[1]
@@ -49,6 +50,28 @@ def test_all_that_a_method_returned_is_no_image() -> None:
     for use in (backend.array_module, lambda x: backend.check_array(x, "x")):
         with pytest.raises(TypeError, match=hint):
             use(returned)
+
+
+def test_what_holds_an_array_is_refused_with_the_way_to_its_values() -> None:
+    """Labels, units and gradients are not dropped unasked; of a mask there is no way that keeps it."""
+
+    class Labelled:
+        def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+            return np.ones((4, 4))
+
+    held, A = Labelled(), ip.Identity((4, 4), "float64")
+    uses = {
+        "b": lambda: ip.tv(None, held, 0.1),
+        "x0": lambda: ip.cgls(A, np.ones((4, 4)), x0=held),
+        "x": lambda: A @ held,
+        "x_true": lambda: ip.psnr(np.ones((4, 4)), held),
+        "A": lambda: ip.cgls(held, np.ones(4)),
+    }
+    for name, use in uses.items():
+        with pytest.raises((TypeError, ValueError), match=rf"^{name} is Labelled; .*; numpy.asarray\({name}\) gives"):
+            use()
+    with pytest.raises(TypeError, match="^b is MaskedArray; expected a NumPy or CuPy array$"):
+        ip.tv(None, np.ma.masked_less(np.ones((4, 4)), 0.5), 0.1)
 
 
 def test_unknown_libraries_are_refused() -> None:

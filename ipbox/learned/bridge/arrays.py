@@ -21,6 +21,7 @@ from ipbox.keywords import answering
 __all__ = ["from_torch", "to_torch"]
 
 DTYPES = {"f": torch.float32, "d": torch.float64, "F": torch.complex64, "D": torch.complex128}
+LONGEST = 300  # of what an error says
 _SUPPORTED = frozenset(DTYPES.values())
 _EXPECTED = "expected float32, float64, complex64 or complex128"
 
@@ -95,6 +96,13 @@ def library_name(xp: Any) -> Any:
 def name_of(function: Any) -> str:
     """What messages call a function or a module."""
     return function.__name__ if inspect.isroutine(function) else type(function).__name__
+
+
+def said(err: BaseException) -> str:
+    """What an error says, in one line: torch adds whole tracebacks, of which scripts tell the cause at the end."""
+    lines = [line for line in str(err).splitlines() if line.strip()] or [type(err).__name__]
+    line = lines[-1 if "TorchScript" in lines[0] else 0].strip()
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 @answering

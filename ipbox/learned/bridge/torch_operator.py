@@ -12,7 +12,7 @@ import torch
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag, check_type
-from ipbox.learned.bridge.arrays import from_torch, name_of, to_torch
+from ipbox.learned.bridge.arrays import from_torch, name_of, said, to_torch
 from ipbox.operators.core.base import ALL_DTYPES, check_dims
 from ipbox.operators.core.user import FunctionOperator
 
@@ -52,7 +52,7 @@ class TorchOperator(FunctionOperator):
         where the module is not callable, gives something else than tensors of the dtype promised, or cannot be
         differentiated.
     ValueError
-        where the check fails.
+        where the check fails, or the module on a tensor of that shape and dtype.
 
     Examples
     --------
@@ -100,10 +100,19 @@ class TorchOperator(FunctionOperator):
 
 def _applied(function: Callable[[torch.Tensor], torch.Tensor], what: str, x: Array) -> Array:
     with torch.no_grad():
-        t = function(to_torch(x, copy=None))
+        t = _called(function, what, to_torch(x, copy=None))
     if not isinstance(t, torch.Tensor):
         raise TypeError(f"{what} gave {type(t).__name__}; expected a torch tensor")
     return from_torch(t, copy=None, xp=backend.array_module(x))
+
+
+def _called(function: Callable[[torch.Tensor], torch.Tensor], what: str, t: torch.Tensor) -> torch.Tensor:
+    try:
+        return function(t)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as err:  # torch names neither the module nor what it was given
+        raise ValueError(f"{what} failed on a tensor of shape {tuple(t.shape)} and {t.dtype}: {said(err)}") from err
 
 
 def _transposed(module: Callable, dims: tuple[int, ...], dtype: np.dtype, y: Array) -> Array:
@@ -115,7 +124,7 @@ def _transpose(module: Callable, v: torch.Tensor, dims: tuple[int, ...], dtype: 
     """Aᵀ v (A* v where complex) for linear A: the derivative of Re<A u, v> by u, taken at u = 0."""
     with torch.inference_mode(False), torch.enable_grad():
         u = torch.zeros((len(v), *dims), dtype=dtype, device=v.device, requires_grad=True)
-        Au = module(u)
+        Au = _called(module, "module", u)
         if not (isinstance(Au, torch.Tensor) and Au.requires_grad):
             raise TypeError(
                 "module gave a result that torch cannot differentiate; expected torch operations, or adjoint="

@@ -14,11 +14,10 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_positive, counted
 from ipbox.functionals.core.base import Work, buffer
-from ipbox.learned.bridge.arrays import name_of
+from ipbox.learned.bridge.arrays import name_of, said
 from ipbox.learned.priors.layout import Layout
 from ipbox.learned.priors.signature import check_made, noise_argument, unwrapped
 
-LONGEST = 300  # of what an error says
 COMPUTE = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 
 
@@ -211,13 +210,6 @@ class Network:
             advice = f", or dtype='{wanted}'" if str(wanted) in COMPUTE else ""
             raise TypeError(f"{self.name} gave {d.dtype} for an image of {z.dtype}; expected the same{advice}")
         return d
-
-
-def said(err: BaseException) -> str:
-    """What an error says, in one line: torch adds whole tracebacks, of which scripts tell the cause at the end."""
-    lines = [line for line in str(err).splitlines() if line.strip()] or [type(err).__name__]
-    line = lines[-1 if "TorchScript" in lines[0] else 0].strip()
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 @contextlib.contextmanager

@@ -228,6 +228,7 @@ def _wrapped(op: Any) -> Operator:
         return PyLopsOperator(op)
     raise TypeError(
         f"A is {type(op).__name__}; expected an ipbox, PyLops or SciPy operator, a 2-D matrix, or (forward, adjoint)"
+        + backend.instead(op, "A")
     )
 
 

@@ -236,6 +236,7 @@ class Operator(pylops.LinearOperator):
             what = f"has shape {x.shape}" if backend.is_array(x) else f"is {type(x).__name__}"
             raise ValueError(
                 f"x {what}; {self.name} expects an array of shape {tuple(self.dims)}, or the same flattened"
+                + backend.instead(x, "x")
             )
         return super().dot(x)
 

@@ -136,6 +136,20 @@ def test_refused_types(case: str) -> None:
         make()
 
 
+def test_what_torch_refuses_is_said_with_what_it_was_given() -> None:
+    net = torch.nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    with pytest.raises(
+        ValueError, match=r"^module failed on a tensor of shape \(1, 1, 4, 4\) and torch.float64: .*Float"
+    ):
+        TorchOperator(net, (1, 4, 4), (1, 4, 4), "float64")
+    with pytest.raises(ValueError, match="^adjoint failed on a tensor of shape .* torch.float32: no way back"):
+        TorchOperator(net, (1, 4, 4), (1, 4, 4), adjoint=_no_way_back)
+
+
+def _no_way_back(v: torch.Tensor) -> torch.Tensor:
+    raise RuntimeError("no way back")
+
+
 def test_a_module_that_changes_its_shape_later() -> None:
     shapes = [(1, 3), (1, 3)]
     A = TorchOperator(lambda u: u.expand(len(u), 3) * torch.ones(shapes[-1]), (3,), (3,))

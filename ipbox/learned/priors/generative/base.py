@@ -16,8 +16,8 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_not_negative, check_positive
 from ipbox.functionals import Functional
-from ipbox.learned.bridge.arrays import from_torch, to_torch
-from ipbox.learned.priors.network import evaluation, said
+from ipbox.learned.bridge.arrays import from_torch, said, to_torch
+from ipbox.learned.priors.network import evaluation
 
 __all__ = ["GenerativeModel", "LatentPrior", "start_vectors"]
 
