@@ -120,7 +120,7 @@ def test_every_package_is_shipped() -> None:
 @pytest.mark.parametrize("folder", ["tests"])
 def test_test_rooms_mirror_the_package(folder: str) -> None:
     """A folder of tests is named after the one it tests; a few have what all share."""
-    shared = {"bench", "contracts", "house", "reports", "soak", "standin", "user"}
+    shared = {"bench", "contracts", "house", "interop", "reports", "soak", "standin", "user"}
     for path in sorted((ROOT / folder).rglob("test_*.py")):
         parts = path.relative_to(ROOT / folder).parent.parts
         assert not parts or parts[0] in shared or (PACKAGE.joinpath(*parts)).is_dir(), path
