@@ -13,6 +13,8 @@ from ipbox.bilevel.methods.first_order import DescentSession, FirstOrder
 from ipbox.bilevel.methods.session import Session
 from ipbox.checks import check_count, check_fields, check_not_negative, check_positive
 
+AGAIN = 1e-2  # of f where SciPy began: what ends below is minimised again
+
 
 @dataclass(frozen=True)
 class LBFGSB(FirstOrder):
@@ -27,9 +29,11 @@ class LBFGSB(FirstOrder):
     memory : int
         Pairs of the quasi-Newton matrix.
     tol : float
-        Ends the method where the largest entry of the projected gradient is not above, in units of c².
+        Ends the method where the largest entry of the projected gradient is not above, in units of c², or of f where
+        that is less.
     ftol : float
-        Ends it where an iteration improves f by no more, relative to f at the start.
+        Ends it where an iteration improves f by no more, relative to f at the start, or to the f, 100 times less, from
+        which it was started again.
 
     Notes
     -----
@@ -92,19 +96,40 @@ class LBFGSB(FirstOrder):
 def scipy_lbfgsb(at: Callable[[np.ndarray], dict[str, Any]], run: Session, tol: float, **options: Any) -> str:
     """Minimise f by SciPy, ``at`` giving ``f`` and ``z`` = ∇f; why that ended.  ``options`` are SciPy's.
 
-    SciPy sees f/f(θ0), since its tolerances are absolute where f < 1; ``tol`` is in units of the evaluator's, squared.
+    SciPy sees f/f(θ0), since its tolerances are absolute where f < 1.  Where it ends with f so much smaller that they
+    were loose, as where noise is weak, it starts anew from there.
     """
+    theta, first = run.theta, at(run.theta)
+    while True:
+        size = first["f"] or 1.0
+        gtol = tol * min(run.source.unit**2 / size, 1.0)
+        theta, first, stop = _scipy_run(at, run, theta, first, {"gtol": gtol, **options})
+        if not first["f"] < AGAIN * size:
+            return stop
+
+
+def _scipy_run(
+    at: Callable[[np.ndarray], dict[str, Any]],
+    run: Session,
+    theta: np.ndarray,
+    first: dict[str, Any],
+    options: dict[str, Any],
+) -> tuple[np.ndarray, dict[str, Any], str]:
+    """SciPy from ``theta``, where ``first`` was evaluated: where it ends, the evaluation there, and why."""
     from scipy.optimize import minimize
 
-    first = at(run.theta)
-    size, known = first["f"] or 1.0, [first]
+    size, evaluated = first["f"] or 1.0, [(theta, first)]
 
     def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        found = known.pop() if known else at(theta)  # SciPy begins at θ0
+        if not np.array_equal(theta, evaluated[-1][0]):  # SciPy begins at the start
+            evaluated.append((theta.copy(), at(theta)))
+        found = evaluated[-1][1]
         return found["f"] / size, found["z"] / size
 
-    options = {"maxiter": 10**6, "maxfun": 10**6, "gtol": tol * run.source.unit**2 / size, **options}
+    options = {"maxiter": 10**6, "maxfun": 10**6, **options}
     box = list(zip(run.bounds.lower, run.bounds.upper, strict=True))
-    found = minimize(objective, run.theta, jac=True, method="L-BFGS-B", bounds=box, options=options)
+    found = minimize(objective, theta, jac=True, method="L-BFGS-B", bounds=box, options=options)
     message = found.message if isinstance(found.message, str) else found.message.decode()
-    return "stationary" if "PROJECTED GRADIENT" in message else message.split(":")[-1].strip().lower()
+    stop = "stationary" if "PROJECTED GRADIENT" in message else message.split(":")[-1].strip().lower()
+    last = next(e for z, e in reversed(evaluated) if np.array_equal(z, found.x))
+    return found.x, last, stop

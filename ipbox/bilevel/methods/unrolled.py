@@ -230,9 +230,10 @@ class Unrolled(Minimiser):
         Of the step sizes, the same for every θ; those at θ by default, and differentiated.
     tol : float
         Ends the method where the largest entry of the projected gradient is not above, in units of the square of the
-        largest value of the true images.
+        largest value of the true images, or of f_N where that is less.
     ftol : float
-        Ends it where an iteration improves f_N by no more, relative to f_N at the start.
+        Ends it where an iteration improves f_N by no more, relative to f_N at the start, or to the f_N, 100 times less,
+        from which it was started again.
 
     Notes
     -----

@@ -28,6 +28,7 @@ MODULES = (
     "sampling_1d",
     "sampling_2d",
     "speed",
+    "vanishing_noise",
 )
 BUILD = Path(__file__).resolve().parents[3] / "build"
 

@@ -19,6 +19,7 @@ from ipbox.bilevel import (
 )
 from ipbox.bilevel.methods.secants import Secants
 from ipbox.bilevel.problem.value_bounds import corrected_bounds, plain_bounds
+from ipbox.problems.simulated.pairs import photograph_pairs
 from tests.bench.bilevel.maid_quadratic import work_to
 from tests.bench.bilevel.quadratic import QuadraticProblem
 from tests.bilevel.problem.test_hypergradient import Broken, pairs, three_parameters_2d, weight_1d, weight_2d
@@ -170,6 +171,17 @@ def test_hoag_ends_where_no_step_is_left():
     problem, theta = weight_1d()
     found = HOAG().minimise(Rising(problem), theta, iterations=5)
     assert found.stop == "accuracy" and np.array_equal(found.theta, theta)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 1e-6])
+def test_lbfgsb_does_not_end_for_weak_noise(sigma):
+    """f falls by decades and its gradient with it: what is stationary is so beside f, not beside the images."""
+    u, data = photograph_pairs(2, 16, sigma, seed=0)
+    term = SmoothedTVRegulariser((16, 16), learn=("alpha",), xi=1e-12, nu=1e-3)
+    posed = BilevelProblem(u, LowerLevel(None, data, term), convention="sum")
+    found = LBFGSB().minimise(posed.evaluator(), [0.0], ([-12.0], [7.0]))
+    assert exact(posed, found.theta)[0] < ((u - data) ** 2).sum()  # what α = 0 gives
+    assert found.history[-1]["grad_norm"] < 1e-3 * found.f
 
 
 def test_lbfgsb_finds_what_a_grid_finds():
