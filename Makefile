@@ -18,7 +18,7 @@ GPU_CUDA ?= 13
 NEWEST_PYTHON ?= python3.13
 NEWEST := .venv-newest
 
-.PHONY: help venv demo test test-slow test-mpi test-newest test-gpu gpu-bundle lint docs docs-check \
+.PHONY: help venv demo test test-slow test-mpi test-peers test-newest test-gpu gpu-bundle lint docs docs-check \
         tables dist soak mutants coverage bench bench-bilevel experiments-learned experiments-generative experiments-diffusion \
         experiments-equivariance clean distclean
 .DEFAULT_GOAL := help
@@ -28,6 +28,7 @@ help:
 	@echo "make test       all tests but the slow ones: on NumPy, then on the stand-in for CuPy"
 	@echo "make test-slow  all tests"
 	@echo "make test-mpi   what several ranks of MPI share, on 1, 2 and 4 of them"
+	@echo "make test-peers beside deepinv, CUQIpy, ODL and xarray, in the environment of make bench"
 	@echo "make test-newest files, operators, functionals, contracts on Python 3.13, the newest NumPy and SciPy; no torch"
 	@echo "make test-gpu   the device tests and a short benchmark on a GPU, without a network, in 8 minutes"
 	@echo "make gpu-bundle what that needs beside CuPy, in one file; GPU_PYTHON_VERSION=3.12 GPU_CUDA=13"
@@ -83,12 +84,18 @@ test: $(READY)
 	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto --dist worksteal --device=standin tests
 
 test-slow: $(READY)
-	$(PY) -m pytest -n auto -m "not mpi"
-	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto -m "not mpi" --device=standin tests
+	$(PY) -m pytest -n auto -m "not mpi and not peers"
+	NUMBA_ENABLE_CUDASIM=1 $(PY) -m pytest -n auto -m "not mpi and not peers" --device=standin tests
 
 test-mpi: $(READY)
 	@$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned,mpi]'
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m mpi tests/distributed
+
+# ODL brings a plugin that pytest 9 does not load
+test-peers: $(READY)
+	PYTHON=$(PY) sh tests/bench/setup_peers.sh .venv-peers
+	@.venv-peers/bin/python -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned]'
+	OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest -p no:odl_plugins -n auto -m peers tests/interop
 
 test-newest:
 	@$(NEWEST_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null || { \
@@ -98,7 +105,7 @@ test-newest:
 	@$(NEWEST)/bin/python -m pip install --disable-pip-version-check --quiet --upgrade --upgrade-strategy eager \
 	    --editable '.[dev]'
 	$(NEWEST)/bin/python -m pip list --disable-pip-version-check | grep -iE '^(numpy|scipy|numba|pylops|pyproximal) '
-	$(NEWEST)/bin/python -m pytest -n auto -m "not exhaustive and not bench" \
+	$(NEWEST)/bin/python -m pytest -n auto -m "not exhaustive and not bench and not peers" \
 	    tests/io tests/operators tests/functionals tests/contracts
 
 # runs on a machine with a GPU, with its own Python: no .venv, no network

@@ -31,7 +31,7 @@ ROOMS = ("solvers", "functionals", "operators", "bilevel", "choose")
 COPIED = ("ipbox", "tests", "tutorials", "data", "pyproject.toml", "setup.cfg", "README.md", "docs", "Makefile")
 # no `x * y` to `x >> y`: what is not even defined for floats is found by any test
 IDLE = ("RShift", "LShift", "BitOr", "BitAnd", "BitXor", "FloorDiv", "Mod", "Pow", "Invert")
-FAST = "not slow and not bench and not exhaustive"
+FAST = "not slow and not bench and not exhaustive and not peers"
 LONGEST = 300  # seconds beyond what the tests took unchanged, ten times: a test that never ends is noticed, too
 
 
@@ -278,7 +278,7 @@ def main() -> None:
     args.folder /= "lost" if args.lost else ""
     args.folder.mkdir(parents=True, exist_ok=True)
     if args.again or not (args.folder / "lines.json").exists():
-        record(args.folder, args.jobs, "exhaustive" if args.lost else "not slow and not bench")
+        record(args.folder, args.jobs, "exhaustive" if args.lost else "not slow and not bench and not peers")
     known = json.loads((args.folder / "lines.json").read_text())
     drawn = random.Random(args.seed).sample(every_mutant(), args.count)
     context = multiprocessing.get_context("spawn")
