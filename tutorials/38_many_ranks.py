@@ -43,8 +43,8 @@ say(f"views: PSNR {ip.psnr(x_views, x_true):.2f} dB after {run.niter} iterations
 
 # %% Slices that are shared
 # Each rank reads, projects and reconstructs its slices; total variation in 3-D asks for one slice of a neighbour.
-# `slab` reads from an array, a memory map or a dataset of HDF5 or Zarr no more than the rank's part: no rank ever holds
-# the whole.
+# `slab` reads from an array, a memory map, a dataset of HDF5 or the projections of `read_scan` no more than the rank's
+# part: no rank ever holds the whole.
 slices = 8 if FAST else 32
 z, y, x = np.ogrid[-1 : 1 : slices * 1j, -1 : 1 : size * 1j, -1 : 1 : size * 1j]
 volume = ((x**2 + y**2 + z**2 < 0.7) * (1.0 + (x > 0.1) * (z > -0.3))).astype("float32")

@@ -108,7 +108,7 @@ class Ranks:
 
         Parameters
         ----------
-        data : array, memory map, h5py.Dataset or zarr.Array
+        data : array, memory map, h5py.Dataset, or the ``projections`` of `ipbox.read_scan`
             Anything with ``shape`` that slices; no more than the part is read.
         axis : int
             From the first, or with -1 from the last.
@@ -221,7 +221,7 @@ class Ranks:
         ----------
         A : Operator
             Of all views; it has a method ``subset(indices)``.
-        b : array, memory map, h5py.Dataset or zarr.Array
+        b : array, memory map, h5py.Dataset, or whatever `slab` takes
             Of shape A.dimsd, on every rank.
 
         Raises

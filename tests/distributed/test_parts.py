@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 import ipbox as ip
 from ipbox import backend, shares
 from ipbox.distributed import RanksCheckpoint, cost_of_slices, cost_of_views
 from tests.distributed.cases import ANGLES, ONE, SLICES, N, scan, volume
 from tests.distributed.threads import on_ranks
+from tests.io import scan_writers as scans
 
 
 def test_sums_are_over_all_ranks():
@@ -205,6 +207,40 @@ def test_slabs_are_read_from_files_and_no_more_than_that(tmp_path):
     for found in on_ranks(4, work):
         assert ip.nrmse(found, expected) < 1e-5
     assert sum(read) == b.nbytes and max(read) < b.nbytes / 2
+
+
+@pytest.mark.parametrize("kind", ["TIFF, mapped", "TIFF folder", "TIFF pages", "NXtomo"])
+def test_slabs_of_a_scan_are_those_of_its_frames(kind, tmp_path):
+    """Views by rows by columns, of which a rank reads its rows: nothing is asked of a file but these."""
+    written = scans.VIEWS
+    if kind == "NXtomo":
+        data = ip.read_scan(scans.write_nxtomo(tmp_path / "scan.nxs")).projections
+    elif kind == "TIFF folder":
+        data = ip.read_scan(scans.write_tiffs(tmp_path, written)).projections
+    elif kind == "TIFF pages":
+        tifffile.imwrite(tmp_path / "a.tif", written, photometric="minisblack", compression="zlib")
+        data = ip.read_scan(tmp_path / "a.tif").projections
+    else:
+        tifffile.imwrite(tmp_path / "a.tif", written, photometric="minisblack")
+        data = tifffile.memmap(tmp_path / "a.tif", mode="r")
+    assert tuple(data.shape) == written.shape
+    asked = []
+
+    class Asked:
+        shape = data.shape
+
+        def __getitem__(self, index):
+            asked.append(data[index].shape)
+            return data[index]
+
+    def work(ranks):
+        part = ranks.slab(Asked(), axis=1)
+        assert type(part) is np.ndarray and np.array_equal(part, written[:, ranks.own(written.shape[1])])
+        return ranks.gather(np.moveaxis(part, 1, 0))
+
+    for whole in on_ranks(3, work):
+        assert np.array_equal(np.moveaxis(whole, 0, 1), written)
+    assert sum(shape[1] for shape in asked) == written.shape[1] and len(asked) == 3
 
 
 def test_what_is_not_known_to_be_shared_is_refused():
