@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import ipbox as ip
-from ipbox import backend
+from ipbox import backend, files
 from ipbox.bilevel import (
     DFO,
     HOAG,
@@ -151,6 +151,7 @@ def main(out: str, case: str) -> None:
             if row["iteration"] == 2 and ranks.rank == ranks.size - 1:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+        files.SHARE = 1.0  # a checkpoint of every step
         learned("maid", ranks, checkpoint=Path(out), callback=stop)
     elif case == "streamed":
         streamed(ranks, Path(out))

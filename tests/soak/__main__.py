@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.soak import disks, kills, loads, mutations, shares
+from tests.soak import commands, disks, kills, loads, mutations, ranks, shares
 from tests.soak.formats import FORMATS
 from tests.soak.runs import RUNS
 
@@ -36,7 +36,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Exit with code 2 where nothing would be tried: that has no faults either."""
-    for name, wanted, known in (("PART", args.parts, PARTS), ("--only", args.only, {**FORMATS, **RUNS})):
+    for name, wanted, known in (
+        ("PART", args.parts, PARTS),
+        ("--only", args.only, {**FORMATS, **RUNS, **ranks.RUNS, **commands.COMMANDS}),
+    ):
         for word in wanted:
             if word not in known:
                 parser().error(f"{name} is {word!r}; expected of {', '.join(map(str, known))}")
@@ -61,6 +64,26 @@ def _kills(args: argparse.Namespace, folder: Path, until: float) -> int:
     return sum(
         _told(kills.kill_and_resume(name, RUNS[name], folder / name, args.kills, rng, end))
         for name, rng, end in _shared(RUNS, args, until)
+    )
+
+
+def _ranks(args: argparse.Namespace, folder: Path, until: float) -> int:
+    """A rank of a job of MPI is killed, where there is MPI."""
+    if missing := ranks.why_not():
+        print(f"\nranks: not run, as {missing}", flush=True)
+        return 0
+    print(f"\n{kills.HEAD}", flush=True)
+    return sum(
+        _told(ranks.kill_and_resume(name, folder / name.rpartition(" ")[2], args.kills, rng, end))
+        for name, rng, end in _shared(ranks.RUNS, args, until)
+    )
+
+
+def _commands(args: argparse.Namespace, folder: Path, until: float) -> int:
+    print(f"\n{kills.HEAD}", flush=True)
+    return sum(
+        _told(commands.kill_and_repeat(name, folder / name.rpartition(" ")[2], args.kills, rng, end))
+        for name, rng, end in _shared(commands.COMMANDS, args, until)
     )
 
 
@@ -135,6 +158,8 @@ def _shares(args: argparse.Namespace, folder: Path, until: float) -> int:
 
 PARTS: dict[str, Callable[[argparse.Namespace, Path, float], int]] = {
     "kills": _kills,
+    "ranks": _ranks,
+    "commands": _commands,
     "files": _files,
     "disks": _disks,
     "load": _load,

@@ -97,7 +97,7 @@ def kill_and_resume(
         outcome.ends += 1
         if errors.exists():
             outcome.faults.append(errors.read_text().strip().splitlines()[-1])
-        elif wrong := _different(out, expected):
+        elif wrong := different(out, expected):
             outcome.faults.append(wrong)
         elif left := [path.name for path in work.iterdir() if path.stem != "run"]:
             outcome.faults.append(f"leaves {', '.join(left)}")
@@ -112,7 +112,7 @@ def _often(run: Run, path: Path, share: float | None) -> dict[str, np.ndarray]:
     return run(path)
 
 
-def _different(out: Path, expected: Path) -> str | None:
+def different(out: Path, expected: Path) -> str | None:
     with contextlib.ExitStack() as stack:
         found, wanted = (stack.enter_context(np.load(path)) for path in (out, expected))
         if set(found) != set(wanted):

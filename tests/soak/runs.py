@@ -102,12 +102,12 @@ def _learning(method: Any, p: int = 3, n: int = 6, **options: Any) -> Callable[[
         term = SmoothedTVRegulariser((16, 16)) if p == 3 else Weight(ip.SmoothedTV((16, 16), eps=0.05))
         bounds = (np.full(p, -3.5), np.full(p, 0.5))
         found = learn((u, b), term, method, theta0=np.full(p, -1.2), bounds=bounds, checkpoint=path, **options)
-        return _rows(found.theta, found.history)
+        return rows(found.theta, found.history)
 
     return run
 
 
-def _rows(theta: np.ndarray, history: list[dict[str, Any]]) -> Found:
+def rows(theta: np.ndarray, history: list[dict[str, Any]]) -> Found:
     """θ, and every number of every row."""
     numbers = {k for row in history for k, v in row.items() if not isinstance(v, str | None)}
     return {"result": theta} | {k: np.array([row[k] for row in history if row.get(k) is not None]) for k in numbers}
@@ -117,7 +117,7 @@ def newton(path: Path) -> Found:
     x = scene((3, 12, 12))
     problem = AnalysisProblem(x, AnalysisLower(x + 0.05, gradient_filters(), 0.01))
     found = SemismoothNewton().minimise(problem.evaluator(), np.full(2, -2.0), checkpoint=path, iterations=12)
-    return _rows(found.theta, found.history)
+    return rows(found.theta, found.history)
 
 
 # ---------------------------------------------------------------- training
