@@ -22,6 +22,7 @@ from .bayes.diffusion import diffusion as diffusion
 from .bayes import MYULA as MYULA, PCN as PCN, ULA as ULA, sample as sample
 from .choose import estimate_noise as estimate_noise
 from .comparison import compare as compare
+from .comparisons import compare_many as compare_many
 from .functionals import (
     KL as KL,
     L1 as L1,

@@ -64,6 +64,7 @@ LAYERS = (
     "reconstruct",
     "measured",
     "comparison",
+    "comparisons",
     "learned",
     "bilevel",
     "evaluate",

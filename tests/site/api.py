@@ -74,6 +74,7 @@ SECTIONS = {
     "metrics": "Figures of merit",
     "plot": "Pictures",
     "comparison": "Comparisons",
+    "comparisons": "Comparisons on many problems",
     "backend": "Arrays: NumPy and CuPy",
     "shares": "Arrays that ranks share",
 }
