@@ -8,6 +8,7 @@ tutorials that need no network and no reader of the extra ``io``.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,35 @@ def check_files(wheel: Path) -> None:
         sys.exit(f"{wheel.name} lacks {sorted(wanted - found)} and has {sorted(found - wanted)}")
 
 
+def versions() -> dict[str, str]:
+    """What each file says that tells it."""
+    package = re.search(r'^__version__ = "(.+)"', (ROOT / "ipbox/__init__.py").read_text("utf-8"), re.MULTILINE)
+    weights = re.search(r'^version = "(.+)"', (ROOT / "data/pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.MULTILINE)
+    found = {"ipbox/__init__.py": package, "data/pyproject.toml": weights, "CITATION.cff": cited}
+    return {name: match[1].strip("\"'") if match else "none" for name, match in found.items()}
+
+
+def check_version(told: dict[str, str], tags: list[str]) -> str:
+    """The version; one sentence where a file, or a tag vX.Y.Z of this commit, has another."""
+    version = told["ipbox/__init__.py"]
+    for name, other in told.items():
+        if other != version:
+            sys.exit(f"{name} has version {other}; expected {version}, that of ipbox/__init__.py")
+    for tag in tags:
+        if re.fullmatch(r"v\d+\.\d+\.\d+", tag) and tag != f"v{version}":
+            sys.exit(f"the commit has the tag {tag}; expected v{version}, as ipbox/__init__.py has it")
+    return version
+
+
+def tags() -> list[str]:
+    """Of the commit that is checked out; none outside a repository."""
+    done = subprocess.run(["git", "tag", "--points-at", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.split() if done.returncode == 0 else []
+
+
 def main() -> int:
+    print(f"version {check_version(versions(), tags())}")
     shutil.rmtree(DIST, ignore_errors=True)
     ours = build(ROOT)
     weights = build(ROOT / "data")
