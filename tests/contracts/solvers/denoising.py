@@ -1,14 +1,16 @@
-"""The fixed-point iteration of regularisation by denoising."""
+"""The fixed-point iteration of regularisation by denoising, and splitting whose ρ the noise balances."""
 
 from __future__ import annotations
 
 import pytest
 
 import ipbox as ip
-from tests.contracts.solvers.registry import LAM, RIDGE, Case, Family, dense, operator
+from tests.contracts.solvers.registry import LAM, LASSO, RIDGE, Case, Family, dense, operator
+from tests.contracts.solvers.splitting import PENALISED, RHO
 
 pytest.importorskip("torch", reason="torch is not installed")
 
+from ipbox.learned.methods.balance import BalancedADMM, BalancedHQS  # noqa: E402
 from ipbox.learned.methods.red import REDFixedPoint  # noqa: E402
 
 
@@ -24,4 +26,9 @@ DENOISED = Family(
     RIDGE.solution,
 )
 SOLVER = REDFixedPoint(schedule=(2 * LAM,), accuracy=1e-3)
-CASES = [Case(SOLVER, DENOISED, 80, numbers=100, proved=False, explicit=False)]
+CASES = [
+    Case(SOLVER, DENOISED, 80, numbers=100, proved=False, explicit=False),
+    # so much noise that ρ rises to the largest it may be, which is RHO
+    Case(BalancedADMM(rho=RHO / BalancedADMM.reach, noise_level=1e60), LASSO, 250, numbers=100),
+    Case(BalancedHQS(rho=RHO / BalancedHQS.reach, noise_level=1e60), PENALISED, 250, numbers=100, proved=False),
+]
