@@ -111,10 +111,9 @@ def animate(
     if not given:
         raise ValueError("iterates is empty; expected at least one image")
     values = None if objective is None else _numbered(objective, "objective", "number")
-    for k in () if values is None else given:
-        if k not in values or not is_number(values[k]):
-            found = shown(values[k]) if k in values else "missing"
-            raise ValueError(f"objective of iterate {k} is {found}; expected a number for each iterate")
+    if values is not None and (bad := [k for k in given if not is_number(values.get(k))]):
+        found = shown(values[bad[0]]) if bad[0] in values else "missing"
+        raise ValueError(f"objective of iterate {bad[0]} is {found}; expected a number for each iterate")
     check_flag(colorbar, "colorbar")
     ks = thinned(sorted(given), check_count(most, "most", 2))
     truth = None if x_true is None else panels.checked(x_true, "x_true")

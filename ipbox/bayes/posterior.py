@@ -96,7 +96,7 @@ def show_posterior(
 class _Recorded(Sampler):
     """A sampler that adds up its samples in its state, so that a checkpoint holds all that was computed."""
 
-    sampler: Sampler | None = None
+    sampler: Any = None  # one is always given
     burn_in: int = 0
     thin: int = 1
     n_pixels: int = 100
@@ -209,8 +209,8 @@ def sample(
     state = check_kinds(problem, recorded, state)
     given = recorded.settings()
     if state is not None and state.settings not in (None, given):
-        made, given = ("{}, burn_in={}, thin={}".format(*v) for v in (state.settings, given))
-        raise ValueError(f"state was made by {made}; it does not go on with {given}")
+        made, asked = ("{}, burn_in={}, thin={}".format(*v) for v in (state.settings, given))
+        raise ValueError(f"state was made by {made}; it does not go on with {asked}")
     stop = stopping.niter(burn_in + n * thin, total=True)
     shown = [Progress(f"samples of {type(sampler).__name__}")] if check_flag(progress, "progress") else []
     run = solve(problem, recorded, x0=x0, state=state, stop=stop, callbacks=[*callbacks, *shown])
@@ -221,6 +221,7 @@ def sample(
 
 def _posterior(problem: Problem, run: Solution) -> Posterior:
     s = run.state
+    sampler: Any = run.solver
     n, chains = s.n, problem.batch or 1
     mean, square = s.mean.copy(), s.square  # the state may go on
     if problem.batch is not None:  # the law of total variance
@@ -233,7 +234,7 @@ def _posterior(problem: Problem, run: Solution) -> Posterior:
         std=(square / max(n * chains - 1, 1)) ** 0.5,
         ess=effective_sample_size(traces).sum(axis=0),
         r_hat=split_r_hat(traces),
-        acceptance=run.solver.acceptance(s),
+        acceptance=sampler.acceptance(s),
         pixels=s.pixels,
         traces=traces,
         n=n,

@@ -277,13 +277,11 @@ def learn(
         own += [f.name for f in dataclasses.fields(method)] if dataclasses.is_dataclass(method) else []
         own = list(dict.fromkeys(own))  # DFO has its budget in both
         raise TypeError(f"{slip(f'{name}.minimise', unknown, own, 'bilevel')}; settings are given to {name}() itself")
-    if exact:
+    if isinstance(lower, AnalysisLower):
         _check_exact(penalty=(penalty, None), lower_method=(lower_method, None), n_jobs=(n_jobs, 1))
-        problem = AnalysisProblem(truths, lower, convention)
-        evaluator = problem.evaluator()
+        evaluator: Any = AnalysisProblem(truths, lower, convention).evaluator()
     else:
-        problem = BilevelProblem(truths, lower, penalty, convention)
-        evaluator = problem.evaluator(method=lower_method, n_jobs=n_jobs)
+        evaluator = BilevelProblem(truths, lower, penalty, convention).evaluator(method=lower_method, n_jobs=n_jobs)
     if theta0 is not None:
         start = lower.check(theta0)
     else:  # searches over a box need none
@@ -292,7 +290,7 @@ def learn(
     for name, t in () if start is None else zip(lower.names, start, strict=True):
         if name in Weight.names and abs(t) > LARGEST:
             raise ValueError(f"theta0 has {name} = {t:g}; expected -{LARGEST} to {LARGEST}: θ is log10 of the weight")
-    if start is not None and not exact:
+    if start is not None and isinstance(lower, LowerLevel):
         mu, L = lower.constants(start)
         if L > CONDITION * mu:
             raise ValueError(
@@ -300,7 +298,7 @@ def learn(
                 f"iterations; expected smaller entries (of weights, their log10), so that L/μ <= {CONDITION:.0e}"
             )
     result = method.minimise(evaluator, start, bounds, **options)
-    return Learned(result.theta, result.f, result.bound, result, problem)
+    return Learned(result.theta, result.f, result.bound, result, evaluator.problem)
 
 
 def _check_exact(**given: tuple[Any, Any]) -> None:

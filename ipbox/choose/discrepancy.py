@@ -134,7 +134,7 @@ class _Search:
         """Whether the last t is the root to this accuracy."""
         if len(self.ends) == 2 and abs(self.ends[True][0] - self.ends[False][0]) <= accuracy:
             return True
-        return self.measured and abs(self.last[1]) <= accuracy * self.slope
+        return self.measured and self.last is not None and abs(self.last[1]) <= accuracy * self.slope
 
     def next(self, t: float, f: float) -> float | None:
         """Where to evaluate after f(t); None where f is flat and has no root."""

@@ -49,13 +49,14 @@ class Probe:
         self.path, self.eps, self.linear, self.excess = path, eps, linear, excess
         self.noise = white_noise(path.b, seed)
         self.b = self.noise if linear else path.b + eps * self.noise
-        self.x: Array | None = None
+        self.x: Array = None  # before the first solve
         self.info: Any = None
         self.last = 0.0
 
     def dof(self, lam: float) -> float:
         """df at λ, for the image that is in the path."""
-        path, tol = self.path, self.path.reached
+        path = self.path
+        tol: Any = path.reached
         self.x, self.info = path.call(lam, self.x, self.info, b=self.b, tol=tol)
         dof = self._trace()
         while path.refines(self.info, tol):  # as `Path.solve`

@@ -121,7 +121,7 @@ class Path:
         x, info = self.call(lam, self.x, self.info, tol=self.accuracy)
         point = self._point(lam, x)
         moved = self.settled = False
-        while self.refines(info, self.accuracy):
+        while self.accuracy is not None and self.refines(info, self.accuracy):
             self.accuracy /= TIGHTER
             finer, info = self.call(lam, x, info, tol=self.accuracy, again=True)
             moved = backend.norm(finer - x) > 0
@@ -133,7 +133,8 @@ class Path:
         # what no longer moves is known; of a solve that was cut short there is no telling
         self.settled = self.settled or not moved or _ended_by(info) in CUT_SHORT
         self.reached = self.accuracy
-        self.accuracy = None if self.inner_tol is None else min(self.accuracy * TIGHTER, self.inner_tol)
+        if self.inner_tol is not None and self.accuracy is not None:
+            self.accuracy = min(self.accuracy * TIGHTER, self.inner_tol)
         self.x, self.info = x, info
         self.points.append(point)
         return point

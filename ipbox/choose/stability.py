@@ -21,7 +21,7 @@ GAMMA = 0.5  # D = λR/2, the point of slope -1 of the L-curve
 
 
 @answering
-def quasi_optimality(
+def quasi_optimality(  # type: ignore[misc]  # an option of others is an argument here
     reconstruct: Map,
     A: Any,
     b: Array,
@@ -104,11 +104,13 @@ class Changes:
         if self.beside is not None:
             change = backend.norm(self.path.x - self.beside)
             lower = point if low else next(p for p in self.path.points if p["lam"] == end)
-            rounding = KNOWN * float(np.finfo(self.path.x.dtype).eps) * backend.norm(self.path.x)
+            x: Array = self.path.x
+            rounding = KNOWN * float(np.finfo(x.dtype).eps) * backend.norm(x)
             lower["change"] = change if self.path.settled and change > rounding else math.nan
         if len(self.images) > 1:
             del self.images[end]
-        self.images[lam] = self.path.x.copy()
+        found: Array = self.path.x
+        self.images[lam] = found.copy()
 
     def least(self) -> tuple[float, bool]:
         lam, change = self.path.column("lam")[:-1], self.path.column("change")[:-1]  # the greatest λ has no change

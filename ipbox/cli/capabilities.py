@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 
 def modules() -> Iterator[ModuleType]:
@@ -23,7 +24,7 @@ def modules() -> Iterator[ModuleType]:
                 raise
 
 
-def classes() -> dict[str, list[type]]:
+def classes() -> dict[str, list[Any]]:
     """The operators, functionals, solvers and samplers of the whole package, by kind and sorted by name.
 
     Left out are private classes and bases: what others derive from and no package exports, or what has no ``step``.
@@ -41,7 +42,7 @@ def classes() -> dict[str, list[type]]:
     from ipbox.solvers import Solver
 
     kinds = {"operator": Operator, "functional": Functional, "solver": Solver, "sampler": Sampler}
-    found: dict[str, list[type]] = {}
+    found: dict[str, list[Any]] = {}
     for kind, base in kinds.items():
         derived = {cls for cls in _derived(base) if cls.__module__.startswith("ipbox.")} - {*kinds.values()}
         if kind == "solver":
@@ -53,8 +54,9 @@ def classes() -> dict[str, list[type]]:
     return found
 
 
-def _derived(base: type) -> set[type]:
-    return {cls for child in base.__subclasses__() for cls in {child} | _derived(child)}
+def _derived(base: Any) -> set[Any]:
+    children: list[Any] = base.__subclasses__()
+    return {cls for child in children for cls in {child} | _derived(child)}
 
 
 def markdown() -> str:

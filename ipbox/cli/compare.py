@@ -81,8 +81,8 @@ def compare(args: argparse.Namespace) -> None:
         if not (problem[1].any() and (args.once or noisier[1].any())):
             raise UsageError("the data are zero everywhere; expected more --counts")
     print(setting.headline(args, problem))
-    for kind, methods in KINDS.items():
-        print(f"{kind}: {', '.join(name for name in names if name in methods) or '-'}")
+    for kind, members in KINDS.items():
+        print(f"{kind}: {', '.join(name for name in names if name in members) or '-'}")
     methods = {name: _served(name, args, problem) for name in names}
     second = None if args.once else (noisier, {name: _served(name, args, noisier) for name in names})
     result = ipbox.compare(problem, methods, noisier=second, regions=regions(problem))
@@ -117,9 +117,9 @@ def _method(name: str, args: argparse.Namespace, problem: tuple[Any, ...]) -> Me
     info = problem[3]
     delta = noise_of(info)
     real = problem[2].dtype.kind != "c"
-    lam = {"lam": "discrepancy", "noise_level": delta, "tol": 1e-3, "progress": not args.quiet}
-    counts = {**lam, "noise_level": None}  # Poisson noise needs no number
-    nonneg = {"nonneg": True} if real else {}
+    lam: dict[str, Any] = {"lam": "discrepancy", "noise_level": delta, "tol": 1e-3, "progress": not args.quiet}
+    counts: dict[str, Any] = {**lam, "noise_level": None}  # Poisson noise needs no number
+    nonneg: dict[str, Any] = {"nonneg": True} if real else {}
     return {
         "fbp (ramp)": ipbox.fbp,
         "fbp (hann)": lambda A, b: ipbox.fbp(A, b, "hann"),

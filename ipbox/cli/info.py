@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import ipbox
 
-PACKAGES = ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image", "h5py", "matplotlib")
-PACKAGES += ("pydicom", "nibabel", "pynrrd", "twixtools")  # of the extra io
+PACKAGES: tuple[str, ...] = ("numpy", "scipy", "pylops", "pyproximal", "numba", "finufft", "scikit-image")
+PACKAGES += ("h5py", "matplotlib", "pydicom", "nibabel", "pynrrd", "twixtools")  # of the extra io
 
 
 def info(args: argparse.Namespace) -> None:
@@ -58,4 +59,5 @@ def _optional(name: str) -> str:
 def _kernel_cache() -> str:
     from ipbox.kernels.tv import cpu
 
-    return str(cpu.gradient.parallel.stats.cache_path or "none (compiled once per process)")
+    compiled: Any = cpu.gradient.parallel
+    return str(compiled.stats.cache_path or "none (compiled once per process)")

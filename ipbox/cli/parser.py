@@ -86,7 +86,7 @@ class _Parser(argparse.ArgumentParser):
     def _no_option(self, option: str) -> str:
         by_word = {known[2:].replace("-", "_"): known for known in self._options()}
         word = right_word(option[2:].replace("-", "_"), by_word)
-        expected = by_word.get(word, f"one of {', '.join(by_word.values())}")
+        expected = by_word.get(word or "", f"one of {', '.join(by_word.values())}")
         return f"{self.prog.rpartition(' ')[2]} has no option {option}; expected {expected}"
 
     def error(self, message: str) -> NoReturn:
@@ -185,8 +185,8 @@ def _add_demo(subparsers: Any) -> None:
     _add_options(turned, demos_equivariance.OPTIONS)
     named = ((learning, demos_bilevel.NAMES), (learned, tuple(demos_learned.METHODS)))
     others = ((made, tuple(demos_generative.METHODS)), (sampled, tuple(demos_diffusion.METHODS)))
-    others += ((turned, tuple(demos_equivariance.METHODS)),)
-    for command, methods in (*named, *others):
+    last = (turned, tuple(demos_equivariance.METHODS))
+    for command, methods in (*named, *others, last):
         command.add_argument("--methods", nargs="+", metavar="METHOD", help=f"some of: {'; '.join(methods)} (all)")
     for name, command in demos.choices.items():
         if name in ("bilevel", "diffusion", "equivariance", "generative", "learned"):  # on the host only

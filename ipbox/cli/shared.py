@@ -73,7 +73,7 @@ def tv_weight(args: argparse.Namespace, A: Any, b: Any, delta: float) -> float:
     return tv_weight(A, b, delta) if args.lam == "auto" else args.lam
 
 
-def tv(args: argparse.Namespace, lam: float | None) -> Callable[[Any, Any], tuple[Any, Any]]:
+def tv(args: argparse.Namespace, lam: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
     """Total variation as the demonstrations run it."""
     return lambda A, b: ipbox.tv(A, b, lam, nonneg=True, niter=args.niter, tol=1e-3, **bar(args, "tv"))
 

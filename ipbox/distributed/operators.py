@@ -26,13 +26,14 @@ class _Part(Operator):
     def __init__(self, ranks: Any, A: Any) -> None:
         self.A, self._ranks = as_operator(A), check_type(ranks, "ranks", HasCommunicator, RANKS)
         self._check_alike()
-        super().__init__(self.A.dims, self.A.dimsd, *(dtype for _, dtype in self.A.ends), name=type(self).__name__)
+        (dims, dtype), (dimsd, dtype_out) = self.A.ends
+        super().__init__(dims, dimsd, dtype, dtype_out, name=type(self).__name__)
 
     def _check_alike(self) -> None:
         raise NotImplementedError("abstract")
 
     @property
-    def nonnegative(self) -> bool:
+    def nonnegative(self) -> bool:  # type: ignore[override]  # read only: that of the parts
         return self.A.nonnegative
 
     @property
@@ -93,11 +94,11 @@ class MPIVStack(_Part):
         _check_one([(tuple(self.A.dims), str(dtype)) for dtype in (self.A.dtype_in, self.A.dtype_out)], self._ranks)
 
     @property
-    def ranks(self) -> Any:
+    def ranks(self) -> Any:  # type: ignore[override]  # read only: who made it
         return self._ranks
 
     @property
-    def first_row(self) -> int:
+    def first_row(self) -> int:  # type: ignore[override]  # read only: after the ranks before
         return sum(self.rows[: self._ranks.rank])
 
     def _apply_adjoint(self, y: Array, out: Array) -> None:

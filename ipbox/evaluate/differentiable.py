@@ -176,10 +176,8 @@ class Variational:
 
     def __call__(self, b: Array) -> Array:
         objective = L2(self.A, b) + self.R
-        if self.nonneg:
-            problem, solver = Problem(objective + NonNegative()), FISTA(restart="gradient")
-        else:
-            problem, solver = Problem(objective), LBFGS()
+        problem = Problem(objective + NonNegative() if self.nonneg else objective)
+        solver = FISTA(restart="gradient") if self.nonneg else LBFGS()
         return solve(problem, solver, stop=stopping.residual(self.tol, every=10) | stopping.niter(self.niter)).x
 
     def pull_back(self, b: Array) -> tuple[Array, Pullback]:

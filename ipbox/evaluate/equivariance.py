@@ -191,7 +191,7 @@ def equivariance_error(
         inputs = samples if A is None else [A.apply(u) for u in samples]
         moved = (lambda g, u: g(u)) if A is None else (lambda g, u: A.apply(g(u)))
     errors = np.empty((len(elements), len(samples)))
-    worst, pair = -1.0, None
+    worst, pair = -1.0, (samples[0], samples[0])
     for j, (sample, given) in enumerate(zip(samples, inputs, strict=True)):
         x = _image(phi, given, "the data")
         size = backend.norm(x)

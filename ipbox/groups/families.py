@@ -58,7 +58,7 @@ class Dihedral(Group):
     """
 
     m: int = 4
-    mirrors: ClassVar[bool] = True
+    mirrors: ClassVar[bool] = True  # type: ignore[misc]  # a field of the base, the same for all of these
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "m", check_count(self.m, "m"))
@@ -143,7 +143,8 @@ def as_group(group: str | Rotations | Dihedral) -> Rotations | Dihedral:
     check_type(group, "group", str | Rotations | Dihedral, "Rotations(m), Dihedral(m), or a name such as 'Z4' or 'D4'")
     if not isinstance(group, str):
         return group
-    kind, m = {"Z": Rotations, "D": Dihedral}.get(group[:1]), group[1:]
+    kinds: dict[str, type[Rotations] | type[Dihedral]] = {"Z": Rotations, "D": Dihedral}
+    kind, m = kinds.get(group[:1]), group[1:]
     if kind is None or not m.isdecimal() or not int(m):
         raise ValueError(f"group is {group!r}; expected Rotations(m), Dihedral(m), or a name such as 'Z4' or 'D4'")
     return kind(int(m))

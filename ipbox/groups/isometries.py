@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Group:
     """
 
     m: int = 1
-    mirrors: ClassVar[bool] | bool = False
+    mirrors: bool = False
     shape: tuple[int, int] | None = None
 
     @property
@@ -69,15 +69,16 @@ class Group:
         if not is_integer(turns):
             raise ValueError(f"turns is {shown(turns)}; expected an integer")
         shift = _check_shift(shift)
-        shift = shift if self.shape is None else tuple(t % n for t, n in zip(shift, self.shape, strict=True))
+        if self.shape is not None:
+            shift = shift[0] % self.shape[0], shift[1] % self.shape[1]
         return Isometry(self, turns % self.m, mirrored, shift)
 
     def random(self, rng: np.random.Generator) -> Isometry:
         """An element, each as likely as the others."""
         check_type(rng, "rng", np.random.Generator, "a numpy.random.Generator, as of np.random.default_rng(0)")
         turns, mirrored = int(rng.integers(self.m)), bool(rng.integers(1 + self.mirrors))
-        shift = (0, 0) if self.shape is None else tuple(int(rng.integers(n)) for n in self.shape)
-        return Isometry(self, turns, mirrored, shift)
+        down, across = (0, 0) if self.shape is None else (int(rng.integers(n)) for n in self.shape)
+        return Isometry(self, turns, mirrored, (down, across))
 
     def __iter__(self) -> Iterator[Isometry]:
         for shift in [(0, 0)] if self.shape is None else np.ndindex(self.shape):
@@ -227,12 +228,13 @@ class Isometry:
             mixed = [parts[..., (back @ h).index, :, :] for h in points]
         return xp.stack(mixed, -3).reshape(v.shape)
 
-    def _moved(self, shift: tuple[int, int]) -> tuple[int, ...]:
+    def _moved(self, shift: tuple[int, int]) -> tuple[int, int]:
         """R shift, in whole pixels."""
-        return tuple(round(x) for x in self.matrix @ shift) if any(shift) else (0, 0)
+        down, across = self.matrix @ shift if any(shift) else (0, 0)
+        return round(down), round(across)
 
-    def _shifted(self, by: tuple[int, ...], sign: int) -> Isometry:
-        shift = tuple(t + sign * d for t, d in zip(self.shift, by, strict=True))
+    def _shifted(self, by: tuple[int, int], sign: int) -> Isometry:
+        shift = self.shift[0] + sign * by[0], self.shift[1] + sign * by[1]
         return self.group.element(self.turns, self.mirrored, shift)
 
 

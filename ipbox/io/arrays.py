@@ -141,7 +141,8 @@ def read_hdf5(path: Path, dataset: str | None) -> tuple[np.ndarray, dict[str, An
     with opened(path) as file:
         found: list[str] = []
         file.visititems(lambda key, node: found.append(key) if isinstance(node, h5py.Dataset) else None)
-        node = datasets.dataset(file, dataset, path) if dataset else None  # follows links, which visititems does not
+        # follows links, which visititems does not
+        node: Any = datasets.dataset(file, dataset, path) if dataset else None
         if node is None:
             node = datasets.dataset(file, pick(path, dataset, found), path)
         attributes = {} if node.is_virtual or node.external else dict(node.attrs)

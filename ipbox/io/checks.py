@@ -53,7 +53,7 @@ class Bounded(io.BufferedReader):
     """A file of which nobody gets more than is left: a length that is damaged takes no memory."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(os.fspath(path)))  # type: ignore[arg-type]
+        super().__init__(io.FileIO(os.fspath(path)))
         self._nbytes = path.stat().st_size
 
     def read(self, size: int | None = -1) -> bytes:

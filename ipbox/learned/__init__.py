@@ -8,6 +8,8 @@ Names are loaded when they are first used.
 >>> x, run = ip.pnp(A, b, net, noise_level=info.noise_level)
 """
 
+from typing import Any
+
 import lazy_loader
 
 try:
@@ -43,7 +45,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
 )
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name not in __all__:
         from ipbox.names import no_attribute
 

@@ -178,11 +178,12 @@ def find_centre(
         cover, needs = ("a whole turn", "half a one") if whole else ("half a turn", "a whole one")
         who = "fan and cone beam expect" if fan else f"method {method!r} expects"
         raise ValueError(f"angles cover {cover}; {who} {needs}")
-    criterion: Callable[..., np.ndarray] = {
+    criteria: dict[str, Callable[..., np.ndarray]] = {
         "wedge": wedge,
         "seam": seam,
         "opposite": functools.partial(opposite, distance=distance),
-    }[method]
+    }
+    criterion = criteria[method]
     ends = _ends(within, method, q.shape[-1])
     curve = _by_wedge(q, ends) if method == "wedge" else _by_halves(q, ends, criterion, method == "opposite", distance)
     column = _least(*curve)

@@ -72,7 +72,7 @@ def paganin(
     sizes = pixel_size if isinstance(pixel_size, tuple | list) else (pixel_size, pixel_size)
     if len(sizes) != 2:
         raise ValueError(f"pixel_size is {pixel_size!r}; expected a number of metres, or (height, width)")
-    sizes = [check_positive(h, "pixel_size", "a positive number of metres") for h in sizes]
+    height, width = (check_positive(h, "pixel_size", "a positive number of metres") for h in sizes)
     xp, fft, views = backend.array_module(T), backend.fft_module(T), by_rows(T)
     pads = [0 if n == 1 else int(np.ceil(PAD * n)) for n in views.shape[1:]]
     shape = [n + 2 * p for n, p in zip(views.shape[1:], pads, strict=True)]

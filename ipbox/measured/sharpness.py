@@ -131,7 +131,7 @@ def _energy(y: Array, angles: np.ndarray, c: float, at: float, width: float, bea
     if far is None:
         A = RayTransform((side, side), angles, pixel_size=h, dtype=y.dtype, **place)
     else:
-        fan = {"source_distance": far, "detector_distance": behind}
+        fan: dict[str, Any] = {"source_distance": far, "detector_distance": behind}
         A = FanBeamTransform((side, side), angles, pixel_size=h, dtype=y.dtype, **place, **fan)
     u = fbp(A, y, "hann", mask=False)[0]
     x = np.arange(side) - 0.5 * (side - 1)

@@ -114,8 +114,8 @@ def flat_field(
     check_choice(average, "average", AVERAGES)
     to = np.dtype(dtype) if dtype is not None else _floating(projections.dtype)
     if to not in (np.float32, np.float64):
-        given = "projections has dtype" if dtype is None else "dtype is"
-        raise TypeError(f"{given} {to}; expected {'integers, ' * (dtype is None)}float32 or float64")
+        what = "projections has dtype" if dtype is None else "dtype is"
+        raise TypeError(f"{what} {to}; expected {'integers, ' * (dtype is None)}float32 or float64")
     xp, views, panel = backend.array_module(projections), len(projections), projections.shape[1:]
     given = [value for value in (flats, darks, flats_after) if backend.is_array(value)]
     backend.array_module(projections, *given)

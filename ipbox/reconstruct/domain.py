@@ -264,7 +264,7 @@ class Domain:
         far = {}
         if tuple(A.dims) != self.dims:
             far["image shape"] = f"images have {tuple(A.dims)} pixels, {self.dims} in training"
-        if isinstance(A, Scan) and self.gap is not None:
+        if isinstance(A, Scan) and self.gap is not None and self.pixel_size is not None:
             widths, (least, most) = np.ravel(A.pixel_size), self.pixel_size
             if not ((least <= widths) & (widths <= most)).all():
                 h = " and ".join(f"{width:.3g}" for width in widths)
@@ -274,9 +274,10 @@ class Domain:
             if not self.gap / GAP <= gap <= self.gap * GAP:
                 degrees = [math.degrees(v) for v in (gap, self.gap)]
                 far["views"] = "views are up to {:.3g} degrees apart, {:.3g} in training".format(*degrees)
-        if isinstance(A, Sampled) and self.acceleration is not None:
+        if isinstance(A, Sampled) and self.acceleration is not None and self.coils is not None:
             fewest, most = self.coils
-            coils = A.dimsd[0] if len(A.dimsd) > len(A.dims) else 1
+            of: Any = A
+            coils = of.dimsd[0] if len(of.dimsd) > len(of.dims) else 1
             if not fewest <= coils <= most:
                 far["coils"] = f"coils are {coils}, {fewest} to {most} in training"
             acceleration = A.mask.size / np.count_nonzero(backend.to_host(A.mask))
@@ -345,8 +346,8 @@ def _judged(A: Any, b: Array, x: Array, training: DomainStatistics, limit: float
         ratio = math.exp(found[name] - training.mean[name])
         return f"{name} is {ratio:.3g} times that of training, {deviations[name]:.1f} standard deviations away"
 
-    worst = max(deviations, key=deviations.get)
-    off = tuple(sorted((name for name, d in deviations.items() if d > limit), key=deviations.get, reverse=True))
+    worst = max(deviations, key=deviations.__getitem__)
+    off = tuple(sorted((name for name, d in deviations.items() if d > limit), key=deviations.__getitem__, reverse=True))
     reason = "; ".join(map(words, off)) if off else f"inside: at most {words(worst)}"
     return DomainCheck(not off, deviations[worst], deviations, consistency, reason, off)
 

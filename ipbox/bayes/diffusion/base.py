@@ -83,7 +83,7 @@ class DiffusionSampler(Sampler):
             return None if all(isinstance(f, Zero) for f in terms) else terms[0].name
         if len(terms) != 1 or type(terms[0]) is not L2 or terms[0].A is None or terms[0].b is None:
             return " + ".join(f.name for f in terms)
-        f = terms[0]
+        f: Any = terms[0]
         if f.weight <= 0:
             return f"the weight {f.weight:g}"
         return None if f.b.ndim == len(f.A.dimsd) else f"b of shape {f.b.shape} for several images"
@@ -130,7 +130,7 @@ class DiffusionSampler(Sampler):
 
 def noise_deviation(p: Parts) -> float:
     """s, the standard deviation of the noise of each datum."""
-    return p.problem.fidelity.weight**-0.5
+    return p.problem.D.weight**-0.5
 
 
 def data_proximal(
@@ -141,7 +141,7 @@ def data_proximal(
     Where AA* is a multiple of the identity, as for masks of pixels and of frequencies, one iteration gives u: A*A + ρ
     then has one eigenvalue on the range of A*, where the residual lies.
     """
-    f, u = p.problem.fidelity, z.copy()
+    f, u = p.problem.D, z.copy()
     r = f.A.apply(u)
     r -= f.b if y is None else y
     g = f.A.apply_adjoint(r)
@@ -168,5 +168,5 @@ def langevin_size(score: Array, snr: float) -> float:
 
 def normal_data(p: Parts, seed: int, k: int, stream: int) -> Array:
     """Standard normal numbers in the shape of the data of all samples."""
-    b = p.problem.fidelity.b
+    b = p.problem.D.b
     return normal_like(p.xp.empty((p.batch, *b.shape), dtype=b.dtype), seed, k, stream)

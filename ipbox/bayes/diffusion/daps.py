@@ -99,7 +99,7 @@ class DAPS(DiffusionSampler):
     def _drawn(self, p: Parts, s: State, x0: Array, r: float) -> Array:
         """u, as a minimiser with perturbed data and image."""
         noise = noise_deviation(p)
-        y = p.problem.fidelity.b + noise * normal_data(p, self.seed, s.k, PERTURBED)
+        y = p.problem.D.b + noise * normal_data(p, self.seed, s.k, PERTURBED)
         backend.axpy(r, self.normal(s, PERTURBED + 1), x0)
         return data_proximal(p, x0, (noise / r) ** 2, y, accuracy=self.accuracy)
 
@@ -107,7 +107,7 @@ class DAPS(DiffusionSampler):
         """u by Langevin's steps of half the longest stable size."""
         u, g = x0.copy(), p.xp.empty_like(x0)
         eta = 1 / (p.smooth.L + r**-2)
-        for j in range(self.langevin):
+        for j in range(self.langevin or 0):
             p.smooth.grad(u, out=g)
             backend.axpy(r**-2, u - x0, g)
             backend.axpy(-eta, g, u)

@@ -65,7 +65,7 @@ class DPS(DiffusionSampler):
 
     def step(self, p: Parts, s: State) -> None:
         sigma, after = self.level(s)
-        f = p.problem.fidelity
+        f = p.problem.D
         d, vjp = self.score.linearise(s.x, sigma)
         g = vjp(f.A.apply_adjoint(f.residual(d)))
         self.ancestral(s, d, sigma, after)

@@ -71,7 +71,7 @@ class Projection(ReverseDiffusion):
 
     def step(self, p: Parts, s: State) -> None:
         sigma, after = self.level(s)
-        f = p.problem.fidelity
+        f = p.problem.D
         y = f.A.apply(self.normal(s, DATA))
         y *= sigma
         y += f.b
@@ -83,4 +83,4 @@ class Projection(ReverseDiffusion):
         """ρ = ‖A‖²(1 - λ)/λ."""
         if self.lam is None:
             return (noise_deviation(p) / sigma) ** 2
-        return norm_in_range(p.problem.fidelity.A) ** 2 * (1 - self.lam) / self.lam
+        return norm_in_range(p.problem.D.A) ** 2 * (1 - self.lam) / self.lam

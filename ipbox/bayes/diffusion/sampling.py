@@ -234,9 +234,9 @@ def _sampler(
     score: Score,
     steps: int | None,
     ends: tuple[float | None, float | None],
-    levels: Sequence[float] | None,
+    levels: Any,
     seed: int,
-    options: DiffusionOptions,
+    options: Any,
 ) -> DiffusionSampler:
     """The method with its parameters, which are taken out of ``options``."""
     cls = methods[check_choice(method, "method", methods)]
@@ -257,10 +257,11 @@ def _ends(score: Score, ends: tuple[float | None, float | None]) -> tuple[float,
     """σ_max and σ_min."""
     known = (None, None) if score.sigma_range is None else score.sigma_range[::-1]
     found = [own if end is None else end for end, own in zip(ends, known, strict=True)]
-    for name, value in zip(("sigma_max", "sigma_min"), found, strict=True):
-        if value is None:
-            raise ValueError(f"{name} is None, and {score.name} does not tell its noise levels; expected a number")
-    return found[0], found[1]
+    high, low = found
+    if high is None or low is None:
+        name = "sigma_max" if high is None else "sigma_min"
+        raise ValueError(f"{name} is None, and {score.name} does not tell its noise levels; expected a number")
+    return high, low
 
 
 def _run(

@@ -23,7 +23,7 @@ from ipbox.keywords import answering
 from ipbox.progress import bar
 
 LEVEL = 0.9
-COLUMNS = ("problem", "sampler", "steps", "W2", "floor", "sliced", "gap dB")
+COLUMNS: tuple[str, ...] = ("problem", "sampler", "steps", "W2", "floor", "sliced", "gap dB")
 COLUMNS += ("coverage", "mean", "variance", "spread", "seconds")
 
 
@@ -149,7 +149,8 @@ class SamplerBenchmark:
             axes[1, k].axhline(LEVEL, color="k", linestyle=":")
             axes[0, k].set_title(problem)
             axes[1, k].set(xlabel="steps", ylim=(-0.03, 1.03))
-            figures.few_ticks(axes[0, k]), figures.few_ticks(axes[1, k])
+            figures.few_ticks(axes[0, k])
+            figures.few_ticks(axes[1, k])
         axes[0, 0].set_ylabel("W2 over the posterior's deviation")
         axes[1, 0].set_ylabel(f"coverage of {100 * LEVEL:.0f} % regions")
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
@@ -274,7 +275,7 @@ def _row(
     law, mean = problem.posterior, x.mean(axis=0)
     variance, true = x.var(axis=0, ddof=1).ravel(), np.diagonal(law.covariance)
     deviation = math.sqrt(true.mean())
-    of_region = region_coverage if isinstance(law, Gaussian) else interval_coverage
+    covered = region_coverage(x, law, LEVEL) if isinstance(law, Gaussian) else interval_coverage(x, law, LEVEL)
     return SamplerRow(
         problem=problem.name,
         sampler=name,
@@ -283,7 +284,7 @@ def _row(
         floor=floor,
         sliced=sliced_wasserstein(x, law.sample(len(x), seed + 2), seed=seed) / deviation,
         gap=mmse_gap(mean, law),
-        coverage=of_region(x, law, LEVEL),
+        coverage=covered,
         mean=float(np.linalg.norm(mean - law.mean) / np.linalg.norm(law.mean)),
         variance=float(np.linalg.norm(variance - true) / np.linalg.norm(true)),
         spread=float(variance.sum() / true.sum()),

@@ -45,6 +45,8 @@ class NegativeLogDensity(Functional):
     (array([1., 2.]), array([2., 4.]))
     """
 
+    _L: float
+    _mu: float
     _form = "-log p({u})"
     dtypes: ClassVar[tuple[str, ...]] = REAL_DTYPES
     has_grad = True

@@ -66,14 +66,16 @@ def guided(method: str) -> Draw:
     """A method of `ip.diffusion`, with the score of the prior in closed form."""
 
     def draw(problem: KnownProblem, samples: int, steps: int, seed: int) -> Array:
-        options = {"noise_level": problem.noise_level, "samples": samples, "steps": max(steps, 2), "seed": seed}
+        options: dict[str, Any] = {"noise_level": problem.noise_level, "samples": samples, "seed": seed}
+        options["steps"] = max(steps, 2)
         return diffusion(problem.A, problem.b, MixtureScore(problem.prior), method=method, **options).samples
 
     return draw
 
 
 def _likelihood(problem: KnownProblem) -> L2:
-    return problem.deviation**-2 * L2(problem.A, problem.b)
+    data = L2(problem.A, problem.b)
+    return data.scaled(problem.deviation**-2)
 
 
 def _chains(problem: KnownProblem, sampler: Sampler, samples: int, steps: int, **options: Any) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Algorithm:
         self.dynamic = settings.accuracy == "dynamic"
         self.first: list[Point] = []
         self.size = unit
-        self.set: InterpolationSet | None = None
+        self.set: Any = None  # an InterpolationSet, from the first model on
         self.stop = ""
 
     @property
@@ -76,7 +77,7 @@ class Algorithm:
     def evaluate(self, z: np.ndarray, kind: str, accuracy: float) -> Generator[Request, Point, Point]:
         """r̃(z), with this accuracy in dynamic mode and that of the settings elsewhere."""
         s = self.settings
-        asked = max(accuracy, self.finest) if self.dynamic else s.accuracy
+        asked: Any = max(accuracy, self.finest) if self.dynamic else s.accuracy
         return (yield Request(z, asked, kind))
 
     def bound(self, p: Point) -> float:

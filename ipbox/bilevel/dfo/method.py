@@ -142,7 +142,7 @@ class DFO(Settings, Minimiser):
     (array([1., 1.]), True)
     """
 
-    def minimise(
+    def minimise(  # type: ignore[override]  # of residuals, not of an evaluator
         self,
         residuals: Callable[..., Any],
         theta0: Any,
@@ -298,5 +298,5 @@ def dfo(
     >>> bool(abs(found.theta[0] - math.log(2)) < 1e-4), found.bound < 1e-6
     (True, True)
     """
-    options = {"work_done": work_done, "callback": callback, "progress": progress}
+    options: dict[str, Any] = {"work_done": work_done, "callback": callback, "progress": progress}
     return DFO(**settings).minimise(residuals, theta0, bounds, checkpoint=checkpoint, **options)

@@ -211,7 +211,8 @@ class InterpolationSet:
             return []
         Z = np.array([p.z for p in self.past])
         distance = np.sqrt(((Z - self.iterate.z) ** 2).sum(axis=1))
-        chosen, at = [], [p.z for p in self.points]
+        chosen: list[Point] = []
+        at = [p.z for p in self.points]
         most = min(self.n * (self.n + 1) // 2, 2 * self.n)  # together with the set at most what fixes a quadratic
         for i in np.argsort(distance, kind="stable"):
             if distance[i] > reach or len(chosen) == most:

@@ -107,11 +107,11 @@ class FirstOrder(Minimiser):
                 f"evaluator has iterations = {evaluator.iterations}; expected None: the method chooses the accuracy"
             )
 
-    def _init(self, run: DescentSession) -> State:
+    def _init(self, run: Any) -> State:
         """The state at the start, which has been accepted."""
         raise NotImplementedError("abstract")
 
-    def _step(self, run: DescentSession, s: State) -> str | None:
+    def _step(self, run: Any, s: State) -> str | None:
         """One iteration; the reason where the method is at its end."""
         raise NotImplementedError("abstract")
 

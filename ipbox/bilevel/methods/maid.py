@@ -130,7 +130,7 @@ class MAID(FirstOrder):
     seed: int = 0
 
     @property
-    def _session(self) -> type[DescentSession]:
+    def _session(self) -> type[DescentSession]:  # type: ignore[override]  # read only: the batch tells
         return DescentSession if self.batch is None else SampleSession
 
     def __post_init__(self) -> None:
@@ -162,7 +162,7 @@ class MAID(FirstOrder):
         return history[-1]
 
     def _close(self, run: DescentSession) -> None:
-        if isinstance(run, SampleSession):
+        if isinstance(run, SampleSession) and self.batch is not None:
             run.evaluate_all(self.batch, self.seed)
 
     def _init(self, run: DescentSession) -> State:
@@ -196,7 +196,8 @@ class MAID(FirstOrder):
         self, run: SampleSession, s: State, step: Callable[[DescentSession, State], str | None]
     ) -> str | None:
         """A step on the samples that are due, from θ as they have it evaluated; and what it told of f."""
-        index = samples(s.k, len(s.squares), self.batch, self.seed)
+        batch: Any = self.batch
+        index = samples(s.k, len(s.squares), batch, self.seed)
         part = run.on(index)
         q = run.start("q", index, part.source) if part.source.warm else None
         t = State(q=q, eps=s.eps, delta=s.delta, alpha=s.alpha, secants={})

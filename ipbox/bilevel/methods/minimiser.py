@@ -50,15 +50,15 @@ class Minimiser:
         """Iterations, where the user does not say, for p parameters."""
         return 100
 
-    def _loop(self, run: Session) -> str:
+    def _loop(self, run: Any) -> str:
         """The method; it says why it ends."""
         raise NotImplementedError("abstract")
 
-    def _evaluate(self, run: Session, theta: np.ndarray) -> dict[str, Any]:
+    def _evaluate(self, run: Any, theta: np.ndarray) -> dict[str, Any]:
         """``f`` and ``f_bound``, and what else a row of the history or the method needs."""
         raise NotImplementedError("abstract")
 
-    def _close(self, run: Session) -> None:
+    def _close(self, run: Any) -> None:
         """What is left to do after the run, beyond its budget."""
 
     def _best(self, history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -144,10 +144,10 @@ class Minimiser:
         return BilevelResult(best["theta"].copy(), best["f"], best["f_bound"], stop, run.history, evaluator.cost)
 
 
-def also_called(old: str, new: str) -> Callable[[type], type]:
+def also_called(old: str, new: str) -> Callable[[Any], Any]:
     """Let a class take the argument ``new`` by its ``old`` name, and tell its value by it."""
 
-    def also(cls: type) -> type:
+    def also(cls: Any) -> Any:
         init = answering(cls.__init__)
 
         @functools.wraps(init)

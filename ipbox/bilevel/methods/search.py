@@ -82,7 +82,8 @@ class GridSearch(Search):
         p = len(lower.names)
         if p > AT_MOST:
             raise ValueError(f"theta has {p} entries; expected at most {AT_MOST}: a grid of more is no baseline")
-        if not is_integer(self.points) and len(self.points) != p:
+        given: Any = self.points
+        if not is_integer(given) and len(given) != p:
             raise ValueError(f"points is {self.points}; expected an integer, or {p} of them")
         return super()._start(lower, theta0, bounds)
 
@@ -94,7 +95,7 @@ class GridSearch(Search):
 
     def _loop(self, run: Session) -> str:
         counts = self._counts(len(run.theta))
-        axes = [_axis(*ends, k) for *ends, k in zip(run.bounds.lower, run.bounds.upper, counts, strict=True)]
+        axes = [_axis(low, high, k) for low, high, k in zip(run.bounds.lower, run.bounds.upper, counts, strict=True)]
         for index in _to_and_fro(counts):
             self._at(run, [x[i] for x, i in zip(axes, index, strict=True)], "grid")
         return "grid"

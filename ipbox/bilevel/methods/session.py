@@ -82,7 +82,7 @@ class Session:
     history : list of dict
     """
 
-    source: Resumable
+    source: Any  # a Resumable
     name: str
     theta: np.ndarray
     bounds: Bounds
@@ -109,7 +109,7 @@ class Session:
 
     def complete(self, loop: Callable[[Session], str], progress: bool = False) -> str:
         """Go on from the checkpoint until ``loop`` says why it ends, or the budget is spent."""
-        if self.checkpoint is not None and (path := self._kept()) is not None:
+        if self.checkpoint is not None and (path := self._kept(self.checkpoint)) is not None:
             self._resume(path)
         name, budget = self.name.partition("(")[0], self.budget
         shown = progress and (self.source.ranks is None or self.source.ranks.leads)
@@ -205,6 +205,7 @@ class Session:
         return (ranks is None or ranks.leads) and self._pace.is_due()  # by one clock
 
     def _write(self) -> None:
+        assert self.checkpoint is not None, "written where there is one"
         with self._pace.writing():
             self.state.run, self.state.source = self.name, self.get_state()
             if self._files is None:
@@ -214,12 +215,12 @@ class Session:
                 self._files.write(self.state.k, self.state.save)
         self._unsaved = False
 
-    def _kept(self) -> Path | None:
+    def _kept(self, checkpoint: str | Path) -> Path | None:
         """The checkpoint to go on from, where there is one."""
         if self._files is not None:
             return self._files.newest()
-        of_ranks(self.checkpoint, "checkpoint")
-        return Path(self.checkpoint) if Path(self.checkpoint).is_file() else None
+        of_ranks(checkpoint, "checkpoint")
+        return Path(checkpoint) if Path(checkpoint).is_file() else None
 
     def _resume(self, path: Path) -> None:
         self.state, self.new = State.load(path, self.source.library), False

@@ -168,7 +168,8 @@ def _reverse(
 ) -> _Reversed:
     """The iterations forth and back, of some of the samples; step sizes are those of all."""
     part = problem.take(samples, lower)
-    phi, work, u, N = lower.at(theta), {}, start, len(steps.beta)
+    phi, u, N = lower.at(theta), start, len(steps.beta)
+    work: dict[str, Any] = {}
 
     def run(k: int, end: int, u: Array, before: Array, kept: list[Array] | None) -> tuple[Array, Array]:
         """u_end, u_{end - 1}, from u_k, u_{k - 1}; ``kept`` gets u_{k - 1}, ..., u_end."""

@@ -81,10 +81,10 @@ class PiggybackSession(DescentSession):
         sums, cost = share.total(found.z, found.z_bound, found.lower, found.upper, cost=found.cost)
         certificate, steps = share.largest(found.certificate, found.iterations)
         self.source.cost += cost
-        z_bound, *values = sums[p:].tolist()
+        z_bound, low, high = sums[p:].tolist()
         z, J = self.problem.penalty_gradient(theta) + sums[:p], self.problem.penalty_value(theta)
         kept = {name: getattr(found, name) for name in ITERATE}
-        return Point(theta, kept, z, z_bound, *(v + J for v in values), float(certificate)), int(steps)
+        return Point(theta, kept, z, z_bound, low + J, high + J, float(certificate)), int(steps)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,8 @@ def _iterate(
 ) -> np.ndarray:
     """Conjugate gradients on the samples ``active``, each until its tolerance; q and the residuals r in place."""
     count = np.zeros(lower.n, dtype=int)
-    f, work = _of(lower, active).at(theta), {}
+    f = _of(lower, active).at(theta)
+    work: dict[str, Any] = {}
     x, qa, ra = u[active], q[active], r[active]
     p, rho = ra.copy(), inner(ra, ra)
     for _ in range(limit):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -116,7 +117,7 @@ class LowerLevel(LowerProblem):
         if b.ndim < 2 or b.shape[0] == 0:
             raise ValueError(f"b has shape {b.shape}; expected (n,) + data dims with at least one sample")
         check_type(fidelity, "fidelity", ParametricTerm | None, "a ParametricTerm, or None for L2")
-        data = L2(A, b, shape=shape)
+        data: Any = L2(A, b, shape=shape)
         if A is not None and b.ndim != len(data.A.dimsd) + 1:
             raise ValueError(f"b has shape {b.shape}; expected (n,) + {tuple(data.A.dimsd)}")
         self.A, self.b = data.A, b
@@ -191,18 +192,15 @@ class LowerLevel(LowerProblem):
 
     def hessian_lipschitz(self, theta: np.ndarray) -> float | None:
         """Lipschitz constant of u ↦ ∇²Φ(u; θ), None where one of a term is not known."""
-        parts = [t.hessian_lipschitz(part) for t, part in self.parts(theta)]
-        return None if None in parts else sum(parts)
+        return _unless_unknown(sum, [t.hessian_lipschitz(part) for t, part in self.parts(theta)])
 
     def hessian_variation(self, theta: np.ndarray, q: Array) -> np.ndarray | None:
         """T_i with ‖(∇²Φ(u + w; θ) - ∇²Φ(u; θ)) q_i‖ <= T_i ‖w‖, None where that of a term is not known."""
-        parts = [t.hessian_variation(part, q) for t, part in self.parts(theta)]
-        return None if any(p is None for p in parts) else sum(parts)
+        return _unless_unknown(sum, [t.hessian_variation(part, q) for t, part in self.parts(theta)])
 
     def mixed_lipschitz(self, theta: np.ndarray) -> float | None:
         """Lipschitz constant of u ↦ B, None where one of a term is not known."""
-        parts = [t.mixed_lipschitz(part) for t, part in self.parts(theta)]
-        return None if None in parts else math.hypot(*parts)
+        return _unless_unknown(lambda parts: math.hypot(*parts), [t.mixed_lipschitz(p) for t, p in self.parts(theta)])
 
     def mixed(self, theta: np.ndarray, u: Array, q: Array) -> np.ndarray:
         """B_i*q_i = ∂_θ <∇Φ_i(u_i; θ), q_i>: float64, shape (n, p)."""
@@ -268,6 +266,12 @@ def _first_images(A: Any, b: Array) -> Array:
     back = A.apply_adjoint(b)
     steps = backend.sum_squares(back, True) / np.maximum(backend.sum_squares(A.apply(back), True), np.finfo("f4").tiny)
     return back * backend.per_sample(steps, back)
+
+
+def _unless_unknown(f: Callable[[list[Any]], Any], parts: Sequence[Any]) -> Any:
+    """f(parts); None where one of them is."""
+    known = [p for p in parts if p is not None]
+    return f(known) if len(known) == len(parts) else None
 
 
 def check_range(xp: ModuleType, values: Array, dtype: np.dtype, name: str) -> None:

@@ -51,11 +51,11 @@ class ProblemEvaluator(Resumable):
     cost: Cost
 
     @property
-    def library(self) -> str:
+    def library(self) -> str:  # type: ignore[override]  # read only: that of the problem
         return self.problem.lower.xp.__name__
 
     @property
-    def unit(self) -> float:
+    def unit(self) -> float:  # type: ignore[override]  # read only: that of the problem
         return self.problem.unit
 
     def evaluate(self, theta: Any, accuracy: float) -> Any:

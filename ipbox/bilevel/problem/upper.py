@@ -251,7 +251,7 @@ class Evaluator(ProblemEvaluator):
         check_flag(self.warm, "warm")
 
     @property
-    def ranks(self) -> Ranks | None:
+    def ranks(self) -> Ranks | None:  # type: ignore[override]  # read only: the jobs tell
         return self.n_jobs if isinstance(self.n_jobs, Ranks) else None
 
     @functools.cached_property
@@ -289,7 +289,8 @@ class Evaluator(ProblemEvaluator):
             accuracy = None
         elif accuracy is None:
             raise ValueError("accuracy is None; expected a positive number, or a fixed number of iterations")
-        settings = {"method": self.method, "max_iterations": self.max_iterations, "iterations": self.iterations}
+        settings: dict[str, Any] = {"method": self.method, "iterations": self.iterations}
+        settings["max_iterations"] = self.max_iterations
         solve = functools.partial(solve_lower, theta=theta, **settings)
         start, share = self.u if self.warm else None, self.share
         found = by_processes(solve, share.problem.lower, self.processes, accuracy=share.part(accuracy), start=start)

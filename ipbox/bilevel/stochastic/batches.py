@@ -53,7 +53,8 @@ class SampleSession(DescentSession):
     def part(self, index: np.ndarray) -> Evaluator:
         """The evaluator of some of the samples, with what is spent so far and their warm starts."""
         source, problem = self.source, self.problem
-        settings = {"max_iterations": source.max_iterations, "warm": source.warm, "n_jobs": source.n_jobs}
+        settings: dict[str, Any] = {"max_iterations": source.max_iterations, "warm": source.warm}
+        settings["n_jobs"] = source.n_jobs
         part = Evaluator(problem.take(index, problem.lower.take(index)), source.method, **settings)
         part.cost = source.cost + Cost()
         part.u = self.start("u", index, part)

@@ -69,7 +69,7 @@ def gradient_filters(isotropic: bool = False) -> list[np.ndarray]:
     return [pair] if check_flag(isotropic, "isotropic") else list(pair)
 
 
-def filter_matrix(h: np.ndarray, dims: tuple[int, int]) -> Any:
+def filter_matrix(h: np.ndarray, dims: tuple[int, ...]) -> Any:
     """The sparse matrix of (Ku)_i = Σ_j h_j u_{i + j - c}, c = (size - 1)//2, u reflected about its boundary.
 
     Examples

@@ -38,6 +38,8 @@ class FourierL2(IsometricL2):
     shifts by whole pixels cancel: it is the plain inverse transform of s times the plain transform.
     """
 
+    dims: tuple[int, ...]
+
     def __init__(self, F: FourierTransform, b: Array, weights: Array, axes: tuple[int, ...]) -> None:
         super().__init__(F, b, weights)
         line = weights[tuple(slice(None) if k - weights.ndim in axes else slice(1) for k in range(weights.ndim))]
@@ -48,7 +50,7 @@ class FourierL2(IsometricL2):
     def backprojected(self) -> Array:
         """F*Sb, computed once."""
         if self._backprojected is None:
-            self._backprojected = self.A.apply_adjoint(self.b * self.weights)
+            self._backprojected = self.operator.apply_adjoint(self.b * self.weights)
         return self._backprojected
 
     def _with_data(self, A: Any, part: Any) -> WeightedL2:

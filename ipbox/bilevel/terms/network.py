@@ -59,7 +59,7 @@ class NetworkTerm(TorchTerm):
 
     def functional(self, theta: np.ndarray) -> Functional:
         (mu, _), _ = self._known(theta)
-        return self.weight * TorchEnergy(self, np.array(theta, dtype=np.float64), mu)
+        return TorchEnergy(self, np.array(theta, dtype=np.float64), mu).scaled(self.weight)
 
     def mixed(self, theta: np.ndarray, u: Any, q: Any) -> np.ndarray:
         return self.weight * super().mixed(theta, u, q)

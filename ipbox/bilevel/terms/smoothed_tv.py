@@ -82,7 +82,8 @@ class SmoothedTVRegulariser(ParametricTerm):
     def parameters(self, theta: np.ndarray) -> tuple[float, float, float]:
         """α, ξ, ν at θ."""
         values = self.fixed | {name: _power(float(t)) for name, t in zip(self.learn, theta, strict=True)}
-        return tuple(_check_value(name, values[name]) for name in PARAMETERS)
+        alpha, xi, nu = (_check_value(name, values[name]) for name in PARAMETERS)
+        return alpha, xi, nu
 
     def functional(self, theta: np.ndarray) -> SmoothedNorm:
         return SmoothedTVWithSquare(self.dims, *self.parameters(theta), self.boundary)

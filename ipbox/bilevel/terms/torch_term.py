@@ -194,6 +194,8 @@ class TorchTerm(ParametricTerm):
 class TorchEnergy(Functional):
     """E(·, θ) for a fixed θ."""
 
+    dims: tuple[int, ...]
+    _mu: float
     has_grad = True
 
     def __init__(self, term: TorchTerm, theta: np.ndarray, mu: float) -> None:

@@ -47,7 +47,7 @@ def methods(progress: bool) -> dict[str, tuple[int | None, Run]]:
         (None, by(LBFGSB(), iterations=40)),
         (None, by(HOAG(), iterations=100)),
         (None, by(MAID(), iterations=100)),
-        (None, by(Unrolled(iterations=100), iterations=40)),
+        (None, by(Unrolled(lower_iterations=100), iterations=40)),
         (None, by(GridSearch(points=5, accuracy=0.1))),
     )
     return dict(zip(NAMES, runs, strict=True))

@@ -101,7 +101,7 @@ def _plug_and_play(denoiser: str, turned: str) -> Method:
 
     net = pretrained("drunet_fine" if denoiser == "pnp" else denoiser.replace("-", "_"))
     group = ipbox.groups.Dihedral(4) if denoiser == "pnp" else ipbox.groups.Rotations(4)
-    given = {"equivariant": group, "average": turned == "average"} if turned else {}
+    given: dict[str, Any] = {"equivariant": group, "average": turned == "average"} if turned else {}
     return lambda A, b, info: ipbox.pnp(
         A, b, net, noise_level=info.noise_level, scale=SCALE, **learned.PNP, **given, progress=False
     )
@@ -124,7 +124,7 @@ def _network_tikhonov() -> Method:
     from ipbox.learned.weights.modules import pretrained
 
     def reconstruct(A: Any, b: Any, info: Any) -> tuple[Any, Any]:
-        net = pretrained("post_processing_ct", A)
+        net: Any = pretrained("post_processing_ct", A)
         x0 = net.as_method()(A, b)[0].clip(min=0)
         R, solver = NETT(net.network, dims=A.dims, scale=SCALE), ipbox.ForwardBackward(backtracking=True)
         return ipbox.variational(A, b, R, NETT_WEIGHT, nonneg=True, solver=solver, tol=1e-5, niter=30, x0=x0)

@@ -18,8 +18,9 @@ SCALE = 0.04  # 1/mm: images divided by it are about in [0, 1], as the denoiser 
 
 # What was best on validation slices of the training patient; TV has what is best on the test slices themselves.
 TV_WEIGHT = 0.31
-PNP = {"lam": 0.05, "nonneg": True, "sigma": [SCALE * 0.1 * 0.06 ** (k / 23) for k in range(24)]}  # 0.1 to 0.006
-RED = {"lam": 250.0, "sigma": 0.012 * SCALE, "niter": 25, "tol": 1e-3}  # lam: 0.01 ‖A‖²
+LEVELS = [SCALE * 0.1 * 0.06 ** (k / 23) for k in range(24)]  # 0.1 to 0.006
+PNP: dict[str, Any] = {"lam": 0.05, "nonneg": True, "sigma": LEVELS}
+RED: dict[str, Any] = {"lam": 250.0, "sigma": 0.012 * SCALE, "niter": 25, "tol": 1e-3}  # lam: 0.01 ‖A‖²
 
 
 Method = Callable[[Any, Any, Any], tuple[Any, Any]]

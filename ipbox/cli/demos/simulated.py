@@ -120,7 +120,8 @@ def _compared(
     args: argparse.Namespace, names: list[str], problem: tuple[Any, ...], delta: float, scan: str
 ) -> Comparison:
     """The methods on a problem; where it is one of several scans, that is in their names."""
-    lam = tv_weight(args, *problem[:2], delta) if "tv" in names else None
+    A, b = problem[:2]
+    lam = tv_weight(args, A, b, delta) if "tv" in names else None
     methods = {f"{name}, {scan}" if scan else name: _method(name, args, delta, lam) for name in names}
     return ipbox.compare(problem, methods, regions=regions(problem))
 
@@ -137,7 +138,7 @@ def _joined(results: list[Comparison]) -> Comparison:
 
 def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None) -> Method:
     """The method ``name`` as a function of (A, b); each is what a user would type."""
-    return {
+    methods: dict[str, Method] = {
         "adjoint": ipbox.analytic,
         "data themselves": ipbox.analytic,
         "pseudo-inverse": ipbox.pseudo_inverse,
@@ -161,7 +162,8 @@ def _method(name: str, args: argparse.Namespace, delta: float, lam: float | None
         ),
         "bsrem": lambda A, b: ipbox.bsrem(A, b, penalty_weight(A), **bar(args, name)),
         "tv": tv(args, lam),
-    }[name]
+    }
+    return methods[name]
 
 
 def _has_torch() -> bool:

@@ -42,10 +42,10 @@ def scan(args: argparse.Namespace) -> None:
         if args.stripes == "auto":
             stripes["removed"] = few.shape[1] > 1 and stripes["ratio"] > STRIPED
         corrected.stripes = stripes["removed"]
-        told = f"stripes: columns differ {stripes['ratio']:.1f} times as much as noise makes them, "
+        line = f"stripes: columns differ {stripes['ratio']:.1f} times as much as noise makes them, "
         alone = args.stripes == "auto" and few.shape[1] == 1 and stripes["ratio"] > STRIPED
         unsure = ", as no row beside tells them from the object: --stripes on removes them" if alone else ""
-        lines.append(told + ("removed" if corrected.stripes else f"left as they are{unsure}"))
+        lines.append(line + ("removed" if corrected.stripes else f"left as they are{unsure}"))
         centre = _centre(args, corrected, _few(corrected, beam) if corrected.stripes else few)
         lines.append(centre["told"])
         A = _operator(args, part, corrected, centre["column"])
@@ -72,7 +72,8 @@ def scan(args: argparse.Namespace) -> None:
     after = [*corrected.counted.lines(), *_chosen(told), _values(x, unit), f"{args.method}: {seconds:.1f} s in all"]
     for line in after:
         print(line)
-    ipbox.save(x, out["volume"], **({} if out["volume"].suffix == ".npy" else {"spacing": spacing, "unit": unit}))
+    about: dict[str, Any] = {} if out["volume"].suffix == ".npy" else {"spacing": spacing, "unit": unit}
+    ipbox.save(x, out["volume"], **about)
     print(f"volume: {out['volume']}")
     _picture(x, out["picture"], spacing, unit, _method(args, beam, rows))
     with replacing(out["text"], "--out") as file:
@@ -224,8 +225,8 @@ def _picture(x: Any, path: Path, spacing: tuple[float, ...], unit: str, method: 
     if len(x) in (3, 4):  # which would be colours
         x, spacing = np.repeat(x, 2, axis=0), (spacing[0] / 2, *spacing[1:])
     planes = x if len(x) > 1 else x[0]
-    limits = {"vmin": low, "vmax": max(high, low + 1e-30)}
-    figure = ipbox.show(planes, path=path, **limits, unit=unit, spacing=spacing[-planes.ndim :])
+    top = max(high, low + 1e-30)
+    figure = ipbox.show(planes, path=path, vmin=low, vmax=top, unit=unit, spacing=spacing[-planes.ndim :])
     if len(x) > rows:  # the number of the slice is that of the volume
         figure.axes[0].set_title(f"z = {rows // 2}")
     figure.suptitle(method)

@@ -98,7 +98,7 @@ class Corrected:
             hits = 0
         else:
             flats, after, darks = (None if of is None else of[:, rows] for of in (*self.flats, self.darks))
-            fields = {"flats_after": after, "saturation": self.full, "dtype": "float32"}
+            fields: dict[str, Any] = {"flats_after": after, "saturation": self.full, "dtype": "float32"}
             T, guard = measured.flat_field(counts, flats, darks, **fields)
             hits = 0
             if self.zingers and len(T) > 2:
@@ -106,7 +106,7 @@ class Corrected:
                 hits = int(where[:, own].sum())
             b = measured.minus_log(T)[:, own]
             known = darks if darks is not None and len(darks) >= LEAST else None
-            if len(flats) >= LEAST and told_by_flats(T, flats, known):
+            if flats is not None and len(flats) >= LEAST and told_by_flats(T, flats, known):
                 sigma = measured.noise_from_flats(T, flats, known)[:, own]
                 self.variance = float((sigma**2).sum(dtype=np.float64))
             if count:

@@ -56,7 +56,7 @@ def total_variation(args: argparse.Namespace, A: Any, b: Any, lam: float) -> Any
     """Of an image, of a batch of them, or of a volume, whose slices may be farther apart than pixels."""
     apart = slice_distance(A)
     R = ipbox.TV(tuple(A.dims), spacing=None if apart == 1 else (apart, 1.0, 1.0))
-    options = {"nonneg": not args.signed, "niter": args.niter or 300, "tol": 1e-3}
+    options: dict[str, Any] = {"nonneg": not args.signed, "niter": args.niter or 300, "tol": 1e-3}
     shown = bar(args, "tv") if A.dimsd == b.shape else {}
     return ipbox.variational(A, b, R, lam / apart, **options, **shown)[0]
 

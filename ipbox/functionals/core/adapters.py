@@ -43,7 +43,7 @@ class PyProximalFunctional(Functional):
         self.op = copied(op)
         self._no_value = why_no_value(op)
         self.explicit = self._no_value is None
-        self.dtypes = REAL_DTYPES if is_real_only(op) else ALL_DTYPES
+        self.dtypes = REAL_DTYPES if is_real_only(op) else ALL_DTYPES  # type: ignore[misc]  # that of ours is a class's
         # PyProximal says hasgrad of TV too, whose grad is the Moreau envelope's: only L2 is differentiable
         self.has_grad = isinstance(op, pyproximal.L2Convolve) or (
             isinstance(op, pyproximal.L2) and (op.q is None or op.qgrad)

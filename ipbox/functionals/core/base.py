@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import numbers
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyproximal
@@ -105,9 +105,19 @@ class Functional(pyproximal.ProxOperator):
         """(weight·g)*(y)."""
         raise TypeError(f"{self.name} has no conjugate")
 
-    _L = math.inf
-    _mu = 0.0
-    _hessian_lipschitz: float | None = None
+    if TYPE_CHECKING:  # attributes, or properties that compute them
+
+        @property
+        def _L(self) -> float: ...
+        @property
+        def _mu(self) -> float: ...
+        @property
+        def _hessian_lipschitz(self) -> float | None: ...
+
+    else:
+        _L = math.inf
+        _mu = 0.0
+        _hessian_lipschitz = None
 
     # ------------------------------------------------------------ public
 

@@ -32,9 +32,13 @@ class DualTerm:
 
     K: Operator | None = None
     aux: tuple[tuple[int, ...], ...] = ()
-    size = 1.0  # of the entries of y, for default step sizes: the weight of a norm
     has_feasible_dual = False  # with ``aux``: whether `feasible_dual` is given
     ranks: shares.Sharing | None = None  # who share y, each with a part
+
+    @property
+    def size(self) -> float:
+        """Of the entries of y, for default step sizes: the weight of a norm."""
+        return 1.0
 
     @property
     def has_dual_value(self) -> bool:
@@ -49,7 +53,7 @@ class DualTerm:
     @property
     def dual_dims(self) -> tuple[int, ...]:
         """Shape of y."""
-        return tuple(self.K.dimsd)
+        return () if self.K is None else tuple(self.K.dimsd)
 
     def dual_dtype(self, dtype: Any) -> Any:
         """The dtype of y for images of ``dtype``."""
@@ -141,6 +145,8 @@ class Composition(Functional, DualTerm):
     >>> f.value(np.array([[0.0, 1.0], [0.0, 1.0]]))
     2.0
     """
+
+    K: Operator
 
     def __init__(self, g: Functional, K: Operator) -> None:
         dimsd = tuple(K.dimsd)

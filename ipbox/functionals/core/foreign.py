@@ -58,7 +58,7 @@ class _L2(pyproximal.L2):
 
     def prox(self, x: Any, tau: float) -> Any:
         exact = {"atol": 0.0, "btol": 0.0} if self.solver == "legacy" else {"tol": 0.0}
-        self.kwargs_solver = exact | self.kwargs_solver
+        self.kwargs_solver: dict[str, Any] = exact | vars(self)["kwargs_solver"]
         return super().prox(x, tau)
 
 
@@ -126,7 +126,7 @@ def _singular_values(x: Any, dim: Any) -> Any:
 
 def _below_one(op: ProxOperator, tau: float) -> float:
     if tau >= 1:
-        raise ValueError(f"the step size of pyproximal.{type(op).__base__.__name__} is {tau:g}; expected less than 1")
+        raise ValueError(f"the step size of pyproximal.{type(op).__mro__[1].__name__} is {tau:g}; expected less than 1")
     return tau
 
 

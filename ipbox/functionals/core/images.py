@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import shown
+from ipbox.checks import is_integer, shown
 from ipbox.functionals.core.base import Functional, Work
 from ipbox.operators.core.base import check_dims
 
@@ -22,6 +21,7 @@ class ImageFunctional(Functional):
     ``_conjugates(z, weight)`` as ``_values``.
     """
 
+    dims: tuple[int, ...]
     has_prox = True
 
     def __init__(self, dims: tuple[int, ...]) -> None:
@@ -90,7 +90,7 @@ class Vectors:
     def __init__(self, dims: tuple[int, ...], axis: Any = None) -> None:
         nd = len(dims)
         axes = tuple(range(nd)) if axis is None else tuple(axis) if np.iterable(axis) else (axis,)
-        if not axes or not all(isinstance(a, numbers.Integral) and -nd <= a < nd for a in axes):
+        if not axes or not all(is_integer(a) and -nd <= a < nd for a in axes):
             raise ValueError(f"axis is {shown(axis)}; expected axes of an image of shape {dims}")
         self.axes = tuple(int(a) % nd for a in axes)
         if len(set(self.axes)) < len(axes):

@@ -91,11 +91,13 @@ class Sum(Functional):
     @property
     def hessian_lipschitz(self) -> float | None:
         parts = [f.hessian_lipschitz for f in self.terms]
-        return None if None in parts else sum(parts)
+        known = [p for p in parts if p is not None]
+        return sum(known) if len(known) == len(parts) else None
 
     def hessian_variation(self, q: Array) -> np.ndarray | None:
         parts = [f.hessian_variation(q) for f in self.terms]
-        return None if any(p is None for p in parts) else sum(parts)
+        known = [p for p in parts if p is not None]
+        return sum(known[1:], known[0]) if len(known) == len(parts) else None
 
     def diagonal_bound(self, x: Array, times: Any = 1.0) -> Any:
         return sum(f.diagonal_bound(x, times) for f in self.terms)

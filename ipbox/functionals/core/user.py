@@ -118,6 +118,7 @@ class FunctionFunctional(Functional):
     ('FunctionFunctional', array([ 2., -0.]))
     """
 
+    _L: float
     foreign = True
 
     def __init__(
@@ -171,9 +172,10 @@ class FunctionFunctional(Functional):
         return self.dims is not None and x.ndim > len(self.dims)
 
     def _given(self, what: str) -> Callable[..., Any]:
-        if self._functions[what] is None:
+        function = self._functions[what]
+        if function is None:
             raise TypeError(f"{self._name} has no {what}; expected {what}=... in ip.functional")
-        return self._functions[what]
+        return function
 
     def _checked(self, what: str, value: Any, x: Array) -> Array:
         if not backend.is_array(value) or backend.is_device(value) != backend.is_device(x):

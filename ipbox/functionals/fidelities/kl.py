@@ -92,7 +92,7 @@ class KL(PointwiseFidelity):
         self.mask = mask
         if background is None:
             background = None if self.A is None else self.A.background_like(b)
-        self._form = "KL(b, {m})" if background is None else "KL(b, {m} + r)"
+        self._form = "KL(b, {m})" if background is None else "KL(b, {m} + r)"  # type: ignore[misc]  # else a class's
         self.background = self._check_entries(0.0 if background is None else background, "background")
         self._check_counts()
         self._settle()

@@ -21,6 +21,7 @@ from ipbox.operators import (
     FanBeamTransform,
     JosephTransform,
     NonCartesianMRI,
+    Operator,
     ParallelVectorTransform,
     RayTransform,
     SliceStack,
@@ -28,7 +29,7 @@ from ipbox.operators import (
 from ipbox.operators.core.adapters import operator_or_none
 from ipbox.operators.core.norms import norm_in_range
 
-CT = (ConeBeamTransform, ConeVectorTransform, FanBeamTransform, JosephTransform, PET, RayTransform)
+CT: tuple[type, ...] = (ConeBeamTransform, ConeVectorTransform, FanBeamTransform, JosephTransform, PET, RayTransform)
 CT += (ParallelVectorTransform, SliceStack)
 MEASURING = (CartesianMRI, NonCartesianMRI, *CT)
 
@@ -49,6 +50,7 @@ class Fidelity(Functional):
         Data, kept, not copied.
     """
 
+    b: Array  # None where D is the one of all data
     data_has_prox = True
     hessian_needs_x = True  # false where D is quadratic
     mask: Array | None = None  # the data that count
@@ -62,13 +64,26 @@ class Fidelity(Functional):
         if self.A is not None and b is not None:
             check_fits(self.A, b)
         self.ranks, self.by_slabs = (None, True) if self.A is None else (self.A.ranks, self.A.by_slabs)
-        if b is None and isinstance(self.A, MEASURING):
+        if b is None and self.A is not None and isinstance(self.A, MEASURING):
             who = type(self).__name__
             raise TypeError(f"b is None and A is {self.A.name}, which measures; expected its data too: ip.{who}(A, b)")
         super().__init__(None if self.A is None else tuple(self.A.dims))
 
     def _own_dtype(self) -> np.dtype | None:
         return self.A.dtype_in if self.A is not None else None if self.b is None else self.b.dtype
+
+    @property
+    def operator(self) -> Operator:
+        """A, for who has seen that there is one.
+
+        Raises
+        ------
+        ValueError
+            where there is none.
+        """
+        if self.A is None:
+            raise ValueError(f"{self.name} has no operator; expected {type(self).__name__}(A, b)")
+        return self.A
 
     # ------------------------------------------------------------ to be given by a subclass, on the data space
 

@@ -11,7 +11,7 @@ from ipbox.backend import Array
 from ipbox.functionals.core.base import Work
 from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.fidelities.l2 import Fidelity
-from ipbox.operators import as_operator
+from ipbox.operators import Operator, as_operator
 
 
 class Quadratic(Fidelity):
@@ -44,6 +44,7 @@ class Quadratic(Fidelity):
     array([1., 1.])
     """
 
+    A: Operator
     _form = "½⟨{u}, {m}⟩ - ⟨b, {u}⟩"
     has_grad = True
     data_has_prox = False

@@ -36,12 +36,13 @@ class Experts(Functional):
         v_k >= 0 and η_k > 0; without them R is convex.
     """
 
+    dims: tuple[int, ...]
     has_grad = True
     dtypes: ClassVar[tuple[str, ...]] = REAL_DTYPES
 
     def __init__(
         self,
-        dims: tuple[int, int],
+        dims: tuple[int, ...],
         filters: np.ndarray,
         weights: np.ndarray,
         nu: np.ndarray,
@@ -53,7 +54,7 @@ class Experts(Functional):
         self.size = filters.shape[-1]
         self.margin = self.size // 2
         none = np.zeros_like(weights)
-        self._p = np.stack([weights, nu**2, *((none, none + 1) if v is None else (v, eta**2))])
+        self._p = np.stack([weights, nu**2, *((none, none + 1) if v is None else (v, np.square(eta)))])
 
     @functools.cached_property
     def _L(self) -> float:
@@ -76,11 +77,12 @@ class Experts(Functional):
     @property
     def _third(self) -> np.ndarray:
         """Largest third derivative of every expert."""
-        return THIRD * (self.weights / self.nu**2 + (0.0 if self.v is None else self.v / self.eta**2))
+        return THIRD * (self.weights / self.nu**2 + (0.0 if self.v is None else self.v / np.square(self.eta)))
 
     def hessian_variation(self, q: Array) -> np.ndarray:
         """‖Σ_k h_k C_kᵀC_k‖, h_k the largest third derivative of expert k times the largest |(c_k∗q)_i|."""
-        u, work = self._extend(q), {}
+        u = self._extend(q)
+        work: dict[str, Any] = {}
         s = np.zeros((len(u), len(self.filters)))
         for part, _ in self._parts(u):
             t = self._responses(u[part], self.filters, work)[1]
@@ -93,7 +95,8 @@ class Experts(Functional):
     # ------------------------------------------------------------ f and its derivatives by u
 
     def _value(self, x: Array, batch: bool) -> Any:
-        u, work = self._extend(x, np.float64), {}
+        u = self._extend(x, np.float64)
+        work: dict[str, Any] = {}
         values = np.zeros(len(u))
         for part, inside in self._parts(u):
             t = self._responses(u[part], self.filters, work)[1]

@@ -64,9 +64,12 @@ class GroupSparsity(ImageFunctional):
         super().__init__(dims)
         if (axis is None) == (groups is None):
             raise ValueError("axis and groups: expected one of them, to say which entries form a group")
-        self.vectors = None if axis is None else Vectors(self.dims, axis)
-        labels = None if axis is not None else group_labels(groups, self.dims)
-        count = self.vectors.count if labels is None else int(labels.max()) + 1
+        if axis is None:
+            labels = group_labels(groups, self.dims)
+            count = int(labels.max()) + 1
+        else:
+            self.vectors, labels = Vectors(self.dims, axis), None
+            count = self.vectors.count
         if count == 0:
             raise ValueError("groups has no group; expected at least one")
         weights = np.ones(count) if weights is None else np.asarray(weights)

@@ -65,6 +65,8 @@ class RelativeDifference(Functional):
     (0.4444, array([ 0.2963, -0.3951]))
     """
 
+    _L: float
+    dims: tuple[int, ...]
     dtypes = REAL_DTYPES
     has_grad = True
     L_holds_on = "u >= 0"

@@ -55,6 +55,9 @@ class Tikhonov(ImageFunctional):
     (2.5, array([[-1., -1.,  2.]]))
     """
 
+    _L: float
+    _mu: float
+    dims: tuple[int, ...]
     has_grad = True
     _hessian_lipschitz = 0.0
 

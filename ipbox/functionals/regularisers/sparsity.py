@@ -52,6 +52,7 @@ class WaveletL1(ImageFunctional):
     (0.0, 2.0)
     """
 
+    dims: tuple[int, ...]
     _form = "‖W{u}‖₁"
 
     def __init__(

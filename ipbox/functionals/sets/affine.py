@@ -54,6 +54,7 @@ class Affine(ConvexSet):
     array([1., 2., 3.])
     """
 
+    dims: tuple[int, ...]
     _form = "ι(C{u} = d)"
 
     def __init__(
@@ -74,7 +75,7 @@ class Affine(ConvexSet):
         check_array(d, tuple(self.C.dimsd), self.C.dtype_out, "d", self.C.name)
         if d.shape != tuple(self.C.dimsd):
             raise ValueError(f"d has shape {d.shape}; expected {tuple(self.C.dimsd)}, that of C u")
-        self._V = None
+        self._V: HeldArray | None = None
         if dense:
             check_data(C, "C")
             least = self._decompose(backend.to_host(C), backend.to_host(d))
@@ -89,8 +90,8 @@ class Affine(ConvexSet):
         """V of the singular value decomposition, kept; C⁺d."""
         U, S, Vh = np.linalg.svd(C, full_matrices=False)
         rank = int((S > max(C.shape) * np.finfo(C.dtype).eps * S[0]).sum())
-        self._V = HeldArray(np.ascontiguousarray(Vh[:rank].conj().T))
-        return self._V.host @ ((U[:, :rank].conj().T @ d) / S[:rank])
+        self._V = V = HeldArray(np.ascontiguousarray(Vh[:rank].conj().T))
+        return V.host @ ((U[:, :rank].conj().T @ d) / S[:rank])
 
     def _accuracy(self, z: Array) -> float:
         return room(z, math.prod(self.dims)) if self._V is not None else max(self.tol, room(z))

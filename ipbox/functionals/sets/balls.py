@@ -69,7 +69,7 @@ class L2Ball(ConvexSet):
 
     def _centre_of(self, z: Array) -> Array:
         """c, which has to go with ``z``."""
-        c = self.centre
+        c: Array = self.centre
         check_like(c, z, type(self).__name__, "centre")
         if c.ndim == z.ndim and len(c) != len(z):
             raise ValueError(

@@ -76,11 +76,13 @@ class Box(Functional):
         return backend.reduce_sum(total, batch)
 
     def merge(self, other: Functional) -> Functional | None:
-        if isinstance(other, Box):
-            return Box(max(self.lo, other.lo), min(self.hi, other.hi))
-        return None
+        return self.within(other) if isinstance(other, Box) else None
 
-    def pixelwise(self, x: Array) -> dict[str, Any] | None:
+    def within(self, other: Box) -> Box:
+        """Where both boxes are."""
+        return Box(max(self.lo, other.lo), min(self.hi, other.hi))
+
+    def pixelwise(self, x: Array) -> dict[str, Any]:
         return {"lo": self.lo, "hi": self.hi}
 
 
@@ -149,7 +151,7 @@ class L2Box(Functional):
         return backend.reduce_sum(u * y - 0.5 * self.l2.weight * (u - b) ** 2, batch)
 
     def merge(self, other: Functional) -> Functional | None:
-        return L2Box(self.l2, self.box.merge(other)) if isinstance(other, Box) else None
+        return L2Box(self.l2, self.box.within(other)) if isinstance(other, Box) else None
 
     def pixelwise(self, x: Array) -> dict[str, Any] | None:
         step = self.l2.pixelwise(x)
@@ -212,7 +214,7 @@ class L1Box(Functional):
         return backend.reduce_sum(best, batch)
 
     def merge(self, other: Functional) -> Functional | None:
-        return L1Box(self.l1, self.box.merge(other)) if isinstance(other, Box) else None
+        return L1Box(self.l1, self.box.within(other)) if isinstance(other, Box) else None
 
     def take(self, index: np.ndarray) -> Functional:
         return L1Box(self.l1.take(index), self.box)

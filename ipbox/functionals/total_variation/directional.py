@@ -62,6 +62,8 @@ class DirectionalTV(GradientNorm):
     (4.0, 0.01)
     """
 
+    dims: tuple[int, ...]
+
     def __init__(
         self,
         dims: tuple[int, ...],

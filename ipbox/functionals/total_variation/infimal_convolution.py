@@ -66,6 +66,7 @@ class InfConvTV(IteratedProx):
     (True, True)
     """
 
+    dims: tuple[int, ...]
     starts = ("y", "w", "tau")
 
     def __init__(
@@ -155,7 +156,8 @@ class InfConvTV(IteratedProx):
 
     def _minimise(self, z: Array, t: float, start: dict[str, Array], fixed: bool) -> tuple[Array, float]:
         """argmin_u ½‖u - z‖² + t R(u) and a bound on its error, or with ``fixed`` z and t R(z)."""
-        x, y, work = [z.copy(), start["w"]], start["y"], {}
+        x, y = [z.copy(), start["w"]], start["y"]
+        work: dict[str, Any] = {}
         spread, norm = backend.norm(z - z.mean()) / math.sqrt(z.size), self.term_norm() or 1.0
         usual = 0.03 * spread / (self._radii(t)[0] * norm) or 1.0
         primal, dual, bound = math.inf, -math.inf, math.inf

@@ -26,6 +26,7 @@ class IteratedProx(Functional, DualTerm):
     what the next call can start from.  The dual y among them is scaled with the weight.
     """
 
+    dims: tuple[int, ...]
     has_prox = True
     inexact_prox = True
     niter: int

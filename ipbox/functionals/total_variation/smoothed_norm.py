@@ -78,6 +78,10 @@ class SmoothedNorm(Functional):
     pixel units of real images on the host are taken by fused kernels.
     """
 
+    _L: float
+    _mu: float
+    _hessian_lipschitz: float | None
+    dims: tuple[int, ...]
     has_grad = True
 
     def __init__(self, K: FieldMap, eps: float, alpha: Sequence[float] = (1.0,), xi: float = 0.0) -> None:
@@ -207,7 +211,7 @@ class SmoothedNorm(Functional):
         return self.K.boundary is not None and self.eps > LEAST and isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
     @property
-    def _settings(self) -> tuple[float, float, float, str | None]:
+    def _settings(self) -> tuple[Any, ...]:
         return self.alpha[0], self.eps, self.xi, self.K.boundary
 
     def _rows(self, x: np.ndarray) -> np.ndarray:

@@ -65,6 +65,7 @@ class TGV(IteratedProx):
     (0.0, 57.72)
     """
 
+    dims: tuple[int, ...]
     starts = ("y", "u", "v")
 
     def __init__(
@@ -141,10 +142,10 @@ class TGV(IteratedProx):
         h, radii = self.geometry.spacing, self.geometry.radii(t)
 
         def adjoint(y: Array, d: list[Array]) -> None:
-            kernels.tgv_adjoint(y, *d, h)
+            kernels.tgv_adjoint(y, d[0], d[1], h)
 
         def ascend(y: Array, x_bar: list[Array], sigma: float) -> None:
-            kernels.tgv_dual_step(y, *x_bar, sigma, *radii, h, METHOD.rho)
+            kernels.tgv_dual_step(y, x_bar[0], x_bar[1], sigma, radii[0], radii[1], h, METHOD.rho)
 
         METHOD.run(steps, x, y, b, tau, self.term_norm(), adjoint, ascend)
 
@@ -167,22 +168,22 @@ class TGV(IteratedProx):
 
     def _fields(self, x: list[Array], out: Array, work: Work) -> Array:
         """out <- K(u, v) = (∇u - v, E v)."""
-        kernels.tgv_forward(*x, out, self.geometry.spacing)
+        kernels.tgv_forward(x[0], x[1], out, self.geometry.spacing)
         return out
 
     def ascend(self, y: Array, x_bar: list[Array], sigma: float, work: Work) -> None:
         p, q = self.geometry.radii(self.weight)
-        kernels.tgv_dual_step(y, *x_bar, sigma, p, q, self.geometry.spacing)
+        kernels.tgv_dual_step(y, x_bar[0], x_bar[1], sigma, p, q, self.geometry.spacing)
 
     def adjoint(self, y: Array, out: list[Array], add: bool, work: Work) -> None:
-        kernels.tgv_adjoint(y, *out, self.geometry.spacing, add)
+        kernels.tgv_adjoint(y, out[0], out[1], self.geometry.spacing, add)
 
     def term_norm(self) -> float:
         return self.geometry.norm(self.dims)
 
     def term_value(self, x: list[Array], batch: bool) -> Any:
         """The value at (u, v): an upper bound of λ TGV(u), reached at the best v."""
-        values = self.weight * self.geometry.value(*kernels.tgv_sizes(*x, self.geometry.spacing))
+        values = self.weight * self.geometry.value(*kernels.tgv_sizes(x[0], x[1], self.geometry.spacing))
         return values if batch else float(values.sum())
 
     def dual_value(self, y: Array, batch: bool) -> Any:

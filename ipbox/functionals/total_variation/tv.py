@@ -95,7 +95,7 @@ class TV(GradientNorm):
         super().__init__(gradient, isotropic, accuracy, niter)
 
     @property
-    def by_slabs(self) -> bool:
+    def by_slabs(self) -> bool:  # type: ignore[override]  # read only: the boundary tells
         return self.gradient.by_slabs
 
     def can_sweep(self, x: Array) -> bool:

@@ -25,8 +25,8 @@ _DTYPES |= {f"{u}int{8 * n}": f"{u or 'i'}{n}" for u in ("", "u") for n in (1, 2
 # of a version 5 file: elements, types of stored numbers, classes of arrays
 _MATRIX, _COMPRESSED = 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_CLASSES = ("", "cell", "struct", "object", "char", "sparse", "double", "single", "int8", "uint8", "int16", "uint16")
-_CLASSES += ("int32", "uint32", "int64", "uint64", "function", "opaque")
+_CLASSES: tuple[str, ...] = ("", "cell", "struct", "object", "char", "sparse", "double", "single", "int8", "uint8")
+_CLASSES += ("int16", "uint16", "int32", "uint32", "int64", "uint64", "function", "opaque")
 _COMPLEX, _LOGICAL = 0x800, 0x200  # flags
 _ITEM_4 = {"0": 8, "1": 4, "2": 4, "3": 2, "4": 2, "5": 1}  # bytes of a number, by the third digit of a version 4 type
 _HEAD = 4096  # bytes in which an array says its name, class and shape

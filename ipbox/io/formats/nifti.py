@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -20,8 +20,8 @@ def read_nifti(path: Path, dataset: str | None = None) -> tuple[np.ndarray, tupl
         import nibabel
     if dataset is not None:
         raise Unusable(f"dataset is {dataset!r}; {path} holds one array without a name, expected none")
-    damaged = (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError)
-    damaged += (nibabel.wrapstruct.WrapStructError,)
+    damaged: tuple[type[Exception], ...] = (nibabel.spatialimages.HeaderDataError,)
+    damaged += (nibabel.filebasedimages.ImageFileError, nibabel.wrapstruct.WrapStructError)
     kinds = {348: nibabel.Nifti1Image, 540: nibabel.Nifti2Image}
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     try:
@@ -35,7 +35,7 @@ def read_nifti(path: Path, dataset: str | None = None) -> tuple[np.ndarray, tupl
             header = kind.header_class.from_fileobj(file)
             nbytes = _check(header, path)
             file.seek(0)
-            content = read_exactly(file, int(header["vox_offset"]) + nbytes)
+            content = read_exactly(cast(IO[bytes], file), int(header["vox_offset"]) + nbytes)
         image = kind.from_bytes(content)
         return _oriented(_values(image, header), image.affine, header)
     except damaged as err:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ipbox.io.checks import Unusable, check_claim, io_extra, one_line, read_exactly
 
-_PACKED = {"gzip": gzip.open, "gz": gzip.open, "bzip2": bz2.open, "bz2": bz2.open}
+_PACKED: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "gz": gzip.open, "bzip2": bz2.open, "bz2": bz2.open}
 
 # bytes of a number, by the names the format allows for its type
 _ITEM = dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1)
@@ -26,7 +26,7 @@ _ITEM["float"] = 4
 
 
 # what the header says of each axis, from the fastest to the slowest, by the names the format allows
-_PER_AXIS = ("sizes", "spacings", "thicknesses", "kinds", "centers", "centerings", "labels", "units")
+_PER_AXIS: tuple[str, ...] = ("sizes", "spacings", "thicknesses", "kinds", "centers", "centerings", "labels", "units")
 _PER_AXIS += ("space directions", "axis mins", "axismins", "axis maxs", "axismaxs")
 
 

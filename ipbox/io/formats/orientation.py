@@ -45,4 +45,5 @@ def axial(array: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, tuple[
     turned = array.transpose(*range(lead), *(lead + k for k in order))
     reverse = [towards[k, axis] < 0 for k, axis in zip(order, (2, 1, 0), strict=True)]
     turned = turned[(..., *(slice(None, None, -1 if r else 1) for r in reverse))]
-    return np.ascontiguousarray(turned), tuple(float(steps[k]) for k in order)
+    z, y, x = (float(steps[k]) for k in order)
+    return np.ascontiguousarray(turned), (z, y, x)

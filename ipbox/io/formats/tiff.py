@@ -105,8 +105,13 @@ def read_pages(path: Path, numbers: Iterable[int]) -> Iterator[np.ndarray]:
 def _strict() -> Iterator[None]:
     """What tifffile only logs, such as a chain of pages that breaks off, is an error."""
     told: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: told.append(record) if record.thread == threading.get_ident() else None  # type: ignore[method-assign]
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.thread == threading.get_ident():
+                told.append(record)
+
+    handler = Told(logging.WARNING)
     logger = logging.getLogger("tifffile")
     logger.addHandler(handler)
     try:
@@ -186,7 +191,7 @@ def _colours_first(array: np.ndarray, axes: str, page: Any, path: Path) -> np.nd
 
 
 def _spacing(file: Any, page: Any) -> tuple[float, ...] | None:
-    written = (file.shaped_metadata or ({},))[0].get("spacing")
+    written = file.shaped_metadata[0].get("spacing") if file.shaped_metadata else None
     if written is not None:
         return tuple(float(h) for h in written)
     told = file.imagej_metadata or {}

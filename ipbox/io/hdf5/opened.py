@@ -83,8 +83,8 @@ class Child:
     def __init__(self, path: Path) -> None:
         self.of = os.getpid()
         command = [sys.executable or "python", "-P", str(Path(__file__).with_name("child.py"))]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, text=True, **pipes)
+        pipe = subprocess.PIPE
+        self.process: Any = subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
         self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, name="ipbox-hdf5", daemon=True).start()
         atexit.register(self.end)

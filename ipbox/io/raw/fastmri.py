@@ -101,7 +101,8 @@ def _wanted(slices: int | slice | Sequence[int] | None, count: int, path: Path) 
     if slices is None or isinstance(slices, slice):
         wanted = list(range(count))[slices or slice(None)]
     else:
-        wanted = list(slices) if np.iterable(slices) else [slices]
+        given: Any = slices
+        wanted = list(given) if np.iterable(given) else [given]
     if not wanted or any(not is_integer(k) or not 0 <= k < count for k in wanted):
         raise Unusable(f"slices is {slices!r}; {path} has slices 0 to {count - 1}")
     if sorted(set(wanted)) != wanted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def _read(path: Path, group: str, encoding: int) -> tuple[Encoding, np.ndarray, 
             if datasets.dataset(file, f"{group}/{key}", path) is None:
                 raise Unusable(f"{path} has no dataset {group}/{key}; expected an ISMRMRD file")
         xml = np.asarray(file[f"{group}/xml"][()]).ravel()
-        table = datasets.dataset(file, f"{group}/data", path)
+        table: Any = datasets.dataset(file, f"{group}/data", path)
         if xml.size != 1 or not {"head", "data"} <= {*(table.dtype.names or ())} or table.ndim != 1:
             raise Unusable(f"{path} has no ISMRMRD acquisitions in {group}/data")
         spaces = encodings(xml[0])

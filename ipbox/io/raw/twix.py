@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ _IDX = {
     "repetition": "Rep",
     "set": "Set",
 }
-_HEAD = [(key, "i8") for key in (*_FIELDS, "discard_pre", "discard_post")]
+_HEAD: list[Any] = [(key, "i8") for key in (*_FIELDS, "discard_pre", "discard_post")]
 _HEAD += [("flags", "u8"), ("position", "f4", 3), ("idx", [(key, "i8") for key in _IDX])]
 
 
@@ -272,4 +273,4 @@ def _centred(space: Encoding, head: np.ndarray, path: Path) -> Encoding:
     """With the line of zero frequency, which each line tells."""
     if len(there := np.unique(head["center_line"])) > 1:
         raise Unusable(f"{path} has lines with CenterLin {there.tolist()}; expected one value")
-    return Encoding(*(list(vars(space).values())[:-1]), int(there[0]))
+    return replace(space, centre=int(there[0]))

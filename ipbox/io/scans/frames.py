@@ -31,7 +31,8 @@ class Frames(ABC):
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self.shape: tuple[int, int, int] = tuple(map(int, shape))  # type: ignore[assignment]
+        views, rows, columns = map(int, shape)
+        self.shape = views, rows, columns
         self.dtype = np.dtype(dtype).newbyteorder("=")
 
     ndim = 3

@@ -69,8 +69,8 @@ class ScanGeometry:
             made = replace(made, pixel_size=(height * (rows.step or 1), width * (columns.step or 1)))
             if self.det_shift is not None:
                 moved = (_moved(k, n) * h for k, n, h in zip((rows, columns), shape, self.pixel_size, strict=True))
-                shift = tuple(s + d for s, d in zip(self.det_shift, moved, strict=True))
-                made = replace(made, det_shift=shift)
+                up, along = (s + d for s, d in zip(self.det_shift, moved, strict=True))
+                made = replace(made, det_shift=(up, along))
         return made
 
     __repr__ = summary.of_fields

@@ -109,19 +109,16 @@ def _nxtomo_geometry(file: Any, entry: str, shape: tuple[int, ...], path: Path) 
     source = _length(file, (f"{entry}/instrument/source/distance", f"{entry}/source/distance"), path)
     to_panel = _length(file, (f"{detector}/distance",), path)
     panel = _sizes(file, detector, path)
-    cone = None not in (source, to_panel, panel) and not looks_parallel(
-        shape,
-        panel[1],
-        abs(source),
-        abs(to_panel),  # type: ignore[index, arg-type]
-    )
+    source, to_panel = (None if of is None else abs(of) for of in (source, to_panel))
+    cone = False
+    if source is not None and to_panel is not None and panel is not None:
+        cone = not looks_parallel(shape, panel[1], source, to_panel)
     # optics enlarge what a parallel beam shows: the pixels' size at the object counts
     size = panel if cone else _sizes(file, f"{entry}/sample", path) or panel
     axis, shift = _number(file, f"{detector}/x_rotation_axis_pixel_position", path), None
     if axis is not None and size is not None:
         shift = (0.0, -axis * size[1])
-    distances = [None if of is None else abs(of) for of in (source, to_panel)]
-    return ScanGeometry("cone" if cone else "parallel", size, *distances, shift)
+    return ScanGeometry("cone" if cone else "parallel", size, source, to_panel, shift)
 
 
 # ---------------------------------------------------------------- DXchange
@@ -203,8 +200,10 @@ def _sizes(
 ) -> tuple[float, float] | None:
     """Height and width of the pixels in mm."""
     sizes = [_length(file, tuple(f"{group}/{name.format(axis)}" for name in names), path) for axis in "yx"]
-    sizes = [sizes[k] if sizes[k] is not None else sizes[1 - k] for k in (0, 1)]
-    return (sizes[0], sizes[1]) if all(h is not None and h > 0 for h in sizes) else None  # type: ignore[return-value]
+    height, width = (sizes[k] if sizes[k] is not None else sizes[1 - k] for k in (0, 1))
+    if height is None or width is None or not (height > 0 and width > 0):
+        return None
+    return height, width
 
 
 def _unit(node: Any) -> str | None:

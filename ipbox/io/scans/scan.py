@@ -73,7 +73,7 @@ class Scan:
     @property
     def missing(self) -> tuple[str, ...]:
         """What the file does not tell, and is None."""
-        needs = ("pixel_size", "det_shift", "source_distance", "detector_distance")
+        needs: tuple[str, ...] = ("pixel_size", "det_shift", "source_distance", "detector_distance")
         needs = needs[:2] if self.geometry.beam == "parallel" else needs
         own = [name for name in ("flats", "darks", "angles") if vars(self)[name] is None]
         return (*own, *(name for name in needs if vars(self.geometry)[name] is None))
@@ -109,7 +109,8 @@ class Scan:
         rows, columns = rows or whole, columns or whole
         numbers = self.projections.numbers(whole if views is None else views)
         panel = {"rows": rows, "columns": columns}
-        fields = {n: None if vars(self)[n] is None else vars(self)[n].part(**panel) for n in ("flats", "darks")}
+        fields: dict[str, Any] = {n: vars(self)[n] for n in ("flats", "darks")}
+        fields = {n: None if f is None else f.part(**panel) for n, f in fields.items()}
         projections = self.projections.part(numbers, **panel)
         if 0 in projections.shape:
             raise ValueError(

@@ -27,8 +27,7 @@ def matrix(
         at = (planes - S[main]) / d[main]
         step = np.linalg.norm(d * widths) / abs(d[main])
         for da, db in itertools.product((0, 1), repeat=2):
-            index, weight = [None] * 3, step * (at > 0)
-            index[main] = planes
+            index, weight = [planes] * 3, step * (at > 0)
             for axis, up in ((a, da), (b, db)):
                 position = S[axis] + at * d[axis]
                 left = np.floor(position)

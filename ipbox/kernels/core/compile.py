@@ -72,12 +72,12 @@ class Kernel:
         return self.twin(size)(*args)
 
 
-def twins(function: types.FunctionType) -> Kernel:
+def twins(function: Callable[..., Any]) -> Kernel:
     """Compile ``function``, lazily per dtype, with ``prange`` parallel and with ``prange`` a plain range."""
     return Kernel(_compiled(function, parallel=True), _compiled(function, parallel=False))
 
 
-def _compiled(function: types.FunctionType, parallel: bool) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], parallel: bool) -> Callable[..., Any]:
     # Numba names the cache file after the function, not after its options: each twin needs its own name.
     name = function.__name__ if parallel else function.__name__ + "_serial"
     copy = types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__)

@@ -60,7 +60,7 @@ class Kernels:
             return None
         if on_gpu(x):
             return getattr(self.cuda, name)(*args)
-        if is_device(x):
+        if stand_in is not None and is_device(x):
             args = tuple(stand_in.host_view(a) if is_device(a) else a for a in args)
         return getattr(self.cpu, name).run(x.size if work is None else work, *args)
 

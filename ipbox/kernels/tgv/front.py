@@ -55,7 +55,7 @@ def tgv_forward(u: Array, v: Array, out: Array, spacing: tuple[float, ...]) -> N
     0.0
     """
     if _is_complex(u):
-        _by_parts(lambda *a: tgv_forward(*a, spacing), [u, v], [out])
+        _by_parts(lambda u, v, out: tgv_forward(u, v, out, spacing), [u, v], [out])
         return
     _check(("out",), spacing, u=u, v=v, y=out)
     KERNELS.run("tgv_forward", u, *_views(spacing, u, v, out), *_weights(u, spacing), u.dtype.type(1))

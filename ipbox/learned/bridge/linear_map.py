@@ -72,7 +72,7 @@ class _Apply(torch.autograd.Function):
         return _Apply.apply(u.movedim(in_dims[0], 0), L, adjoint), 0
 
 
-_Apply.forward.__signature__ = inspect.signature(_Apply.forward)  # which torch asks for at every call
+vars(_Apply.forward)["__signature__"] = inspect.signature(_Apply.forward)  # which torch asks for at every call
 
 
 class LinearMap(torch.nn.Module):

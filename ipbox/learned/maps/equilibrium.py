@@ -133,7 +133,7 @@ class DeepEquilibrium(GradientMap):
         check_plane(A, network)
         self.filter, self.method, self.backward = filter, method, backward
         self.solver = Anderson(memory=memory, tol=tol, niter=niter)
-        self.found: FixedPointResult | None = None
+        self.found: Any = None  # a FixedPointResult, after the first call
         self.found_backward: FixedPointResult | None = None
         super().__init__(A, scale)
         self.config = dict(method=method, network=network, width=width, filter=filter, eta=eta, tol=tol, niter=niter)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from ipbox.learned.bridge.linear_map import LinearMap
@@ -53,7 +55,8 @@ class DataGradient:
 
     def back(self, b: torch.Tensor) -> torch.Tensor:
         """A*F b."""
-        return self.A.adjoint(b) / self.norm**2 if self.F is None else self.A.adjoint(self.F(b))
+        norm: Any = self.norm  # there is one without a filter
+        return self.A.adjoint(b) / norm**2 if self.F is None else self.A.adjoint(self.F(b))
 
     def start(self, b: torch.Tensor) -> torch.Tensor:
         """0 with the plain gradient, with a filter A*F b."""

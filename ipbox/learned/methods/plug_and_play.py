@@ -194,11 +194,14 @@ def pnp(
     A = image_operator(A, shape) if is_image else as_operator(A, shape)
     data, batch = L2(A, check_data(b)), batch_of(A, b)
     noise = None if noise_level is None else standard_deviation(noise_level, b, batch)
-    given = dict(scale=scale, channels=channels, strength=strength, dtype=dtype, takes_sigma=takes_sigma)
+    given: dict[str, Any] = dict(scale=scale, channels=channels, strength=strength, dtype=dtype)
     given |= dict(box=limits_of(nonneg, box), equivariant=equivariant, average=average, seed=seed)
-    given |= dict(orientations=orientations)
+    given |= dict(orientations=orientations, takes_sigma=takes_sigma)
     blind = _is_blind(denoiser, takes_sigma)
     method = check_choice(("admm" if blind else "hqs") if method is None else method, "method", METHODS)
+    first: Any
+    solver: Any
+    R: Any
     R, levels = _prior(denoiser, sigma, noise, A, method, niter, given, lambda: _size(A, b), blind)
     first = _rho(method, tau, rho, lam, noise, levels, A)
     if blind and method in BALANCED and rho is None and lam is None and sigma is None:
@@ -219,7 +222,7 @@ def pnp(
     check_size(info, data, batch, x0)
     if isinstance(solver, ADMM | HQS):
         info.extra["rho"] = float(info.state.rho)
-    info.extra["sigma"] = R.monitor.sigma if isinstance(R, Denoiser) else None
+    info.extra["sigma"] = R.monitor.sigma if isinstance(R, Denoiser) and R.monitor is not None else None
     info.extra["monitor"] = convergence(method, info, data, R)
     tell_ground(R, info.x, levels)
     return info.x, info
@@ -280,7 +283,7 @@ def _levels(
             return []
         raise ValueError("sigma and noise_level are both None; expected one of them, for the denoiser's strength")
     factor = 1.0 if method == "hqs" or blind else 2.0
-    last = factor * noise / (A.norm() or 1.0) if sigma is None else check_positive(sigma, "sigma")
+    last = factor * (noise or 0.0) / (A.norm() or 1.0) if sigma is None else check_positive(sigma, "sigma")
     steps = (STEPS if niter is None else niter) if method == "hqs" and not blind else 1
     return [last] if not steps > 1 else np.geomspace(max(FIRST * size(), last), last, steps).tolist()
 
@@ -314,7 +317,7 @@ def _rho(
     raise ValueError("rho and noise_level are both None; expected one of them, for the weight of the data")
 
 
-def _solver(method: str, tau: float | None, rho: float | None, levels: list[float]) -> Solver:
+def _solver(method: str, tau: float | None, rho: Any, levels: list[float]) -> Solver:
     if method == "forward_backward":
         return ForwardBackward(tau)
     if method == "fista":
@@ -329,7 +332,9 @@ def _solver(method: str, tau: float | None, rho: float | None, levels: list[floa
 def limits_of(nonneg: bool, box: tuple[float, float] | None) -> tuple[float, float] | None:
     """[lo, hi], with the checks of the variational methods."""
     constraint = make_constraint(nonneg, box)
-    return None if constraint is None else (0.0, math.inf) if nonneg else tuple(float(v) for v in box)
+    if constraint is None:
+        return None
+    return (0.0, math.inf) if nonneg or box is None else (float(box[0]), float(box[1]))
 
 
 # ---------------------------------------------------------------- what has come out
@@ -371,4 +376,5 @@ def convergence(method: str, info: Solution, E: L2, R: Functional) -> Convergenc
         return Convergence(reason="each iteration turns the denoiser at random, and theorems are for one that is fixed")
     s = info.state
     tau = 1 / s.rho if isinstance(info.solver, ADMM | HQS) else s.tau
-    return R.monitor.report(method, tau, E.L, E.mu, averaged=R.strength < 1)
+    monitor: Any = R.monitor  # as `pnp` has given it
+    return monitor.report(method, tau, E.L, E.mu, averaged=R.strength < 1)

@@ -22,6 +22,7 @@ from ipbox.learned.priors.red import GRADIENTS, RED
 from ipbox.operators.core.adapters import image_operator
 from ipbox.reconstruct.iterative.early_stopping import batch_of, compared
 from ipbox.solvers import ADMM, HQS, ForwardBackward, Parts, Problem, Solution, State, solve, stopping
+from ipbox.solvers.core.protocol import Solver
 from ipbox.solvers.core.solve import SolveOptions
 from ipbox.solvers.core.stop_rule import StopRule
 
@@ -152,6 +153,7 @@ def red(
     if isinstance(D, SlicewiseDenoiser) and gradient != "residual":
         raise ValueError(f"gradient is {gradient!r}, and {D.name} denoises slices; expected 'residual'")
     R = RED(D, gradient=gradient, L=L)
+    solver: Solver
     if method == "steepest_descent":
         objective, solver = data + lam * R, ForwardBackward(tau)
         objective = objective if limits is None else objective + Box(*limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -70,7 +71,8 @@ class DnCNN(nn.Module):
         if depth < 2:
             raise ValueError(f"depth is {depth}; expected at least 2 convolutions")
         check_flag(noise_map, "noise_map"), check_flag(bias, "bias")
-        self.config = dict(channels=channels, width=width, depth=depth, noise_map=noise_map, bias=bias, act=act)
+        self.config: dict[str, Any] = dict(channels=channels, width=width, depth=depth, noise_map=noise_map)
+        self.config |= dict(bias=bias, act=act)
         widths = [channels + noise_map, *[width] * (depth - 1), channels]
         convs = [nn.Conv2d(m, n, 3, padding=1, bias=bias) for m, n in zip(widths[:-1], widths[1:], strict=True)]
         layers: list[nn.Module] = [layer for conv in convs[:-1] for layer in (conv, activation(act))]
@@ -125,8 +127,9 @@ class DRUNet(nn.Module):
     ) -> None:
         super().__init__()
         widths = _check_widths(widths)
-        check_width(channels=channels, blocks=blocks), check_flag(bias, "bias")
-        self.config = dict(channels=channels, widths=widths, blocks=blocks, bias=bias, act=act)
+        check_width(channels=channels, blocks=blocks)
+        check_flag(bias, "bias")
+        self.config: dict[str, Any] = dict(channels=channels, widths=widths, blocks=blocks, bias=bias, act=act)
 
         def chain(width: int) -> nn.Sequential:
             return nn.Sequential(*(ResidualConvBlock(width, bias, act) for _ in range(blocks)))
@@ -195,8 +198,9 @@ class UNet(nn.Module):
         self, channels: int = 1, width: int = 24, depth: int = 4, residual: bool = True, act: str = "relu"
     ) -> None:
         super().__init__()
-        check_width(channels=channels, width=width, depth=depth), check_flag(residual, "residual")
-        self.config = dict(channels=channels, width=width, depth=depth, residual=residual, act=act)
+        check_width(channels=channels, width=width, depth=depth)
+        check_flag(residual, "residual")
+        self.config: dict[str, Any] = dict(channels=channels, width=width, depth=depth, residual=residual, act=act)
         widths = [width * 2**k for k in range(depth)]
         steps = list(zip(widths[:-1], widths[1:], strict=True))
         self.first = ConvBlock(channels, width, act=act)
@@ -273,11 +277,12 @@ class ScoreUNet(nn.Module):
         widths = _check_widths(widths)
         if any(width % 8 for width in widths):
             raise ValueError(f"widths is {widths}; expected multiples of 8")
-        check_width(channels=channels, blocks=blocks), check_positive(sigma_data, "sigma_data")
+        check_width(channels=channels, blocks=blocks)
+        check_positive(sigma_data, "sigma_data")
         low, high = (check_positive(s, "sigma_range") for s in sigma_range)
         if not low < high:
             raise ValueError(f"sigma_range is {sigma_range}; expected (least, largest)")
-        self.config = dict(channels=channels, widths=widths, blocks=blocks, sigma_data=sigma_data)
+        self.config: dict[str, Any] = dict(channels=channels, widths=widths, blocks=blocks, sigma_data=sigma_data)
         self.config |= {"sigma_range": [low, high]}
         size = 4 * widths[0]
         self.embedding = nn.Sequential(nn.Linear(16, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
@@ -297,7 +302,8 @@ class ScoreUNet(nn.Module):
     @property
     def sigma_range(self) -> tuple[float, float]:
         """Least and largest σ it is trained for."""
-        return tuple(self.config["sigma_range"])
+        low, high = self.config["sigma_range"]
+        return low, high
 
     def forward(self, x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
         check_images(x, self.config["channels"])

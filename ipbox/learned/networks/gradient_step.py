@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -60,7 +61,7 @@ class GradientStep(nn.Module):
         if act == "relu":
             raise ValueError("act is 'relu'; expected 'elu' or 'softplus', for a smooth energy")
         self.inner = DRUNet(channels, widths, blocks, bias=False, act=act)
-        self.config = {k: v for k, v in self.inner.config.items() if k != "bias"}
+        self.config: dict[str, Any] = {k: v for k, v in self.inner.config.items() if k != "bias"}
 
     def energy(self, x: torch.Tensor, sigma: float | torch.Tensor) -> torch.Tensor:
         """g(x, sigma) of each sample, (N,)."""
@@ -75,6 +76,7 @@ class GradientStep(nn.Module):
         wanted = x.requires_grad or any(p.requires_grad for p in self.parameters())
         differentiable = wanted and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         with torch.inference_mode(False), torch.enable_grad():
+            y: Any
             y, level = (t.clone() if isinstance(t, torch.Tensor) and t.is_inference() else t for t in (x, sigma))
             if not (differentiable and y.requires_grad):
                 y = y.detach().requires_grad_()

@@ -113,7 +113,7 @@ class NonExpansive(nn.Module):
     @property
     def firm(self) -> bool:
         """Whether the firmly non-expansive version is given; can be set."""
-        return self.config["firm"]
+        return bool(self.config["firm"])
 
     @firm.setter
     def firm(self, value: bool) -> None:

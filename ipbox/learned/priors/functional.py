@@ -49,6 +49,7 @@ class TorchFunctional(Functional):
     (18.0, [[3.0, 3.0], [3.0, 3.0]])
     """
 
+    _L: float
     has_grad = True
 
     def __init__(

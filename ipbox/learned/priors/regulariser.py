@@ -85,6 +85,7 @@ class LearnedRegulariser(TorchFunctional):
     (True, True)
     """
 
+    _mu: float
     inexact_prox = True
 
     def __init__(
@@ -205,7 +206,8 @@ class LearnedRegulariser(TorchFunctional):
 
     def _minimise(self, z: Array, t: float, v: Array) -> float:
         """v <- argmin t R(v) + ½‖v - z‖², and a bound of its error."""
-        eps, mu, L, steps = float(np.finfo(z.dtype).eps), 1 + t * self._mu, 1 + t * self._L, {}
+        eps, mu, L = float(np.finfo(z.dtype).eps), 1 + t * self._mu, 1 + t * self._L
+        steps: dict[str, Any] = {}
         g, before, move = (backend.array_module(z).empty_like(z) for _ in range(3))
         self._grad(z, g, steps)
         size = max(backend.norm(z), t * backend.norm(g))  # where it may end

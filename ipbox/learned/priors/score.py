@@ -48,7 +48,10 @@ class NetworkScore(Score):
         self.net = Network(net, Layout(channels, axes), scale, None, True)
         own = next((p.dtype for p in unwrapped(net).parameters() if p.is_floating_point()), None)
         made = unwrapped(net)
-        known = tuple(s * self.net.scale for s in made.sigma_range) if isinstance(made, KnowsLevels) else None
+        known = None
+        if isinstance(made, KnowsLevels):
+            low, high = (s * self.net.scale for s in made.sigma_range)
+            known = low, high
         super().__init__(dtype=None if own is None else str(own).removeprefix("torch."), sigma_range=known)
 
     @property

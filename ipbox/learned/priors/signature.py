@@ -149,7 +149,8 @@ def _may_be_a_level(p: inspect.Parameter) -> bool:
 
 
 def _shown(p: inspect.Parameter) -> str:
-    return {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "") + p.name
+    stars: dict[Any, str] = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}
+    return stars.get(p.kind, "") + p.name
 
 
 def _parameters(net: Any) -> list[inspect.Parameter] | None:

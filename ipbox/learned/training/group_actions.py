@@ -44,7 +44,7 @@ class Elements:
         chosen = [self._element(h, t) for h, t in zip(points, shifts, strict=True)]
         return torch.stack([act(g, v) for g, v in zip(chosen, u, strict=True)])
 
-    def _element(self, index: int, shift: tuple[int, ...]) -> Isometry:
+    def _element(self, index: int, shift: tuple[int, int]) -> Isometry:
         return self.group.element(index % self.group.m, index >= self.group.m, shift)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -146,7 +147,8 @@ class Denoising:
             raise ValueError(f"model gives shape {tuple(d.shape)}; the images have {tuple(x.shape)}")
         z = d.to(x.dtype) - x
         if self.weighting == "balanced":
-            s = s * self.sigma_data / (s.square() + self.sigma_data**2).sqrt()
+            data: Any = self.sigma_data  # where it is balanced, it is given
+            s = s * data / (s.square() + data**2).sqrt()
         return mean_square(z if self.weighting == "uniform" else z / s)
 
 

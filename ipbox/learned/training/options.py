@@ -31,7 +31,8 @@ class Options:
     autocast: str | None
 
     def __post_init__(self) -> None:
-        checked = {name: check_count(getattr(self, name), name) for name in ("steps", "batch_size", "validate_every")}
+        counts = ("steps", "batch_size", "validate_every")
+        checked: dict[str, float] = {name: check_count(getattr(self, name), name) for name in counts}
         checked["seed"] = check_seed(self.seed, bits=32)  # which torch tells apart
         if self.early_stopping is not None:
             checked["early_stopping"] = check_count(self.early_stopping, "early_stopping")
@@ -61,7 +62,7 @@ class Options:
         """Of the learning rates, at this step."""
         if self.schedule is None:
             return 1.0
-        if self.schedule == "cosine":
+        if isinstance(self.schedule, str):
             return (1 + math.cos(math.pi * step / self.steps)) / 2
         return check_not_negative(as_number(self.schedule(step, self.steps)), f"what schedule gives in step {step}")
 

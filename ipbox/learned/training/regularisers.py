@@ -280,12 +280,13 @@ def gradient_map(model: torch.nn.Module, graph: bool) -> Callable[[torch.Tensor]
     """u ↦ ∇R(u), with the graph that derivatives by the parameters need or without, in any grad mode."""
     module = unwrapped(model)
 
-    def slope(u: torch.Tensor) -> torch.Tensor:
+    def by_autograd(u: torch.Tensor) -> torch.Tensor:
         with torch.enable_grad():
             t = u if graph and u.requires_grad else u.detach().requires_grad_()
             (g,) = torch.autograd.grad(values(model, t).sum(), t, create_graph=graph)
         return g
 
+    slope: Callable[[torch.Tensor], torch.Tensor] = by_autograd
     if isinstance(module, Energy):
         slope = module.gradient_map() if graph else module.gradient
     return lambda u: slope(u[:, None])[:, 0] if u.ndim == 3 else slope(u)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from ipbox.problems.truths import datasets
 from ipbox.reconstruct.domain import Domain, DomainStatistics, ImageDomain
@@ -40,6 +41,6 @@ def domain_of(name: str) -> Domain | ImageDomain | None:
     if "sigma" in stored:
         return ImageDomain(name, stored["words"], stored["sigma"], tuple(stored["scale"]))
     statistics = DomainStatistics(stored["mean"], stored["std"], stored["samples"])
-    pairs = {key: tuple(stored[key]) for key in ("dims", "pixel_size", "coils") if key in stored}
-    numbers = {key: stored[key] for key in ("gap", "acceleration") if key in stored}
+    pairs: dict[str, Any] = {key: tuple(stored[key]) for key in ("dims", "pixel_size", "coils") if key in stored}
+    numbers: dict[str, Any] = {key: stored[key] for key in ("gap", "acceleration") if key in stored}
     return Domain(name, stored["words"], statistics, **pairs, **numbers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -47,7 +48,9 @@ def write(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str
     from safetensors.torch import save
 
     path = check_place(path, "path")
-    stored, aliases, seen = {}, {}, {}
+    stored: dict[str, Any] = {}
+    aliases: dict[str, str] = {}
+    seen: dict[Any, str] = {}
     for name, t in tensors.items():
         key = (t.data_ptr(), t.dtype, tuple(t.shape), t.stride()) if t.numel() else name
         if key in seen:

@@ -13,7 +13,7 @@ from ipbox.checks import check_dims
 from ipbox.keywords import answering
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.foreign import pylops
-from ipbox.operators.core.held import SparseMatrix
+from ipbox.operators.core.held import SparseMatrix, entries
 from ipbox.operators.core.norms import library
 from ipbox.operators.core.subsets import OrderedSubsets, check_subset
 from ipbox.operators.core.user import operator
@@ -104,9 +104,9 @@ class MatrixOperator(OrderedSubsets, PyLopsOperator):
         return MatrixOperator(self.matrix, ends, is_flat)
 
     @property
-    def nonnegative(self) -> bool:
+    def nonnegative(self) -> bool:  # type: ignore[override]  # read only: the matrix tells
         """Whether no entry is negative (or complex)."""
-        stored = self.matrix.data if isinstance(self.matrix, SparseMatrix) else self.matrix
+        stored = entries(self.matrix)
         return self.dtype_in.kind == "f" and bool((stored >= 0).all())
 
     def subset(self, indices: Any) -> MatrixOperator:

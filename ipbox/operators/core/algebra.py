@@ -28,7 +28,7 @@ class Identity(Operator):
     def _apply(self, x: Array, out: Array) -> None:
         out[...] = x
 
-    _apply_adjoint = _apply_normal = _apply
+    _apply_adjoint = _apply_normal = _apply  # type: ignore[assignment]  # its argument has another name
 
     def _compute_norm(self) -> tuple[float, str]:
         return 1.0, "exact"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -163,15 +164,17 @@ class Operator(pylops.LinearOperator):
 
     def norm(self) -> float:
         """||A||, computed once; `norm_kind` says whether it is exact, an upper bound or an estimate."""
-        if self._norm_cache is None:
-            self._norm_cache = self._compute_norm()
-        return self._norm_cache[0]
+        return self._norm_and_kind()[0]
 
     @property
     def norm_kind(self) -> str:
         """``"exact"``, ``"bound"`` (from above) or ``"estimate"`` (Golub-Kahan from a seeded start, times 1.02)."""
-        self.norm()
-        return self._norm_cache[1]
+        return self._norm_and_kind()[1]
+
+    def _norm_and_kind(self) -> tuple[float, str]:
+        if self._norm_cache is None:
+            self._norm_cache = self._compute_norm()
+        return self._norm_cache
 
     @property
     def ends(self) -> tuple[tuple[tuple[int, ...], np.dtype], tuple[tuple[int, ...], np.dtype]]:
@@ -211,7 +214,7 @@ class Operator(pylops.LinearOperator):
         return self._flat(self.apply_adjoint, x, tuple(self.dimsd), self.dtype_out)
 
     @staticmethod
-    def _flat(method, x, dims, dtype):
+    def _flat(method: Callable[[Array], Array], x: Array, dims: tuple[int, ...], dtype: np.dtype) -> Array:
         if x.dtype.kind == "c" and dtype.kind != "c":
             raise TypeError(f"x is {x.dtype}; expected real data for a real operator")
         # PyLops' solvers and scaled operators change the precision on the way: come back to the operator's own.

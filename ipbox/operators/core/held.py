@@ -18,6 +18,12 @@ class SparseMatrix(Protocol):
     nnz: int
 
 
+def entries(x: Any) -> Any:
+    """The numbers that a sparse matrix stores; anything else as it is."""
+    stored: Any = x
+    return stored.data if isinstance(x, SparseMatrix) else stored
+
+
 def host_array(
     x: Any, name: str, array: str, kinds: str = "fiu", numbers: str = "real numbers", dtype: Any = np.float64
 ) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend, shares
 from ipbox.operators.core.foreign import pylops
-from ipbox.operators.core.held import SparseMatrix
+from ipbox.operators.core.held import entries
 
 
 def golub_kahan(op: Any, steps: int = 60, rtol: float = 1e-3, seed: int = 0) -> float:
@@ -40,7 +40,9 @@ def golub_kahan(op: Any, steps: int = 60, rtol: float = 1e-3, seed: int = 0) -> 
     v = backend.to_device(v, library(op))
     v /= backend.norm(v)
     u = op.apply(v)
-    alphas, betas, values = [], [], []
+    alphas: list[Any] = []
+    betas: list[Any] = []
+    values: list[Any] = []
     tiny = 1e-5 if backend.real_dtype(op.dtype_in) == np.float32 else 1e-13  # what is smaller is nothing but rounding
     least = 4 + math.log(op.shape[1])
     for _ in range(steps):
@@ -68,7 +70,7 @@ def golub_kahan(op: Any, steps: int = 60, rtol: float = 1e-3, seed: int = 0) -> 
 def library(op: Any) -> str:
     """``"cupy"`` where ``op``, or an operator it is made of, holds device arrays; else ``"numpy"``."""
     held = [w for v in vars(op).values() for w in (v if isinstance(v, list | tuple) else [v])]
-    device = any(backend.is_device(v.data if isinstance(v, SparseMatrix) else v) for v in held)
+    device = any(backend.is_device(entries(v)) for v in held)
     parts = (v for v in held if isinstance(v, pylops.LinearOperator))
     return "cupy" if device or any(library(v) == "cupy" for v in parts) else "numpy"
 

@@ -17,6 +17,7 @@ _lock = threading.Lock()
 class OrderedSubsets:
     """An operator of some views (or rows) of another: it has ``subset``, or ``_at`` for one, and gets `subsets`."""
 
+    dimsd: tuple[int, ...]
     rows_are: ClassVar[str] = "angles"  # along the first axis of the data; errors name them
 
     def subset(self, indices: Any) -> Self:

@@ -30,8 +30,9 @@ def weigh(A: Operator, s: np.ndarray) -> Operator:
         return A
     if not isinstance(A, MatrixOperator):
         return Weighted(A, HeldArray(s))
-    m, rows = A.matrix, s.reshape(-1, 1)
-    if isinstance(m, SparseMatrix):
+    m: Any = A.matrix
+    rows = s.reshape(-1, 1)
+    if isinstance(A.matrix, SparseMatrix):
         m = m.tocsr(copy=True)
         xp = backend.array_module(m.data)
         m.data *= xp.asarray(np.repeat(s.reshape(-1), np.diff(backend.to_host(m.indptr))))

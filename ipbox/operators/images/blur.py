@@ -130,7 +130,8 @@ class Blur(Operator):
 
     @functools.cached_property
     def _squares(self) -> HeldArray:
-        return HeldArray((np.abs(self.diagonal.values) ** 2).astype(self.dtype_in))
+        diagonal: Any = self.diagonal  # of operators that have one
+        return HeldArray((np.abs(diagonal.values) ** 2).astype(self.dtype_in))
 
     def _apply_normal(self, x: Array, out: Array) -> None:
         if self.diagonal is None or (self._direct and not backend.is_device(x)):

@@ -178,8 +178,10 @@ class Gradient(Differences):
         if (self.scheme, self.boundary) != ("forward", "neumann") or not every:
             return None
         if self.dtype_in.kind == "f" and len(self.dims) > 1 and set(self.spacing) == {1.0}:
-            return tuple(partial(f, ndim=len(self.dims)) for f in (kernels.gradient, kernels.gradient_adjoint))
-        return tuple(partial(f, spacing=self.spacing) for f in (fused.spaced_gradient, fused.spaced_gradient_adjoint))
+            nd = len(self.dims)
+            return partial(kernels.gradient, ndim=nd), partial(kernels.gradient_adjoint, ndim=nd)
+        h = self.spacing
+        return partial(fused.spaced_gradient, spacing=h), partial(fused.spaced_gradient_adjoint, spacing=h)
 
     def _compute_norm(self) -> tuple[float, str]:
         return gradient_norm(
@@ -259,8 +261,8 @@ class SymmetrisedGradient(Differences):
     def _kernels(self) -> Kernels | None:
         if (self.scheme, self.boundary) != ("backward", "neumann") or len(self.dims) > 4:
             return None
-        both = fused.symmetrised_gradient, fused.symmetrised_gradient_adjoint
-        return tuple(partial(f, spacing=self.spacing) for f in both)
+        h = self.spacing
+        return partial(fused.symmetrised_gradient, spacing=h), partial(fused.symmetrised_gradient_adjoint, spacing=h)
 
     def _compute_norm(self) -> tuple[float, str]:
         bound = gradient_norm(tuple(self.dims[1:]), self.spacing, self.scheme, self.boundary)

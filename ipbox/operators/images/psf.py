@@ -169,11 +169,12 @@ def _pair(value: float | tuple[float, float], name: str) -> tuple[float, float]:
     pair = (value, value) if is_number(value) else value
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise ValueError(f"{name} is {shown(value)}; expected a number or a pair of them")
-    return tuple(pair)
+    first, second = pair
+    return first, second
 
 
 def _sizes(size: int | tuple[int, int], odd: bool) -> tuple[int, int]:
     pair = _pair(size, "size")
     if not all(is_integer(n) and n > 0 and (n % 2 or not odd) for n in pair):
         raise ValueError(f"size is {shown(size)}; expected {'odd' if odd else 'positive'} integers")
-    return tuple(int(n) for n in pair)
+    return int(pair[0]), int(pair[1])

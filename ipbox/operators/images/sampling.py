@@ -62,7 +62,7 @@ class Mask(Operator):
     def _apply(self, x: Array, out: Array) -> None:
         backend.array_module(x).multiply(x, self._weights.like(x), out=out)
 
-    _apply_adjoint = _apply
+    _apply_adjoint = _apply  # type: ignore[assignment]  # its argument has another name
 
     def _apply_normal(self, x: Array, out: Array) -> None:
         self._apply(x, out)

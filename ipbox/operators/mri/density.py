@@ -15,7 +15,7 @@ from ipbox.operators.mri.trajectory import check_trajectory, radians
 STRAIGHT = 1e-5  # how far, of the band, samples of a straight spoke may lie beside it (float32 trajectories)
 
 
-def radial_density(trajectory: Array, dims: tuple[int, int]) -> np.ndarray:
+def radial_density(trajectory: Array, dims: tuple[int, ...]) -> np.ndarray:
     r"""Density compensation of straight spokes through or from the centre of k-space: ring sectors.
 
     .. math:: w = \frac{Δθ}{2} (r_+^2 - r_-^2) \approx |k|\, Δk\, Δθ
@@ -53,8 +53,8 @@ def radial_density(trajectory: Array, dims: tuple[int, int]) -> np.ndarray:
     >>> w[0, [31, 32, 33]].round(4)             # 2/3 of the disc of radius 1/2 belong to 101 samples
     array([0.0311, 0.0052, 0.0311])
     """
-    dims = check_dims(dims, "dims")
-    k = check_trajectory(trajectory, dims)
+    shape = check_dims(dims, "dims")
+    k = check_trajectory(trajectory, shape)
     radii = _signed_radii(k, dims)
     if radii is None:
         raise ValueError("trajectory has samples off straight lines through the centre; expected radial spokes")

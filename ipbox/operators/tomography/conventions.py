@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -150,7 +150,7 @@ def _agree(found: np.ndarray, expected: Any, size: Any, what: str) -> None:
 
 
 OTHER = {"parallel": "FanBeamTransform.like", "fan": "RayTransform.like"}
-CONVENTIONS = {"skimage": skimage, "astra": astra}
+CONVENTIONS: dict[str, Callable[..., dict[str, Any]]] = {"skimage": skimage, "astra": astra}
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ class FanBeamTransform(LineTransform):
         return (self.source_distance, self.detector_distance), self.detector == "curved"
 
     @property
-    def turn(self) -> float:
+    def turn(self) -> float:  # type: ignore[override]  # read only: the detector tells
         """Angle from a ray to the next on a curved detector; 0 on a flat one."""
         return self.det_spacing / (self.source_distance + self.detector_distance) if self.detector == "curved" else 0.0
 

@@ -36,9 +36,10 @@ class Projector(OrderedSubsets, Operator):
         *,
         image_centre: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        name, dims = type(self).__name__, check_dims(dims, "dims")
-        if len(dims) != 2:
-            raise ValueError(f"dims is {dims}; {name} expects (ny, nx)")
+        name, shape = type(self).__name__, check_dims(dims, "dims")
+        if len(shape) != 2:
+            raise ValueError(f"dims is {shape}; {name} expects (ny, nx)")
+        dims = shape[0], shape[1]
         angles = check_angles(angles)
         self.pixel_widths = hy, hx = check_widths(pixel_size)
         self.pixel_size = hx if hx == hy else (hy, hx)

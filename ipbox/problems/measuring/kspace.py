@@ -20,7 +20,7 @@ def check_plane(shape: Any) -> tuple[int, int]:
 
 def centre(dims: tuple[int, ...], width: int | tuple[int, ...]) -> tuple[slice, ...]:
     """The slices of the ``width`` points about zero frequency along each axis: from n//2 - width//2."""
-    widths = (width,) * len(dims) if is_integer(width) else width
+    widths: Any = (width,) * len(dims) if is_integer(width) else width
     return tuple(slice(n // 2 - w // 2, n // 2 - w // 2 + w) for n, w in zip(dims, widths, strict=True))
 
 

@@ -14,7 +14,7 @@ from ipbox.problems.measuring.poisson_disc import poisson_disc_mask
 __all__ = ["fastmri_mask", "mask_from_weights", "poisson_disc_mask", "uniform_mask", "variable_density_mask"]
 
 # fastMRI's fully sampled part of the lines, by acceleration
-FASTMRI_CENTRE = {4: 0.08, 8: 0.04}
+FASTMRI_CENTRE: dict[float, float] = {4: 0.08, 8: 0.04}
 
 
 def uniform_mask(shape: tuple[int, ...], acceleration: float, calibration: int = 0, offset: float = 0.0) -> np.ndarray:

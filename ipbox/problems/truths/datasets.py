@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -241,7 +242,7 @@ def area_average(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray((cols @ (rows @ image).T).T)
 
 
-def _overlaps(n: int, m: int):
+def _overlaps(n: int, m: int) -> Any:
     """Sparse (m, n) matrix: the share of each of n cells in each of m equal cells of the same interval."""
     from scipy.sparse import csr_array
 

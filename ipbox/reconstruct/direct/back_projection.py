@@ -61,7 +61,7 @@ class _BackProjector(RayTransform):
 
     def __init__(self, A: RayTransform) -> None:
         self.__dict__.update({k: v for k, v in A.__dict__.items() if k != "_local"})
-        self._local = threading.local()
+        self._local = threading.local()  # type: ignore[assignment]  # a thread's own
         h = float(np.min(self._footprint()))
         self._set_frequencies(int(REACH * self.period * min(1.0, self.det_spacing / h)) + 1)
 

@@ -199,7 +199,8 @@ def _transformed(A: Blur, b: Array, tapered: bool, who: str) -> tuple[Diagonal, 
     check_fits(A, check_data(b))
     if b.size == 0:
         raise ValueError(f"b has shape {b.shape}; expected at least one image")
-    if A.diagonal is None and not tapered:
+    of_A: Any = A.diagonal
+    if of_A is None and not tapered:
         symmetry = " and a kernel that is not symmetric along each axis" if A.boundary == "reflective" else ""
         raise ValueError(
             f"A has {A.boundary} boundary{symmetry}, which no fast transform diagonalises; {who} expects periodic "
@@ -208,7 +209,7 @@ def _transformed(A: Blur, b: Array, tapered: bool, who: str) -> tuple[Diagonal, 
         )
     y = b.reshape((-1, *A.dims))
     if not tapered:
-        return A.diagonal, A.diagonal.forward(y)
+        return of_A, of_A.forward(y)
     T = diagonal.periodic(A.kernel, tuple(A.dims))
     return T, T.forward(edgetaper(y, A.kernel))
 

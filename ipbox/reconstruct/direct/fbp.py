@@ -209,7 +209,8 @@ def prepared(
     if any(cut):
         A, pads = _widened(A, scan)
         near = (-lo < hi, -lo > hi) if around else (False, False)  # what the other side sees goes on in any case
-        sides = tuple(c and not fits and (extend or is_near) for c, is_near in zip(cut, near, strict=True))
+        left, right = (c and not fits and (extend or is_near) for c, is_near in zip(cut, near, strict=True))
+        sides = left, right
         scan = Scan.of(A, trust)
     weights = _beyond(scan, ends) * np.cos(scan.gamma(scan.positions))
     turn = A.turn if isinstance(A, FanBeamTransform) else 0.0

@@ -196,7 +196,8 @@ def sense(
             raise ValueError(f"lam is {lam} and noise_level is {noise_level}; expected one of them")
     if lam:
         return tikhonov(A, b, lam, noise_level, tol=tol, niter=niter, x0=x0, **options)
-    stop, best, errors = stopping.residual(tol, every=1), None, []
+    stop, best = stopping.residual(tol, every=1), None
+    errors: list[float] = []
     if lam is None and noise_level is None and options.get("state") is None:
         check_fits(A, check_data(b))
         coils = isinstance(A, CartesianMRI | NonCartesianMRI) and A.sensitivities is not None

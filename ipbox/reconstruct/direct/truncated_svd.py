@@ -232,7 +232,7 @@ def _residuals(svd: Decomposition, b: Array, c: Array) -> np.ndarray:
     return np.sqrt(svd.unreached(b, c) + np.append(np.cumsum(each[::-1])[::-1], 0.0))
 
 
-def _by_discrepancy(residuals: np.ndarray, noise_level: float | None, safety: float) -> int:
+def _by_discrepancy(residuals: np.ndarray, noise_level: Any, safety: float) -> int:
     check_noise_known(noise_level)
     target, least = safety * noise_level, residuals[-1]
     if not least <= target < residuals[0]:

@@ -187,9 +187,9 @@ def _iterate(
     b: Array,
     solver: Solver,
     noise_level: float | None,
-    niter: int,
+    niter: int | Sequence[int],
     nonneg: bool,
     box: tuple[float, float] | None,
-    options: dict[str, Any],
+    options: Any,
 ) -> tuple[Array, Solution]:
     return stopped_early(L2(A, b), solver, noise_level, niter, R=make_constraint(nonneg, box), **options)

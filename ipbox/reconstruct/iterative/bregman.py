@@ -91,10 +91,10 @@ def bregman(
     'discrepancy'
     """
     data = L2(as_operator(A, shape), b)
-    R = make_regulariser(regulariser, data.A)
+    R = make_regulariser(regulariser, data.operator)
     lam = 10 * first_weight(data, R, noise_level) if lam is None else check_positive(lam, "lam")
     outer = Bregman(tol=tol) if solver is None else Bregman(solver, tol=tol)
-    x, info = stopped_early(data, outer, noise_level, niter, R=lam * R, **options)
+    x, info = stopped_early(data, outer, noise_level, niter, R=R.scaled(lam), **options)
     info.extra["lam"] = lam
     return x, info
 
@@ -169,10 +169,10 @@ def linearised_bregman(
     'discrepancy'
     """
     data = L2(as_operator(A, shape), b)
-    R = make_regulariser(regulariser, data.A)
+    R = make_regulariser(regulariser, data.operator)
     lam = default_weight(data, regulariser) if lam is None else check_positive(lam, "lam")
     solver = LinearisedBregman(line_search=check_flag(line_search, "line_search"))
-    x, info = stopped_early(data, solver, noise_level, niter, R=lam * R, **options)
+    x, info = stopped_early(data, solver, noise_level, niter, R=R.scaled(lam), **options)
     info.extra["lam"] = lam
     return x, info
 
@@ -193,6 +193,6 @@ def make_regulariser(regulariser: str | Functional, A: Operator) -> Functional:
 
 def default_weight(data: L2, regulariser: str | Functional) -> float:
     """A share of max |A*b|/‖A‖²; 1 where that is zero, since then u = 0 for every λ."""
-    A, b = data.A, data.b
+    A, b = data.operator, data.b
     scale = float(abs(A.apply_adjoint(b)).max()) / (norm_in_range(A) ** 2 or 1.0)
     return (FACTORS[regulariser] if isinstance(regulariser, str) else 0.02) * scale or 1.0

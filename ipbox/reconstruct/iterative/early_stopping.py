@@ -164,8 +164,8 @@ def stopped_early(
     batch = batch_of(data.A, data.b)
     if batch is None and not isinstance(noise_level, str) and np.ndim(noise_level):  # as IR Tools has the third one
         raise ValueError(f"noise_level is {shown(noise_level)}; expected a number, or niter= for iterates to keep")
-    niter, keep = asked_for(niter, batch)
-    rule = stopping.niter(niter) if stop is None else stop | stopping.niter(niter)
+    most, keep = asked_for(niter, batch)
+    rule = stopping.niter(most) if stop is None else stop | stopping.niter(most)
     if isinstance(data, KL) and isinstance(noise_level, str):
         if noise_level != "poisson":
             raise ValueError(f"noise_level is {noise_level!r}; expected a number or 'poisson'")
@@ -185,7 +185,7 @@ def stopped_early(
     if best is not None:
         info.extra["best"] = {"x": best.x, "k": best.k, "psnr": best.value}
     if noise_level is not None:
-        warn_of_niter(info, niter)
+        warn_of_niter(info, most)
     if not isinstance(noise_level, str) and options.get("x0") is None and options.get("state") is None:
         warn_of_nothing(info, noise_level)
     return info.x, info
@@ -211,7 +211,7 @@ def warn_of_niter(info: Solution, niter: int) -> None:
         )
 
 
-def compared(options: dict[str, Any], x_true: Array | None) -> dict[str, Any]:
+def compared(options: Any, x_true: Array | None) -> Any:
     """The options of `solve`, with PSNR and relative error of each iterate in the history where the truth is known."""
     if x_true is None:
         return options

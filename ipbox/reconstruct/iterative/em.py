@@ -171,10 +171,10 @@ def _smoothing(A: Any, fwhm: float | None) -> Callable[[Array], Array]:
 
 def _lost(D: KL, x: Array) -> bool:
     """Whether an image of ``x`` is 0 although there are counts in readings that see one."""
-    images = x.reshape((-1, *D.A.dims))
+    images = x.reshape((-1, *D.operator.dims))
     empty = ~images.any(axis=tuple(range(1, images.ndim)))
     if not bool(empty.any()):
         return False
-    seen = D.A.apply(backend.array_module(x).ones_like(images[0])) > 0
-    counts = (D.b if D.mask is None else D.b * D.mask).reshape((-1, *D.A.dimsd)) * seen
+    seen = D.operator.apply(backend.array_module(x).ones_like(images[0])) > 0
+    counts = (D.b if D.mask is None else D.b * D.mask).reshape((-1, *D.operator.dimsd)) * seen
     return bool((empty & counts.any(axis=tuple(range(1, counts.ndim)))).any())

@@ -80,7 +80,7 @@ def lsqr(
     >>> info.stop, info.niter < 20
     ('discrepancy', True)
     """
-    R = damp * L2() if check_not_negative(damp, "damp") else None
+    R = L2().scaled(damp) if check_not_negative(damp, "damp") else None
     return stopped_early(L2(*weighted(as_operator(A, shape), b, weights)), LSQR(), noise_level, niter, R=R, **options)
 
 
@@ -160,14 +160,14 @@ def hybrid_lsqr(
     ('flat_gcv', True)
     """
     A = as_operator(A, shape)
-    niter, keep = asked_for(niter, batch_of(A, b))
-    stop, readings = stopping.niter(niter), None
+    most, keep = asked_for(niter, batch_of(A, b))
+    stop, readings = stopping.niter(most), None
     if weights is not None:
         A, b = weighted(A, b, weights)
         readings = int((check_weights(weights, tuple(A.dimsd)) > 0).sum())
     if tol:
         stop = stop | (FlatGCV(tol) if isinstance(lam, str) else stopping.residual(tol, every=1))
-    solver = HybridLSQR(lam, noise_level, safety, max(niter, 1), reorthogonalise, readings)
+    solver = HybridLSQR(lam, noise_level, safety, max(most, 1), reorthogonalise, readings)
     options = compared(options, x_true)
     if keep is not None:
         options = {**options, "callbacks": [keep, *(options.get("callbacks") or ())]}

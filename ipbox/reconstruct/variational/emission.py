@@ -19,7 +19,7 @@ _EPS = 0.01  # ε, of the mean activity
 
 
 @answering
-def bsrem(
+def bsrem(  # type: ignore[misc]  # an option of others is an argument here
     A: Any,
     b: Array,
     lam: float | str,

@@ -97,7 +97,7 @@ def find_room(
         )
     place = place or Scratch()
     place.check_free(files)
-    slices = problem.fidelity.A.parts[0]
+    slices = problem.D.A.parts[0]
     how = (
         f"{told}{there}: in blocks of {slices.stop - slices.start} slices, with {_gib(inside)} and {_gib(files)} of "
         f"files in {place.folder}, of {_gib(place.free)} that are free"
@@ -138,9 +138,9 @@ def _counts(problem: Problem, solver: Solver) -> tuple[float, int]:
 
 def in_blocks(problem: Problem) -> tuple[int, int]:
     """About the bytes that are in memory beside the data, and those that are in files, where volumes are."""
-    slices = max(part.stop - part.start for part in problem.fidelity.A.parts)
+    slices = max(part.stop - part.start for part in problem.D.A.parts)
     block = slices * math.prod(problem.dims[1:])
-    readings = min(READINGS, problem.fidelity.b.size) * np.dtype(problem.dtype).itemsize
+    readings = min(READINGS, problem.D.b.size) * np.dtype(problem.dtype).itemsize
     return _bytes(problem, *BLOCKS, voxels=block) + readings, _bytes(problem, *FILES)
 
 

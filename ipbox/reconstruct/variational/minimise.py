@@ -85,7 +85,7 @@ class VariationalFamily:
     tol: float = 1e-4
     niter: int = 1000
     x0: Array | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Any = field(default_factory=dict)
     memory: float | None = None
     scratch: str | os.PathLike[str] | None = None
     frugal: bool = False  # whether the steps shall be those that need least memory, where the solver is not given

@@ -14,7 +14,7 @@ from ipbox.solvers import Solution
 
 
 @answering
-def tgv(
+def tgv(  # type: ignore[misc]  # an option of others is an argument here
     A: Any,
     b: Array,
     lam: float | str,

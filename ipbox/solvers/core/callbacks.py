@@ -212,8 +212,11 @@ class Best:
         if not backend.is_array(x_true):
             raise TypeError(f"x_true is {type(x_true).__name__}; expected an array of the image's shape")
         if metric is None:
-            from ipbox.metrics import psnr as metric
-        self.x_true, self.metric = x_true, metric
+            from ipbox.metrics import psnr
+
+            metric = psnr
+        self.x_true = x_true
+        self.metric: Callable[[Array, Array], float] = metric
         self._kept: dict[str, Any] = {}
 
     def __call__(self, run: Run) -> None:

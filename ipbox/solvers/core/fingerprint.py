@@ -42,6 +42,7 @@ class Made:
     def numbers(self) -> dict[str, Any]:
         """Text and numbers, as JSON has them, under the names of what they are of."""
         if self._known is None:
+            assert self.problem is not None, "what is known is told without a problem"
             self._known = {**of_solver(self.solver), **self.solver.told(self.problem), **of_problem(self.problem)}
         return self._known
 
@@ -51,6 +52,7 @@ class Made:
             return None
         mine, theirs = self.numbers(), other.numbers()
         names = [*theirs, *(name for name in mine if name not in theirs)]
+        assert other.eps is not None, "other has its problem"
         rtol = other.eps**0.5
         return next(
             (n for n in names if n not in mine or n not in theirs or not _equal(mine[n], theirs[n], rtol)), None

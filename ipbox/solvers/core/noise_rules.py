@@ -42,7 +42,7 @@ class NCP(StopRule):
     def met(self, run: Run) -> np.ndarray:
         memory = run.state.loop
         if memory.get("ncp_k") != run.k:  # a resumed run is asked again where the last one ended
-            r = run.problem.fidelity.residual(run.x)
+            r = run.problem.D.residual(run.x)
             now = np.array([ncp_distance(a, self.axes) for a in ([r] if run.batch is None else r)])
             best, since = memory.get("ncp", np.full(len(now), np.inf)), memory.get("ncp_since", 0 * now)
             since = np.where(now < best, 0, since + 1)
@@ -117,7 +117,7 @@ class PoissonDiscrepancy(StopRule):
             raise ValueError(f"stop.poisson_discrepancy was given {name} as data fidelity; expected KL(A, b)")
 
     def met(self, run: Run) -> Any:
-        D, batched = run.problem.fidelity, run.batch is not None
+        D, batched = run.problem.D, run.batch is not None
         return np.asarray(D.value(run.x, batched)) <= self.safety * np.asarray(D.expected_value(run.x, batched))
 
 
@@ -151,11 +151,11 @@ def ncp(axes: int | tuple[int, ...] = -1, patience: int = 2, every: int = 1) -> 
     >>> ip.solve(ip.Problem(ip.L2(A, b)), ip.CGLS(), stop=ip.stop.ncp() | ip.stop.niter(50)).stop
     'ncp'
     """
-    axes = (axes,) if is_integer(axes) else axes
-    negative = isinstance(axes, tuple) and axes and all(is_integer(a) and a < 0 for a in axes)
-    if not negative or len(set(axes)) < len(axes):
+    given = axes if isinstance(axes, tuple) else (axes,)
+    negative = len(given) > 0 and all(is_integer(a) and a < 0 for a in given)
+    if not negative or len(set(given)) < len(given):
         raise ValueError(f"axes is {shown(axes)}; expected different negative integers, such as -1 or (-2, -1)")
-    return NCP(tuple(int(a) for a in axes), check_count(patience, "patience"), check_count(every, "every"))
+    return NCP(tuple(int(a) for a in given), check_count(patience, "patience"), check_count(every, "every"))
 
 
 @answering

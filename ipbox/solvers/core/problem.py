@@ -124,6 +124,19 @@ class Problem:
         self._library = xp or (backend.array_module(data[0].b).__name__ if data else "numpy")
         backend.as_module(self._library)
 
+    @property
+    def D(self) -> Any:
+        """The data fidelity, of solvers and rules that have seen that there is one, and of what kind.
+
+        Raises
+        ------
+        ValueError
+            where there is none.
+        """
+        if self.fidelity is None:
+            raise ValueError("the problem has no data fidelity; expected one, such as ip.L2(A, b)")
+        return self.fidelity
+
     def _find(self, what: str, given: Any, data: list[Fidelity]) -> Any:
         """Shape or dtype of the image, from the first term that knows it."""
         found = [given] if given is not None else []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from ipbox import summary
 from ipbox.backend import Array
 from ipbox.checks import is_number, shown
 from ipbox.solvers.core.problem import Parts, Problem
 from ipbox.solvers.core.state import State
+
+Prepared: TypeAlias = Any  # what `Solver.prepare` gives: `Parts`, or what a solver has made of them
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,20 @@ class Solver:
     backends: ClassVar[tuple[str, ...]] = ("numpy", "cupy")
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "complex64", "complex128")
     shared: ClassVar[frozenset[str]] = frozenset()  # fields of the state that belong to no sample of a batch
-    tau = None  # a field of solvers with a step size (annotated here it would come first there)
+    if TYPE_CHECKING:
+
+        @property
+        def tau(self) -> float | None: ...
+
+    else:
+        tau = None  # a field of solvers with a step size (annotated here it would come first there)
     knows_next_step: ClassVar[bool] = False  # whether there is a `next_step`
     by_ranks: ClassVar[bool] = False  # whether it is known to run where ranks share the data, or slices
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__repr__" not in vars(cls):
-            cls.__repr__ = summary.of_settings  # that of a dataclass prints arrays whole
+            cls.__repr__ = summary.of_settings  # type: ignore[method-assign]  # that of a dataclass prints arrays whole
 
     def __post_init__(self) -> None:
         if self.tau is not None and not is_number(self.tau):
@@ -93,10 +101,10 @@ class Solver:
         """The problem in this solver's roles, step sizes checked."""
         return problem.assign(self.takes, type(self).__name__)
 
-    def init(self, p: Parts, x0: Array) -> State:
+    def init(self, p: Prepared, x0: Array) -> State:
         raise NotImplementedError("abstract")
 
-    def step(self, p: Parts, s: State) -> None:
+    def step(self, p: Prepared, s: State) -> None:
         raise NotImplementedError("abstract")
 
     ends: ClassVar[str] = "attainable_accuracy"  # what ``stop`` is where a run has `ended`
@@ -109,39 +117,39 @@ class Solver:
         """Numbers, under names, of settings that are functions: what tells them apart in a state that goes on."""
         return {}
 
-    def objective(self, p: Parts, s: State) -> Any:
+    def objective(self, p: Prepared, s: State) -> Any:
         """The objective at the state; None where a term is implicit and so has no value."""
         return p.problem.objective(s.x)
 
-    def residual(self, p: Parts, s: State) -> Any:
+    def residual(self, p: Prepared, s: State) -> Any:
         """How far the state is from a fixed point, relative; a float or one per sample."""
         raise ValueError(f"{type(self).__name__} has no residual; use another stop rule")
 
-    def primal_dual_residual(self, p: Parts, s: State) -> Any:
+    def primal_dual_residual(self, p: Prepared, s: State) -> Any:
         """Residuals of the two optimality conditions, relative; a float or one per sample."""
         raise ValueError(f"{type(self).__name__} has no primal-dual residual; use stop.residual")
 
-    def data_residual(self, p: Parts, s: State) -> Any:
+    def data_residual(self, p: Prepared, s: State) -> Any:
         """‖Au - b‖ at ``s.x``; solvers that hold the residual anyway return it without applying A."""
         return p.problem.residual_norm(s.x)
 
-    def gap(self, p: Parts, s: State) -> Any:
+    def gap(self, p: Prepared, s: State) -> Any:
         """Duality gap relative to |primal objective|."""
         raise ValueError(f"{type(self).__name__} has no duality gap; use stop.residual or PDHG")
 
-    def check_gap(self, p: Parts) -> None:
+    def check_gap(self, p: Prepared) -> None:
         """Refuse `stop.gap` before the first step where the gap would be infinite."""
         self.gap(p, State())
 
-    def error_bound(self, p: Parts, s: State) -> Any:
+    def error_bound(self, p: Prepared, s: State) -> Any:
         """A bound on ‖x - x*‖ that costs nothing at the state, to stop by; None where there is none."""
         return None
 
-    def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
+    def next_step(self, p: Prepared, s: State, memory: dict[str, Any]) -> NextStep:
         """The step to come, before it is taken; ``memory`` keeps from step to step what the solver has no need of."""
         raise ValueError(f"{type(self).__name__} does not know its next step beforehand")
 
-    def certificate(self, p: Parts, s: State) -> Certificate:
+    def certificate(self, p: Prepared, s: State) -> Certificate:
         """A proved bound on ‖x - x*‖ where there is one."""
         return Certificate("none: no strong convexity known")
 
@@ -154,7 +162,7 @@ class Solver:
         except ValueError as err:  # no role for a term, or a step size beyond its bound
             return Verdict(False, str(err))
 
-    def _theorem(self, p: Parts) -> Verdict:
+    def _theorem(self, p: Prepared) -> Verdict:
         return Verdict(False, "no theorem is recorded for this solver")
 
 

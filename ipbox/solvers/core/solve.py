@@ -86,8 +86,8 @@ def solve(
             raise TypeError(f"callbacks has {call!r}; expected functions of the run, such as ip.callbacks.History()")
     callbacks = [*callbacks, *([Progress()] if check_flag(progress, "progress") else [])]
     if problem.batch is not None:
-        return _solve_batch(problem, solver, x0, state, stop, callbacks)
-    run = None
+        return _solve_batch(problem, problem.batch, solver, x0, state, stop, callbacks)
+    run: Any = None  # there is one after the first step
     try:
         for run in iterate(problem, solver, x0=x0, state=state, stop=stop):
             if shares.agreed(_called(callbacks, run), problem.ranks):
@@ -100,6 +100,7 @@ def solve(
 
 def _solve_batch(
     problem: Problem,
+    batch: int,
     solver: Solver,
     x0: Array | None,
     state: State | None,
@@ -110,7 +111,8 @@ def _solve_batch(
 
     Whenever samples are done, their part of the state is kept and the others go on alone as a smaller batch.
     """
-    batch, whole, k0 = problem.batch, state, 0
+    whole: Any = state
+    k0 = 0
     if isinstance(stop, StopRule):
         stop.check_applies(solver, solver.prepare(problem))
     stops: list[str | None] = [None] * batch
@@ -123,7 +125,8 @@ def _solve_batch(
             stops, steps, k0 = list(state.loop["stops"]), list(state.loop["steps"]), state.loop["k0"]
     active = np.array([i for i in range(batch) if stops[i] is None])
     part_state = None if whole is None else whole.take(active, batch, solver.shared)
-    run, seen, history = None, -1, Records()
+    run: Any = None
+    seen, history = -1, Records()
 
     def collect() -> State:
         """The state of the whole batch: what is frozen, and what is still running."""

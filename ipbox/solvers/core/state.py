@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,7 @@ def _with(state: State, fields: dict[str, Any]) -> State:
 
 
 def _leaves(node: Any, path: str) -> Any:
+    items: Iterable[tuple[Any, Any]]
     if isinstance(node, dict):
         items = node.items()
     elif isinstance(node, list):
@@ -200,7 +202,8 @@ def _unshare(node: Any, seen: set[int]) -> None:
 def _put(whole: Any, part: Any, index: np.ndarray, batch: int) -> None:
     keys = list(part) if isinstance(part, dict) else range(len(part))
     for key in keys:
-        w, p = whole.get(key) if isinstance(whole, dict) else whole[key], part[key]
+        w: Any = whole.get(key) if isinstance(whole, dict) else whole[key]
+        p = part[key]
         if key in SHARED:
             whole[key] = p
         elif isinstance(p, dict | list) and not (w is None and isinstance(p, list)):

@@ -18,6 +18,7 @@ from ipbox.solvers.core.noise_rules import monotone_error, ncp, poisson_discrepa
 from ipbox.solvers.core.problem import Parts
 from ipbox.solvers.core.protocol import Solver
 from ipbox.solvers.core.run import Run
+from ipbox.solvers.core.state import State
 from ipbox.solvers.core.stop_rule import NoiseLevelRule, StopRule, fidelity_of
 
 __all__ = [
@@ -108,7 +109,7 @@ class PrimalDualResidual(Tolerance):
 
     def check_applies(self, solver: Solver, parts: Parts) -> None:
         if type(solver).primal_dual_residual is Solver.primal_dual_residual:
-            solver.primal_dual_residual(parts, None)  # says that it has none
+            solver.primal_dual_residual(parts, State())  # says that it has none
 
     def quantity(self, run: Run) -> Any:
         return run.primal_dual_residual()

@@ -85,7 +85,7 @@ class GradientDescent(FixedStep):
 
     def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
         """w = τλr for f = λ/2 ‖Au - b‖², A*w = -τ∇f(u); given as r."""
-        D = p.problem.fidelity
+        D = p.problem.D
         r = -D.residual(s.x)
         return NextStep(r, r, s.tau / D.weight * squares(s.grad, p))
 

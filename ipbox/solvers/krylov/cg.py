@@ -117,6 +117,7 @@ def hessian(terms: list[Functional], x: Array, out: Array, work: dict[str, Any])
 
 def normal(f: L2, x: Array, out: Array, work: dict[str, Any], key: str) -> Array:
     """out <- A*A x; ``work[key]`` holds Ax."""
-    batch = x.shape[: x.ndim - len(f.A.dims)]
-    Ax = f.A.apply(x, out=buffer(work, key, x, batch + tuple(f.A.dimsd), f.A.dtype_out))
-    return f.A.apply_adjoint(Ax, out=out)
+    A = f.operator
+    batch = x.shape[: x.ndim - len(A.dims)]
+    Ax = A.apply(x, out=buffer(work, key, x, batch + tuple(A.dimsd), A.dtype_out))
+    return A.apply_adjoint(Ax, out=out)

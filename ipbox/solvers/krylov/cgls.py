@@ -85,12 +85,12 @@ class CGLS(LeastSquares):
         return np.sqrt(s.gamma) / p.smooth.mu if p.smooth.mu > 0 else None
 
     def data_residual(self, p: Parts, s: State) -> Any:
-        i = p.problem.terms.index(p.problem.fidelity)
+        i = p.problem.terms.index(p.problem.D)
         return computed_where_ended(p, s, norms(s.r[i], p, p.problem.fidelity))
 
     def next_step(self, p: Parts, s: State, memory: dict[str, Any]) -> NextStep:
         """w of the direction d = A*w, which follows the same recursion; it has to be watched from the start."""
-        weight = p.problem.fidelity.weight
+        weight = p.problem.D.weight
         if "me_k" not in memory:
             if s.k:
                 raise ValueError(

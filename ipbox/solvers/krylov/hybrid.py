@@ -125,7 +125,7 @@ class HybridLSQR(LeastSquares):
     def _project(self, p: Parts, s: State) -> tuple[np.ndarray, np.ndarray]:
         """y and t = βe_1 - By of the projected problem, for each sample; λ and the GCV value are noted."""
         alphas, betas = np.array(s.alphas[: s.k + 1]), np.array(s.betas[: s.k + 2])
-        data = p.problem.fidelity
+        data = p.problem.D
         m = self.readings or math.prod(data.A.dimsd if data.A is not None else p.problem.dims)
         target = math.sqrt(data.weight) * self.safety * (self.noise_level or 0.0)
         found = []

@@ -75,7 +75,7 @@ class LSQR(LeastSquares):
     def data_residual(self, p: Parts, s: State) -> Any:
         if len(p.problem.terms) > 1:
             return super().data_residual(p, s)
-        return computed_where_ended(p, s, s.phi_bar / np.sqrt(p.problem.fidelity.weight))
+        return computed_where_ended(p, s, s.phi_bar / np.sqrt(p.problem.D.weight))
 
     def _theorem(self, p: Parts) -> Verdict:
         return Verdict(True, "a convex quadratic: exact in at most rank(A) steps without rounding (Paige and Saunders)")

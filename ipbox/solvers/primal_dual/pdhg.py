@@ -157,7 +157,8 @@ class PDHG(saddle.SaddlePoint):
         return saddle.data_scale(p, norms) or 1 / math.sqrt(len(norms) * sum(k**2 for k in norms)) if norms else 1.0
 
     def _sigmas(self, n: int) -> list[float]:
-        sigma = [float(self.sigma)] * n if np.ndim(self.sigma) == 0 else [float(s) for s in self.sigma]
+        given: Any = self.sigma
+        sigma = [float(given)] * n if np.ndim(given) == 0 else [float(s) for s in given]
         if len(sigma) != n:
             raise ValueError(f"sigma has {counted(len(sigma), 'entry')}; expected {n}, one per dual term")
         return sigma

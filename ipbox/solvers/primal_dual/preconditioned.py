@@ -101,7 +101,7 @@ class PreconditionedPDHG(saddle.SaddlePoint):
         return saddle.verdict(p, "f, g convex, ‖Σ^½ K T^½‖ <= 1 (Pock and Chambolle 2011, theorem 1)", steps=False)
 
 
-def _ascend(term: DualTerm, y: Array, x_bar: Array, sigma: Any, work: dict[str, Any]) -> None:
+def _ascend(term: Any, y: Array, x_bar: Array, sigma: Any, work: dict[str, Any]) -> None:
     if isinstance(sigma, float):
         term.ascend(y, [x_bar], sigma, work)
         return
@@ -119,7 +119,7 @@ def _has_sums(t: DualTerm) -> bool:
     return isinstance(t, TV) or known
 
 
-def _absolute_sums(t: DualTerm, p: Parts) -> tuple[Array, Array]:
+def _absolute_sums(t: Any, p: Parts) -> tuple[Array, Array]:
     """Sums of |K| over the rows, and over the columns."""
     K = t.K
     if isinstance(K, MatrixOperator):

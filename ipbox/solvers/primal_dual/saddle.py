@@ -112,7 +112,7 @@ def sweep(p: Parts, s: State, rho: float = 1.0) -> None:
     The u that is relaxed is told by x = u⁺ and x̄ = 2u⁺ - u.
     """
     swept = next(i for i, t in enumerate(p.dual) if t.can_sweep(s.x))
-    step, others = p.prox.pixelwise(s.x) | {"rho": rho}, [i for i in range(len(p.dual)) if i != swept]
+    step, others = (p.prox.pixelwise(s.x) or {}) | {"rho": rho}, [i for i in range(len(p.dual)) if i != swept]
     for i in others:
         if rho == 1:
             p.dual[i].ascend(s.y[i], [s.x_bar], s.sigma[i], {})  # no scratch is kept, for the sake of volumes

@@ -119,7 +119,7 @@ class SPDHG(Solver):
         weights = norms[:n] if self.sampling == "importance" else [1.0] * n
         data = 0.5 if others else 1.0
         probabilities = [data * w / sum(weights) for w in weights] + [0.5 / max(others, 1)] * others
-        gamma = self.gamma or curvature(p.problem.fidelity, p.problem) * max(norms[:n]) / 3
+        gamma = self.gamma or curvature(p.problem.D, p.problem) * max(norms[:n]) / 3
         tau = self.rho / gamma * min(q / k for q, k in zip(probabilities[:n], norms[:n], strict=True))
         sigma = [gamma * self.rho / k for k in norms[:n]]
         sigma += [self.rho**2 * q / (tau * k**2) for q, k in zip(probabilities[n:], norms[n:], strict=True)]
@@ -147,7 +147,7 @@ class SPDHG(Solver):
         d = p.xp.zeros_like(s.x)
         for i, (term, y) in enumerate(zip(p.dual, s.y, strict=True)):
             term.adjoint(y, [d], i > 0, None)
-        none = [[] for _ in p.dual]  # the terms have no primal blocks of their own
+        none: list[list[Array]] = [[] for _ in p.dual]  # the terms have no primal blocks of their own
         found = State(x=s.x, y=s.y, d=d, aux=none, aux_d=none, tau=s.tau, sigma=s.sigma)
         found.scratch["dual"] = [{} for _ in p.dual]
         return found
@@ -166,7 +166,7 @@ def curvature(D: Fidelity, problem: Problem) -> float:
     on_data = D.on_data()
     if isinstance(D, L2):
         return on_data.L
-    a = D.A.apply(problem.xp.ones(problem.shape, dtype=problem.dtype))
+    a = D.operator.apply(problem.xp.ones(problem.shape, dtype=problem.dtype))
 
     def along(s: float) -> float:
         return float(np.sum(on_data.value(s * a, problem.batch is not None)))

@@ -136,7 +136,8 @@ def _subgradient(p: Parts, x0: Array) -> Array:
     v = x0.copy()
     if not bool(p.xp.any(x0)):
         return v
-    fraction, work = 0.01, {}
+    fraction = 0.01
+    work: dict[str, Any] = {}
     for _ in range(10):
         v += x0 - p.prox.prox(v, fraction, work=work)  # prox(v) = x0 says that (v - x0)/fraction is in ∂R(x0)
     return x0 + (v - x0) / fraction
@@ -198,7 +199,7 @@ class Bregman(Solver):
         return self.inner.prepare(problem)
 
     def init(self, p: Parts, x0: Array) -> State:
-        D = p.problem.fidelity
+        D = p.problem.D
         s = State(x=x0, b_k=D.residual(x0), y=[])
         s.b_k += D._data(s.b_k)  # Au_0, so that the first step has b_1 = b
         if isinstance(self.inner, PDHG):
@@ -219,11 +220,11 @@ class Bregman(Solver):
         s.x[...] = inner.x
         for y, new in zip(s.y, inner.y if s.y else [], strict=True):
             y[...] = new
-        p.problem.fidelity.residual(s.x, out=s.r)
+        p.problem.D.residual(s.x, out=s.r)
 
     def residual(self, p: Parts, s: State) -> Any:
         """‖A*(Au - b)‖ relative to its value at the start."""
-        return ratio(norms(_back(p.problem.fidelity, s.r), p), s.grad0)
+        return ratio(norms(_back(p.problem.D, s.r), p), s.grad0)
 
     def data_residual(self, p: Parts, s: State) -> Any:
         return norms(s.r, p, p.problem.fidelity)
@@ -236,7 +237,7 @@ class Bregman(Solver):
 
 def _with_data(problem: Problem, b: Array) -> Problem:
     """The problem with other data in its fidelity."""
-    D = copy.copy(problem.fidelity)
+    D = copy.copy(problem.D)
     D.b = b
     terms = [D if f is problem.fidelity else f for f in problem.terms]
     return Problem(Sum(terms), problem.batch, problem.dims, problem.dtype, problem.xp.__name__, problem.roles)

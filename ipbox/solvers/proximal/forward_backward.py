@@ -11,7 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag, check_positive
-from ipbox.solvers.core.protocol import Certificate, Parts, Problem, Solver, State, Verdict
+from ipbox.solvers.core.protocol import Certificate, Parts, Prepared, Problem, Solver, State, Verdict
 from ipbox.solvers.gradient.descent import step_size
 from ipbox.solvers.gradient.line_search import shorten
 from ipbox.solvers.per_sample import TINY, norms, relative_change, unit_of_step
@@ -58,14 +58,14 @@ class ForwardBackward(Solver):
             raise ValueError(f"backtracking is True and batch is {p.batch}; expected a fixed step size for a batch")
         return p
 
-    def init(self, p: Parts, x0: Array) -> State:
+    def init(self, p: Prepared, x0: Array) -> State:
         s = State(x=x0, grad=p.xp.empty_like(x0))
         if self.backtracking:
             s.z = p.xp.empty_like(x0)
         s.tau = self._first_step_size(p, x0)
         return s
 
-    def _first_step_size(self, p: Parts, x0: Array) -> float:
+    def _first_step_size(self, p: Prepared, x0: Array) -> float:
         if not self.backtracking:
             return self._step_size(p)
         if self.tau is not None:
@@ -74,10 +74,10 @@ class ForwardBackward(Solver):
             return 16 / p.smooth.L  # L holds for the worst direction, which may never occur
         return max(backend.norm(x0), 1.0) / max(backend.norm(p.smooth.grad(x0)), 1e-30)
 
-    def _step_size(self, p: Parts) -> float:
+    def _step_size(self, p: Prepared) -> float:
         return step_size(self.tau, p)
 
-    def step(self, p: Parts, s: State) -> None:
+    def step(self, p: Prepared, s: State) -> None:
         p.smooth.grad(s.x, out=s.grad, work=s.scratch["smooth"])
         if self.backtracking:
             backtrack(p, s, s.x, s.z)
@@ -86,16 +86,16 @@ class ForwardBackward(Solver):
             backend.axpy(-s.tau, s.grad, s.x)
             p.prox.prox(s.x, s.tau, out=s.x, work=s.scratch["prox"])
 
-    def residual(self, p: Parts, s: State) -> Any:
+    def residual(self, p: Prepared, s: State) -> Any:
         """‖u⁺ - u‖/(τc) relative to the larger of ‖u‖ and ‖u⁺‖, u⁺ = prox_{τg}(u - τ∇f(u)); c: `unit_of_step`."""
         return unit_of_step(s.tau, p) * relative_change(s.x, self._forward_backward(p, s), p)
 
     @staticmethod
-    def _forward_backward(p: Parts, s: State) -> Array:
+    def _forward_backward(p: Prepared, s: State) -> Array:
         """u⁺ from a cold start: nothing in the state changes."""
         return p.prox.prox(s.x - s.tau * p.smooth.grad(s.x), s.tau)
 
-    def certificate(self, p: Parts, s: State) -> Certificate:
+    def certificate(self, p: Prepared, s: State) -> Certificate:
         mu = p.smooth.mu + p.prox.mu
         if mu <= 0 or not p.smooth.L < math.inf:
             return super().certificate(p, s)
@@ -103,7 +103,7 @@ class ForwardBackward(Solver):
         r = norms(s.x - self._forward_backward(p, s), p)
         return Certificate("(1 + (1/τ + L)/μ) ‖u - u⁺‖", (1 + (1 / s.tau + p.smooth.L) / mu) * r)
 
-    def _theorem(self, p: Parts) -> Verdict:
+    def _theorem(self, p: Prepared) -> Verdict:
         if not p.smooth.is_convex:
             return Verdict(False, "the smooth part is not convex")
         if not p.prox.explicit:
@@ -116,7 +116,7 @@ class ForwardBackward(Solver):
         return Verdict(True, "f, g convex, ∇f L-Lipschitz, τ < 2/L (Combettes and Wajs 2005, theorem 3.4)")
 
 
-def backtrack(p: Parts, s: State, z: Array, out: Array) -> Array:
+def backtrack(p: Prepared, s: State, z: Array, out: Array) -> Array:
     """out <- prox_{τg}(z - τ∇f(z)) with the largest of τ, τ/2, τ/4, ... at which f lies below its quadratic model.
 
     ``s.grad`` holds ∇f(z); the difference of both sides is known up to the rounding of f's values only.
@@ -173,17 +173,17 @@ class ProximalPoint(Solver):
     gamma: float = 1.0
     takes: ClassVar[tuple[str, ...]] = ("prox",)
 
-    def init(self, p: Parts, x0: Array) -> State:
+    def init(self, p: Prepared, x0: Array) -> State:
         check_positive(self.gamma, "gamma")
         return State(x=x0, z=p.xp.empty_like(x0), first=0.0 * norms(x0, p))
 
-    def step(self, p: Parts, s: State) -> None:
+    def step(self, p: Prepared, s: State) -> None:
         new = p.prox.prox(s.x, self.gamma, out=s.z, work=s.scratch["prox"])
         if s.k == 0:
             s.first = norms(new - s.x, p)
         s.x[...] = new
 
-    def residual(self, p: Parts, s: State) -> Any:
+    def residual(self, p: Prepared, s: State) -> Any:
         """‖u - u⁺‖, u⁺ = prox_{γf}(u), relative to their norms and to the first step or, for a smooth f, γc‖u‖.
 
         ‖u - u⁺‖/γ is a subgradient of f at u⁺; c is the typical curvature of f.
@@ -193,14 +193,14 @@ class ProximalPoint(Solver):
         force = np.maximum(s.first, self.gamma * c * size if c < math.inf else 0.0)
         return norms(new - s.x, p) / np.maximum(np.minimum(size, force), TINY)
 
-    def certificate(self, p: Parts, s: State) -> Certificate:
+    def certificate(self, p: Prepared, s: State) -> Certificate:
         if p.prox.mu <= 0:
             return super().certificate(p, s)
         # (u - u⁺)/γ is a subgradient at u⁺
         r = norms(s.x - p.prox.prox(s.x, self.gamma), p)
         return Certificate("(1 + 1/(γμ)) ‖u - prox_{γf}(u)‖", (1 + 1 / (self.gamma * p.prox.mu)) * r)
 
-    def _theorem(self, p: Parts) -> Verdict:
+    def _theorem(self, p: Prepared) -> Verdict:
         check_positive(self.gamma, "gamma")
         if not p.prox.explicit:
             return Verdict(False, f"{p.prox.name} is implicit: it may be no proximal operator of a convex functional")

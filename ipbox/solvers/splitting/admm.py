@@ -257,7 +257,8 @@ class HQS(Splitting):
 
     def _to_scheduled_rho(self, s: State, k: int) -> None:
         """The next ρ, already for u."""
-        rho = float(self.schedule[min(k, len(self.schedule) - 1)])
+        schedule = self.schedule or ()
+        rho = float(schedule[min(k, len(schedule) - 1)])
         for y in (*s.y, s.y_bar_prox):
             y *= rho / s.rho
         s.rho = rho

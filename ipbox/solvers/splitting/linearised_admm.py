@@ -55,7 +55,8 @@ class LinearisedADMM(saddle.SaddlePoint):
 
     def step(self, p: Parts, s: State) -> None:
         saddle.apply_adjoint(p, s.y_bar, s.d, s.aux_d, s.scratch["dual"])
-        saddle.descend(p, s, *s.scratch["unused"], theta=0.0)
+        x_bar, aux_bar = s.scratch["unused"]
+        saddle.descend(p, s, x_bar, aux_bar, theta=0.0)
         for y, y_bar in zip(s.y, s.y_bar, strict=True):
             y_bar[...] = y
         saddle.ascend(p, s, s.y, s.x, s.aux, s.sigma)

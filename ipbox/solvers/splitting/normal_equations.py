@@ -11,7 +11,7 @@ from typing import Any
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.functionals import L2, terms_of
-from ipbox.functionals.core.base import buffer, child
+from ipbox.functionals.core.base import buffer
 from ipbox.functionals.core.sum import Zero
 from ipbox.solvers.core.protocol import Parts, State
 from ipbox.solvers.krylov.cg import normal
@@ -54,7 +54,7 @@ def apply_normal(p: Parts, s: State, x: Blocks, out: Blocks, rho: float) -> None
         n = own.stop
     for block in out:
         block *= rho
-    work = child(s.scratch, "normal")
+    work = s.scratch.setdefault("normal", {})
     for j, f in enumerate(quadratics(p)):
         t = x[0] if f.A is None else normal(f, x[0], buffer(work, "A*A", x[0]), work, f"A{j}")
         backend.axpy(f.weight, t, out[0])
@@ -68,4 +68,5 @@ def solve_normal(p: Parts, s: State, rho: float, tolerance: Any) -> None:
     def apply(x: Blocks, out: Blocks) -> None:
         apply_normal(p, s, x, out, rho)
 
-    solve_definite(apply, s.step, s.r, *s.scratch["cg"], tolerance, MOST, p.batch is not None)
+    first, second = s.scratch["cg"]
+    solve_definite(apply, s.step, s.r, first, second, tolerance, MOST, p.batch is not None)

@@ -69,19 +69,19 @@ class BSREM(Solver):
     def prepare(self, problem: Problem) -> SplitParts:
         p = split(problem, self.subsets, self.takes, "BSREM")
         if not isinstance(problem.fidelity, KL):
-            raise ValueError(f"{problem.fidelity.name} is no likelihood of counts; BSREM expects KL(A, b)")
+            raise ValueError(f"{problem.D.name} is no likelihood of counts; BSREM expects KL(A, b)")
         if not (isinstance(p.prox, Zero) or isinstance(p.prox, Box) and p.prox.lo == 0):
             raise ValueError(f"{p.prox.name} fits no role of BSREM: it takes smooth terms, NonNegative() or Box(0, hi)")
         return p
 
     def init(self, p: SplitParts, x0: Array) -> State:
-        tell_negative(p.problem.fidelity.A, "BSREM")
+        tell_negative(p.problem.D.A, "BSREM")
         parts = [sensitivity(p, f) for f in p.blocks]
         seen, largest = sum(parts), functools.reduce(p.xp.maximum, parts)
         offset = backend.per_sample(_OFFSET * mean_activity(p, seen), x0)
         y = {key(f.A.dimsd): p.xp.empty(p.lead + tuple(f.A.dimsd), dtype=x0.dtype) for f in p.blocks}
         s = State(x=x0, g=p.xp.empty_like(x0), h=p.xp.empty_like(x0), y=y, floor=smallest_mean(p), offset=offset)
-        s.sensitivity = (p.problem.fidelity.weight * len(parts)) * largest
+        s.sensitivity = (p.problem.D.weight * len(parts)) * largest
         if bool((x0 < 0).any()):
             raise ValueError(f"x0 has negative entries, down to {float(x0.min()):g}; expected an image >= 0")
         if not bool(x0.any()):

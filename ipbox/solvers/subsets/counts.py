@@ -19,12 +19,12 @@ _SMALLEST = 1e-30  # of the largest count: a mean below is read as this, which k
 
 def smallest_mean(p: SplitParts) -> float:
     """What a mean is at least, for `count_ratio`."""
-    return max(_SMALLEST * float(p.problem.fidelity.b.max()), TINY)
+    return max(_SMALLEST * float(p.problem.D.b.max()), TINY)
 
 
 def count_ratio(f: KL, x: Array, floor: float, out: Array) -> None:
     """out <- b/(Ax + r), on the mask."""
-    f.A.apply(x, out=out)
+    f.operator.apply(x, out=out)
     out += f.background
     xp = backend.array_module(out)
     xp.maximum(out, floor, out=out)
@@ -35,7 +35,7 @@ def count_ratio(f: KL, x: Array, floor: float, out: Array) -> None:
 
 def mean_activity(p: SplitParts, sensitivity: Array) -> Any:
     """The value of the constant image with the counts b - r, 1 where there are none: a float, or one per sample."""
-    D, batched = p.problem.fidelity, p.batch is not None
+    D, batched = p.problem.D, p.batch is not None
     counts = D.b if D.mask is None else D.b * D.mask
     signal = p.xp.maximum(D.b - D.background, 0) if D.mask is None else p.xp.maximum(D.b - D.background, 0) * D.mask
     sums = [np.maximum(np.asarray(backend.reduce_sum(v, batched)), 0) for v in (signal, counts, sensitivity)]
@@ -62,8 +62,9 @@ def sensitivity(p: SplitParts, f: KL) -> Array:
     ValueError
         where it is negative, by more than rounding.
     """
-    ones = p.xp.ones(tuple(f.A.dimsd), dtype=p.problem.dtype)
-    v = f.A.apply_adjoint(ones if f.mask is None else ones * f.mask)
+    ones = p.xp.ones(tuple(f.operator.dimsd), dtype=p.problem.dtype)
+    v = f.operator.apply_adjoint(ones if f.mask is None else ones * f.mask)
     if (least := float(v.min())) < -1e-4 * float(abs(v).max()):
-        raise ValueError(f"A is {f.A.name}, whose columns have sums down to {least:g}; expected one without negatives")
-    return v[None] if p.batch is not None and v.ndim == len(f.A.dims) else v
+        name = f.operator.name
+        raise ValueError(f"A is {name}, whose columns have sums down to {least:g}; expected one without negatives")
+    return v[None] if p.batch is not None and v.ndim == len(f.operator.dims) else v

@@ -30,7 +30,7 @@ class _EM(Solver):
         who = type(self).__name__
         p = split(problem, self._n, self.takes, who)
         if not isinstance(problem.fidelity, KL):
-            raise ValueError(f"{problem.fidelity.name} is no likelihood of counts; {who} expects KL(A, b)")
+            raise ValueError(f"{problem.D.name} is no likelihood of counts; {who} expects KL(A, b)")
         for f in problem.terms:
             if f is not problem.fidelity and not (isinstance(f, Box) and f.lo == 0 and f.hi == math.inf):
                 raise ValueError(f"{f.name} fits no role of {who}: beside KL(A, b) it takes NonNegative() only")
@@ -39,7 +39,7 @@ class _EM(Solver):
 
     def init(self, p: SplitParts, x0: Array) -> State:
         parts = [sensitivity(p, f) for f in p.blocks]
-        tell_negative(p.problem.fidelity.A, type(self).__name__)
+        tell_negative(p.problem.D.A, type(self).__name__)
         inverse = [_inverse(v) for v in parts]
         y = {key(f.A.dimsd): p.xp.empty(p.lead + tuple(f.A.dimsd), dtype=x0.dtype) for f in p.blocks}
         x = _start(p, x0, sum(parts))

@@ -29,10 +29,10 @@ class _Algebraic(Solver):
     def prepare(self, problem: Problem) -> Parts:
         p = split(problem, self._n_blocks(problem), self.takes, type(self).__name__)
         if not isinstance(problem.fidelity, L2):
-            raise ValueError(f"{problem.fidelity.name} fits no role of {type(self).__name__}: it expects L2(A, b)")
+            raise ValueError(f"{problem.D.name} fits no role of {type(self).__name__}: it expects L2(A, b)")
         if not isinstance(p.prox, Zero | Box):
             raise ValueError(f"{p.prox.name} is no bound on u; {type(self).__name__} expects NonNegative or Box")
-        p.labels = {"data": [problem.fidelity.name], "prox": p.labels["prox"]}
+        p.labels = {"data": [problem.D.name], "prox": p.labels["prox"]}
         return p
 
     def _n_blocks(self, problem: Problem) -> int:
@@ -133,14 +133,14 @@ class _Simultaneous(_Algebraic):
 
     def init(self, p: SplitParts, x0: Array) -> State:
         R, C = self._weights(p)
-        r = p.problem.fidelity.residual(x0)
+        r = p.problem.D.residual(x0)
         return State(x=x0, d=p.xp.empty_like(x0), r=[r, p.xp.empty_like(r)], R=R, C=C)
 
     def _weights(self, p: Parts) -> tuple[Any, Any]:
         raise NotImplementedError("abstract")
 
     def step(self, p: SplitParts, s: State) -> None:
-        D, (r, weighted) = p.problem.fidelity, s.r
+        D, (r, weighted) = p.problem.D, s.r
         p.xp.multiply(r, s.R, out=weighted)
         D.A.apply_adjoint(weighted, out=s.d)
         _descend(p, s, self.relaxation)
@@ -181,10 +181,10 @@ class SIRT(_Simultaneous):
     """
 
     def _weights(self, p: Parts) -> tuple[Any, Any]:
-        return row_weights.of_sums(p.problem.fidelity.A, p)
+        return row_weights.of_sums(p.problem.D.A, p)
 
     def _theorem(self, p: SplitParts) -> Verdict:
-        if not row_weights.is_known(p.problem.fidelity.A):
+        if not row_weights.is_known(p.problem.D.A):
             return Verdict(False, "the radius of C A* R A is only an estimate, so the bound on λ is not proved")
         return Verdict(True, "0 < λ < 2 and C A* R A has a spectral radius of at most 1 (Jiang and Wang 2003)")
 
@@ -227,18 +227,18 @@ class Cimmino(_Simultaneous):
 
     def prepare(self, problem: Problem) -> Parts:
         p = super().prepare(problem)
-        dimsd = tuple(problem.fidelity.A.dimsd)
+        dimsd = tuple(problem.D.A.dimsd)
         if self.weights is not None and self.weights.shape != dimsd:
             raise ValueError(f"weights has shape {self.weights.shape}; Cimmino expects that of the data, {dimsd}")
-        if not problem.fidelity.A.has_subsets:
-            raise ValueError(f"{problem.fidelity.A.name} has no subsets; Cimmino expects an operator with subsets(n)")
+        if not problem.D.A.has_subsets:
+            raise ValueError(f"{problem.D.A.name} has no subsets; Cimmino expects an operator with subsets(n)")
         return p
 
     def _weights(self, p: Parts) -> tuple[Any, Any]:
-        return row_weights.of_equations(p.problem.fidelity.A, p, self.weights)
+        return row_weights.of_equations(p.problem.D.A, p, self.weights)
 
     def _theorem(self, p: SplitParts) -> Verdict:
-        if not row_weights.is_known(p.problem.fidelity.A):
+        if not row_weights.is_known(p.problem.D.A):
             return Verdict(False, "the norms of the blocks are only estimates, so the bound on λ is not proved")
         return Verdict(True, "0 < λ < 2 and A* R A <= 1: a gradient method (Elfving, Nikazad and Hansen 2010)")
 

@@ -40,7 +40,7 @@ class _VarianceReduced(ForwardBackward):
         for f in p.blocks:
             if not f.has_grad:
                 raise ValueError(f"{f.name} fits no role of {type(self).__name__} (smooth): it has no gradient")
-        D, h, n = problem.fidelity, p.smooth, len(p.blocks)
+        D, h, n = problem.D, p.smooth, len(p.blocks)
         if not isinstance(h, Zero):
             p.smooth, p.blocks = Sum([D, h]), [Sum([f, h.scaled(1 / n)]) for f in p.blocks]
         else:
@@ -79,7 +79,7 @@ class _VarianceReduced(ForwardBackward):
         if not p.prox.explicit:
             return Verdict(False, f"{p.prox.name} is implicit: it may be no proximal operator of a convex functional")
         self._step_size(p)
-        D = p.problem.fidelity
+        D = p.problem.D
         if D.L_holds_on is not None and not (isinstance(p.prox, Box) and p.prox.lo >= 0 and _nonnegative(D)):
             reason = f"the Lipschitz constant of {D.name} holds where {D.L_holds_on}, which iterates may leave"
             return Verdict(False, reason)

@@ -150,7 +150,8 @@ class VariableProjection(Solver):
         self._show(p, s)
 
     def _show(self, p: LatentParts, s: State) -> None:
-        s.x[...] = p.latent.smooth.image(s.latent["x"], s.latent["scratch"]["smooth"]).reshape(s.x.shape)
+        latent: Any = p.latent
+        s.x[...] = latent.smooth.image(s.latent["x"], s.latent["scratch"]["smooth"]).reshape(s.x.shape)
 
     @staticmethod
     def _view(s: State) -> State:

@@ -106,7 +106,7 @@ class _ReducedObjective(Functional):
         xp, mean, Q = backend.array_module(z), self.prior.images(maps, z), self.prior.functional(maps, z)
         if work.get("deviation", mean[:0]).shape != mean.shape:
             work["deviation"], work["start"] = xp.zeros_like(mean), self.data.grad(xp.zeros_like(mean))  # -A*b
-        v, own = work["deviation"], child(work, "data")
+        v, own = work["deviation"], work.setdefault("data", {})
         shared = own.setdefault("shared", {})
         if "diagonal" not in shared:
             shared["diagonal"] = mean_diagonal(self.data, mean[0])

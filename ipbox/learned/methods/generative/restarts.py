@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def with_weights(
     It begins at the best z of the first phase, or at a state.
     """
     data, batch = posed.data if posed.batch is None else posed.data.take(np.arange(posed.batch) * posed.K), posed.batch
-    both, state = WithWeights(R.model, rate), options.get("state")
+    both, state = WithWeights(R.model, rate), cast(Any, options.get("state"))
     inner = Adam(steps=steps) if method == "adam" else TwoBlockPALM(split=R.latent)
     solver = VariableProjection(
         inner=inner,

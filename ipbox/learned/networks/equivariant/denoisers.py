@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -70,9 +72,9 @@ class EquivariantDnCNN(nn.Module):
             raise ValueError(f"depth is {depth}; expected at least 2 convolutions")
         check_flag(noise_map, "noise_map"), check_flag(bias, "bias")
         self.group = as_group(group)
-        self.config = dict(channels=channels, fields=fields, depth=depth, group=self.group.name, noise_map=noise_map)
-        self.config |= dict(bias=bias, act=act, padding=padding)
-        options = dict(group=self.group, bias=bias, padding=padding)
+        self.config: dict[str, Any] = dict(channels=channels, fields=fields, depth=depth, group=self.group.name)
+        self.config |= dict(noise_map=noise_map, bias=bias, act=act, padding=padding)
+        options: dict[str, Any] = dict(group=self.group, bias=bias, padding=padding)
         convs: list[nn.Module] = [LiftingConv(channels + noise_map, fields, **options)]
         convs += [GroupConv(fields, fields, **options) for _ in range(depth - 2)]
         layers = [layer for conv in convs for layer in (conv, activation(act))]
@@ -139,11 +141,12 @@ class EquivariantUNet(nn.Module):
         padding: str = "zeros",
     ) -> None:
         super().__init__()
-        check_width(channels=channels, fields=fields), check_count(depth, "depth"), check_flag(residual, "residual")
+        check_width(channels=channels, fields=fields)
+        check_count(depth, "depth"), check_flag(residual, "residual")
         self.group = as_group(group)
-        self.config = dict(channels=channels, fields=fields, depth=depth, group=self.group.name, residual=residual)
-        self.config |= dict(act=act, padding=padding)
-        options = dict(group=self.group, padding=padding)
+        self.config: dict[str, Any] = dict(channels=channels, fields=fields, depth=depth, group=self.group.name)
+        self.config |= dict(residual=residual, act=act, padding=padding)
+        options: dict[str, Any] = dict(group=self.group, padding=padding)
 
         def two(first: nn.Module, n: int) -> nn.Sequential:
             return nn.Sequential(first, activation(act), GroupConv(n, n, **options), activation(act))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from torch import nn
 
@@ -48,7 +49,8 @@ def expanded(module: nn.Module) -> nn.Module:
         raise ValueError(f"module is {type(module).__name__} without equivariant convolutions; expected some to expand")
     if isinstance(module, EquivariantConv):
         return module.expand()
-    module, made = copy.deepcopy(module), {}
+    module = copy.deepcopy(module)
+    made: dict[Any, nn.Module] = {}
     for parent in list(module.modules()):
         for name, part in parent.named_children():
             if isinstance(part, EquivariantConv):

@@ -50,7 +50,7 @@ class Generative(nn.Module):
     def __init__(self, latent: int, dims: tuple[int, int]) -> None:
         super().__init__()
         self.latent = check_count(latent, "latent")
-        self.dims = check_dims(dims, "dims")
+        self.dims: Any = check_dims(dims, "dims")
         if len(self.dims) != 2:
             raise ValueError(f"dims is {self.dims}; expected (rows, columns)")
 

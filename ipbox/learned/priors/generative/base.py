@@ -21,8 +21,9 @@ from ipbox.learned.priors.network import evaluation
 
 __all__ = ["GenerativeModel", "LatentPrior", "start_vectors"]
 
-ROUGH = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.PReLU, torch.nn.ReLU6, torch.nn.RReLU, torch.nn.Hardtanh)
-ROUGH += (torch.nn.MaxPool2d, torch.nn.Softshrink, torch.nn.Hardshrink, torch.nn.Hardsigmoid, torch.nn.Threshold)
+ROUGH: tuple[type, ...] = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.PReLU, torch.nn.ReLU6, torch.nn.RReLU)
+ROUGH += (torch.nn.Hardtanh, torch.nn.MaxPool2d, torch.nn.Softshrink, torch.nn.Hardshrink)
+ROUGH += (torch.nn.Hardsigmoid, torch.nn.Threshold)
 
 Maps = Sequence[torch.Tensor]  # what the decoder makes of z: the mean G(z) first, (N, 1, H, W) each
 
@@ -64,7 +65,8 @@ class LatentPrior:
             raise TypeError(
                 f"model is {type(model).__name__}; expected a torch module with latent, dims and decode, such as a VAE"
             )
-        self.model, self.scale, self.mu = model, check_positive(scale, "scale"), check_not_negative(mu, "mu")
+        self.model: Any = model
+        self.scale, self.mu = check_positive(scale, "scale"), check_not_negative(mu, "mu")
         self.latent, self.dims = int(model.latent), tuple(int(n) for n in model.dims)
 
     @property

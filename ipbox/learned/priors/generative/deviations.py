@@ -46,7 +46,7 @@ class SoftRange(LatentPrior):
 
     def functional(self, maps: Maps, like: Array, batch: bool = True) -> Functional:
         mean = self.images(maps, like)
-        return self.scale**-2 * L2(b=mean if batch else mean[0])
+        return L2(b=mean if batch else mean[0]).scaled(self.scale**-2)
 
 
 class SparseDeviations(LatentPrior):

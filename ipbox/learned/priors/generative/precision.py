@@ -53,6 +53,7 @@ class PrecisionL2(Functional):
     50.75
     """
 
+    dims: tuple[int, ...]
     _form = "½‖Lᵀ({u} - m)‖²"
     dtypes = REAL_DTYPES
     has_grad = has_prox = True

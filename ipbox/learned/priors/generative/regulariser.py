@@ -81,6 +81,8 @@ class GenerativeRegulariser(Functional):
     True
     """
 
+    dims: tuple[int, ...]
+    _L: float
     dtypes = REAL_DTYPES
     has_grad = True
     inexact_prox = True

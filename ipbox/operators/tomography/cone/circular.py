@@ -133,9 +133,10 @@ class ConeBeamTransform(PanelTransform):
         if n_det is None:
             length, high = R + self.detector_distance, 0.5 * (dims[0] + 1) * hz + abs(z0)
             half = length * high / (R - self.reach), length * math.tan(math.asin(self.reach / R))
-            n_det = tuple(math.ceil(2 * w / ds) for w, ds in zip(half, self.det_spacing, strict=True))
+            rows, columns = (math.ceil(2 * w / ds) for w, ds in zip(half, self.det_spacing, strict=True))
         else:
-            n_det = check_panel(n_det)
+            rows, columns = check_panel(n_det)
+        n_det = rows, columns
         self.det_shift = _check_shifts(det_shift, self.angles.size)
         self._place(dims, self._vectors(dims, n_det, self.det_shift), n_det, dtype)
 

@@ -78,7 +78,7 @@ class ScanGeometry:
         """``n`` points of the panel's middle row in a view, from one end to the other."""
         steps = np.linspace(-0.5, 0.5, n) * self.n_det[1]
         U, D = self.along_rows[view], self.panels[view]
-        if self.arc is None:
+        if self.arc is None or self.sources is None:
             return D + steps[:, None] * U
         width = np.linalg.norm(U)
         gamma = steps * width / self.arc + np.arcsin((D - self.sources[view]) @ U / width / self.arc)

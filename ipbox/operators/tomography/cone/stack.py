@@ -79,7 +79,7 @@ class SliceStack(OrderedSubsets, Operator):
         return dataclasses.replace(g, dims=dims, voxel_widths=self.voxel_widths, n_det=n_det, along_columns=up)
 
     @property
-    def nonnegative(self) -> bool:
+    def nonnegative(self) -> bool:  # type: ignore[override]  # read only: that of the slices
         return self.A.nonnegative
 
     @property

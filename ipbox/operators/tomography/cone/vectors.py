@@ -111,7 +111,8 @@ class ConeVectorTransform(PanelTransform):
         (50.0, [0.1, 2.0])
         """
         g = self.geometry
-        S, D, U, V = g.sources, g.panels, g.along_rows, g.along_columns
+        S: Any = g.sources
+        D, U, V = g.panels, g.along_rows, g.along_columns
         beta, R, height, width = np.arctan2(S[:, 2], -S[:, 1]), *(float(np.linalg.norm(v[0])) for v in (S[:, 1:], V, U))
         o, c, s = np.zeros_like(beta), np.cos(beta), np.sin(beta)
         forth, across, up = (np.stack(v, axis=1) for v in ((o, c, -s), (o, s, c), (o + 1, o, o)))
@@ -121,11 +122,12 @@ class ConeVectorTransform(PanelTransform):
         if Rd[0] < 0 or any(abs(d).max() > CIRCLE * size for d, size in zip(off, sizes, strict=True)):
             return None
         z, y, x = self.volume_centre
-        shift = tuple(float(p[0]) if np.ptp(p) <= CIRCLE * R else p for p in (v, a))
+        up_by, along_by = (float(p[0]) if np.ptp(p) <= CIRCLE * R else p for p in (v, a))
         try:
             return ConeBeamTransform(
                 tuple(self.dims), beta, self.n_det, (height, width), source_distance=R, detector_distance=float(Rd[0]),
-                det_shift=shift, pixel_size=self.voxel_widths, dtype=self.dtype_in, volume_centre=(z - S[0, 0], y, x),
+                det_shift=(up_by, along_by), pixel_size=self.voxel_widths, dtype=self.dtype_in,
+                volume_centre=(z - S[0, 0], y, x),
             )  # fmt: skip
         except ValueError:  # the circle goes through the cylinder around the volume
             return None
