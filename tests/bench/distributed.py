@@ -25,6 +25,7 @@ from ipbox.distributed import Ranks, cost_of_samples, cost_of_slices, cost_of_vi
 
 ROOT = Path(__file__).resolve().parents[2]
 MPIEXEC = Path(os.environ.get("MPI_PYTHON", sys.executable)).with_name(os.environ.get("MPIEXEC", "mpiexec"))
+START = [-1.0, -1.5, -1.5]
 IMAGES, EVALUATIONS, DESCENTS, L = 32, 12, 4, 300.0  # L: of ∇f, near enough
 REPEATS, FIRST, STEPS = 5, 17, 14  # between powers of two, where the growth of the iterates is looked at
 SIZE, SLICES, VIEWS = 128, 64, 60
@@ -63,36 +64,35 @@ def images(ranks: Ranks) -> Any:
     return BilevelProblem(truths, lower).evaluator(n_jobs=ranks)
 
 
-def clocked(ranks: Ranks, learn: Callable[[], Any], warm: Callable[[], Any]) -> dict[str, float]:
-    """Seconds and bytes of ``learn``, and f of what it found; ``warm`` compiles."""
-    warm()
+def clocked(ranks: Ranks, learn: Callable[[Any, int], Any], warm: int, steps: int) -> dict[str, float]:
+    """Seconds and bytes of so many steps of ``learn``, and f of what it found; the first ``warm`` ones compile."""
+    learn(images(ranks), warm)
+    evaluator = images(ranks)
     ranks.comm.wait()
     clock, cpu, sent, messages = time.perf_counter(), time.process_time(), ranks.sent, ranks.messages
-    found = learn()
+    found = learn(evaluator, steps)
     sent, messages, cpu = ranks.sent - sent, ranks.messages - messages, time.process_time() - cpu
     ranks.comm.wait()
-    found = {"seconds": time.perf_counter() - clock, "objective": float(found.f)}
-    return found | {"sent": sent, "messages": messages, "cpu": ranks.largest(cpu)}
+    told = {"seconds": time.perf_counter() - clock, "objective": float(found.f), "sent": sent, "messages": messages}
+    return told | {"cpu": ranks.largest(cpu)}
 
 
 def bilevel(ranks: Ranks) -> dict[str, float]:
     """DFO: 12 evaluations, each of 32 lower-level solves."""
-    start, options = [-1.0, -1.5, -1.5], {"bounds": (-4.0, 0.0)}
 
-    def learn(evaluations: int) -> Any:
-        return DFO(evaluations=evaluations).minimise(images(ranks), start, **options)
+    def learn(evaluator: Any, evaluations: int) -> Any:
+        return DFO(evaluations=evaluations).minimise(evaluator, START, bounds=(-4.0, 0.0))
 
-    return clocked(ranks, lambda: learn(EVALUATIONS), lambda: learn(5))
+    return clocked(ranks, learn, 5, EVALUATIONS)
 
 
 def descent(ranks: Ranks) -> dict[str, float]:
     """HOAG with a fixed step: the start and 4 steps, each an evaluation and a hypergradient with its bound."""
-    start = [-1.0, -1.5, -1.5]
 
-    def learn(steps: int) -> Any:
-        return HOAG(L=L).minimise(images(ranks), start, iterations=steps)
+    def learn(evaluator: Any, steps: int) -> Any:
+        return HOAG(L=L).minimise(evaluator, START, iterations=steps)
 
-    return clocked(ranks, lambda: learn(DESCENTS), lambda: learn(1))
+    return clocked(ranks, learn, 1, DESCENTS)
 
 
 def measured(case: str, ranks: int) -> dict[str, float]:
