@@ -45,6 +45,28 @@ def test_a_run_that_goes_on_elsewhere_is_told(tmp_path: Path) -> None:
     assert outcome.faults == ["differs in x"]
 
 
+def test_kills_fall_between_writes_and_inside_of_them(tmp_path: Path) -> None:
+    outcome = kill_and_resume("ISGD", RUNS["ISGD"], tmp_path / "runs", 12, np.random.default_rng(0))
+    assert not outcome.faults and outcome.inside > 1 and outcome.between > 1
+
+
+def test_a_run_whose_writes_can_be_cut_is_told(tmp_path: Path) -> None:
+    """That a kill inside of a write counts: a run that writes its file in its place."""
+
+    def tears(path: Path) -> dict[str, np.ndarray]:
+        count = int(path.read_text().split()[0]) if path.exists() else 0
+        while count < 20:
+            count += 1
+            with open(path, "w") as file:
+                file.write(f"{count} numbers were written\n")
+                file.flush()
+                os.fsync(file.fileno())
+        return {"x": np.array(count)}
+
+    outcome = kill_and_resume("tears", tears, tmp_path / "runs", 30, np.random.default_rng(0))
+    assert any("IndexError" in fault or "differs in x" in fault for fault in outcome.faults)
+
+
 # ---------------------------------------------------------------- two runs on one file
 
 
