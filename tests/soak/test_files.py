@@ -104,6 +104,10 @@ def _looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> None:
     [
         ("input(); os.kill(os.getpid(), signal.SIGSEGV)", "HDF5 ends the process that reads it"),
         ("input(); print('.', flush=True); time.sleep(60)", "HDF5 does not get on with it in 0.5 s"),
+        (
+            "input(); signal.setitimer(signal.ITIMER_PROF, 0.05)\nwhile True: pass",
+            "HDF5 does not get on with it in 2 s of the processor's time",
+        ),
     ],
 )
 def test_a_file_that_ends_or_stops_the_process_is_refused(
@@ -181,6 +185,21 @@ def test_it_ends_by_itself_where_hdf5_does_not_get_on(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(ip.__file__).parents[1])}
     done = subprocess.run([os.sys.executable, "-c", code], cwd=tmp_path, env=environment, timeout=60)
     assert done.returncode == -signal.SIGALRM
+
+
+def test_it_ends_by_itself_where_hdf5_goes_in_circles(file: Path) -> None:
+    """In the small part of an object; numbers may take their time."""
+    code = (
+        "import h5py; from ipbox.io.hdf5 import child; child.PROCESSOR = 0.3\n"
+        "def circles(*args):\n    while True: pass\n"
+        "{where} = circles; child.look_at('a.h5')"
+    )
+    command = [os.sys.executable, "-c", code.format(where="h5py.AttributeManager.__iter__")]
+    environment = os.environ | {"PYTHONPATH": str(Path(ip.__file__).parents[1])}
+    assert subprocess.run(command, cwd=file.parent, env=environment, timeout=60).returncode == -signal.SIGPROF
+    command[2] = code.format(where="h5py.Dataset.__getitem__")
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(command, cwd=file.parent, env=environment, timeout=5)
 
 
 def test_it_ends_with_a_killed_process_whose_fork_goes_on(file: Path) -> None:

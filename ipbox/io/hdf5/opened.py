@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ipbox.io.checks import Unusable
-from ipbox.io.hdf5.child import SECONDS
+from ipbox.io.hdf5.child import PROCESSOR, SECONDS
 
 START = 60.0  # that the process may take to begin
 _KNOWN = 4096  # files that are not looked at again, as long as they do not change
@@ -43,7 +44,7 @@ def opened(path: Path) -> Iterator[Any]:
     Raises
     ------
     ValueError
-        where looking at it ends a process, or takes one longer than `SECONDS`.
+        where looking at it ends a process, or takes one longer than `SECONDS`, or than `PROCESSOR` of its own time.
     """
     import h5py
 
@@ -109,6 +110,8 @@ class Child:
             pass
         if line is None:
             raise ValueError(f"HDF5 does not get on with it in {SECONDS:g} s")
+        if line != "done" and sys.platform != "win32" and self.process.wait() == -signal.SIGPROF:
+            raise ValueError(f"HDF5 does not get on with it in {PROCESSOR:g} s of the processor's time")
         if line != "done":
             raise ValueError("HDF5 ends the process that reads it")
 
