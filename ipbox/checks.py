@@ -183,6 +183,24 @@ def check_seed(value: Any, name: str = "seed", bits: int = 64) -> int:
     return int(value)
 
 
+def check_numbers(value: Any, name: str, what: str = "real numbers") -> np.ndarray:
+    """Real numbers, in an array of the host or in lists, as a new array of float64.
+
+    Examples
+    --------
+    >>> from ipbox.checks import check_numbers
+    >>> check_numbers([1, 2.5], "theta0")
+    array([1. , 2.5])
+    """
+    try:
+        found = np.asarray(value)
+    except (ValueError, TypeError) as err:  # lists of different lengths, arrays of a device
+        raise TypeError(f"{name} is {shown(value)}; expected {what}") from err
+    if found.dtype.kind not in "fiu":
+        raise TypeError(f"{name} is {shown(value)}; expected {what}")
+    return found.astype(np.float64)
+
+
 def check_type(value: Any, name: str, kind: Any, what: str) -> Any:
     """A value of a class, or of one of a union; ``what`` says in words which."""
     if not isinstance(value, kind):

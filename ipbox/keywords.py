@@ -163,8 +163,9 @@ def answering(target: F) -> F:
     def answered(*args: Any, **kwargs: Any) -> Any:
         if open_ended and not kwargs.keys() <= _known(target).keys():
             raise TypeError(_sentence(target, args, kwargs))
-        if len(args) > 2 and isinstance(args[2], Integral):
-            _refuse_iterations(target, args[2])
+        third = args[2 + (target.__name__ == "__init__") :]  # that of a class stands behind its instance
+        if third and isinstance(third[0], Integral):
+            _refuse_iterations(target, third[0])
         try:
             return target(*args, **kwargs)
         except (TypeError, ValueError, AttributeError, LookupError) as error:
@@ -308,8 +309,17 @@ def _kinds(function: Callable[..., Any], name: str) -> list[tuple[Callable[[Any]
             parts.append("")
         else:
             parts[-1] += letter
-    names = [part.partition("[")[0].strip() for part in parts]
-    return [_KINDS[of] for of in names] if all(of in _KINDS for of in names) else []
+    kinds = [_kind(part.partition("[")[0].strip(), function) for part in parts]
+    return [kind for kind in kinds if kind] if all(kinds) else []
+
+
+def _kind(name: str, function: Callable[..., Any]) -> tuple[Callable[[Any], bool], str] | None:
+    """What a name in an annotation of ``function`` stands for: one of `_KINDS`, or a class of this package."""
+    found = function.__globals__.get(name)
+    if name in _KINDS or not isinstance(found, type) or vars(found).get("_is_protocol"):
+        return _KINDS.get(name)
+    ours = found.__module__.partition(".")[0] == "ipbox"
+    return (lambda v: isinstance(v, found), f"{'an' if name[0] in 'AEIOU' else 'a'} {name} of ipbox") if ours else None
 
 
 @functools.cache

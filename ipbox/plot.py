@@ -92,6 +92,8 @@ def show(
         raise ValueError("images is empty; expected at least one image")
     check_choice(scale, "scale", SCALES)
     check_flag(colorbar, "colorbar")
+    if titles is not None and not all(isinstance(title, str) for title in titles):
+        raise TypeError(f"titles is {shown(titles)}; expected texts")
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"titles has {counted(len(titles), 'entry')}; expected {len(images)}, one for each image")
     host = [checked(u, f"image {k}") for k, u in enumerate(images)]

@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,6 +81,18 @@ def test_iterations_of_matlab_are_no_noise_level() -> None:
         ip.hybrid_lsqr(A, b, 10)
     assert ip.cgls(A, b, 1.0)[1].niter == ip.cgls(A, b, noise_level=1)[1].niter == 1
     assert ip.tikhonov(A, b, 1)[1].stop == "residual"  # λ, which has no default, is what stands there
+
+
+def test_the_third_place_of_a_class_is_not_counted_from_its_instance() -> None:
+    @answering
+    class Unrolled:
+        def __init__(self, A: Any, niter: int = 8, lam: float = 0.1) -> None:
+            self.niter, self.lam = niter, lam
+
+    Unrolled.__init__ = answering(Unrolled.__init__)
+    assert Unrolled("A", 3).niter == 3
+    with pytest.raises(TypeError, match="is given 1 in third place, which is lam; expected niter=1"):
+        Unrolled("A", 3, 1)
 
 
 def test_weights_of_the_data_are_not_lam() -> None:

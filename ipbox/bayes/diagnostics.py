@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ipbox.checks import counted
+from ipbox.checks import check_numbers, counted
 from ipbox.keywords import answering
 
 
@@ -19,7 +19,7 @@ def autocorrelation(chain: np.ndarray) -> np.ndarray:
     >>> bool(abs(autocorrelation(np.tile([1.0, -1.0], 500))[1] + 1) < 0.01)
     True
     """
-    chain = np.asarray(chain, dtype=np.float64)
+    chain = check_numbers(chain, "chain")
     n = chain.shape[-1]
     centred = chain - chain.mean(axis=-1, keepdims=True)
     spectrum = np.abs(np.fft.rfft(centred, 2 * n, axis=-1)) ** 2
@@ -46,7 +46,7 @@ def effective_sample_size(chain: np.ndarray) -> np.ndarray:
     >>> bool(abs(effective_sample_size(independent) / 4000 - 1) < 0.1)
     True
     """
-    chain = np.asarray(chain, dtype=np.float64)
+    chain = check_numbers(chain, "chain")
     if chain.shape[-1] < 4:
         raise ValueError(f"chain has {counted(chain.shape[-1], 'sample')}; expected at least 4")
     n = chain.shape[-1] - chain.shape[-1] % 2
@@ -76,7 +76,7 @@ def split_r_hat(chains: np.ndarray) -> np.ndarray:
     >>> bool(split_r_hat(x) < 1.01), bool(split_r_hat(x + np.arange(4)[:, None]) > 1.2)
     (True, True)
     """
-    chains = np.asarray(chains, dtype=np.float64)
+    chains = check_numbers(chains, "chains")
     n = chains.shape[-1] // 2
     if n < 2:
         raise ValueError(f"chains have {counted(chains.shape[-1], 'sample')}; expected at least 4")

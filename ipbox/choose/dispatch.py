@@ -8,13 +8,15 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.checks import check_not_negative, check_positive, nearest
+from ipbox.checks import check_not_negative, check_positive, check_type, nearest
 from ipbox.choose.corner import l_curve
 from ipbox.choose.discrepancy import discrepancy
 from ipbox.choose.influence import gcv, sure, weighted_gcv
 from ipbox.choose.path import Map
 from ipbox.choose.stability import balancing, quasi_optimality
+from ipbox.functionals.core.composition import check_data
 from ipbox.keywords import answering
+from ipbox.operators.core.adapters import operator_or_none
 from ipbox.solvers import Solution
 
 RULES: dict[str, Callable[..., Any]] = {
@@ -125,6 +127,8 @@ def resolve(
     >>> x.round(2)
     array([0.67, 0.67, 0.67, 0.67])
     """
+    check_type(reconstruct, "reconstruct", Callable, "a function λ -> (x, info)")
+    operator_or_none(A), check_data(b)
     if not isinstance(lam, str) or lam not in RULES:
         lam = check_lam(lam)
         if options:

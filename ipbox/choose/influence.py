@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_noise_known, check_positive
+from ipbox.checks import check_count, check_flag, check_noise_known, check_positive
 from ipbox.choose.freedom import ExactTikhonov
 from ipbox.choose.grid import EXTENSIONS, RISE, sweep, weights
 from ipbox.choose.path import STEADY, TIGHTER, Map, Options, Path, Point, data_count, white_noise
@@ -279,6 +279,7 @@ def _with_dof(
     **options: Unpack[Options],
 ) -> Choice:
     """The least ``criterion`` of the residual, the degrees of freedom and the number of data, for white noise."""
+    check_flag(linear, "linear")
     path = Path(reconstruct, A, b, **options)
     if path.D is not None:
         raise ValueError(f"fidelity is {path.D.name}; {rule} expects L2, white Gaussian noise")

@@ -86,6 +86,8 @@ class Path:
             raise TypeError(f"reconstruct is {type(reconstruct).__name__}; expected a function λ -> (x, info)")
         if R is not None and not callable(R):
             raise TypeError(f"R is {type(R).__name__}; expected a functional, or a function of the image")
+        if x_true is not None:
+            backend.check_array(x_true, "x_true")
         self.reconstruct, self.D, self.R, self.x_true = reconstruct, D, R, x_true
         self.inner_tol, self.tol = inner_tol, tol
         self.takes = {"start", "x0", "b", "tol"} & set(inspect.signature(reconstruct).parameters)
@@ -193,9 +195,10 @@ class Path:
             self._bar.update()
         if not isinstance(result, tuple) or len(result) != 2 or not backend.is_array(result[0]):
             raise TypeError(f"reconstruct returned {type(result).__name__}; expected a tuple (x, info) with an array x")
-        if self.A is None and result[0].shape != self.b.shape:
-            shape = result[0].shape
-            raise ValueError(f"reconstruct returned an image of shape {shape}; expected that of b, {self.b.shape}")
+        shape, dims = result[0].shape, self.b.shape if self.A is None else tuple(self.A.dims)
+        if shape[len(shape) - len(dims) :] != dims:
+            of = "b" if self.A is None else "A"
+            raise ValueError(f"reconstruct returned an image of shape {shape}; expected that of {of}, {dims}")
         return result
 
     def misfit(self, x: Array) -> float:

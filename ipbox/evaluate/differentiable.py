@@ -230,6 +230,8 @@ def as_differentiable(phi: Any) -> Differentiable:
     """
     if isinstance(phi, Differentiable):
         return phi
+    if backend.is_array(phi) and (phi.ndim != 2 or phi.dtype.kind not in "fc"):
+        raise TypeError(f"phi has shape {phi.shape} and dtype {phi.dtype}; expected a matrix of real or complex floats")
     if is_foreign(phi) or backend.is_array(phi):
         return Linear(as_operator(phi))
     if isinstance(phi, TorchModule):

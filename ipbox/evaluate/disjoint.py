@@ -37,9 +37,13 @@ def fingerprint(u: Array) -> str:
     >>> fingerprint(u) == fingerprint(np.rot90(u).astype("float32")) != fingerprint(u + 1)
     True
     """
-    backend.check_array(u, "u")
-    if u.ndim != 2:
-        raise ValueError(f"u has shape {u.shape}; expected an image, of two axes")
+    return _fingerprint(u, "u")
+
+
+def _fingerprint(u: Array, name: str) -> str:
+    backend.check_array(u, name)
+    if u.ndim != 2 or u.dtype.kind not in "biufc":
+        raise ValueError(f"{name} has shape {u.shape} and dtype {u.dtype}; expected an image, numbers on two axes")
     v = backend.to_host(u)
     v = v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) + 0.0  # no -0
     views = (np.rot90(w, k) for w in (v, v.T) for k in range(4))
@@ -77,9 +81,9 @@ def check_disjoint(training: Iterable[Array], test: Iterable[Array]) -> None:
     """
     seen: dict[str, int] = {}
     for k, u in enumerate(training):
-        seen.setdefault(fingerprint(u), k)
+        seen.setdefault(_fingerprint(u, f"training[{k}]"), k)
     for k, u in enumerate(test):
-        if (found := seen.get(fingerprint(u))) is not None:
+        if (found := seen.get(_fingerprint(u, f"test[{k}]"))) is not None:
             raise ValueError(
                 f"test[{k}] is training[{found}], maybe flipped or turned; expected images that were not trained on"
             )

@@ -180,12 +180,12 @@ def equivariance_error(
     if (images is None) == (data is None):
         raise ValueError(f"images and data are {'both None' if data is None else 'both given'}; expected one of them")
     if images is None:
-        samples = _samples(data, "data", None if A is None else tuple(A.dimsd))
+        samples = _samples(data, "data", *((None, None) if A is None else (tuple(A.dimsd), A.dtype_out)))
         inputs, moved = samples, _action(A, action)
     else:
         if action is not None:
             raise ValueError("action is given with images; expected it with data, on which it acts")
-        samples = _samples(images, "images", None if A is None else tuple(A.dims))
+        samples = _samples(images, "images", *((None, None) if A is None else (tuple(A.dims), A.dtype_in)))
         for g in elements:
             g.check(tuple(samples[0].shape))  # before Φ is called for long
         inputs = samples if A is None else [A.apply(u) for u in samples]
@@ -219,7 +219,7 @@ def _elements(group: Any) -> list[Isometry]:
     return elements
 
 
-def _samples(given: Any, name: str, dims: tuple[int, ...] | None) -> list[Array]:
+def _samples(given: Any, name: str, dims: tuple[int, ...] | None, dtype: Any) -> list[Array]:
     """One array, a batch or a sequence of them, as a list."""
     if backend.is_array(given):
         given = list(given) if dims is not None and given.shape[1:] == dims else [given]
@@ -229,6 +229,8 @@ def _samples(given: Any, name: str, dims: tuple[int, ...] | None) -> list[Array]
     for a in given:
         if dims is not None and a.shape != dims:
             raise ValueError(f"{name} has shape {a.shape}; expected {dims}, or a batch of them")
+        if a.dtype.kind not in "fc" or dtype is not None and a.dtype != dtype:
+            raise TypeError(f"{name} has dtype {a.dtype}; expected {dtype or 'floats or complex numbers'}")
     return given
 
 

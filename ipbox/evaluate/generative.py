@@ -12,7 +12,7 @@ import numpy as np
 
 from ipbox import backend, summary
 from ipbox.backend import Array, check_array
-from ipbox.checks import check_count, check_flag, check_not_negative, check_positive, check_seed
+from ipbox.checks import check_count, check_flag, check_not_negative, check_positive, check_seed, is_integer, shown
 from ipbox.keywords import answering
 from ipbox.reconstruct.domain import ImageDomain, Stated
 
@@ -211,7 +211,11 @@ def interpolation(model: Any, first: Array, last: Array, n: int = 8) -> Array:
     from ipbox.learned.priors.network import evaluation
 
     check_count(n, "n", least=2)
-    u, leave = entered(model, np.stack([check_array(x, name) for x, name in ((first, "first"), (last, "last"))]))
+    for x, name in ((first, "first"), (last, "last")):
+        if check_array(x, name).ndim != 2:
+            raise ValueError(f"{name} has shape {x.shape}; expected an image (H, W)")
+    pairs = [entered(model, x, name) for x, name in ((first, "first"), (last, "last"))]
+    u, leave = torch.cat([one for one, _ in pairs]), pairs[0][1]
     with evaluation(model, gradient=False):
         ends = model.encode(u) if model.has_encoder else None
     if ends is None:
@@ -331,10 +335,13 @@ def covariance_columns(model: Any, image: Array, pixels: Sequence[tuple[int, int
 
     from ipbox.learned.priors.network import evaluation
 
-    u, leave = entered(model, image)
+    pairs = [tuple(pixel) if np.iterable(pixel) else () for pixel in pixels]
+    if not pairs or not all(len(pair) == 2 and all(map(is_integer, pair)) for pair in pairs):
+        raise ValueError(f"pixels is {shown(pixels)}; expected pairs (row, column)")
+    u, leave = entered(model, image, "image")
     with evaluation(model, gradient=False):
         precision = _precision(model, model.encode(u))
-        return leave(torch.cat([precision.column(*pixel)[:1, 0] for pixel in pixels]))
+        return leave(torch.cat([precision.column(*pixel)[:1, 0] for pixel in pairs]))
 
 
 # ---------------------------------------------------------------- in and out
@@ -356,22 +363,24 @@ def _weights(model: Any) -> tuple[Any, Callable[[Any], Array]]:
     return next(t for t in tensors if t.is_floating_point()), lambda t: from_torch(t, copy=True)
 
 
-def entered(model: Any, images: Array) -> tuple[Any, Callable[[Any], Array]]:
+def entered(model: Any, images: Array, name: str = "images") -> tuple[Any, Callable[[Any], Array]]:
     """Images as a tensor (N, 1, H, W) of the model's dtype, on its device; and the way back, to their arrays."""
     from ipbox.learned.bridge.arrays import from_torch, to_torch
 
     like, _ = _weights(model)
-    images = check_array(images, "images")
+    images = check_array(images, name)
     if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or 0 in images.shape:
-        raise ValueError(f"images has shape {images.shape} and dtype {images.dtype}; expected real (N, H, W) or (H, W)")
+        raise ValueError(f"{name} has shape {images.shape} and dtype {images.dtype}; expected real (N, H, W) or (H, W)")
+    if images.shape[-2:] != tuple(model.dims):
+        raise ValueError(f"{name} has shape {images.shape}; expected images of {tuple(model.dims)}, the model's dims")
     dtype = str(like.dtype).removeprefix("torch.")
     if images.dtype != dtype:
         raise TypeError(
-            f"images has dtype {images.dtype} and the model {dtype}; expected images.astype({dtype!r}), in the model's "
+            f"{name} has dtype {images.dtype} and the model {dtype}; expected {name}.astype({dtype!r}), in the model's "
             "units"
         )
     if not bool(backend.array_module(images).isfinite(images).all()):
-        raise ValueError("images has values that are NaN or infinite; expected finite ones")
+        raise ValueError(f"{name} has values that are NaN or infinite; expected finite ones")
     if isinstance(model, Stated) and isinstance(model.domain, ImageDomain):
         model.domain.warn(images, None)
     u = to_torch(images.reshape(-1, 1, *images.shape[-2:]), copy=True).to(like)

@@ -11,11 +11,11 @@ import numpy as np
 
 from ipbox import backend, metrics, summary
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_choice, check_count, check_positive, check_seed, check_type
-from ipbox.evaluate.differentiable import Differentiable, as_differentiable, as_function
+from ipbox.checks import check_between, check_choice, check_count, check_positive, check_seed, check_type, shown
+from ipbox.evaluate.differentiable import Differentiable, Linear, as_differentiable, as_function
 from ipbox.functionals.core.composition import check_data
 from ipbox.keywords import answering
-from ipbox.operators import as_operator
+from ipbox.operators import Operator, as_operator
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,9 @@ def worst_perturbation(
     check_count(restarts, "restarts", least=0)
     if not restarts and not len(starts):
         raise ValueError("restarts is 0 and starts is empty; expected a start")
+    _check_takes(phi, b, "b")
     x = phi(b)
-    y = x if x_true is None else _like(x_true, x, "x_true")
+    y = x if x_true is None else _like(x_true, x, "x_true", ", as phi gives of b")
     begins = [*_random(b, restarts, seed), *(_like(e, b, "starts") for e in starts)]
     if wrong := [e.dtype for e in begins if e.dtype != b.dtype]:
         raise TypeError(f"starts has dtype {wrong[0]}; expected {b.dtype}, that of b")
@@ -240,8 +241,9 @@ def worst_image_perturbation(
         check_positive(value, name)
     check_between(gamma, "gamma", 0, 1, "[)")
     check_count(niter, "niter"), check_seed(seed)
-    backend.check_array(x, "x")
+    _check_image(A, x, "x")
     b = A.apply(x)
+    _check_takes(phi, b, "A x")
     y = phi(b)
     r = (start * backend.generator(seed, x).random(x.shape)).astype(x.dtype)
     v, history = 0 * r, []
@@ -412,7 +414,8 @@ def recovered_contrast(phi: Any, A: Any, x: Array, detail: Array, *, shape: tupl
     >>> recovered_contrast(lambda b: b / 2, 2 * np.eye(3), np.zeros(3), np.array([0.0, 1.0, 0.0]))
     1.0
     """
-    A, detail = as_operator(A, shape), _like(detail, x, "detail")
+    A = as_operator(A, shape)
+    _check_image(A, x, "x"), _check_image(A, detail, "detail")
     size = backend.sum_squares(detail)
     if size == 0:
         raise ValueError("detail is zero everywhere; expected something to recover")
@@ -443,12 +446,31 @@ def more_samples(
     >>> curve[0][1] < curve[1][1]
     True
     """
-    return [(int(b.size), metrics.psnr(method(A, b)[0], x)) for A, b, x, *_ in problems]
+    rows = list(problems)
+    if not all(isinstance(row, tuple | list) and len(row) > 2 for row in rows):
+        raise ValueError(f"problems is {shown(rows)}; expected tuples (A, b, x_true, ...), as ip.problem gives them")
+    return [(int(b.size), metrics.psnr(method(A, b)[0], x)) for A, b, x, *_ in rows]
 
 
-def _like(value: Array, x: Array, name: str) -> Array:
+def _like(value: Array, x: Array, name: str, of: str = "") -> Array:
     backend.check_array(value, name)
     backend.array_module(value, x)
     if value.shape != x.shape:
-        raise ValueError(f"{name} has shape {value.shape}; expected {x.shape}")
+        raise ValueError(f"{name} has shape {value.shape}; expected {x.shape}{of}")
+    if value.dtype.kind not in "biufc":
+        raise TypeError(f"{name} has dtype {value.dtype}; expected numbers")
     return value
+
+
+def _check_takes(phi: Differentiable, b: Array, name: str) -> None:
+    """Refuse data that a linear map does not take; of others nothing is known."""
+    if isinstance(phi, Linear) and (b.shape, b.dtype) != (tuple(phi.B.dims), phi.B.dtype_in):
+        expected = f"{tuple(phi.B.dims)} and {phi.B.dtype_in}"
+        raise ValueError(f"{name} has shape {b.shape} and dtype {b.dtype}; expected {expected}, which phi takes")
+
+
+def _check_image(A: Operator, x: Array, name: str) -> None:
+    backend.check_array(x, name)
+    if (x.shape, x.dtype) != (tuple(A.dims), A.dtype_in):
+        expected = f"{tuple(A.dims)} and {A.dtype_in}"
+        raise ValueError(f"{name} has shape {x.shape} and dtype {x.dtype}; expected {expected}, which A takes")

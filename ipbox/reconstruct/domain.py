@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_positive
+from ipbox.checks import check_positive, shown
 from ipbox.choose.noise_level import estimate_noise
 from ipbox.keywords import answering
 from ipbox.operators import as_operator
@@ -130,7 +130,10 @@ def domain_statistics(phi: Callable[[Array], Array], problems: Iterable[tuple]) 
     >>> check_domain(phi, A, b, known).inside, check_domain(phi, A, 10 * b, known).inside
     (True, False)
     """
-    rows = [_features(as_operator(A), b, phi(b))[0] for A, b, *_ in problems]
+    rows = list(problems)
+    if not all(isinstance(row, tuple | list) and len(row) > 1 for row in rows):
+        raise ValueError(f"problems is {shown(rows)}; expected tuples (A, b, ...), as ip.problem gives them")
+    rows = [_features(as_operator(A), b, phi(b))[0] for A, b, *_ in rows]
     if len(rows) < 3:
         raise ValueError(f"problems has {len(rows)}; expected at least 3, of which a spread can be told")
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -49,8 +49,8 @@ def gaussian_wasserstein(mean: Array, covariance: Array, other_mean: Array, othe
     given = (mean, covariance, other_mean, other_covariance)
     m, C, other_m, other_C = (real_and_finite(a, name) for a, name in zip(given, names, strict=True))
     if m.shape != other_m.shape or not C.shape == other_C.shape == (m.size, m.size):
-        shapes = ", ".join(str(a.shape) for a in (m, C, other_m, other_C))
-        raise ValueError(f"mean, covariance and the others have shapes {shapes}; expected two of n pixels and (n, n)")
+        shapes = ", ".join(f"{name} {a.shape}" for name, a in zip(names, (m, C, other_m, other_C), strict=True))
+        raise ValueError(f"the shapes are {shapes}; expected two means of n pixels and two covariances (n, n)")
     values, V = _eigen(C, "covariance")
     _eigen(other_C, "other_covariance")
     half = (V * np.sqrt(np.maximum(values, 0))) @ V.T

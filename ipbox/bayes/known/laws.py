@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_count, check_not_negative, check_positive, check_seed
+from ipbox.checks import check_count, check_not_negative, check_numbers, check_positive, check_seed
 from ipbox.operators import as_operator
 
 LARGEST = 4096  # unknowns: a covariance is a matrix
@@ -66,7 +66,8 @@ class GaussianMixture:
         if n > LARGEST:
             raise ValueError(f"means has images of {n} pixels; expected at most {LARGEST}, as covariances are dense")
         if covariances.shape not in ((n, n), (count, n, n)):
-            raise ValueError(f"covariances has shape {covariances.shape}; expected {(count, n, n)} or {(n, n)}")
+            fitting = f"{(count, n, n)} or {(n, n)} for means of shape {means.shape}"
+            raise ValueError(f"covariances has shape {covariances.shape}; expected {fitting}")
         self.weights = _weights(weights, count)
         self.means, self.covariances = means, xp.broadcast_to(covariances, (count, n, n))
         self._m, self._log_w = means.reshape(count, 1, n), xp.log(xp.asarray(self.weights))
@@ -238,12 +239,10 @@ def _double(x: Any, name: str) -> Array:
 
 
 def _weights(weights: Any, count: int) -> np.ndarray:
-    w = backend.to_host(weights) if backend.is_array(weights) else np.asarray(weights)
-    if w.shape != (count,) or w.dtype.kind not in "fiu":
-        raise ValueError(
-            f"weights has shape {w.shape} and dtype {w.dtype}; expected a number for each of {count} means"
-        )
-    w = w.astype(np.float64)
+    expected = f"a number for each of {count} means"
+    w = check_numbers(backend.to_host(weights) if backend.is_array(weights) else weights, "weights", expected)
+    if w.shape != (count,):
+        raise ValueError(f"weights has shape {w.shape}; expected {expected}")
     if not (w > 0).all() or not abs(w.sum() - 1) < 1e-8:
         raise ValueError(f"weights has the sum {w.sum():g} and the smallest {w.min():g}; expected numbers > 0 of sum 1")
     return w

@@ -20,6 +20,7 @@ from ipbox.bilevel.dfo.settings import Settings
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.methods.minimiser import Minimiser, also_called
 from ipbox.bilevel.methods.session import Budget, Session, check_work
+from ipbox.checks import check_numbers
 from ipbox.keywords import answering
 
 
@@ -156,7 +157,7 @@ class DFO(Settings, Minimiser):
     ) -> DFOResult:
         """Minimise ‖residuals‖²; the arguments are those of `dfo`."""
         source = Residuals(residuals, work_done)
-        theta0 = np.array(theta0, dtype=np.float64)
+        theta0 = check_numbers(theta0, "theta0", "a vector of finite numbers")
         if theta0.ndim != 1 or theta0.size == 0 or not np.isfinite(theta0).all():
             raise ValueError(f"theta0 is {theta0}; expected a vector of finite numbers")
         box = Bounds(bounds, len(theta0))

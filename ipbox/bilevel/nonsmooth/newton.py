@@ -60,6 +60,8 @@ class AnalysisProblem(UpperLevel):
         check_type(self.lower, "lower", AnalysisLower, "an AnalysisLower")
         if not isinstance(self.truths, np.ndarray):
             raise ValueError(f"truths is {type(self.truths).__name__}; expected a NumPy array")
+        if self.truths.dtype.kind not in "bif":
+            raise TypeError(f"truths has dtype {self.truths.dtype}; expected real numbers")
         self._check_truths(self.lower.b.shape)
 
     def fingerprint(self) -> np.ndarray:

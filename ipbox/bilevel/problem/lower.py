@@ -14,7 +14,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import Fixed, ParametricTerm
-from ipbox.checks import check_type, counted
+from ipbox.checks import check_numbers, check_type, counted
 from ipbox.functionals import L2, Functional, Sum
 from ipbox.operators import as_operator
 
@@ -38,10 +38,7 @@ class LowerProblem:
         ValueError, TypeError
             for another length, or entries that are no finite numbers.
         """
-        try:
-            theta = np.asarray(theta, dtype=np.float64)
-        except (ValueError, TypeError) as err:
-            raise TypeError(f"theta is {theta!r}; expected {counted(len(self.names), 'real number')}") from err
+        theta = check_numbers(theta, "theta", counted(len(self.names), "real number"))
         if theta.shape != (len(self.names),):
             names = ", ".join(self.names if len(self.names) <= SHORT else (*self.names[:SHORT], "..."))
             raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {names}")

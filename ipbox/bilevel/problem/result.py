@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ipbox import reports, summary
+from ipbox.checks import shown
 from ipbox.keywords import answering
 
 
@@ -107,6 +108,8 @@ def work_to(
     """
     known: dict[tuple[float, ...], float] = {}
     for row in history:
+        if not isinstance(row, Mapping) or not {"f", "work"} <= row.keys():
+            raise ValueError(f"history has {shown(row)}; expected rows with 'f' and 'work'")
         f = row["f"]
         if objective is not None and not abs(f - target) > row["f_bound"]:
             theta = tuple(row["theta"])

@@ -12,7 +12,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.problem.result import Cost
-from ipbox.checks import check_count
+from ipbox.checks import check_count, check_numbers, shown
 from ipbox.distributed.ranks import Ranks
 
 
@@ -51,9 +51,10 @@ def objective_bound(r: np.ndarray, delta: np.ndarray) -> float:
 
 def check_each(value: Any, name: str, n: int) -> np.ndarray:
     """A positive number for every sample, or one for all."""
-    numbers = np.asarray(value, dtype=np.float64)
+    expected = f"a positive number, or ({n},) of them"
+    numbers = check_numbers(value, name, expected)
     if numbers.shape not in ((), (n,)) or not (numbers > 0).all():
-        raise ValueError(f"{name} is {value}; expected a positive number, or ({n},) of them")
+        raise ValueError(f"{name} is {shown(value)}; expected {expected}")
     return np.broadcast_to(numbers, (n,)).copy()
 
 

@@ -246,6 +246,8 @@ class Evaluator(ProblemEvaluator):
     saved: dict[str, Any] | None = None  # tells a checkpoint of what problem it is
 
     def __post_init__(self) -> None:
+        check_type(self.problem, "problem", BilevelProblem, "a BilevelProblem")
+        check_type(self.method, "method", Solver | None, "a configured solver, such as ip.Nesterov()")
         check_fields(self, check_count, "max_iterations", "memory", optional=("iterations",))
         check_jobs(self.n_jobs, "n_jobs")
         check_flag(self.warm, "warm")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.checks import check_count, check_flag
+from ipbox.checks import check_count, check_flag, check_numbers
 from ipbox.keywords import answering
 
 
@@ -95,7 +95,7 @@ def filter_matrix(h: np.ndarray, dims: tuple[int, ...]) -> Any:
 
 
 def as_group(h: Any, k: int) -> np.ndarray:
-    h = np.asarray(h, dtype=np.float64)
+    h = check_numbers(h, f"filters[{k}]", "(h, w) or (m, h, w) of finite numbers, not all 0")
     if h.ndim not in (2, 3) or h.size == 0 or not np.isfinite(h).all() or not (h != 0).any():
         raise ValueError(f"filters[{k}] has shape {h.shape}; expected (h, w) or (m, h, w) of finite numbers, not all 0")
     return h if h.ndim == 3 else h[None]

@@ -50,6 +50,8 @@ class NetworkTerm(TorchTerm):
     """
 
     def __init__(self, net: Any, dims: tuple[int, ...], weight: float = 1.0) -> None:
+        if not callable(net):
+            raise TypeError(f"net is {type(net).__name__}; expected a torch module")
         super().__init__(net, dims)
         if len(self.dims) != 2:
             raise ValueError(f"dims is {self.dims}; expected rows and columns, such as (64, 64)")

@@ -68,8 +68,9 @@ class SmoothedTVRegulariser(ParametricTerm):
         self.dims = tuple(dims)
         if len(self.dims) not in (1, 2) or not all(is_integer(n) and n > 0 for n in self.dims):
             raise ValueError(f"dims is {dims}; expected one or two positive integers")
-        if isinstance(learn, str) or not learn or not set(learn) <= set(PARAMETERS) or len(set(learn)) < len(learn):
-            raise ValueError(f"learn is {learn!r}; expected some of 'alpha', 'xi' and 'nu'")
+        known = not isinstance(learn, str) and all(name in PARAMETERS for name in learn)
+        if not known or not learn or len(set(learn)) < len(learn):
+            raise ValueError(f"learn is {shown(learn)}; expected some of 'alpha', 'xi' and 'nu'")
         if boundary not in ("neumann", "zero") or (boundary == "zero" and len(self.dims) == 2):
             raise ValueError(f"boundary is {boundary!r}; expected 'neumann', or 'zero' for signals")
         self.boundary = boundary

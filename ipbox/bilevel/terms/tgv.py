@@ -14,6 +14,7 @@ from ipbox.bilevel.problem.lower import LowerLevel
 from ipbox.bilevel.terms.base import LN10, ParametricTerm
 from ipbox.checks import check_dims, check_positive
 from ipbox.functionals.core.base import ALL_DTYPES, REAL_DTYPES
+from ipbox.functionals.core.composition import check_data
 from ipbox.functionals.total_variation.smoothed_norm import FieldMap, SmoothedNorm
 from ipbox.kernels.tgv import front as kernels
 from ipbox.keywords import answering
@@ -185,5 +186,6 @@ def tgv_denoising(b: Array, nu: float = 1e-2, xi: float = 1e-3) -> LowerLevel:
     """
     if not backend.is_array(b) or b.ndim not in (3, 4):
         raise ValueError(f"b has shape {np.shape(b)}; expected (n,) + an image shape of two or three axes")
+    check_data(b)
     image = ImagePart(b.shape[1:], b.dtype)
     return LowerLevel(image, b, SmoothedTGVRegulariser(b.shape[1:], nu, xi), observe=image)

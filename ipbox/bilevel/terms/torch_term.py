@@ -11,7 +11,7 @@ import numpy as np
 from ipbox import backend
 from ipbox.backend import Array
 from ipbox.bilevel.terms.base import ParametricTerm, differences
-from ipbox.checks import check_not_negative
+from ipbox.checks import check_not_negative, check_numbers
 from ipbox.functionals import Functional
 from ipbox.functionals.core.base import Work
 from ipbox.operators.core.base import check_dims
@@ -87,7 +87,7 @@ class TorchTerm(ParametricTerm):
             if value is not None and not callable(value):
                 _check_bound(name, value)
         self.mu, self.L, self.estimates = mu, L, L is None
-        self._initial = self.energy.initial() if initial is None else np.array(initial, dtype=np.float64)
+        self._initial = self.energy.initial() if initial is None else check_numbers(initial, "initial")
         if self._initial is not None and self._initial.shape != (len(self.names),):
             raise ValueError(f"initial has shape {self._initial.shape}; expected ({len(self.names)},), as theta")
         self._images: Callable[[], Array] | None = None

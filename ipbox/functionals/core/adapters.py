@@ -9,6 +9,7 @@ import numpy as np
 import pyproximal
 
 from ipbox.backend import Array
+from ipbox.checks import check_type
 from ipbox.functionals.core.base import ALL_DTYPES, REAL_DTYPES, Functional, Work
 from ipbox.functionals.core.foreign import call_prox, copied, is_real_only, repaired, why_no_value
 from ipbox.keywords import answering
@@ -40,7 +41,7 @@ class PyProximalFunctional(Functional):
     foreign = True
 
     def __init__(self, op: pyproximal.ProxOperator, dims: tuple[int, ...] | None = None) -> None:
-        self.op = copied(op)
+        self.op = copied(check_type(op, "op", pyproximal.ProxOperator, "an operator of PyProximal"))
         self._no_value = why_no_value(op)
         self.explicit = self._no_value is None
         self.dtypes = REAL_DTYPES if is_real_only(op) else ALL_DTYPES  # type: ignore[misc]  # that of ours is a class's

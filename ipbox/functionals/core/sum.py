@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ipbox.backend import Array, array_module
+from ipbox.checks import check_type
 from ipbox.functionals.core.base import Functional, Work, buffer, child
 from ipbox.keywords import answering
 
@@ -60,7 +61,7 @@ class Sum(Functional):
     """
 
     def __init__(self, terms: list[Functional]) -> None:
-        self.terms = list(terms)
+        self.terms = [check_type(f, "terms", Functional, "functionals") for f in terms]
         self.has_grad = all(f.has_grad for f in self.terms)
         self.by_slabs = all(f.by_slabs for f in self.terms)
         dims = next((f.dims for f in self.terms if f.dims is not None), None)
@@ -165,4 +166,4 @@ def terms_of(f: Functional) -> list[Functional]:
     >>> [f.name for f in ip.functionals.terms_of(ip.L2() + 2 * ip.L1())]
     ['L2', '2·L1']
     """
-    return f.terms if isinstance(f, Sum) else [f]
+    return f.terms if isinstance(f, Sum) else [check_type(f, "f", Functional, "a functional")]

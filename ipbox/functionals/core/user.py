@@ -76,9 +76,6 @@ def functional(
     >>> ip.solve(problem, ip.FISTA(), stop=ip.stop.niter(50)).x.round(6) + 0
     array([1.5, 0. , 0.2])
     """
-    for what, given in (("value", value), ("prox", prox), ("grad", grad)):
-        check_type(given, what, Callable | None, "a function")
-        _check_arguments(given, what)
     if prox is None and grad is None:
         raise ValueError("prox and grad are None; expected one of them: no solver can use a value alone")
     if L is not None and grad is None:
@@ -131,6 +128,9 @@ class FunctionFunctional(Functional):
         name: str = "f",
     ) -> None:
         self._functions = {"value": value, "prox": prox, "grad": grad}
+        for what, given in self._functions.items():
+            check_type(given, what, Callable | None, "a function")
+            _check_arguments(given, what)
         self.explicit, self.has_prox, self.has_grad = value is not None, prox is not None, grad is not None
         self.why_no_grad = "no grad was given to ip.functional"
         self._L = math.inf if L is None else check_not_negative(L, "L")

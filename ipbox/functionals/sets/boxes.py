@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import is_number, shown
+from ipbox.checks import check_type, is_number, shown
 from ipbox.functionals.core.base import REAL_DTYPES, Functional, Work, indicator
 
 
@@ -120,7 +120,8 @@ class L2Box(Functional):
     _mu = 1.0
 
     def __init__(self, l2: Functional, box: Box) -> None:
-        self.l2, self.box = l2, box
+        self.l2 = check_type(l2, "l2", Functional, "a functional")
+        self.box = check_type(box, "box", Box, "a Box")
         super().__init__()
 
     def _formula(self, u: str) -> str:
@@ -177,7 +178,9 @@ class L1Box(Functional):
     by_slabs = True
 
     def __init__(self, l1: Functional, box: Box) -> None:
-        self.l1, self.box, self.finite_conj = l1, box, box.finite_conj
+        self.l1 = check_type(l1, "l1", Functional, "a functional")
+        self.box = check_type(box, "box", Box, "a Box")
+        self.finite_conj = box.finite_conj
         super().__init__()
         self.b = l1.b
 

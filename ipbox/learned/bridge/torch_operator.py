@@ -13,7 +13,7 @@ from ipbox import backend
 from ipbox.backend import Array
 from ipbox.checks import check_flag, check_type
 from ipbox.learned.bridge.arrays import from_torch, name_of, said, to_torch
-from ipbox.operators.core.base import ALL_DTYPES, check_dims
+from ipbox.operators.core.base import ALL_DTYPES, check_dims, check_dtype
 from ipbox.operators.core.user import FunctionOperator
 
 __all__ = ["TorchOperator"]
@@ -90,7 +90,7 @@ class TorchOperator(FunctionOperator):
 
         name = name or name_of(module)
         forward = partial(_applied, module, "module")  # no functions defined here: they could not be pickled
-        back = partial(_transposed, module, dims, np.dtype(dtype))
+        back = partial(_transposed, module, dims, check_dtype(dtype))
         if adjoint is not None:
             back = partial(_applied, adjoint, "adjoint")
         super().__init__(forward, back, dims, dimsd, dtype, dtype_out, norm, True, xp, name)

@@ -125,8 +125,8 @@ def check_activation(slope: float, eps: float) -> tuple[float, float]:
     return float(slope), check_positive(eps, "eps")
 
 
-def check_kernel(kernel: int) -> int:
+def check_kernel(kernel: int, name: str = "kernel") -> int:
     """An odd number of pixels a side."""
-    if check_count(kernel, "kernel") % 2 == 0:
-        raise ValueError(f"kernel is {kernel}; expected an odd number of pixels")
+    if check_count(kernel, name) % 2 == 0:
+        raise ValueError(f"{name} is {kernel}; expected an odd number of pixels")
     return kernel

@@ -44,7 +44,9 @@ class Batches:
                 found = type(data).__name__ if isinstance(data, Mapping) else "empty"
                 raise ValueError(f"data is {found}; expected a sequence with one sample at least")
             if not 1 <= batch_size <= len(data):
-                raise ValueError(f"batch_size is {batch_size}; expected 1 to {len(data)}, the number of samples")
+                raise ValueError(
+                    f"batch_size is {batch_size}; expected 1 to {len(data)}, the number of samples in data"
+                )
 
     def next(self, device: torch.device, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         if callable(self.data):

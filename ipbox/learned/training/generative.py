@@ -160,4 +160,6 @@ def kl_divergence(m: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
     >>> kl_divergence(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2)).item()
     0.5
     """
+    for name, t in (("m", m), ("log_variance", log_variance)):
+        check_type(t, name, torch.Tensor, "a tensor (N, latent)")
     return 0.5 * (m.square() + log_variance.exp() - log_variance - 1).sum(dim=1)

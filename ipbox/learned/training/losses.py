@@ -130,7 +130,7 @@ class Denoising:
             raise ValueError(f"sigma is {shown(self.sigma)}; expected (low, high) with 0 < low <= high")
         if self.weighting not in ("uniform", "score", "balanced"):
             raise ValueError(f"weighting is {self.weighting!r}; expected 'uniform', 'score' or 'balanced'")
-        check_flag(self.log_uniform, "log_uniform")
+        check_flag(self.log_uniform, "log_uniform"), check_flag(self.blind, "blind")
         if self.weighting == "balanced":
             check_positive(self.sigma_data, "sigma_data", "a positive number, for weighting='balanced'")
         elif self.sigma_data is not None:

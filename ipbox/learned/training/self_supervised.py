@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ipbox.checks import check_not_negative, check_positive, check_type
+from ipbox.checks import check_flag, check_not_negative, check_positive, check_type
 from ipbox.learned.bridge.linear_map import LinearMap
 
 __all__ = ["SURE", "EquivariantImaging"]
@@ -72,7 +72,7 @@ class SURE:
     blind: bool = False
 
     def __post_init__(self) -> None:
-        check_positive(self.sigma, "sigma")
+        check_positive(self.sigma, "sigma"), check_flag(self.blind, "blind")
         check_map("A", self.A, optional=True)
         check_map("W", self.W, optional=True)
         if self.step is not None:

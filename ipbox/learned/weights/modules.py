@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from ipbox.checks import check_choice, check_flag, check_type
+from ipbox.checks import check_choice, check_flag, check_type, shown
 from ipbox.keywords import answering
 from ipbox.learned.priors.signature import unwrapped
 from ipbox.learned.weights import tensor_files
@@ -224,6 +225,8 @@ def load_weights(
     True
     """
     check_type(module, "module", torch.nn.Module | None, "a torch.nn.Module or None")
+    if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256)):
+        raise ValueError(f"sha256 is {shown(sha256)}; expected 64 hexadecimal digits")
     tensors, metadata = tensor_files.read(path, sha256)
     built = _build(metadata, A, path) if module is None else unwrapped(module)
     wanted = built.state_dict()

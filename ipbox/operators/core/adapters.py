@@ -38,6 +38,8 @@ class PyLopsOperator(Operator):
     dtypes: ClassVar[tuple[str, ...]] = ALL_DTYPES
 
     def __init__(self, op: Any, ends: Any = None, is_flat: bool = False) -> None:
+        if not is_foreign(op):
+            raise TypeError(f"op is {type(op).__name__}; expected a linear operator of PyLops or SciPy")
         self.op = op
         if op.dtype is None or np.dtype(op.dtype).char not in "fdFD":
             as_type = ", named in its parts as a type (numpy.float32), not as text" if "<U" in str(op.dtype) else ""
@@ -97,6 +99,8 @@ class MatrixOperator(OrderedSubsets, PyLopsOperator):
     """
 
     def __init__(self, matrix: Any, ends: Any = None, is_flat: bool = False) -> None:
+        if not (backend.is_array(matrix) or isinstance(matrix, SparseMatrix)):
+            raise TypeError(f"matrix is {type(matrix).__name__}; expected an array or a sparse matrix")
         self.matrix = matrix
         super().__init__(pylops.MatrixMult(matrix, dtype=matrix.dtype), ends, is_flat)
 

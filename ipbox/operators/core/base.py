@@ -104,7 +104,7 @@ class Operator(pylops.LinearOperator):
         self, dims: tuple[int, ...], dimsd: tuple[int, ...], dtype_in: Any, dtype_out: Any = None, name: str = "A"
     ) -> None:
         self.dtype_in = check_dtype(dtype_in)
-        self.dtype_out = self.dtype_in if dtype_out is None else check_dtype(dtype_out)
+        self.dtype_out = self.dtype_in if dtype_out is None else check_dtype(dtype_out, "dtype_out")
         backend.real_dtype(self.dtype_in), backend.real_dtype(self.dtype_out)
         self._norm_cache: tuple[float, str] | None = None
         clinear = self.dtype_in.kind == self.dtype_out.kind
@@ -308,12 +308,12 @@ def check_real(dtype: Any, who: str) -> np.dtype:
     return found
 
 
-def check_dtype(dtype: Any) -> np.dtype:
-    """What is meant by ``dtype``, which is the name of one, its type or itself."""
+def check_dtype(dtype: Any, name: str = "dtype") -> np.dtype:
+    """What is meant by the argument ``name``, which is the name of one, its type or itself."""
     try:
         return np.dtype(dtype)
     except TypeError as err:
-        raise TypeError(f"dtype is {shown(dtype)}; expected float32, float64, complex64 or complex128") from err
+        raise TypeError(f"{name} is {shown(dtype)}; expected float32, float64, complex64 or complex128") from err
 
 
 def check_array(x: Array, dims: tuple[int, ...], dtype: np.dtype, name: str, who: str) -> None:

@@ -120,6 +120,7 @@ class FunctionOperator(Operator):
         self._functions, self.batched = (forward, adjoint), check_flag(batched, "batched")
         self._given_norm = None if norm is None else check_not_negative(norm, "norm")
         self._like = backend.as_module(xp).empty(0)  # also tells the estimate of the norm where to run
+        check_type(name, "name", str, "text")
         super().__init__(check_dims(shape_in, "shape_in"), check_dims(shape_out, "shape_out"), dtype, dtype_out, name)
         if backend.real_dtype(self.dtype_in) != backend.real_dtype(self.dtype_out):
             raise TypeError(f"dtype is {self.dtype_in} and dtype_out {self.dtype_out}; expected one precision")

@@ -8,6 +8,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
+from ipbox.operators.core.base import check_dtype
 from ipbox.operators.core.held import Local
 
 EPS = {np.dtype("float32"): 1e-4, np.dtype("float64"): 1e-9}  # FINUFFT's tolerance; float32 warns below 2e-5
@@ -43,7 +44,7 @@ class NonuniformFFT:
         self, modes: tuple[int, ...], points: list[np.ndarray], dtype: Any = "float32", eps: float | None = None
     ) -> None:
         self.modes = tuple(modes)
-        self.dtype = backend.real_dtype(dtype)
+        self.dtype = backend.real_dtype(check_dtype(dtype))
         self.eps = EPS[self.dtype] if eps is None else float(eps)
         self.points = [np.ascontiguousarray(p, dtype=self.dtype) for p in points]
         self.size = self.points[0].size

@@ -115,6 +115,8 @@ class RayNormal(Normal):
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")
 
     def __init__(self, ray: Any) -> None:
+        if not hasattr(ray, "covers"):
+            raise TypeError(f"ray is {type(ray).__name__}; expected a RayTransform")
         if not ray.covers:
             raise ValueError(
                 f"A has a truncated detector ({ray.n_det} pixels of {ray.det_spacing:g}); expected one that covers the "

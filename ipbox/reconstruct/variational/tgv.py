@@ -101,4 +101,7 @@ def tgv(  # type: ignore[misc]  # an option of others is an argument here
     True
     """
     A = operator_or_none(A, shape)
-    return variational(A, b, TGV(image_dims(A, b, axes), beta, axes=axes), lam, noise_level, niter=niter, **options)
+    dims = image_dims(A, b, axes)
+    if A is None and axes is None and len(dims) not in (2, 3):
+        raise ValueError(f"b has shape {dims}; expected an image of two or three axes, or axes=(-2, -1)")
+    return variational(A, b, TGV(dims, beta, axes=axes), lam, noise_level, niter=niter, **options)

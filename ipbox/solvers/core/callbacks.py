@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -170,8 +170,11 @@ class Metrics(Recorder):
     ) -> None:
         from ipbox import metrics as shelf
 
-        self.x_true, self.every = x_true, check_count(every, "every")
+        self.x_true = backend.check_array(x_true, "x_true", "an array of the image's shape")
+        self.every = check_count(every, "every")
         self.metrics = {"psnr": shelf.psnr, "nrmse": shelf.nrmse} if metrics is None else metrics
+        for function in check_type(self.metrics, "metrics", Mapping, "a dictionary of functions").values():
+            check_type(function, "metrics", Callable, "functions (x, x_true) -> number")
 
     def _values(self, run: Run) -> dict[str, Any]:
         return {name: _compared(f, self.x_true, run) for name, f in self.metrics.items()}
@@ -209,8 +212,8 @@ class Best:
     """
 
     def __init__(self, x_true: Array, metric: Callable[[Array, Array], float] | None = None) -> None:
-        if not backend.is_array(x_true):
-            raise TypeError(f"x_true is {type(x_true).__name__}; expected an array of the image's shape")
+        backend.check_array(x_true, "x_true", "an array of the image's shape")
+        check_type(metric, "metric", Callable | None, "a function (x, x_true) -> number")
         if metric is None:
             from ipbox.metrics import psnr
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import functools
 import inspect
@@ -10,17 +11,18 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
 import numpy as np
 
 from ipbox import backend
-from ipbox.solvers import Solver
+from ipbox.solvers import Run, Solver, State
 
 # what a sentence calls an argument that is one of the formula's letters, or holds several of them
-CALLED = {"op": ("A",), "ops": ("A",), "C": ("A",), "objective": ("f",), "denoiser": ("net",), "problem": ("A", "f")}
+CALLED = {"objective": ("f",), "denoiser": ("net",), "problem": ("A", "f"), "n": ("niter",)}
+CALLED |= dict.fromkeys(("op", "ops", "operators", "C", "F", "matrix"), ("A",))
 
 
 class Junk:
@@ -50,6 +52,14 @@ class Answer:
         if "\n" in str(err) or not re.search(rf"(?<![A-Za-z_])({words})(?![A-Za-z])", str(err)):
             return text[:200]
         return None
+
+
+def is_held(target: Any) -> bool:
+    """Whether this is a class of what the package makes, and no user: records, what a loop holds, errors."""
+    if not isinstance(target, type):
+        return False
+    record = dataclasses.is_dataclass(target) and not hasattr(target, "__post_init__")
+    return record or issubclass(target, BaseException | State | Run)
 
 
 def spoiled(value: Any) -> Iterator[tuple[str, Any]]:
@@ -97,7 +107,7 @@ def answers(name: str, target: Callable[..., Any]) -> list[Answer]:
                 raise
     assert found or f"{target.__name__}(" not in (target.__doc__ or ""), f"the example of {name} does not call it"
     later = isinstance(target, type) and issubclass(target, Solver)
-    return [replace(answer, later=later) for answer in found[1:]]
+    return [dataclasses.replace(answer, later=later) for answer in found[1:]]
 
 
 def _asked(
@@ -180,7 +190,7 @@ def _watched(target: Any, first: Callable[..., None]) -> Iterator[None]:
 
 def _run_example(target: Any) -> None:
     """The example of the docstring, its output unread."""
-    space: dict[str, Any] = {}
+    space: dict[str, Any] = dict(vars(sys.modules[target.__module__]))
     for example in doctest.DocTestParser().get_examples(inspect.getdoc(target) or ""):
         with redirect_stdout(StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -11,16 +11,15 @@ import pytest
 
 import ipbox as ip
 from ipbox.keywords import answering
-from tests.contracts.arguments.spoiled import answers
+from tests.contracts.arguments.spoiled import answers, is_held
 from tests.house.test_keywords import PUBLIC
 
-ROOMS = ("metrics", "functionals", "operators", "io", "measured")
 # one makes a folder that must not be there: what one wrong argument leaves is in the way of the next
-NAMES = [name for name, value in PUBLIC.items() if name[:3] == "ip." and value.__module__.split(".")[1] in ROOMS]
-NAMES.remove("ip.save_dicom_series")
+NAMES = [name for name, value in PUBLIC.items() if not is_held(value) and name != "ip.save_dicom_series"]
+SLOW = ()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in NAMES])
 def test_wrong_arguments_are_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # "junk" may be taken for a path
     wrong = [f"{of.argument}, {of.kind}: {of.fault}" for of in answers(name, PUBLIC[name]) if of.fault]

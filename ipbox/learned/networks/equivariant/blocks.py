@@ -63,6 +63,7 @@ class EquivariantBlock(nn.Module):
         super().__init__()
         if check_count(c_out, "c_out") > check_count(c_in, "c_in"):
             raise ValueError(f"c_out is {c_out}; expected at most c_in, which is {c_in}")
+        check_count(fields, "fields")
         self.c_out, self.group, act = c_out, as_group(group), nn.LeakyReLU(0.1)
         last = ProjectionConv(fields, c_out, group, padding=padding)
         lift, inner = (

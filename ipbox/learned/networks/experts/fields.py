@@ -56,7 +56,7 @@ class FieldsOfExperts(Energy):
     def __init__(self, filters: int = 48, size: int = 7) -> None:
         super().__init__()
         check_width(filters=filters)
-        if check_kernel(size) < 3:
+        if check_kernel(size, "size") < 3:
             raise ValueError(f"size is {size}; expected 3, 5, 7 or another odd number")
         if filters > size**2 - 1:
             raise ValueError(f"filters is {filters}; expected at most {size**2 - 1}, the number of cosine filters")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from ipbox.checks import check_choice, check_positive
+from ipbox.checks import check_choice, check_count, check_positive
 from ipbox.learned.networks.generative.autoencoders import VAE, WIDTHS
 from ipbox.learned.networks.generative.base import check_latent
 from ipbox.learned.networks.generative.cholesky import StructuredPrecision, check_log_diagonal
@@ -79,7 +79,11 @@ class CovarianceVAE(VAE):
         super().__init__(latent, dims, widths, act, noise)
         count = STRUCTURES[check_choice(structure, "structure", STRUCTURES)]
         self.clip = check_positive(clip, "clip")
-        self.config |= {"structure": structure, "head": listed(head, "head"), "clip": clip}
+        self.config |= {
+            "structure": structure,
+            "head": [check_count(w, "head") for w in listed(head, "head")],
+            "clip": clip,
+        }
         self.head = None if count is None else Decoder(self.dims, latent, 1 + count, head, act)
         if self.head is not None:
             with torch.no_grad():
