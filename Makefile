@@ -89,7 +89,7 @@ test-slow: $(READY)
 
 test-mpi: $(READY)
 	@$(PY) -m pip install --disable-pip-version-check --quiet --editable '.[dev,learned,mpi]'
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m mpi tests/distributed
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m mpi tests/distributed tests/soak/test_load.py
 
 # ODL brings a plugin that pytest 9 does not load
 test-peers: $(READY)
