@@ -9,6 +9,7 @@ import platform
 import re
 import secrets
 import struct
+import sys
 import time
 import tokenize
 import zipfile
@@ -243,6 +244,8 @@ def read_npy(file: IO[bytes], nbytes: int, empty: Callable[..., np.ndarray] | No
         if len(part) != min(_PART, size - at):
             raise EOFError(f"it ends after {at + len(part)} bytes of data")
         stored[at : at + _PART] = np.frombuffer(part, np.uint8)
+    if dtype.kind == "U" and size and array.view(np.dtype("u4").newbyteorder(dtype.byteorder)).max() > sys.maxunicode:
+        raise ValueError("it holds text with characters that are none")  # Python ends in a SystemError
     if file.read(1):  # at its end a ZIP's checksum has been compared
         raise ValueError("it goes on after its last byte")
     return array.reshape(shape, order="F" if fortran else "C")

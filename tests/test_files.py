@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import signal
@@ -38,6 +39,18 @@ def small_disk() -> Iterator[None]:
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     signal.signal(signal.SIGXFSZ, before)
+
+
+def test_text_with_characters_that_are_none_is_refused() -> None:
+    """Python, asked to decode JSON in it, would end in a SystemError."""
+    file = io.BytesIO()
+    np.save(file, np.array(["{a}"]))
+    content = bytearray(file.getvalue())
+    content[-4:] = b"\xff\xff\xff\x7f"
+    with pytest.raises(ValueError, match="it holds text with characters that are none"):
+        files.read_npy(io.BytesIO(content), len(content))
+    content[-4:] = "ü".encode("utf-32-le")
+    assert files.read_npy(io.BytesIO(content), len(content)).tolist() == ["{aü"]
 
 
 # ---------------------------------------------------------------- all or nothing

@@ -80,6 +80,7 @@ def test_nikon_settings_that_do_not_fit(tmp_path: Path) -> None:
         "Projections of .* is 1e\\+30; expected a positive integer": {"Projections": 1e30},
         "says 4 x 6 pixels, and the views have 4 x 5; expected one size": {"DetectorPixelsX": 6},
         "AngularStep of .* is 0; expected the degrees": {"AngularStep": 0},
+        r"path is .*\.xtekct, whose angles reach .*, which looks like degrees": {"AngularStep": 1e12},
         "InitialAngle of .* is 'nan'; expected a number": {"InitialAngle": "nan"},
     }
     for words, settings in cases.items():

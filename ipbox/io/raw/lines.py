@@ -84,7 +84,8 @@ def assembled(
     where = head["idx"]["slice"].astype(int) * ny + rows
     measured = np.bincount(where, minlength=count * ny)
     if empty := np.flatnonzero(~measured.reshape(count, ny).any(axis=1)).tolist():
-        raise Unusable(f"{path} has no line of slices {empty}; expected all of 0 to {count - 1}")
+        some = ", ".join(map(str, empty[:8])) + (f" and {len(empty) - 8} others" if len(empty) > 8 else "")
+        raise Unusable(f"{path} has no line of slices [{some}]; expected all of 0 to {count - 1}")
     pairs = np.unique(np.stack([where, head["idx"]["average"]]), axis=1).shape[1]
     if pairs != len(head):
         k = int(measured.argmax())

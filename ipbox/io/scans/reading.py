@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ipbox import backend
+from ipbox.angles import check_angles
 from ipbox.backend import Array
 from ipbox.checks import check_type
 from ipbox.io.scans.edf import EDF, edf_frames, read_edf_scan
@@ -100,6 +101,7 @@ def read_scan(
     >>> rows.shape, bool((rows == counts[:, 1:3]).all()), scan.missing
     ((6, 2, 5), True, ('flats', 'darks', 'det_shift'))
     """
+    check_type(name, "name", str, "text"), check_type(entry, "entry", str | None, "the name of a group")
     path = Path(check_type(path, name, str | os.PathLike, "the path of a file or folder"))
     if not path.exists():
         raise FileNotFoundError(f"{name} is {path}; there is no such file")
@@ -109,6 +111,11 @@ def read_scan(
             fields[key] = _frames(frames, key)
     if angles is not None:
         fields["angles"] = angles
+    elif fields.get("angles") is not None:
+        try:
+            check_angles(fields["angles"])
+        except ValueError as err:
+            raise ValueError(f"{name} is {path}, whose {err}, or angles=") from err
     given = {"beam": beam, "pixel_size": pixel_size, "source_distance": source_distance}
     given |= {"detector_distance": detector_distance, "det_shift": det_shift}
     told = {key: value for key, value in given.items() if value is not None}

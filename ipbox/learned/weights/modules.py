@@ -16,7 +16,7 @@ from ipbox.keywords import answering
 from ipbox.learned.priors.signature import unwrapped
 from ipbox.learned.weights import tensor_files
 from ipbox.learned.weights.domains import domain_of
-from ipbox.operators import Operator
+from ipbox.operators import Operator, as_operator
 from ipbox.problems.truths import datasets
 
 __all__ = ["CLASSES", "SHIPPED", "load_weights", "pretrained", "save_weights"]
@@ -227,6 +227,8 @@ def load_weights(
     check_type(module, "module", torch.nn.Module | None, "a torch.nn.Module or None")
     if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256)):
         raise ValueError(f"sha256 is {shown(sha256)}; expected 64 hexadecimal digits")
+    if A is not None:
+        A = as_operator(A)
     tensors, metadata = tensor_files.read(path, sha256)
     built = _build(metadata, A, path) if module is None else unwrapped(module)
     wanted = built.state_dict()
@@ -315,7 +317,9 @@ def _build(metadata: dict[str, str], A: Any, path: str | Path) -> torch.nn.Modul
     with torch.random.fork_rng():  # initial weights that are overwritten should not move the caller's generator
         try:
             return cls(*([] if A is None else [A]), **config).eval()
-        except TypeError as err:
+        except (TypeError, ValueError, RuntimeError, OverflowError) as err:
+            if A is not None and str(err).startswith("A "):
+                raise
             raise ValueError(f"{path} holds arguments that make no {name}: {err}; expected those of its class") from err
 
 

@@ -206,6 +206,7 @@ def test_only_registered_classes_are_built(net: DnCNN, path: Path) -> None:
     ("config", "match"),
     [
         ('{"depth": 3, "colour": 1}', "holds arguments that make no DnCNN"),
+        ('{"width": 0}', "holds arguments that make no DnCNN: width is 0"),
         ("[1]", "is no JSON object"),
         ("{", "is no JSON"),
     ],
