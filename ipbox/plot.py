@@ -11,7 +11,7 @@ import numpy as np
 
 from ipbox import figures, metrics
 from ipbox.backend import Array
-from ipbox.checks import check_choice, check_flag, counted, is_number, shown
+from ipbox.checks import check_choice, check_flag, check_type, counted, is_number, shown
 from ipbox.keywords import answering
 from ipbox.panels import checked, draw_bars, is_colour, is_volume, panels_of, range_of, steps_of, union
 
@@ -92,6 +92,11 @@ def show(
         raise ValueError("images is empty; expected at least one image")
     check_choice(scale, "scale", SCALES)
     check_flag(colorbar, "colorbar")
+    check_type(unit, "unit", str, "text")
+    if block is not None:
+        check_flag(block, "block")
+    if not isinstance(cmap, str):
+        raise TypeError(f"cmap is {type(cmap).__name__}; expected the name of a colour map, such as 'gray'")
     if titles is not None and not all(isinstance(title, str) for title in titles):
         raise TypeError(f"titles is {shown(titles)}; expected texts")
     if titles is not None and len(titles) != len(images):

@@ -247,6 +247,7 @@ def learn(
     >>> found.theta
     array([-1.5])
     """
+    check_type(lower_method, "lower_method", Solver | None, "a configured solver, such as ip.Nesterov()")
     truths, data = stacked(pairs)
     if isinstance(lower, LowerLevel | AnalysisLower):
         lower = lower.with_data(data)
@@ -283,7 +284,7 @@ def learn(
     else:
         evaluator = BilevelProblem(truths, lower, penalty, convention).evaluator(method=lower_method, n_jobs=n_jobs)
     if theta0 is not None:
-        start = lower.check(theta0)
+        start = lower.check(theta0, "theta0")
     else:  # searches over a box need none
         optional = known["theta0"].default is None
         start = None if optional else lower.initial()

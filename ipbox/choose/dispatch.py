@@ -8,13 +8,14 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from ipbox.backend import Array
-from ipbox.checks import check_not_negative, check_positive, check_type, nearest
+from ipbox.checks import check_flag, check_noise_level, check_not_negative, check_positive, check_type, nearest
 from ipbox.choose.corner import l_curve
 from ipbox.choose.discrepancy import discrepancy
 from ipbox.choose.influence import gcv, sure, weighted_gcv
 from ipbox.choose.path import Map
 from ipbox.choose.stability import balancing, quasi_optimality
 from ipbox.functionals.core.composition import check_data
+from ipbox.functionals.fidelities.l2 import Fidelity
 from ipbox.keywords import answering
 from ipbox.operators.core.adapters import operator_or_none
 from ipbox.solvers import Solution
@@ -129,6 +130,14 @@ def resolve(
     """
     check_type(reconstruct, "reconstruct", Callable, "a function λ -> (x, info)")
     operator_or_none(A), check_data(b)
+    for name, given in (("R", R), ("seminorm", seminorm), ("guess", guess), ("trace", trace)):
+        check_type(given, name, Callable | None, "a function")
+    check_type(D, "D", Fidelity | None, "a data fidelity such as ip.KL(A, b)")
+    check_flag(linear, "linear"), check_flag(progress, "progress")
+    if tol is not None:
+        check_positive(tol, "tol")
+    if noise_level is not None:
+        check_noise_level(noise_level)
     if not isinstance(lam, str) or lam not in RULES:
         lam = check_lam(lam)
         if options:

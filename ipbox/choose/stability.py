@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_positive
+from ipbox.checks import check_noise_level, check_positive
 from ipbox.choose.grid import EXTENSIONS, Ends, interior_minimum, minimum, sweep, weights
 from ipbox.choose.path import Map, Options, Path, Point
 from ipbox.choose.result import Choice
@@ -71,6 +71,8 @@ def quasi_optimality(  # type: ignore[misc]  # an option of others is an argumen
     >>> bool(1e-5 < choice.lam < 1e-2)
     True
     """
+    if noise_level is not None:
+        check_noise_level(noise_level)
     grid = weights(lams, lam0)
     path = Path(reconstruct, A, b, inner_tol=inner_tol, **options)
     changes = Changes(path)
@@ -181,6 +183,8 @@ def balancing(
     """
     if R is None:
         raise TypeError("R is None; the balancing principle expects the regulariser's value, R(u)")
+    if noise_level is not None:
+        check_noise_level(noise_level)
     gamma, grid = check_positive(gamma, "gamma"), weights(lams, lam0)
     path = Path(reconstruct, A, b, R=R, **options)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_flag, check_positive
+from ipbox.checks import check_count, check_flag, check_positive
 from ipbox.functionals import L2, Functional, NonNegative, Quadratic
 from ipbox.keywords import answering
 from ipbox.operators import Operator, as_operator, operator
@@ -172,7 +172,7 @@ class Variational:
         object.__setattr__(self, "A", as_operator(self.A, self.shape))
         if not self.R.has_grad or not self.R.has_hessian or not self.R.is_convex:
             raise ValueError(f"R is {self.R.name}; expected a convex functional with a Hessian, such as SmoothedTV")
-        check_positive(self.tol, "tol"), check_flag(self.nonneg, "nonneg")
+        check_count(self.niter, "niter"), check_positive(self.tol, "tol"), check_flag(self.nonneg, "nonneg")
 
     def __call__(self, b: Array) -> Array:
         objective = L2(self.A, b) + self.R

@@ -29,6 +29,7 @@ def regular_file(path: str | os.PathLike, kinds: Sequence[str], name: str = "pat
     FileNotFoundError, ValueError
         for a file that does not exist, a folder, another ending.
     """
+    check_type(name, "name", str, "text")
     path = Path(check_type(path, name, str | os.PathLike, "the path of a file"))
     if path.is_dir():
         raise ValueError(f"{name} is {path}, a folder; expected a file that ends in {', '.join(kinds)}")
@@ -41,6 +42,7 @@ def regular_file(path: str | os.PathLike, kinds: Sequence[str], name: str = "pat
 
 def folder(path: str | os.PathLike, name: str = "root") -> Path:
     """``path`` as a Path, after a check that it is a folder."""
+    check_type(name, "name", str, "text")
     path = Path(check_type(path, name, str | os.PathLike, "the path of a folder"))
     if not path.exists():
         raise FileNotFoundError(f"{name} is {path}; there is no such folder")

@@ -171,11 +171,7 @@ def test_what_twixtools_writes(tmp_path: Path, capsys: pytest.CaptureFixture) ->
         (lines() + [readout(KSPACE[0, :, 0, 1:], Sli=9)], {}, r"lines with number_of_samples \[7, 8\]"),
         (lines() + [readout(KSPACE[0, :, 0], CenterLin=3)], {}, r"has lines with CenterLin \[3, 4\]; expected one"),
         ([readout(KSPACE[1, :, 0], Sli=1)], {}, r"has no line of slices \[0\]; expected all of 0 to 1"),
-        (
-            [readout(KSPACE[1, :, 0], Sli=40)],
-            {},
-            r"slices \[0, 1, 2, 3, 4, 5, 6, 7 and 32 others\]; expected all",
-        ),
+        ([readout(KSPACE[1, :, 0], Sli=40)], {}, r"slices \[0, 1, 2, 3, 4, 5, 6, 7 and 32 others\]; expected all"),
         (lines(CenterLin=2), {}, "has lines 2 to 10 and samples 0 to 7 of 3 coils; expected them within .* 9 x 8"),
         (lines(CenterCol=6), {}, "samples -2 to 5 of 3 coils; expected them within the matrix"),
         (lines(KSPACE, "NOISEADJSCAN"), {}, "has no line of an image among its 18 acquisitions"),

@@ -162,6 +162,7 @@ def diffusion(
     >>> posterior.samples.shape, bool(abs(posterior.mean.mean() - 0.5) < 0.1)
     ((8, 8, 8), True)
     """
+    check_type(checkpoint, "checkpoint", str | Path | None, "the path of a file")
     A, b = image_operator(A, shape), check_data(b)
     if b.shape != tuple(A.dimsd):
         raise ValueError(f"b has shape {b.shape}; expected {tuple(A.dimsd)}, the data of one image")
@@ -225,6 +226,7 @@ def prior_samples(
     dims = check_dims(score.dims if dims is None else dims, "dims")
     dtype = dtype or score.dtype or "float32"
     problem = Problem(Zero(), batch=check_count(samples, "samples"), dims=dims, dtype=dtype, xp=xp)
+    check_type(checkpoint, "checkpoint", str | Path | None, "the path of a file")
     return _run(problem, sampler, None, checkpoint, options)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ipbox import shares
 from ipbox.bilevel.methods.bounds import Bounds
 from ipbox.bilevel.problem.resumable import Resumable
-from ipbox.checks import check_between, check_type
+from ipbox.checks import check_between, check_flag, check_type
 from ipbox.distributed.checkpoint import RankFiles, of_ranks
 from ipbox.files import Pace, check_writable
 from ipbox.progress import bar
@@ -112,7 +112,7 @@ class Session:
         if self.checkpoint is not None and (path := self._kept(self.checkpoint)) is not None:
             self._resume(path)
         name, budget = self.name.partition("(")[0], self.budget
-        shown = progress and (self.source.ranks is None or self.source.ranks.leads)
+        shown = check_flag(progress, "progress") and (self.source.ranks is None or self.source.ranks.leads)
         with bar(name, budget.unit.rstrip("s"), budget.steps, shown=shown) as self._bar:
             try:
                 stop = loop(self)

@@ -18,7 +18,7 @@ from ipbox.bilevel.problem.result import Cost
 from ipbox.bilevel.problem.samples import by_processes, check_jobs, inner, norms, objective_bound
 from ipbox.bilevel.problem.share import Share
 from ipbox.bilevel.problem.upper import BilevelProblem
-from ipbox.checks import check_choice, check_count, check_fields, check_not_negative
+from ipbox.checks import check_choice, check_count, check_fields, check_not_negative, is_number, shown
 from ipbox.distributed.ranks import Ranks
 from ipbox.keywords import answering
 
@@ -271,6 +271,9 @@ class Unrolled(Minimiser):
     def __post_init__(self) -> None:
         _check_unrolling(self.lower_iterations, "lower_iterations", self.algorithm, self.segments)
         check_fields(self, check_not_negative, "tol", "ftol")
+        pair = self.constants is None or isinstance(self.constants, tuple | list) and len(self.constants) == 2
+        if not pair or not all(map(is_number, self.constants or ())):
+            raise ValueError(f"constants is {shown(self.constants)}; expected (mu, L)")
 
     def _loop(self, run: Session) -> str:
         return scipy_lbfgsb(functools.partial(self._at, run), run, tol=self.tol, ftol=self.ftol)

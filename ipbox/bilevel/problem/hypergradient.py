@@ -11,7 +11,7 @@ from ipbox.bilevel.problem.adjoint import AdjointSolution, solve_adjoint_samples
 from ipbox.bilevel.problem.error_constants import ErrorConstants
 from ipbox.bilevel.problem.oracle import LowerSolution
 from ipbox.bilevel.problem.result import Cost
-from ipbox.bilevel.problem.samples import norms
+from ipbox.bilevel.problem.samples import check_each, norms
 from ipbox.bilevel.problem.upper import Evaluation, Evaluator
 from ipbox.checks import check_positive
 from ipbox.keywords import answering
@@ -171,6 +171,8 @@ def implicit_gradient(
     if evaluation is None or not (evaluation.lower.certificate <= accuracy).all():
         evaluation = evaluator.evaluate(theta, lipschitz * accuracy)
     u = evaluation.lower.u
+    if residual_tol is not None:
+        check_each(residual_tol, "residual_tol", evaluator.problem.lower.n)
     tolerance = 2 * lipschitz**2 * accuracy if residual_tol is None else residual_tol
     found = solve_adjoint_samples(lower, theta, u, problem.fit_gradient(u), tolerance, start, evaluator.processes)
     through, found.cost = share.total(lower.mixed(theta, u, found.q), cost=found.cost)

@@ -16,7 +16,7 @@ from ipbox.backend import Array
 from ipbox.bilevel.terms.base import Fixed, ParametricTerm
 from ipbox.checks import check_numbers, check_type, counted
 from ipbox.functionals import L2, Functional, Sum
-from ipbox.operators import as_operator
+from ipbox.operators.core.adapters import check_operator
 
 SHORT = 8  # entries of θ that an error lists
 MARGIN = 16.0  # of values whose cubes are computed
@@ -30,7 +30,7 @@ class LowerProblem:
     names: tuple[str, ...]
     xp: ModuleType = np
 
-    def check(self, theta: Any) -> np.ndarray:
+    def check(self, theta: Any, name: str = "theta") -> np.ndarray:
         """θ as a float64 vector of the right length.
 
         Raises
@@ -38,13 +38,13 @@ class LowerProblem:
         ValueError, TypeError
             for another length, or entries that are no finite numbers.
         """
-        theta = check_numbers(theta, "theta", counted(len(self.names), "real number"))
+        theta = check_numbers(theta, name, counted(len(self.names), "real number"))
         if theta.shape != (len(self.names),):
             names = ", ".join(self.names if len(self.names) <= SHORT else (*self.names[:SHORT], "..."))
-            raise ValueError(f"theta has shape {theta.shape}; expected ({len(self.names)},): {names}")
+            raise ValueError(f"{name} has shape {theta.shape}; expected ({len(self.names)},): {names}")
         if not np.isfinite(theta).all():
             k = int(np.argmin(np.isfinite(theta)))
-            raise ValueError(f"theta is {theta[k]:g} for {self.names[k]}; expected finite numbers")
+            raise ValueError(f"{name} is {theta[k]:g} for {self.names[k]}; expected finite numbers")
         return theta
 
     def initial(self) -> np.ndarray:
@@ -281,7 +281,7 @@ def check_range(xp: ModuleType, values: Array, dtype: np.dtype, name: str) -> No
 
 
 def _check_observe(observe: Any, dims: tuple[int, ...]) -> Any:
-    P = as_operator(observe)
+    P = check_operator(observe, "observe")
     if tuple(P.dims) != dims:
         raise ValueError(f"observe takes arrays of shape {tuple(P.dims)}; expected {dims}, that of the unknown")
     if P.norm() > 1 + 1e-12:

@@ -251,6 +251,11 @@ class Evaluator(ProblemEvaluator):
         check_fields(self, check_count, "max_iterations", "memory", optional=("iterations",))
         check_jobs(self.n_jobs, "n_jobs")
         check_flag(self.warm, "warm")
+        check_type(self.cost, "cost", Cost, "a Cost")
+        check_type(self.recent, "recent", list, "a list of pairs (theta, u)")
+        check_type(self.saved, "saved", dict | None, "a dictionary")
+        if self.u is not None:
+            backend.check_array(self.u, "u")
 
     @property
     def ranks(self) -> Ranks | None:  # type: ignore[override]  # read only: the jobs tell

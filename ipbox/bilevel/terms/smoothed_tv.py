@@ -77,6 +77,9 @@ class SmoothedTVRegulariser(ParametricTerm):
         self.learn = tuple(name for name in PARAMETERS if name in learn)
         self.names = tuple(f"log10 {name}" for name in self.learn)
         self.fixed = {"alpha": alpha, "xi": xi, "nu": nu}
+        for name, value in self.fixed.items():
+            if value is not None and not is_number(value):
+                raise ValueError(f"{name} is {shown(value)}; expected a number")
         for name in set(PARAMETERS) - set(learn):
             _check_value(name, self.fixed[name])
 

@@ -76,10 +76,6 @@ def functional(
     >>> ip.solve(problem, ip.FISTA(), stop=ip.stop.niter(50)).x.round(6) + 0
     array([1.5, 0. , 0.2])
     """
-    if prox is None and grad is None:
-        raise ValueError("prox and grad are None; expected one of them: no solver can use a value alone")
-    if L is not None and grad is None:
-        raise ValueError(f"L is {L} and grad is None; expected it with grad, whose Lipschitz constant it is")
     return FunctionFunctional(value, prox, grad, L, dims, name)
 
 
@@ -131,6 +127,10 @@ class FunctionFunctional(Functional):
         for what, given in self._functions.items():
             check_type(given, what, Callable | None, "a function")
             _check_arguments(given, what)
+        if prox is None and grad is None:
+            raise ValueError("prox and grad are None; expected one of them: no solver can use a value alone")
+        if L is not None and grad is None:
+            raise ValueError(f"L is {L} and grad is None; expected it with grad, whose Lipschitz constant it is")
         self.explicit, self.has_prox, self.has_grad = value is not None, prox is not None, grad is not None
         self.why_no_grad = "no grad was given to ip.functional"
         self._L = math.inf if L is None else check_not_negative(L, "L")

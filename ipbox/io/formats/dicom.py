@@ -108,6 +108,7 @@ def read_dicom_series(
 
 
 def _files(source: str | os.PathLike | Sequence[str | os.PathLike], name: str) -> list[Path]:
+    check_type(name, "name", str, "text")
     if isinstance(source, (str, os.PathLike)):
         if Path(source).is_file():
             raise ValueError(f"{name} is {source}, a file; expected a folder, or a list of files")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_finite
+from ipbox.checks import check_between, check_finite, shown
 from ipbox.keywords import answering
 
 
@@ -56,7 +56,10 @@ def line_integrals(
     """
     _check(counts, "counts", 1)
     check_between(floor, "floor", 0.0, 1.0)
-    to = np.dtype(dtype) if dtype is not None else np.dtype("float32" if counts.dtype.kind in "iub" else counts.dtype)
+    try:
+        to = np.dtype(("float32" if counts.dtype.kind in "iub" else counts.dtype) if dtype is None else dtype)
+    except TypeError as err:
+        raise TypeError(f"dtype is {shown(dtype)}; expected float32 or float64") from err
     if to not in (np.float32, np.float64):
         raise TypeError(f"dtype is {to}; expected float32 or float64")
     xp = backend.array_module(counts)

@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 
-from ipbox import backend
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.maps.base import LearnedMap
 from ipbox.learned.maps.channels import norm_of
-from ipbox.operators import Operator, as_operator
-from ipbox.operators.core.adapters import is_foreign
+from ipbox.operators import Operator
+from ipbox.operators.core.adapters import check_operator
 from ipbox.operators.tomography.ramp import RampFilter
 
 __all__ = ["DataGradient", "GradientMap"]
@@ -46,10 +45,10 @@ class DataGradient:
         if filter is None:
             self.norm = norm_of(A)
             return
-        if not isinstance(filter, str | Operator) and not is_foreign(filter) and not backend.is_array(filter):
-            given = type(filter).__name__
-            raise TypeError(f"filter is {given}; expected the name of a filter, or an operator on the data")
-        F = RampFilter(A, filter) if isinstance(filter, str) else as_operator(filter)
+        if isinstance(filter, str):
+            F: Operator = RampFilter(A, filter)
+        else:
+            F = check_operator(filter, "filter", "the name of a filter, or an operator on the data")
         if tuple(F.dims) != tuple(A.dimsd) or tuple(F.dimsd) != tuple(A.dimsd):
             raise ValueError(f"filter maps {tuple(F.dims)} to {tuple(F.dimsd)}; expected {tuple(A.dimsd)}, as the data")
         self.F = LinearMap(F)

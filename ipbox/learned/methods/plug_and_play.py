@@ -197,6 +197,7 @@ def pnp(
     given: dict[str, Any] = dict(scale=scale, channels=channels, strength=strength, dtype=dtype)
     given |= dict(box=limits_of(nonneg, box), equivariant=equivariant, average=average, seed=seed)
     given |= dict(orientations=orientations, takes_sigma=takes_sigma)
+    check_positive(tol, "tol")
     blind = _is_blind(denoiser, takes_sigma)
     method = check_choice(("admm" if blind else "hqs") if method is None else method, "method", METHODS)
     first: Any

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ipbox.checks import check_flag
 from ipbox.learned.networks.layers import check_images, check_width, noise_map
 
 __all__ = ["NonExpansive", "norm_bound"]
@@ -73,7 +74,9 @@ class NonExpansive(nn.Module):
         check_width(channels=channels, features=features, layers=layers, kernel=kernel)
         if kernel % 2 == 0:
             raise ValueError(f"kernel is {kernel}; expected an odd number of pixels")
-        self.config = dict(channels=channels, features=features, layers=layers, kernel=kernel, firm=bool(firm))
+        self.config = dict(
+            channels=channels, features=features, layers=layers, kernel=kernel, firm=check_flag(firm, "firm")
+        )
         self.kernels = nn.Parameter(torch.randn(layers * features, channels, kernel, kernel))
         with torch.no_grad():  # differences: what is constant passes at first
             self.kernels -= self.kernels.mean(dim=(-2, -1), keepdim=True)

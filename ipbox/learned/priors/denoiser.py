@@ -10,7 +10,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_between, check_flag, check_positive, check_seed, shown
+from ipbox.checks import check_between, check_flag, check_positive, check_seed, check_type, shown
 from ipbox.functionals.core.base import Functional, Work, shared
 from ipbox.groups import Group, Isometry
 from ipbox.groups.averages import check_exact
@@ -115,6 +115,7 @@ class Denoiser(Functional):
         super().__init__()
         given = sigma is not None or lam is not None
         self.net = Network(net, Layout(channels, axes), scale, dtype, takes_sigma, given)
+        check_type(monitor, "monitor", LipschitzMonitor | None, "a LipschitzMonitor")
         self.strength, self.box, self.monitor = check_between(strength, "strength", 0, 1, "(]"), _box(box), monitor
         self.sigma = None if sigma is None else check_positive(sigma, "sigma")
         self.lam = None if lam is None else check_positive(lam, "lam")

@@ -65,6 +65,7 @@ class Supervised:
     def __post_init__(self) -> None:
         if self.norm not in ("l2", "l1"):
             raise ValueError(f"norm is {self.norm!r}; expected 'l2' or 'l1'")
+        check_type(self.W, "W", torch.Tensor | Callable | None, "a tensor, or a function of one")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator | None) -> torch.Tensor:
         if len(batch) < 2:
@@ -188,6 +189,7 @@ class Adversarial:
 
     def __post_init__(self) -> None:
         check_positive(self.penalty, "penalty")
+        check_type(self.reconstruction, "reconstruction", Callable | None, "a function of one tensor")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
         if len(batch) != 2:

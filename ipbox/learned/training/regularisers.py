@@ -12,7 +12,16 @@ from typing import Any
 
 import torch
 
-from ipbox.checks import check_choice, check_count, check_fields, check_flag, check_positive, check_seed, counted
+from ipbox.checks import (
+    check_choice,
+    check_count,
+    check_fields,
+    check_flag,
+    check_positive,
+    check_seed,
+    check_type,
+    counted,
+)
 from ipbox.keywords import answering
 from ipbox.learned.bridge.linear_map import LinearMap
 from ipbox.learned.networks.energy import Energy
@@ -58,6 +67,7 @@ class Difference:
 
     def __post_init__(self) -> None:
         check_positive(self.penalty, "penalty")
+        check_type(self.spoiled, "spoiled", Callable | None, "a function (x, generator)")
 
     def __call__(self, model: torch.nn.Module, batch: tuple, generator: torch.Generator) -> torch.Tensor:
         least = 2 if self.spoiled is None else 1
@@ -181,6 +191,7 @@ class MultiStepReconstruction(MultiStep):
 
     def __post_init__(self) -> None:
         check_map("A", self.A)
+        check_type(self.start, "start", Callable | None, "a function of the data")
         super().__post_init__()
         check_fields(self, check_positive, "scale")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_dims
+from ipbox.checks import check_dims, check_flag, shown
 from ipbox.keywords import answering
 from ipbox.operators.core.base import ALL_DTYPES, Operator
 from ipbox.operators.core.foreign import pylops
@@ -48,6 +48,10 @@ class PyLopsOperator(Operator):
         (m, n), name = op.shape, type(op).__name__
         if isinstance(op, pylops.LinearOperator):
             m, n, name = op.dimsd, op.dims, op.name or name
+        pairs = () if ends is None else ends
+        if not isinstance(pairs, tuple) or not all(isinstance(end, tuple) and len(end) == 2 for end in pairs):
+            raise TypeError(f"ends is {shown(ends)}; expected ((shape, dtype), (shape, dtype)) of images and of data")
+        check_flag(is_flat, "is_flat")
         self.is_flat = np.size(n) == 1 if ends is None else is_flat
         (n, dtype_in), (m, dtype_out) = ends or zip((n, m), _dtypes(op), strict=True)
         super().__init__(n, m, dtype_in, dtype_out, name=name)
@@ -189,6 +193,23 @@ def as_operator(op: Any, shape: Shape | None = None, data_shape: Shape | None = 
     (dims, dtype_in), (dimsd, dtype_out) = A.ends
     ends = (_told("shape", shape, dims, A), dtype_in), (_told("data_shape", data_shape, dimsd, A), dtype_out)
     return A.between(ends, A.is_flat and shape is None) if isinstance(A, PyLopsOperator) else A
+
+
+def check_operator(op: Any, name: str, what: str = "an ipbox, PyLops or SciPy operator, or a 2-D matrix") -> Operator:
+    """`as_operator` of an argument that has another name than A; ``what`` says what else it may be.
+
+    Examples
+    --------
+    >>> from ipbox.operators.core.adapters import check_operator
+    >>> check_operator("ramp", "observe")
+    Traceback (most recent call last):
+        ...
+    TypeError: observe is str; expected an ipbox, PyLops or SciPy operator, or a 2-D matrix
+    """
+    matrix = backend.is_array(op) and op.ndim == 2 and op.dtype.kind in "fc"
+    if not (isinstance(op, Operator) or is_foreign(op) or matrix):
+        raise TypeError(f"{name} is {type(op).__name__}; expected {what}")
+    return as_operator(op)
 
 
 def operator_or_none(op: Any, shape: Shape | None = None) -> Operator | None:

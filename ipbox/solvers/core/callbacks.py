@@ -65,7 +65,7 @@ class Progress:
     """
 
     def __init__(self, description: str | None = None) -> None:
-        self.description = description
+        self.description = check_type(description, "description", str | None, "text")
         self._bar: Any = None
 
     def __call__(self, run: Run) -> None:

@@ -182,6 +182,9 @@ def generative(
     constraint, batch = make_constraint(nonneg, box), batch_of(A, b)
     method = choose_method(R, method, constraint, inverse)
     starts = start_vectors(R, check_count(restarts, "restarts"), z0, check_seed(seed), b)
+    check_positive(rate, "rate"), check_count(weight_steps, "weight_steps")
+    if noise_level is not None:
+        check_positive(noise_level, "noise_level")
     first_method = "adam" if inverse else method
     rule = stopping.niter(NITER[first_method] if niter is None else check_count(niter, "niter"))
     if stop is not None or first_method != "adam":
@@ -213,5 +216,4 @@ def generative(
     late = in_second_phase(options.get("state"), R, b)
     first = run(lam)[1] if late is None else None
     second = {**options, "state": late}
-    steps = check_count(weight_steps, "weight_steps")
-    return with_weights(pose(b), first, R, method, rate, steps, noise_level, stop, x_true, second)
+    return with_weights(pose(b), first, R, method, rate, weight_steps, noise_level, stop, x_true, second)
