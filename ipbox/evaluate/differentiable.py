@@ -240,3 +240,17 @@ def as_differentiable(phi: Any) -> Differentiable:
         f"phi is {type(phi).__name__}; expected an operator from data to images, a torch module, or an object with "
         "pull_back, such as ip.evaluate.Variational"
     )
+
+
+def check_takes(phi: Differentiable, b: Array, name: str) -> None:
+    """Refuse data that a linear map does not take; of others nothing is known."""
+    if isinstance(phi, Linear) and (b.shape, b.dtype) != (tuple(phi.B.dims), phi.B.dtype_in):
+        expected = f"{tuple(phi.B.dims)} and {phi.B.dtype_in}"
+        raise ValueError(f"{name} has shape {b.shape} and dtype {b.dtype}; expected {expected}, which phi takes")
+
+
+def check_image(A: Operator, x: Array, name: str) -> None:
+    backend.check_array(x, name)
+    if (x.shape, x.dtype) != (tuple(A.dims), A.dtype_in):
+        expected = f"{tuple(A.dims)} and {A.dtype_in}"
+        raise ValueError(f"{name} has shape {x.shape} and dtype {x.dtype}; expected {expected}, which A takes")

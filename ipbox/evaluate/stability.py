@@ -12,10 +12,10 @@ import numpy as np
 from ipbox import backend, metrics, summary
 from ipbox.backend import Array
 from ipbox.checks import check_between, check_choice, check_count, check_positive, check_seed, check_type, shown
-from ipbox.evaluate.differentiable import Differentiable, Linear, as_differentiable, as_function
+from ipbox.evaluate.differentiable import Differentiable, as_differentiable, as_function, check_image, check_takes
 from ipbox.functionals.core.composition import check_data
 from ipbox.keywords import answering
-from ipbox.operators import Operator, as_operator
+from ipbox.operators import as_operator
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def worst_perturbation(
     check_count(restarts, "restarts", least=0)
     if not restarts and not len(starts):
         raise ValueError("restarts is 0 and starts is empty; expected a start")
-    _check_takes(phi, b, "b")
+    check_takes(phi, b, "b")
     x = phi(b)
     y = x if x_true is None else _like(x_true, x, "x_true", ", as phi gives of b")
     begins = [*_random(b, restarts, seed), *(_like(e, b, "starts") for e in starts)]
@@ -241,9 +241,9 @@ def worst_image_perturbation(
         check_positive(value, name)
     check_between(gamma, "gamma", 0, 1, "[)")
     check_count(niter, "niter"), check_seed(seed)
-    _check_image(A, x, "x")
+    check_image(A, x, "x")
     b = A.apply(x)
-    _check_takes(phi, b, "A x")
+    check_takes(phi, b, "A x")
     y = phi(b)
     r = (start * backend.generator(seed, x).random(x.shape)).astype(x.dtype)
     v, history = 0 * r, []
@@ -415,7 +415,7 @@ def recovered_contrast(phi: Any, A: Any, x: Array, detail: Array, *, shape: tupl
     1.0
     """
     A = as_operator(A, shape)
-    _check_image(A, x, "x"), _check_image(A, detail, "detail")
+    check_image(A, x, "x"), check_image(A, detail, "detail")
     size = backend.sum_squares(detail)
     if size == 0:
         raise ValueError("detail is zero everywhere; expected something to recover")
@@ -460,17 +460,3 @@ def _like(value: Array, x: Array, name: str, of: str = "") -> Array:
     if value.dtype.kind not in "biufc":
         raise TypeError(f"{name} has dtype {value.dtype}; expected numbers")
     return value
-
-
-def _check_takes(phi: Differentiable, b: Array, name: str) -> None:
-    """Refuse data that a linear map does not take; of others nothing is known."""
-    if isinstance(phi, Linear) and (b.shape, b.dtype) != (tuple(phi.B.dims), phi.B.dtype_in):
-        expected = f"{tuple(phi.B.dims)} and {phi.B.dtype_in}"
-        raise ValueError(f"{name} has shape {b.shape} and dtype {b.dtype}; expected {expected}, which phi takes")
-
-
-def _check_image(A: Operator, x: Array, name: str) -> None:
-    backend.check_array(x, name)
-    if (x.shape, x.dtype) != (tuple(A.dims), A.dtype_in):
-        expected = f"{tuple(A.dims)} and {A.dtype_in}"
-        raise ValueError(f"{name} has shape {x.shape} and dtype {x.dtype}; expected {expected}, which A takes")
