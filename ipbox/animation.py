@@ -114,7 +114,8 @@ def animate(
     if values is not None and (bad := [k for k in given if not is_number(values.get(k))]):
         found = shown(values[bad[0]]) if bad[0] in values else "missing"
         raise ValueError(f"objective of iterate {bad[0]} is {found}; expected a number for each iterate")
-    check_flag(colorbar, "colorbar")
+    check_flag(colorbar, "colorbar"), check_type(unit, "unit", str, "text")
+    check_type(cmap, "cmap", str, "the name of a colour map, such as 'gray'")
     ks = thinned(sorted(given), check_count(most, "most", 2))
     truth = None if x_true is None else panels.checked(x_true, "x_true")
     shape = panels.checked(given[ks[0]], f"iterate {ks[0]}").shape if truth is None else truth.shape
@@ -122,7 +123,9 @@ def animate(
     for k, u in frames.items():
         found = panels.checked(u, f"iterate {k}").shape
         if found != shape:
-            raise ValueError(f"iterate {k} has shape {found}; expected {shape}, as the others")
+            raise ValueError(
+                f"iterate {k} has shape {found}; expected {shape}, as {'the others' if truth is None else 'x_true'}"
+            )
     low, high = _limits(frames.values(), truth)
     for value, name in ((vmin, "vmin"), (vmax, "vmax")):
         if value is not None and not is_number(value):

@@ -95,8 +95,7 @@ def show(
     check_type(unit, "unit", str, "text")
     if block is not None:
         check_flag(block, "block")
-    if not isinstance(cmap, str):
-        raise TypeError(f"cmap is {type(cmap).__name__}; expected the name of a colour map, such as 'gray'")
+    check_type(cmap, "cmap", str, "the name of a colour map, such as 'gray'")
     if titles is not None and not all(isinstance(title, str) for title in titles):
         raise TypeError(f"titles is {shown(titles)}; expected texts")
     if titles is not None and len(titles) != len(images):

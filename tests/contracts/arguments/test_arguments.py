@@ -16,7 +16,12 @@ from tests.house.test_keywords import PUBLIC
 
 # one makes a folder that must not be there: what one wrong argument leaves is in the way of the next
 NAMES = [name for name, value in PUBLIC.items() if not is_held(value) and name != "ip.save_dicom_series"]
-SLOW = ()
+SLOW = {
+    f"ip.{name}" for name in "InfConvTV JosephTransform ParallelVectorTransform SliceStack variational wavelet".split()
+}
+SLOW |= {"choose.fit_parameters"} | {
+    f"evaluate.{name}" for name in ("check_domain", "domain_statistics", "evaluate_generator")
+}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in NAMES])
