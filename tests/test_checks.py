@@ -170,6 +170,17 @@ def test_noise_levels() -> None:
         c.check_noise_known(None, "SURE")
 
 
+def test_numbers_in_arrays_and_lists() -> None:
+    given = np.array([1, 2], "int8")
+    for value in (given, [1, 2.0], (np.float32(1), 2)):
+        found = c.check_numbers(value, "a")
+        assert found.dtype == np.float64 and found.tolist() == [1.0, 2.0] and found is not value
+    assert c.check_numbers(3, "a").shape == ()
+    for bad in ("1", ["1", "2"], [[1], [1, 2]], [True], np.array([1j]), np.array([None]), object()):
+        with pytest.raises(TypeError, match="^a is .*; expected real numbers$"):
+            c.check_numbers(bad, "a")
+
+
 def test_masks_that_are_pictures() -> None:
     for good in (np.eye(3), np.eye(3) > 0, 200 * np.eye(3), np.array([0.0, 1.0, 255.0])):
         assert c.check_no_picture(good) is good
@@ -180,7 +191,13 @@ def test_masks_that_are_pictures() -> None:
 def test_every_check_is_here() -> None:
     functions = {value for name, value in vars(c).items() if name.startswith("check_")}
     tabled = {getattr(check, "func", check) for check, *_ in GOOD + BAD}
-    assert functions == tabled | {c.check_fields, c.check_noise_level, c.check_noise_known, c.check_no_picture}
+    assert functions == tabled | {
+        c.check_fields,
+        c.check_noise_level,
+        c.check_noise_known,
+        c.check_no_picture,
+        c.check_numbers,
+    }
 
 
 def test_fields_are_checked_by_name_and_optional_ones_where_given() -> None:
