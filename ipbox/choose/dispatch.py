@@ -130,8 +130,8 @@ def resolve(
     """
     check_type(reconstruct, "reconstruct", Callable, "a function λ -> (x, info)")
     operator_or_none(A), check_data(b)
-    for name, given in (("R", R), ("seminorm", seminorm), ("guess", guess), ("trace", trace)):
-        check_type(given, name, Callable | None, "a function")
+    for name, function in (("R", R), ("seminorm", seminorm), ("guess", guess), ("trace", trace)):
+        check_type(function, name, Callable | None, "a function")
     check_type(D, "D", Fidelity | None, "a data fidelity such as ip.KL(A, b)")
     check_flag(linear, "linear"), check_flag(progress, "progress")
     if tol is not None:

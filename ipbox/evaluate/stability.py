@@ -415,7 +415,8 @@ def recovered_contrast(phi: Any, A: Any, x: Array, detail: Array, *, shape: tupl
     1.0
     """
     A = as_operator(A, shape)
-    check_image(A, x, "x"), check_image(A, detail, "detail")
+    for name, value in (("x", x), ("detail", detail)):
+        check_image(A, value, name)
     size = backend.sum_squares(detail)
     if size == 0:
         raise ValueError("detail is zero everywhere; expected something to recover")

@@ -130,10 +130,10 @@ def domain_statistics(phi: Callable[[Array], Array], problems: Iterable[tuple]) 
     >>> check_domain(phi, A, b, known).inside, check_domain(phi, A, 10 * b, known).inside
     (True, False)
     """
-    rows = list(problems)
-    if not all(isinstance(row, tuple | list) and len(row) > 1 for row in rows):
-        raise ValueError(f"problems is {shown(rows)}; expected tuples (A, b, ...), as ip.problem gives them")
-    rows = [_features(as_operator(A), b, phi(b))[0] for A, b, *_ in rows]
+    given = list(problems)
+    if not all(isinstance(row, tuple | list) and len(row) > 1 for row in given):
+        raise ValueError(f"problems is {shown(given)}; expected tuples (A, b, ...), as ip.problem gives them")
+    rows = [_features(as_operator(A), b, phi(b))[0] for A, b, *_ in given]
     if len(rows) < 3:
         raise ValueError(f"problems has {len(rows)}; expected at least 3, of which a spread can be told")
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
