@@ -21,7 +21,7 @@ from ipbox import backend
 from ipbox.solvers import Run, Solver, State
 
 # what a sentence calls an argument that is one of the formula's letters, or holds several of them
-CALLED = {"objective": ("f",), "denoiser": ("net",), "problem": ("A", "f"), "n": ("niter",)}
+CALLED = {"objective": ("f",), "denoiser": ("net",), "problem": ("A", "f"), "n": ("niter",), "problems": ("problem",)}
 CALLED |= dict.fromkeys(("op", "ops", "operators", "C", "F", "matrix"), ("A",))
 
 
