@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import ipbox
-from ipbox.checks import counted
 from ipbox.cli.scan import read_angles, read_scan
 from ipbox.cli.shared import UsageError, bar, check_outputs, checked_input, write_report
 from ipbox.files import replacing
@@ -24,6 +23,7 @@ NEED_NOISE = ("balancing", "discrepancy", "sure")  # rules for λ
 def reconstruct(args: argparse.Namespace) -> None:
     import numpy as np
 
+    from ipbox.checks import counted
     from ipbox.comparison import Comparison
 
     with checked_input():

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ipbox.checks import counted
 from ipbox.cli.shared import UsageError
 
 AXES = ("angles", "slices", "detector")
@@ -71,6 +70,7 @@ def _slice(b: Any, args: argparse.Namespace) -> Any:
 
 def _field(args: argparse.Namespace, name: str, order: tuple[str, ...], slices: int) -> Any:
     """--flat or --dark: a number, or a file with the axes of FILE, those of the angles being frames or left out."""
+    from ipbox.checks import counted
     from ipbox.io.arrays import KINDS, read_array
     from ipbox.io.raw.projections import in_order
 

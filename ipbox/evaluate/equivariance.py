@@ -180,7 +180,7 @@ def equivariance_error(
     if (images is None) == (data is None):
         raise ValueError(f"images and data are {'both None' if data is None else 'both given'}; expected one of them")
     if images is None:
-        samples = _samples(data, "data", *((None, None) if A is None else (tuple(A.dimsd), A.dtype_out)))
+        samples = _samples(data, "data", None if A is None else tuple(A.dimsd))
         inputs, moved = samples, _action(A, action)
     else:
         if action is not None:
@@ -219,7 +219,7 @@ def _elements(group: Any) -> list[Isometry]:
     return elements
 
 
-def _samples(given: Any, name: str, dims: tuple[int, ...] | None, dtype: Any) -> list[Array]:
+def _samples(given: Any, name: str, dims: tuple[int, ...] | None, dtype: Any = None) -> list[Array]:
     """One array, a batch or a sequence of them, as a list."""
     if backend.is_array(given):
         given = list(given) if dims is not None and given.shape[1:] == dims else [given]

@@ -181,7 +181,7 @@ def test_arguments_of_no_use() -> None:
     assert str(error.value).count(" work,") == 1
     with pytest.raises(TypeError, match="method is <class"):
         learned(DFO)
-    with pytest.raises(TypeError, match="theta is 'a'; expected 1 real numbers"):
+    with pytest.raises(TypeError, match="theta0 is 'a'; expected 1 real number"):
         learned(DFO(), theta0="a")
     with pytest.raises(TypeError, match="callback is int"):
         learned(GridSearch(3), callback=3)

@@ -161,7 +161,7 @@ def test_bad_input() -> None:
             earth_mover(model, images)
     with pytest.raises(TypeError, match=r"^model is Generator, which has no covariance; expected a VAE"):
         earth_mover(model, IMAGES, noise=True)
-    with pytest.raises(ValueError, match=r"^u has images of \(4, 3\); expected \(3, 4\), the dims of the model$"):
+    with pytest.raises(ValueError, match=r"^images has shape \(4, 3\); expected images of \(3, 4\), the model.s dims$"):
         range_error(model, np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"^images has shape \(4,\) and dtype float64; expected real \(N, H, W\)"):
         range_error(model, np.zeros(4))

@@ -70,7 +70,7 @@ def test_bad_input() -> None:
         wasserstein(np.zeros((3, 2)), np.zeros((4, 2)))
     with pytest.raises(ValueError, match="directions is 0; expected a positive integer"):
         sliced_wasserstein(np.zeros((3, 2)), np.zeros((3, 2)), directions=0)
-    with pytest.raises(ValueError, match=r"shapes \(2,\), \(2, 2\), \(2,\), \(3, 3\); expected two of n pixels"):
+    with pytest.raises(ValueError, match=r"other_covariance \(3, 3\); expected two means of n pixels"):
         gaussian_wasserstein(np.zeros(2), np.eye(2), np.zeros(2), np.eye(3))
     with pytest.raises(ValueError, match="x has NaN or infinite entries; expected finite numbers"):
         sliced_wasserstein(np.full((3, 2), np.nan), np.zeros((3, 2)))

@@ -157,7 +157,7 @@ GOOD = {"weights": [0.5, 0.5], "means": np.zeros((2, 3)), "covariances": np.eye(
         (
             {"weights": [1.0]},
             ValueError,
-            r"weights has shape \(1,\) and dtype float64; expected a number for each of 2",
+            r"weights has shape \(1,\); expected a number for each of 2 means",
         ),
         ({"means": np.zeros((2, 3), "float32")}, TypeError, "means has dtype float32; expected float64"),
         ({"means": np.zeros(3)}, ValueError, r"means has shape \(3,\); expected \(components,\) and the shape of"),

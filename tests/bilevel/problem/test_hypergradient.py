@@ -368,7 +368,7 @@ def test_bad_input():
         with pytest.raises(ValueError, match="accuracy is"):
             hypergradient(evaluator, theta, accuracy)
     for tolerance in (0.0, -1.0, np.nan):
-        with pytest.raises(ValueError, match="tolerance is"):
+        with pytest.raises(ValueError, match="residual_tol is"):
             hypergradient(evaluator, theta, 1e-3, tolerance)
     u, b = pairs((9, 11))
     A = ip.Blur((9, 11), np.ones((3, 3)) / 9, dtype="float64")
