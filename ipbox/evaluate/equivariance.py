@@ -229,8 +229,8 @@ def _samples(given: Any, name: str, dims: tuple[int, ...] | None, dtype: Any = N
     for a in given:
         if dims is not None and a.shape != dims:
             raise ValueError(f"{name} has shape {a.shape}; expected {dims}, or a batch of them")
-        if a.dtype.kind not in "fc" or dtype is not None and a.dtype != dtype:
-            raise TypeError(f"{name} has dtype {a.dtype}; expected {dtype or 'floats or complex numbers'}")
+        if a.dtype.kind not in "biufc" or dtype is not None and a.dtype != dtype:
+            raise TypeError(f"{name} has dtype {a.dtype}; expected {dtype or 'numbers'}")
     return given
 
 

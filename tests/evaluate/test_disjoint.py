@@ -27,5 +27,5 @@ def test_overlap_is_refused_by_its_place() -> None:
 
 
 def test_a_stack_is_no_image() -> None:
-    with pytest.raises(ValueError, match=r"u has shape \(2, 3, 3\); expected an image, of two axes"):
+    with pytest.raises(ValueError, match=r"training\[0\] has shape \(2, 3, 3\) and dtype float64; expected an image"):
         check_disjoint([np.zeros((2, 3, 3))], [])

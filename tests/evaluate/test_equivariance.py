@@ -236,7 +236,7 @@ TURN = Rotations(4).element(1)
             ValueError,
             r"^shape is \(3, 3\) and A",
         ),
-        (lambda: equivariance_error(np.sign, None, D4, np.eye(4, dtype=int)), TypeError, "^images has dtype int64"),
+        (lambda: equivariance_error(np.sign, None, D4, np.eye(4, dtype=int)), TypeError, "^phi gives dtype int64"),
         (lambda: turned_views(ODD, TURN, np.ones(ODD.dimsd)), ValueError, "5 views"),
         (lambda: turned_views(OFF, TURN, np.ones(OFF.dimsd)), ValueError, "off the axis"),
         (lambda: turned_views(FAN, TURN, np.ones(FAN.dimsd)), ValueError, "expected a parallel beam"),

@@ -151,7 +151,7 @@ def from_torch(t: torch.Tensor, copy: bool | None = False, xp: Any = None) -> Ar
         advice = ", as t.float()" if t.dtype in (torch.float16, torch.bfloat16) else ""
         raise TypeError(f"t has dtype {t.dtype}; {_EXPECTED}{advice}")
     if xp is not None and library_name(xp) not in ("numpy", "cupy"):
-        raise ValueError(f"xp is {xp if isinstance(xp, str) else type(xp).__name__}; expected 'numpy' or 'cupy'")
+        raise ValueError(f"xp is {repr(xp) if isinstance(xp, str) else type(xp).__name__}; expected 'numpy' or 'cupy'")
     xp = xp or ("cupy" if t.is_cuda else "numpy")
     if t.is_cuda and library_name(xp) == "numpy":
         if not copy:
