@@ -11,8 +11,10 @@ import numpy as np
 
 from ipbox import backend
 from ipbox.backend import Array
-from ipbox.checks import check_positive, is_number, shown
+from ipbox.checks import check_positive, is_integer, is_number, shown
 
+INSET = 0.45  # of the shorter side of an image
+FRAME = "#009E73"  # green, which the colour-blind tell from grey, orange and purple
 LINE = 42  # characters of a title above one image
 
 
@@ -24,6 +26,8 @@ class Panel:
     title: str
     limits: tuple[float, float]
     aspect: float = 1.0  # height over width of a pixel
+    cmap: str | None = None  # where it has one of its own
+    zoom: tuple[slice, slice] | None = None  # rows and columns that are shown enlarged too
     ax: Any = None
     drawn: Any = None  # what a colour bar explains
 
@@ -44,7 +48,30 @@ class Panel:
             ax.imshow(picture(self.u), interpolation="nearest", aspect=self.aspect)
             return
         low, high = self.limits
-        self.drawn = ax.imshow(self.u, vmin=low, vmax=high, cmap=cmap, interpolation="nearest", aspect=self.aspect)
+        style = {"vmin": low, "vmax": high, "cmap": self.cmap or cmap, "interpolation": "nearest"}
+        self.drawn = ax.imshow(self.u, aspect=self.aspect, **style)
+        if self.zoom is not None:
+            self._enlarge(ax, self.zoom, style)
+
+    def _enlarge(self, ax: Any, zoom: tuple[slice, slice], style: dict[str, Any]) -> None:
+        """The part of the image in the corner that is farthest from it, with a frame about both."""
+        from matplotlib.patches import Rectangle
+
+        rows, columns = zoom
+        (ny, nx), part = self.u.shape, self.u[zoom]
+        h, w = part.shape[0] * self.aspect, part.shape[1]
+        tall, wide = INSET * min(1.0, h / w), INSET * min(1.0, w / h)  # of the image's height and width, were it square
+        side = min(ny * self.aspect, nx)
+        tall, wide = tall * side / (ny * self.aspect), wide * side / nx
+        left = 0.0 if rows_middle(columns) > nx / 2 else 1.0 - wide
+        bottom = 0.0 if rows_middle(rows) < ny / 2 else 1.0 - tall  # rows go down
+        inset = ax.inset_axes([left, bottom, wide, tall])
+        inset.imshow(part, aspect="auto", **style)
+        inset.set(xticks=[], yticks=[])
+        for edge in inset.spines.values():
+            edge.set(color=FRAME, linewidth=1.5)
+        corner = columns.start - 0.5, rows.start - 0.5
+        ax.add_patch(Rectangle(corner, part.shape[1], part.shape[0], fill=False, edgecolor=FRAME, linewidth=1.5))
 
 
 def panels_of(u: np.ndarray, title: str, limits: tuple[float, float], steps: tuple[float, ...]) -> Iterator[Panel]:
@@ -56,6 +83,29 @@ def panels_of(u: np.ndarray, title: str, limits: tuple[float, float], steps: tup
         where = f"{name} = {middle}"
         down, across = (h for k, h in enumerate(steps) if k != axis)
         yield Panel(u.take(middle, axis), f"{title}, {where}" if title and axis == 0 else where, limits, down / across)
+
+
+def rows_middle(part: slice) -> float:
+    return 0.5 * (part.start + part.stop)
+
+
+def check_zoom(zoom: Any, host: list[np.ndarray]) -> tuple[slice, slice]:
+    """Rows and columns inside all images, each of (ny, nx)."""
+    for k, u in enumerate(host):
+        if u.ndim != 2:
+            raise ValueError(f"zoom is given with image {k} of shape {u.shape}; expected images (ny, nx)")
+    if not isinstance(zoom, tuple) or len(zoom) != 2 or not all(isinstance(part, slice) for part in zoom):
+        raise TypeError(
+            f"zoom is {shown(zoom)}; expected slices of rows and columns, such as (slice(9, 30), slice(9, 30))"
+        )
+    found = []
+    for part, axis in zip(zoom, (0, 1), strict=True):
+        n = min(u.shape[axis] for u in host)
+        start, stop = (part.start or 0), (n if part.stop is None else part.stop)
+        if part.step not in (None, 1) or not (is_integer(start) and is_integer(stop) and 0 <= start < stop <= n):
+            raise ValueError(f"zoom is {shown(zoom)}; expected slices with 0 <= start < stop <= {n} along axis {axis}")
+        found.append(slice(int(start), int(stop)))
+    return found[0], found[1]
 
 
 def steps_of(spacing: Any, u: np.ndarray) -> tuple[float, ...]:

@@ -13,9 +13,21 @@ from ipbox import figures, metrics
 from ipbox.backend import Array
 from ipbox.checks import check_choice, check_flag, check_type, counted, is_number, shown
 from ipbox.keywords import answering
-from ipbox.panels import checked, draw_bars, is_colour, is_volume, panels_of, range_of, steps_of, union
+from ipbox.panels import (
+    Panel,
+    check_zoom,
+    checked,
+    draw_bars,
+    is_colour,
+    is_volume,
+    panels_of,
+    range_of,
+    steps_of,
+    union,
+)
 
 COLUMNS = 4
+ERRORS = "PuOr"  # orange and purple about white, which the colour-blind tell apart
 SCALES = ("first", "shared", "own")
 
 
@@ -33,6 +45,8 @@ def show(
     colorbar: bool = True,
     block: bool | None = None,
     spacing: float | Sequence[float] | None = None,
+    errors: bool = False,
+    zoom: tuple[slice, slice] | None = None,
 ) -> Any:
     """Images side by side, with colour bars: in a window, below a notebook's cell, or in a file.
 
@@ -65,6 +79,10 @@ def show(
     spacing : float or sequence of float, optional
         Distances of the pixels along the last axes, as `read_image` gives them: pixels and voxels have their shape.
         One for images, (dy, dx) or (dz, dy, dx); of volumes all three.
+    errors : bool
+        Whether to show below each image (ny, nx) its difference to ``x_true``, white where it is 0, on one scale.
+    zoom : pair of slices, optional
+        Rows and columns of the images (ny, nx) that are shown enlarged in a corner too.
 
     Returns
     -------
@@ -74,10 +92,10 @@ def show(
     ------
     ValueError
         for no image, one of another shape, an ``x_true`` of none of their shapes, titles that are not as many, an
-        unknown scale, vmin above vmax, not one for each image, or a spacing that is not positive or has not a number
-        for each axis.
+        unknown scale, vmin above vmax, not one for each image, a spacing that is not positive or has not a number for
+        each axis, errors without a truth of the images' shape, or a zoom that is not inside them.
     TypeError
-        for something else than a real array.
+        for something else than a real array, or than a pair of slices.
 
     Examples
     --------
@@ -87,11 +105,13 @@ def show(
     ['truth', 'reconstruction']
     >>> ip.show(0.9 * np.eye(8), x_true=np.eye(8)).axes[1].get_title()
     '29.0 dB'
+    >>> [ax.get_title() for ax in ip.show(0.9 * np.eye(8), x_true=np.eye(8), errors=True).axes[:3]]
+    ['truth', '29.0 dB', 'error, up to 0.1']
     """
     if not images:
         raise ValueError("images is empty; expected at least one image")
     check_choice(scale, "scale", SCALES)
-    check_flag(colorbar, "colorbar")
+    check_flag(colorbar, "colorbar"), check_flag(errors, "errors")
     check_type(unit, "unit", str, "text")
     if block is not None:
         check_flag(block, "block")
@@ -108,25 +128,54 @@ def show(
     steps = [steps_of(spacing, u) for u in host]
     names = [""] * len(host) if titles is None else list(titles)
     truth = None if x_true is None else checked(x_true, "x_true")
+    is_truth = [given is x_true for given in images]
     if truth is not None:
         if all(u.shape != truth.shape for u in host):
             raise ValueError(f"x_true has shape {truth.shape}; expected that of an image, {host[0].shape}")
         names = [_caption(name, u, truth, given is x_true) for name, u, given in zip(names, host, images, strict=True)]
-        if all(given is not x_true for given in images):
+        if not any(is_truth):
+            is_truth = [True, *is_truth]
             host, names, steps = [truth, *host], ["truth", *names], [steps_of(spacing, truth), *steps]
             ends = [[v[0], *v] for v in ends]
 
     limits = _limits(host, scale, *ends)
     panels = [p for told in zip(host, names, limits, steps, strict=True) for p in panels_of(*told)]
-    rows = math.ceil(len(panels) / _across(host))
+    below = _errors(host, is_truth, truth, steps) if errors else []
+    maps = [p for p in below if p is not None]
+    if zoom is not None:
+        inside = check_zoom(zoom, host)
+        for panel in (*panels, *maps):
+            panel.zoom = inside
+    rows = 1 if errors else math.ceil(len(panels) / _across(host))
     columns = math.ceil(len(panels) / rows)
     width = 3.2 * columns + (0.8 * columns if scale == "own" else 0.8) * colorbar
-    figure = figures.new(path, figsize=(width, 3.4 * rows))
-    for k, panel in enumerate(panels):
-        panel.draw(figure.add_subplot(rows, columns, k + 1), cmap, unit, truth)
+    figure = figures.new(path, figsize=(width, 3.4 * (rows + errors)))
+    for k, one in enumerate([*panels, *below]):
+        if one is not None:
+            one.draw(figure.add_subplot(rows + errors, columns, k + 1), cmap, unit, truth)
     if colorbar:
         draw_bars(figure, panels, host, rows, scale == "own", unit)
+        draw_bars(figure, maps, [p.u for p in maps], rows, False, unit)
     return figures.shown(figure, path, block)
+
+
+def _errors(
+    host: list[np.ndarray], is_truth: list[bool], truth: np.ndarray | None, steps: list[tuple[float, ...]]
+) -> list[Panel | None]:
+    """Of each image its difference to the truth, on one scale; none of the truth itself."""
+    if truth is None:
+        raise ValueError("errors is True and x_true is None; expected the truth")
+    if bad := [u.shape for u in host if u.ndim != 2 or u.shape != truth.shape]:
+        raise ValueError(f"errors is True with an image of shape {bad[0]}; expected (ny, nx), as x_true {truth.shape}")
+    differences = [None if same else u.astype(np.float64) - truth for u, same in zip(host, is_truth, strict=True)]
+    sizes = [max(map(abs, range_of(e))) for e in differences if e is not None]
+    most = max(sizes, default=0.0) or 1.0
+    return [
+        None
+        if e is None
+        else Panel(e, f"error, up to {max(map(abs, range_of(e))):.3g}", (-most, most), h[0] / h[1], ERRORS)
+        for e, h in zip(differences, steps, strict=True)
+    ]
 
 
 def _across(host: list[np.ndarray]) -> int:

@@ -195,3 +195,84 @@ def test_pixels_have_the_shape_that_their_spacing_says() -> None:
 def test_spacings_that_are_none(spacing: object) -> None:
     with pytest.raises(ValueError, match="spacing is"):
         plot.show(np.eye(4), spacing=spacing)
+
+
+def test_errors_stand_below_on_one_scale(xp: ModuleType) -> None:
+    u = np.arange(12.0).reshape(3, 4)
+    v, w = u + 0.5, u - np.eye(3, 4)
+    for given in ([xp.asarray(v), xp.asarray(w)], None):
+        truth = xp.asarray(u)
+        images = [truth, xp.asarray(v), xp.asarray(w)] if given is None else given
+        axes = plot.show(*images, x_true=truth, errors=True, unit="HU").axes
+        assert len(axes) == 7  # three images, two errors, two bars
+        drawn = [ax.get_images()[0] for ax in axes[3:5]]
+        assert np.array_equal(drawn[0].get_array(), v - u) and np.array_equal(drawn[1].get_array(), w - u)
+        assert [im.get_clim() for im in drawn] == [(-1.0, 1.0)] * 2 and drawn[0].get_cmap().name == "PuOr"
+        assert [ax.get_title() for ax in axes[3:5]] == ["error, up to 0.5", "error, up to 1"]
+        assert [ax.get_ylabel() for ax in axes[5:]] == ["HU", "HU"]
+        above, below = (ax.get_subplotspec() for ax in (axes[1], axes[3]))
+        assert above.colspan == below.colspan and below.rowspan.start == above.rowspan.start + 1
+    assert plot.show(u, x_true=u, errors=True, colorbar=False).axes[0].get_title() == "truth"
+
+
+def test_a_part_enlarged() -> None:
+    u = np.arange(200.0).reshape(10, 20)
+    ax = plot.show(u, zoom=(slice(1, 4), slice(15, 20)), vmin=0.0, vmax=50.0).axes[0]
+    (inset,) = [child for child in ax.child_axes if child.get_images()]
+    part = inset.get_images()[0]
+    assert np.array_equal(part.get_array(), u[1:4, 15:20]) and part.get_clim() == (0.0, 50.0)
+    ax.figure.canvas.draw()
+    image, there = ax.get_window_extent(), inset.get_window_extent()
+    assert there.x0 == pytest.approx(image.x0) and there.y0 == pytest.approx(image.y0)  # the corner farthest from it
+    assert there.width / there.height == pytest.approx(5 / 3)  # its pixels are square, as those of the image
+    frame = next(patch for patch in ax.patches)
+    assert frame.get_bbox().bounds == (14.5, 0.5, 5.0, 3.0)
+
+
+def test_a_part_enlarged_is_in_another_corner() -> None:
+    u = np.zeros((10, 10))
+    for rows, columns, x, y in ((0, 0, 1, 0), (0, 7, 0, 0), (7, 0, 1, 1), (7, 7, 0, 1)):
+        ax = plot.show(u, zoom=(slice(rows, rows + 3), slice(columns, columns + 3))).axes[0]
+        ax.figure.canvas.draw()
+        box, image = ax.child_axes[0].get_window_extent(), ax.get_window_extent()
+        assert (box.x1 == pytest.approx(image.x1)) == (x == 1) and (box.y1 == pytest.approx(image.y1)) == (y == 1)
+
+
+HERE = (slice(0, 2), slice(0, 2))
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "error", "message"),
+    [
+        ([np.eye(3)], {"errors": True}, ValueError, "errors is True and x_true is None; expected the truth"),
+        (
+            [np.eye(3), np.eye(4)],
+            {"errors": True, "x_true": np.eye(3)},
+            ValueError,
+            "errors is True with an image of shape (4, 4); expected (ny, nx), as x_true (3, 3)",
+        ),
+        (
+            [np.ones(3)],
+            {"errors": True, "x_true": np.ones(3)},
+            ValueError,
+            "errors is True with an image of shape (3,)",
+        ),
+        ([np.eye(3)], {"errors": 1}, TypeError, "errors is 1; expected True or False"),
+        ([np.eye(3)], {"zoom": 3}, TypeError, "zoom is 3; expected slices of rows and columns"),
+        ([np.eye(3)], {"zoom": (slice(0, 4), slice(0, 2))}, ValueError, "zoom is (slice(0, 4, None), "),
+        ([np.eye(3)], {"zoom": (slice(2, 2), slice(0, 2))}, ValueError, "zoom is (slice(2, 2, None), "),
+        ([np.eye(3)], {"zoom": (slice(0, 3, 2), slice(0, 2))}, ValueError, "zoom is (slice(0, 3, 2), "),
+        (
+            [np.ones(3)],
+            {"zoom": HERE},
+            ValueError,
+            "zoom is given with image 0 of shape (3,); expected images (ny, nx)",
+        ),
+    ],
+)
+def test_refused_errors_and_zooms(
+    images: list[np.ndarray], options: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        plot.show(*images, **options)
+    assert str(caught.value).startswith(message)
