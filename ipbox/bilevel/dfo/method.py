@@ -75,7 +75,7 @@ class DFOResult:
         )
 
 
-@also_called("work_budget", "work")
+@also_called("work_budget", "work", leaves="0.3")
 @dataclass(frozen=True)
 class DFO(Settings, Minimiser):
     r"""Dynamic-accuracy derivative-free optimisation: Algorithm 1 of Ehrhardt and Roberts.

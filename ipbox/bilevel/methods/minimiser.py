@@ -19,6 +19,7 @@ from ipbox.bilevel.problem.resumable import ProblemEvaluator
 from ipbox.bilevel.problem.upper import Evaluator
 from ipbox.checks import check_count, check_type
 from ipbox.keywords import answering
+from ipbox.warning import deprecated
 
 COLUMNS = ("theta", "f", "f_bound", "grad_norm", "accuracy", "step", "gradients", "hessians", "work")
 
@@ -144,14 +145,16 @@ class Minimiser:
         return BilevelResult(best["theta"].copy(), best["f"], best["f_bound"], stop, run.history, evaluator.cost)
 
 
-def also_called(old: str, new: str) -> Callable[[Any], Any]:
-    """Let a class take the argument ``new`` by its ``old`` name, and tell its value by it."""
+def also_called(old: str, new: str, leaves: str) -> Callable[[Any], Any]:
+    """Let a class take the argument ``new`` by its ``old`` name, with a warning, and tell its value by it."""
 
     def also(cls: Any) -> Any:
         init = answering(cls.__init__)
 
         @functools.wraps(init)
         def by_either(self: Any, *args: Any, **kwargs: Any) -> None:
+            if old in kwargs:
+                deprecated(f"{cls.__name__}({old}=...)", f"{cls.__name__}({new}=...)", leaves)
             init(self, *args, **{new if key == old else key: value for key, value in kwargs.items()})
 
         cls.__init__ = by_either

@@ -215,7 +215,7 @@ def _reverse(
     return _Reversed(u, norms(phi.grad(u, work=work)), z, tau_bar, beta_bar, cost)
 
 
-@also_called("iterations", "lower_iterations")
+@also_called("iterations", "lower_iterations", leaves="0.3")
 @dataclass(frozen=True)
 class Unrolled(Minimiser):
     """L-BFGS-B on f_N, whose gradient is exact: see `unrolled_gradient`.

@@ -57,17 +57,23 @@ def test_every_method_ends_with_its_work(method: Minimiser) -> None:
 
 
 def test_the_work_of_dfo_by_its_old_name() -> None:
-    old = DFO(work_budget=90.0).minimise(problem().evaluator(), [-2.0], BOX)
+    with pytest.warns(
+        DeprecationWarning, match=r"^DFO\(work_budget=...\) is now DFO\(work=...\); it leaves with"
+    ) as seen:
+        method = DFO(work_budget=90.0)
+    assert seen[0].filename == __file__
+    old = method.minimise(problem().evaluator(), [-2.0], BOX)
     new = DFO().minimise(problem().evaluator(), [-2.0], BOX, work=90.0)
-    assert DFO(work_budget=90.0) == DFO(work=90.0) and DFO(work=90.0).work_budget == 90.0
+    assert method == DFO(work=90.0) and DFO(work=90.0).work_budget == 90.0
     assert old.stop == new.stop == "work"
     assert [row["work"] for row in old.history] == [row["work"] for row in new.history]
 
 
 def test_the_iterations_of_the_lower_level_by_their_old_name() -> None:
-    assert Unrolled(iterations=7) == Unrolled(lower_iterations=7) == Unrolled(7)
+    with pytest.warns(DeprecationWarning, match="it leaves with version 0.3$"):
+        assert Unrolled(iterations=7) == Unrolled(lower_iterations=7) == Unrolled(7)
     assert Unrolled(7).iterations == Unrolled(7).lower_iterations == 7
-    with pytest.raises(ValueError, match="lower_iterations is 2.5"):
+    with pytest.raises(ValueError, match="lower_iterations is 2.5"), pytest.warns(DeprecationWarning):
         Unrolled(iterations=2.5)
 
 
