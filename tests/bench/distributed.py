@@ -100,9 +100,8 @@ def measured(case: str, ranks: int) -> dict[str, float]:
     one = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     python = os.environ.get("MPI_PYTHON", sys.executable)
     command = [str(MPIEXEC), "-n", str(ranks), python, "-m", "tests.bench.distributed", "rank", case]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | one, capture_output=True, text=True, timeout=300, check=True
-    )
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 300, "check": True}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | one, **options)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.mpi
 
 def run(ranks, out, case, code=0):
     command = [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", "tests.distributed.script", str(out), case]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 200, "check": False}
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, **options)  # which mpiexec would read
     assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
     return done
 

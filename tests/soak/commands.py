@@ -89,7 +89,8 @@ def _start(words: list[str], folder: Path) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     with open(folder / "said", "w") as said:
         command = [sys.executable, "-m", "ipbox", *words]
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
+        options = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said}
+        return subprocess.Popen(command, cwd=folder, env=environment, **options)
 
 
 def differing(work: Path, expected: Path, whole: bool) -> str | None:

@@ -157,7 +157,8 @@ class _Job:
         with open(self.folder / "said.txt", "w") as said:
             self.process = subprocess.Popen(
                 [str(_mpiexec()), "-n", str(SIZE), *rank],
-                cwd=ROOT, env=os.environ | one, stdout=said, stderr=said, start_new_session=True,
+                cwd=ROOT, env=os.environ | one, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                start_new_session=True,
             )  # fmt: skip
 
     def _pid(self, rank: int) -> Path:
