@@ -103,6 +103,17 @@ def test_dxchange(tmp_path: Path, theta: np.ndarray, units: str | None) -> None:
     assert scan.angles == pytest.approx(np.deg2rad(DEGREES)) and scan.missing == ("pixel_size", "det_shift")
 
 
+def test_what_does_not_fit_within_a_file_names_it_and_can_be_given(tmp_path: Path) -> None:
+    path = write_dxchange(tmp_path / "scan.h5", DEGREES[:2])
+    with pytest.raises(
+        ValueError, match=r"path is .*scan\.h5, whose angles has 2 entries; expected one for each of the"
+    ):
+        ip.read_scan(path)
+    assert ip.read_scan(path, angles=np.deg2rad(DEGREES)).angles.size == len(VIEWS)
+    with pytest.raises(ValueError, match="^angles has 3 entries"):
+        ip.read_scan(path, angles=np.zeros(3))
+
+
 def test_dxchange_sizes(tmp_path: Path) -> None:
     path = write_dxchange(tmp_path / "scan.h5", data_dark=None)
     with h5py.File(path, "a") as file:

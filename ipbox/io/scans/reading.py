@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ipbox import backend
-from ipbox.angles import check_angles
 from ipbox.backend import Array
 from ipbox.checks import check_type
 from ipbox.io.scans.edf import EDF, edf_frames, read_edf_scan
@@ -106,16 +105,14 @@ def read_scan(
     if not path.exists():
         raise FileNotFoundError(f"{name} is {path}; there is no such file")
     fields = _read(path, entry, name)
-    for key, frames in (("flats", flats), ("darks", darks)):
-        if frames is not None:
-            fields[key] = _frames(frames, key)
-    if angles is not None:
-        fields["angles"] = angles
-    elif fields.get("angles") is not None:
-        try:
-            check_angles(fields["angles"])
-        except ValueError as err:
-            raise ValueError(f"{name} is {path}, whose {err}, or angles=") from err
+    user = {"flats": flats, "darks": darks, "angles": angles}
+    try:  # what the file tells has to fit together, apart from what stands in its place
+        Scan(**fields | {key: None for key, value in user.items() if value is not None})
+    except ValueError as err:
+        raise ValueError(f"{name} is {path}, whose {err}") from err
+    for key, value in user.items():
+        if value is not None:
+            fields[key] = value if key == "angles" else _frames(value, key)
     given = {"beam": beam, "pixel_size": pixel_size, "source_distance": source_distance}
     given |= {"detector_distance": detector_distance, "det_shift": det_shift}
     told = {key: value for key, value in given.items() if value is not None}

@@ -154,11 +154,7 @@ GOOD = {"weights": [0.5, 0.5], "means": np.zeros((2, 3)), "covariances": np.eye(
     [
         ({"weights": [0.5, 0.6]}, ValueError, "weights has the sum 1.1"),
         ({"weights": [1.5, -0.5]}, ValueError, "and the smallest -0.5; expected numbers > 0 of sum 1"),
-        (
-            {"weights": [1.0]},
-            ValueError,
-            r"weights has shape \(1,\); expected a number for each of 2 means",
-        ),
+        ({"weights": [1.0]}, ValueError, r"weights has shape \(1,\); expected a number for each of 2 means"),
         ({"means": np.zeros((2, 3), "float32")}, TypeError, "means has dtype float32; expected float64"),
         ({"means": np.zeros(3)}, ValueError, r"means has shape \(3,\); expected \(components,\) and the shape of"),
         ({"means": np.full((2, 3), np.nan)}, ValueError, "means is not finite"),
