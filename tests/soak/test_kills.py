@@ -41,8 +41,8 @@ def test_a_run_that_goes_on_elsewhere_is_told(tmp_path: Path) -> None:
         time.sleep(0.3)
         return {"x": np.array(count)}
 
-    outcome = kill_and_resume("forgets", forgets, tmp_path / "runs", 1, np.random.default_rng(0))
-    assert outcome.faults == ["differs in x"]
+    outcome = kill_and_resume("forgets", forgets, tmp_path / "runs", 6, np.random.default_rng(0))
+    assert "differs in x" in outcome.faults  # or it is killed while its file is empty
 
 
 def test_kills_fall_between_writes_and_inside_of_them(tmp_path: Path) -> None:

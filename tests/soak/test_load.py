@@ -95,7 +95,6 @@ def test_a_forked_process_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert loads.forked(0.2) == "the forked process did not end within 0.2 s"
 
 
-def test_an_array_that_is_kept_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[np.ndarray] = []
-    monkeypatch.setattr(ip, "fbp", lambda A, b: kept.append(np.ones(2**13)))
-    assert loads.growth(60, 10) > 1000
+def test_an_array_that_is_kept_is_told() -> None:
+    kept = "import numpy as np, ipbox as ip; kept = []; ip.fbp = lambda A, b: kept.append(np.ones(2**13))"
+    assert float(_alone(f"{kept}; print(loads.growth(60, 20))")) > 1000
