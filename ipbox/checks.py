@@ -99,9 +99,11 @@ def held_array(value: Any, name: str) -> str:
 
     Examples
     --------
-    >>> import torch
     >>> from ipbox.checks import held_array
-    >>> held_array(torch.ones(2), "b"), held_array([1.0], "b")
+    >>> class Labelled:
+    ...     def __array__(self):
+    ...         return np.ones(2)
+    >>> held_array(Labelled(), "b"), held_array([1.0], "b")
     ('; numpy.asarray(b) gives its values', '')
     """
     if not isinstance(value, HoldsArray) or isinstance(value, np.ndarray | np.generic | type):

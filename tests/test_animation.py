@@ -150,6 +150,10 @@ def test_the_callback_keeps_so_many() -> None:
             np.testing.assert_array_equal(x, every[k])
             assert keep.objective[k] == pytest.approx(problem.objective(every[k]), rel=1e-12)
     assert len(keep.x) == 38
+    for n in range(2, 38):
+        few = ip.callbacks.Iterates(5)
+        ip.solve(problem, ip.GradientDescent(), stop=ip.stop.niter(n), callbacks=[few])
+        assert len(set(np.diff([k for k in few.x if k != n]))) <= 1, list(few.x)
     assert keep.animate(most=5).title(37) == f"iteration 37, objective {keep.objective[37]:.4g}"
     keep = ip.callbacks.Iterates()
     ip.solve(problem, ip.GradientDescent(), stop=ip.stop.niter(1), callbacks=[keep])

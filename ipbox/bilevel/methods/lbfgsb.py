@@ -104,7 +104,7 @@ def scipy_lbfgsb(at: Callable[[np.ndarray], dict[str, Any]], run: Session, tol: 
         size = first["f"] or 1.0
         gtol = tol * min(run.source.unit**2 / size, 1.0)
         theta, first, stop = _scipy_run(at, run, theta, first, {"gtol": gtol, **options})
-        if not first["f"] < AGAIN * size:
+        if not 0 < first["f"] < AGAIN * size:  # 0 is the least there is
             return stop
 
 

@@ -308,19 +308,24 @@ class Iterates:
         if run.batch is not None:
             raise ValueError(f"callbacks has Iterates, and the problem is a batch of {run.batch}; expected one image")
         if run.k % self._step == 0:
+            self._make_room()
+        if run.k % self._step == 0:  # of the new stride, too
             self._keep(run)
 
     def finish(self, run: Run) -> None:
         """The last iterate too."""
         if run.k not in self.x and not run.in_step:
+            self._make_room()
             self._keep(run)
 
-    def _keep(self, run: Run) -> None:
+    def _make_room(self) -> None:
         if len(self.x) == self.most:
             self._step *= 2
             for k in [k for k in self.x if k % self._step]:
                 del self.x[k]
                 self.objective.pop(k, None)
+
+    def _keep(self, run: Run) -> None:
         self.x[run.k] = run.x.copy()
         if self._evaluates:
             self.objective[run.k] = run.objective()

@@ -15,6 +15,7 @@ from ipbox.bilevel import (
     L1Penalty,
     LowerLevel,
     SmoothedTVRegulariser,
+    Unrolled,
     Weight,
 )
 from ipbox.bilevel.methods.secants import Secants
@@ -171,6 +172,15 @@ def test_hoag_ends_where_no_step_is_left():
     problem, theta = weight_1d()
     found = HOAG().minimise(Rising(problem), theta, iterations=5)
     assert found.stop == "accuracy" and np.array_equal(found.theta, theta)
+
+
+@pytest.mark.parametrize("method", [LBFGSB(), Unrolled(20)])
+def test_an_objective_of_zero_is_the_end(method):
+    """Truths that every θ gives: there is no f to be relative to."""
+    zero = np.zeros((2, 8))
+    posed = BilevelProblem(zero, LowerLevel(None, zero, Weight(ip.SmoothedTV((8,), eps=0.1))))
+    found = method.minimise(posed.evaluator(), [-1.0])
+    assert found.f == 0 and found.theta == [-1.0] and len(found.history) == 1
 
 
 @pytest.mark.parametrize("sigma", [1e-3, 1e-6])
