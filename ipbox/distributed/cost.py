@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ipbox.checks import check_choice, check_count, check_dims
+from ipbox.checks import check_choice, check_count, check_dims, check_flag
 from ipbox.keywords import answering
 
 FEW = 32  # parameters of a hypergradient, up to which B*B is put together
@@ -162,13 +162,14 @@ def cost_of_samples(
     evaluations: int = 1,
     gradients: int = 1,
     dtype: Any = "float64",
+    vectors: bool = False,
 ) -> Cost:
     """Of bilevel learning whose samples are shared: numbers of them, and sums of the parameters' size.
 
     Parameters
     ----------
     dims : tuple of int
-        Of an image; no image is sent.
+        Of an image.
     samples, parameters : int
         n of all ranks, and p.
     ranks : int
@@ -178,6 +179,9 @@ def cost_of_samples(
         Of the objective, and of its hypergradient: one of each is a step of `HOAG`.  A checkpoint, or a callback, sends
         one number more in each step.
     dtype : dtype
+    vectors : bool
+        Whether the evaluations are those of `DFO` for so few images that it is told û_i - u_i: they are sent, as no
+        image is elsewhere.
 
     Returns
     -------
@@ -201,12 +205,15 @@ def cost_of_samples(
     for name, value in (("products", products), ("evaluations", evaluations), ("gradients", gradients)):
         check_count(value, name, least=0)
     bound, sums = (p * p + 2, 1) if p <= FEW else (2 * p + 1, 3)
-    sent = 0 if ranks == 1 else 8 * (evaluations * (3 * own + 3) + gradients * (p + 3 + bound + 4))
+    images = own * image * np.dtype(dtype).itemsize
+    told = images if check_flag(vectors, "vectors") else 0
+    sent = evaluations * (8 * (3 * own + 3) + told) + 8 * gradients * (p + 3 + bound + 4)
+    sent = 0 if ranks == 1 else sent
     return Cost(
         sent,
-        0 if ranks == 1 else 2 * evaluations + (2 + sums) * gradients,
+        0 if ranks == 1 else (3 if vectors else 2) * evaluations + (2 + sums) * gradients,
         50.0 * image * own * products,
-        4 * own * image * np.dtype(dtype).itemsize,
+        4 * images,
         0,
         ranks,
         sent,

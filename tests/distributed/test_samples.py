@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ipbox as ip
-from ipbox.bilevel import HOAG, BilevelProblem, LowerLevel, SmoothedTVRegulariser, Weight, hypergradient
+from ipbox.bilevel import DFO, HOAG, BilevelProblem, LowerLevel, SmoothedTVRegulariser, Weight, hypergradient
 from ipbox.bilevel.problem.error_constants import ErrorConstants
 from ipbox.distributed import cost_of_samples
 from tests.distributed.script import METHODS, START, learned, problem
@@ -56,6 +56,22 @@ def test_samples_without_an_adjoint_have_the_directions_that_they_have_on_one_ra
     for size in (2, 3):
         for found in on_ranks(size, work):
             np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_bytes_and_messages_of_dfo_are_those_of_the_cost_model(size):
+    """Seven images of 12² are few: ranks tell each other of û - u."""
+
+    def work(ranks):
+        told = []
+        callback = lambda row: told.append((ranks.sent, ranks.messages))  # noqa: E731
+        evaluator = problem().evaluator(n_jobs=ranks)
+        DFO(evaluations=3).minimise(evaluator, START, (-4.0, 0.0), callback=callback)
+        return tuple(b - a for a, b in zip(told[1], told[2], strict=True))
+
+    cost = cost_of_samples((12, 12), 7, 3, size, gradients=0, vectors=True)
+    agreed = (8, 1) if size > 1 else (0, 0)  # of the callback
+    assert max(on_ranks(size, work)) == (cost.sent + agreed[0], cost.messages + agreed[1])
 
 
 def test_images_stay_with_their_ranks():

@@ -99,14 +99,14 @@ class DFO(Settings, Minimiser):
         A step is good from η_1, very good from η_2; errors of f̃ are kept below η_1' times the predicted decrease,
         η_1' < min(η_1, 1 - η_2)/2.
     gamma_inc, gamma_dec : float
-        Factors of Δ.
+        Factors of Δ; by gamma_dec at most where it is reduced.
     c : float
         Interpolation points are evaluated with δ <= c Δ² ρ, ρ the root mean square of the inexact entries of r̃(θ_0).
     epsilon : float
         ε of the criticality phase: the model is flat where ‖g‖ <= ε f.
     curvature : bool
-        Let points that have left the interpolation set add the second-order terms of r to the model, so far as they
-        tell of them; without it the model is (26), that of the paper.
+        Let points that have left the interpolation set add the second-order terms of r to the model, where they are
+        enough to tell of half of them, as for up to eight parameters; without it the model is (26), that of the paper.
     reach, poisedness : float
         The model counts as fully linear in B(θ, Δ) where the points are within reach·Δ and Λ <= poisedness.
     accuracy_floor : float
@@ -115,9 +115,16 @@ class DFO(Settings, Minimiser):
     Notes
     -----
     The model is Gauss and Newton's with J from linear interpolation of r in p + 1 points.  Large residuals, as those of
-    bilevel learning, r_i = ‖û_i - u_i‖, have second-order terms Σ r_i ∇²r_i that matter more than JᵀJ: with
-    ``curvature`` r is interpolated by the quadratics of least curvature through the p + 1 points and past ones near by.
-    This changes the model by O(Δ²), so it stays fully linear, and costs no evaluation.
+    bilevel learning, r_i = ‖û_i - u_i‖, have second-order terms Σ r_i ∇²r_i that matter more than JᵀJ.  Two remedies
+    change the model by O(Δ²), so that it stays fully linear, and cost no evaluation:
+
+    - Where the residuals tell the vectors û_i - u_i too, those are interpolated: of r_i ∇²r_i this has all but
+      <û_i - u_i, ∇²û_i>.  An `Evaluator` tells them where they have at most 4096 entries, all images together.
+    - With ``curvature`` r is interpolated by the quadratics of least curvature through the p + 1 points and past ones
+      near by.
+
+    After a step that failed Δ is reduced by gamma_dec, or to where the parabola through what is known along the step
+    has its minimum, a tenth of Δ at least.
 
     A point becomes the iterate where f̃(θ') < f̃(θ) - bound - bound', which implies f(θ') < f(θ); (33) with (32) implies
     that.
@@ -193,7 +200,8 @@ def _evaluations(algorithm: Algorithm, unscaled: Callable[[np.ndarray], np.ndarr
         found, new = run.due(theta, functools.partial(run.source, theta, asked), requested=asked)
         if new:
             run.save()
-        point = Point(request.z, found["r"], found["delta"], math.inf if asked is None else asked)
+        asked_for = math.inf if asked is None else asked
+        point = Point(request.z, found["r"], found["delta"], asked_for, found.get("vectors"))
         row = {
             "evaluation": run.done, "kind": request.kind, "point": theta, "point_f": point.f,
             "point_bound": point.bound, "requested": asked, "delivered": point.error, "work": found["work"],
@@ -247,7 +255,8 @@ def dfo(
     residuals : function
         ``residuals(theta, accuracy)`` gives r̃, shape (m,), or (r̃, δ) with δ, a number or (m,), that bounds
         |r̃_j - r_j|: at most ``accuracy`` where that can be had, and 0 for entries that are exact.  Without δ r̃ is taken
-        for exact.  It may hold ``work()``, and ``get_state()``/``set_state(dict)`` for checkpoints.
+        for exact.  Or (r̃, δ, ṽ), where the first k of r are norms, of the rows of an array v (k, q): δ_j then bounds
+        ‖ṽ_j - v_j‖.  It may hold ``work()``, and ``get_state()``/``set_state(dict)`` for checkpoints.
     theta0 : array, shape (p,)
         Start, within the bounds.
     bounds : pair of arrays, optional

@@ -12,6 +12,7 @@ from ipbox.bilevel.problem.samples import objective_bound
 
 RIDGE = 1e-10  # keeps the system for the curvature regular where points nearly coincide
 APART = 0.1  # points nearer to each other than this part of Δ say more of errors than of curvature
+KNOWN = 0.5  # of the coefficients of a quadratic: with fewer points curvature is more error than help
 LEAST = 1e-3  # of |ℓ_t|, for a new point to take the place of the point t
 
 
@@ -34,15 +35,19 @@ def residual_accuracy(r: np.ndarray, inexact: np.ndarray, tolerance: float) -> f
 class Point:
     """An evaluated point z in scaled variables: r̃, the bounds δ of its errors, f̃ = ‖r̃‖² and the bound of its error.
 
-    ``asked`` is the accuracy it was asked for, infinite where none was.
+    ``asked`` is the accuracy it was asked for, infinite where none was.  ``vectors`` (k, q), where they are told, are
+    those whose norms the first k of r̃ are: with the rest of r̃ they are the ``entries`` that are interpolated.
     """
 
     z: np.ndarray
     r: np.ndarray
     delta: np.ndarray
     asked: float
+    vectors: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        v = self.vectors
+        self.entries = self.r if v is None else np.concatenate([v.reshape(-1), self.r[len(v) :]])
         self.f = float(self.r @ self.r)
         self.bound = objective_bound(self.r, self.delta)
         self.error = float(self.delta.max())
@@ -55,9 +60,9 @@ class Point:
 
 @dataclass
 class Model:
-    """m(s) = f̃(θ^k) + <g, s> + ½ <s, Hs>, H positive semidefinite; M(s) = r̃ + J s predicts the residuals."""
+    """m(s) = f̃(θ^k) + <g, s> + ½ <s, Hs>, H positive semidefinite; v + J s predicts the entries v of a point."""
 
-    r: np.ndarray
+    at: Point
     J: np.ndarray
     g: np.ndarray
     H: np.ndarray
@@ -67,8 +72,11 @@ class Model:
         return -float(self.g @ s + 0.5 * (s @ (self.H @ s)))
 
     def residuals(self, s: np.ndarray) -> np.ndarray:
-        """M(s)."""
-        return self.r + self.J @ s
+        """M(s): the residuals predicted, which are the norms of what is predicted of vectors."""
+        found, v = self.at.entries + self.J @ s, self.at.vectors
+        if v is None:
+            return found
+        return np.concatenate([np.linalg.norm(found[: v.size].reshape(v.shape), axis=1), found[v.size :]])
 
 
 def least_curvature(S: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -201,8 +209,8 @@ class InterpolationSet:
     # ------------------------------------------------------------ model
 
     def jacobian(self) -> np.ndarray:
-        """J of M(s) = r̃(θ^k) + J s, eq. (26): Σ_t r̃(θ^t) ∇ℓ_tᵀ, shape (m, n)."""
-        R = np.array([p.r for p in self.points]) - self.iterate.r
+        """J of M(s) = r̃(θ^k) + J s, eq. (26): Σ_t r̃(θ^t) ∇ℓ_tᵀ, shape (m, n); of vectors that of their entries."""
+        R = np.array([p.entries for p in self.points]) - self.iterate.entries
         return R.T @ self.lagrange
 
     def near(self, reach: float, apart: float) -> list[Point]:
@@ -225,19 +233,21 @@ class InterpolationSet:
     def model(self, radius: float, reach: float) -> Model:
         """The Gauss-Newton model, with the curvature that past points within ``reach`` tell of.
 
-        Without such points it is m(s) = ‖M(s)‖²: g = 2 Jᵀr̃, H = 2 JᵀJ.  With them r̃_i is interpolated by the
-        quadratics of `least_curvature`, and Σ_i r̃_i C_i comes to JᵀJ; H is its positive semidefinite part.
+        Without such points it is m(s) = ‖M(s)‖²: g = 2 Jᵀr̃, H = 2 JᵀJ.  Where there are so many that all points fix
+        half of the n (n + 3)/2 coefficients, r̃_i is interpolated by the quadratics of `least_curvature`, and
+        Σ_i r̃_i C_i comes to JᵀJ; H is its positive semidefinite part.
         """
-        r, past = self.iterate.r, self.near(reach, APART * radius)
-        if not past:
+        r, n = self.iterate.entries, self.n
+        past = self.near(reach, APART * radius) if 3 * n >= KNOWN * n * (n + 3) / 2 else []  # most are 2 n
+        if not past or n + len(past) < KNOWN * n * (n + 3) / 2:
             J = self.jacobian()
-            return Model(r, J, 2.0 * (J.T @ r), 2.0 * (J.T @ J))
+            return Model(self.iterate, J, 2.0 * (J.T @ r), 2.0 * (J.T @ J))
         points = [p for t, p in enumerate(self.points) if t != self.k] + past
         S = (np.array([p.z for p in points]) - self.iterate.z) / radius
-        J, W = least_curvature(S, np.array([p.r for p in points]) - r)
+        J, W = least_curvature(S, np.array([p.entries for p in points]) - r)
         H = 2.0 * (J.T @ J + (S.T * (W @ r)) @ S) / radius**2
         J = J / radius
         values, vectors = np.linalg.eigh(H)
         if values[0] < 0.0:
             H = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        return Model(r, J, 2.0 * (J.T @ r), H)
+        return Model(self.iterate, J, 2.0 * (J.T @ r), H)

@@ -22,6 +22,8 @@ from ipbox.checks import check_choice, check_count, check_fields, check_flag, ch
 from ipbox.distributed.ranks import Ranks
 from ipbox.solvers.core.protocol import Solver
 
+FEW = 4096  # entries of û_i - u_i of all samples, up to which `dfo` is told of them
+
 
 class UpperLevel:
     """Base of the problems with the fit scale Σ_i ‖û_i(θ) - u_i‖²."""
@@ -220,7 +222,7 @@ class Evaluator(ProblemEvaluator):
     Notes
     -----
     Called as ``residuals(theta, accuracy)`` it is what `dfo` asks for: r = √scale (‖û_i - u_i‖)_i, followed by √J(θ)
-    where there is a penalty, and the bounds δ of their errors.
+    where there is a penalty, the bounds δ of their errors, and the vectors √scale (û_i - u_i), where they are few.
 
     Examples
     --------
@@ -307,13 +309,22 @@ class Evaluator(ProblemEvaluator):
         self.u, self.recent = found.u, [(theta, found.u)]
         return found
 
-    def __call__(self, theta: np.ndarray, accuracy: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, theta: np.ndarray, accuracy: float | None = None) -> tuple[Any, ...]:
         known = self.recent if self.warm and self.iterations is None else []
         if known:
             self.u = min(known, key=lambda kept: float(np.linalg.norm(kept[0] - theta)))[1]
         found = self.evaluate(theta, accuracy)
         self.recent = [*(k for k in known if not np.array_equal(k[0], theta)), *self.recent][-self.memory :]
-        return found.r, found.delta
+        return found.r, found.delta, self._errors(found)
+
+    def _errors(self, found: Evaluation) -> np.ndarray | None:
+        """√scale (û_i - u_i) as real vectors (n, q), whose norms are r; None where all have more than FEW entries."""
+        problem, own = self.problem, self.share.problem
+        if problem.truths.size * (2 if found.lower.u.dtype.kind == "c" else 1) > FEW:
+            return None
+        errors = backend.to_host(self.share.whole(own.lower.observed(found.lower.u) - own.truths))
+        errors = problem.scale**0.5 * np.ascontiguousarray(errors).reshape(len(errors), -1)
+        return errors.astype(np.complex128).view(np.float64) if errors.dtype.kind == "c" else errors.astype(np.float64)
 
     # ------------------------------------------------------------ checkpoints
 

@@ -2,8 +2,9 @@
 
 Ten indicators of intervals, complex noise with σ = 0.05 on all frequencies, s = θ/(1 - θ), 0.001 <= θ <= 0.99 from
 θ = 1/2 on, Φ = ½‖Fu - b‖²_S + 1e-2 TV_ν + (1e-4/2)‖u‖², ν = 1e-2, f = Σ‖û - u‖² + 0.1‖θ‖₁ (Ehrhardt and Roberts,
-J. Math. Imaging Vis. 63, 2021, section 4.5).  Solved by DFO with dynamic accuracy, with 200 and with 2000 FISTA
-iterations, and by L-BFGS-B on hypergradients.
+J. Math. Imaging Vis. 63, 2021, section 4.5); TV compares the first entry with 0, as theirs: f is 4.1611 at the start
+and 0.47828 at best.  Solved by DFO with dynamic accuracy, with 200 and with 2000 FISTA iterations, and by L-BFGS-B on
+hypergradients.
 
 About 32 frequencies stay: more than these signals need, so that any pattern that falls off from the middle does well.
 Patterns are compared where they are sparse: learned on fifty signals as in `sampling_2d` (three problems with α
@@ -31,10 +32,12 @@ from ipbox.bilevel import (
     solve_lower,
     work_to,
 )
+from ipbox.bilevel.terms.smoothed_tv import SmoothedTVWithSquare
 from ipbox.problems.measuring.kspace_masks import mask_from_weights, variable_density_mask
 from ipbox.problems.simulated.pairs import interval_pairs
 
 N, NOISE, LEAST = 64, 0.05, 0.001
+PUBLISHED, WORK = 0.4783, 3.6e5  # the best f, and the lower-level iterations of the published run to 1.05 of it
 BOUNDS = np.full(N, LEAST), np.full(N, 0.99)
 ALPHAS = 10.0 ** np.arange(-3.0, -0.4, 0.25)
 FAMILIES = [(power, middle) for power in (1, 2, 4, 8) for middle in (0, 4, 8)]
@@ -58,7 +61,9 @@ def lower_level(F: ip.FourierTransform, b: np.ndarray, alpha: float = 1e-2, way:
 
 def problem() -> BilevelProblem:
     F, truths, b = data()
-    return BilevelProblem(truths, lower_level(F, b), L1Penalty(0.1), "sum")
+    regulariser = SmoothedTVWithSquare((N,), alpha=1e-2, xi=1e-4, nu=1e-2, boundary="zero")
+    lower = LowerLevel(F, b, regulariser, fidelity=SamplingWeights(F))
+    return BilevelProblem(truths, lower, L1Penalty(0.1), "sum")
 
 
 def exact(theta: np.ndarray) -> float:
@@ -157,33 +162,37 @@ def rows(quick: bool) -> list[tuple[str, float, str, float, str]]:
         f"{of['random'].min():.4f} at best; low ones {of['low']:.4f}"
     )
     table = [
+        ("sampling-1d-f-over-published", 1.001, "<=", f / PUBLISHED, gradients),
         ("sampling-1d-active-frequencies-least", 24.0, ">=", float(pattern.sum()), gradients),
         ("sampling-1d-active-frequencies-most", 40.0, "<=", float(pattern.sum()), gradients),
         ("sampling-1d-part-of-low-ones-active", 0.9, ">=", float(low), "of |k| <= 8"),
         ("sampling-1d-error-over-random-density", 1.0, "<=", of["learned"] / of["random"].mean(), note),
         ("sampling-1d-part-of-random-beaten", 0.5, ">=", float((of["random"] > of["learned"]).mean()), note),
     ]
-    return table if quick else table + dfo_rows(3000, f)
+    return table + (dfo_rows(400, f, ("dynamic",)) if quick else dfo_rows(3000, f))
 
 
-def dfo_rows(evaluations: int, best: float) -> list[tuple[str, float, str, float, str]]:
-    """Lower-level work to 1.05 of the best objective of the three variants of DFO.
+def dfo_rows(evaluations: int, best: float, variants: tuple = ("dynamic", 200, 2000)) -> list[tuple]:
+    """Lower-level work to 1.05 of the best objective of the variants of DFO.
 
     From warm starts 200 iterations are enough here, unlike in the published run: they are accurate where it matters.
     """
-    runs = {a: by_dfo(a, evaluations) for a in ("dynamic", 200, 2000)}
+    runs = {a: by_dfo(a, evaluations) for a in variants}
     finals = {a: exact(r.theta) for a, (r, _, _) in runs.items()}
-    level = 1.05 * min(finals.values())
+    level = 1.05 * best
     work = {a: work_to(r.history, level) for a, (r, _, _) in runs.items()}
     note = "; ".join(
         f"{a}: f {finals[a]:.4f} (L-BFGS-B {best:.4f}), {active(r.theta).sum()} active, work {e.work():.3g}, "
         f"to 1.05 of the best {work[a]:.3g}, {seconds:.0f} s"
         for a, (r, e, seconds) in runs.items()
     )
-    return [
+    found = [
         ("sampling-1d-dfo-f-over-best-by-gradients", 1.05, "<=", finals["dynamic"] / best, note),
-        ("sampling-1d-dfo-2000-over-dynamic-work", 3.0, ">=", work[2000] / work["dynamic"], note),
+        ("sampling-1d-dfo-work-to-1.05-of-best", WORK, "<=", work["dynamic"], note),
     ]
+    if 2000 in work:
+        found.append(("sampling-1d-dfo-2000-over-dynamic-work", 3.0, ">=", work[2000] / work["dynamic"], note))
+    return found
 
 
 def main() -> None:

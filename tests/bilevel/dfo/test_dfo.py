@@ -10,9 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipbox.bilevel import DFO, BilevelProblem, ConditionPenalty, LowerLevel, SmoothedTVRegulariser, dfo
-from ipbox.bilevel.dfo.algorithm import Algorithm
+import ipbox as ip
+from ipbox.bilevel import (
+    DFO,
+    LBFGSB,
+    BilevelProblem,
+    ConditionPenalty,
+    L1Penalty,
+    LowerLevel,
+    SamplingWeights,
+    SmoothedTVRegulariser,
+    dfo,
+)
+from ipbox.bilevel.dfo.algorithm import LEAST, Algorithm, reduction
 from ipbox.bilevel.dfo.model import Point, objective_bound
+from ipbox.problems.simulated.pairs import interval_pairs
 from tests.bench.bilevel import mgh
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -369,6 +381,61 @@ def test_starts_and_bounds_of_no_use(theta0, bounds, match):
         dfo(exact_only(curved), theta0, bounds)
 
 
+# ---------------------------------------------------------------- vectors
+
+
+def sampled(n: int = 16) -> BilevelProblem:
+    """Weights of n frequencies of ten signals, as in `tests.bench.bilevel.sampling_1d`."""
+    truths, _ = interval_pairs(10, n, 0.0, 0)
+    rng = np.random.default_rng(0)
+    F = ip.FourierTransform((n,), dtype="complex128")
+    b = F.apply(truths.astype(complex)) + 0.05 / 2**0.5 * (rng.standard_normal((2, 10, n)).T @ [1, 1j]).T
+    regulariser = 1e-2 * ip.SmoothedTV((n,), eps=1e-2) + 1e-4 * ip.Tikhonov((n,), order=0)
+    return BilevelProblem(truths, LowerLevel(F, b, regulariser, fidelity=SamplingWeights(F)), L1Penalty(0.1), "sum")
+
+
+def test_an_evaluator_tells_the_vectors_of_few_entries():
+    evaluator = sampled().evaluator()
+    r, delta, vectors = evaluator(np.full(16, 0.5), 1e-3)
+    assert vectors.shape == (10, 32) and r.shape == delta.shape == (11,)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), r[:10], rtol=1e-12)
+    images = np.zeros((2, 48, 48), dtype=np.float32)
+    lower = LowerLevel(None, images + 1, SmoothedTVRegulariser((48, 48)))
+    assert BilevelProblem(images, lower).evaluator()(np.array([-1.0, -1.0, -1.0]), 1.0)[2] is None
+    r, _, vectors = BilevelProblem(images[:, :32, :32], lower.with_data(images[:, :32, :32] + 1)).evaluator()(
+        np.array([-1.0, -1.0, -1.0]), 1e-2
+    )
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), r, rtol=1e-6)
+
+
+def test_vectors_save_work():
+    """To 1.05 of what L-BFGS-B reaches, of 16 weights."""
+    start, bounds = np.full(16, 0.5), (np.full(16, 0.001), np.full(16, 0.99))
+    best = LBFGSB(accuracy=1e-5, tol=1e-5, ftol=1e-10).minimise(sampled().evaluator(), start, bounds).f
+    took = {}
+    for told in (True, False):
+        evaluator = sampled().evaluator()
+        residuals = evaluator if told else lambda theta, accuracy, of=evaluator: of(theta, accuracy)[:2]
+        found = DFO(evaluations=300).minimise(
+            residuals, start, bounds, work_done=evaluator.work, callback=lambda row: row["f"] <= 1.05 * best
+        )
+        assert found.stop == "callback"
+        took[told] = found.history[-1]["work"]
+    assert took[True] <= 0.8 * took[False], took
+
+
+@given(st.floats(-10, -0.1), st.floats(-5, 50))
+def test_a_failed_step_is_reduced_to_the_minimum_of_its_parabola(slope, change):
+    found = reduction(slope, change, 0.5)
+    assert LEAST <= found <= 0.5
+    t = np.linspace(LEAST, 0.5, 401)
+    parabola = slope * t + (change - slope) * t**2
+    assert slope * found + (change - slope) * found**2 <= parabola.min() + 1e-12 * (1 + np.abs(parabola).max())
+
+
+# ---------------------------------------------------------------- of no use
+
+
 @pytest.mark.parametrize(
     ("residuals", "error", "match"),
     [
@@ -385,6 +452,21 @@ def test_starts_and_bounds_of_no_use(theta0, bounds, match):
         (lambda x, a: (np.ones(2), np.nan), ValueError, "delta = nan"),
         (lambda x, a: (np.ones(2), np.ones(3)), ValueError, "delta ="),
         (lambda x, a: np.ones(2 if x[0] == 0 else 3), ValueError, "gave 3 numbers"),
+        (lambda x, a: (np.ones(2), 0.1, np.ones(2)), ValueError, r"vectors of shape \(2,\)"),
+        (lambda x, a: (np.ones(2), 0.1, np.ones((3, 1))), ValueError, r"vectors of shape \(3, 1\)"),
+        (lambda x, a: (np.ones(2), 0.1, np.ones((2, 0))), ValueError, r"vectors of shape \(2, 0\)"),
+        (
+            lambda x, a: (np.ones(2), 0.1, np.ones((2, 4))),
+            ValueError,
+            r"vectors of norms \[2. 2.\].*expected \[1. 1.\]",
+        ),
+        (lambda x, a: (np.ones(2), 0.1, np.full((2, 4), np.nan)), ValueError, r"vectors of norms \[nan nan\]"),
+        (lambda x, a: (np.ones(2), 0.1, np.full((2, 1), 1j)), TypeError, "vectors is"),
+        (
+            lambda x, a: (np.ones(1), 0.1, None if x[0] == 0 else np.ones((1, 1))),
+            ValueError,
+            r"vectors of shape \[1, 1\]",
+        ),
         (3, TypeError, "residuals is int"),
     ],
 )

@@ -173,8 +173,33 @@ def test_least_curvature_reproduces_quadratics(seed):
     np.testing.assert_allclose(np.einsum("tm,ta,tb->mab", W, S, S), C, atol=1e-3)
 
 
+def inexact(r, z, radius, vectors):
+    """A point with errors of the size Δ²; its first two residuals as a vector, and its norm, or all as they are."""
+    if not vectors:
+        return Point(z, r, np.full(3, radius**2), 1.0)
+    return Point(z, np.array([np.hypot(*r[:2]), r[2]]), np.full(2, 2 * radius**2), 1.0, r[None, :2])
+
+
+def test_vectors_that_are_linear_have_an_exact_model():
+    """f is a quadratic then, though the norms are none."""
+    random = np.random.default_rng(0)
+    A, b = random.standard_normal((3, 5, 2)), random.standard_normal((3, 5))
+
+    def point(z):
+        v, last = A @ z + b, np.array([z.sum()])
+        return Point(z, np.append(np.linalg.norm(v, axis=1), last), np.zeros(4), math.inf, v)
+
+    X = InterpolationSet([point(z) for z in [np.zeros(2), np.array([0.5, 0.1]), np.array([-0.1, 0.7])]], 0)
+    model = X.model(1.0, 0.0)
+    for s in random.standard_normal((5, 2)):
+        new = point(s)
+        assert X.iterate.f - model.decrease(s) == pytest.approx(new.f, rel=1e-12)
+        np.testing.assert_allclose(model.residuals(s), new.r, rtol=1e-12)
+
+
+@pytest.mark.parametrize("vectors", [False, True])
 @pytest.mark.parametrize("curvature", [False, True])
-def test_model_is_fully_linear(curvature):
+def test_model_is_fully_linear(curvature, vectors):
     """|f(θ + s) - m(s)| <= κ_ef Δ² and ‖∇f - ∇m‖ <= κ_eg Δ as Δ falls, with errors c Δ² of the residuals."""
     centre, random, errors, slopes = np.array([0.3, -0.2]), np.random.default_rng(3), [], []
     radii = [0.1, 0.05, 0.025, 0.0125, 0.00625]
@@ -183,7 +208,7 @@ def test_model_is_fully_linear(curvature):
         for _ in range(20):
             Z = centre + radius * np.array([[0, 0], [1, 0], [0, 1], [-0.7, 0.6], [0.5, -0.8]])
             noise = radius**2 * random.uniform(-1, 1, (5, 3))
-            points = [Point(z, curved(z) + e, np.full(3, radius**2), 1.0) for z, e in zip(Z, noise, strict=True)]
+            points = [inexact(curved(z) + e, z, radius, vectors) for z, e in zip(Z, noise, strict=True)]
             X = InterpolationSet(points[:3], 0)
             X.past = points[3:] if curvature else []
             model = X.model(radius, 10 * radius)
