@@ -16,7 +16,7 @@ from ipbox.bilevel.dfo.trust_region import linear_step, trust_region_step
 MARGIN = 0.5  # (32) is aimed at with half of its bound, since the predicted decrease changes with what is evaluated
 SHORT = 0.1  # a step shorter than this part of Δ says that Δ is too large for the model's minimiser
 ROUNDS = 40  # of the first evaluation, until its error is small beside it
-LEAST = 0.1  # of Δ that a step which failed leaves
+LEAST = 0.1  # of Δ that a step which failed leaves where the variables are many: see `reduction`
 PAST = 5.0  # past points tell of the curvature within so many times the distance allowed to those of the set
 
 
@@ -157,7 +157,7 @@ class Algorithm:
         if taken and rho >= c.eta2:  # (34); Δ is kept for η1 <= ρ̃ < η2, where the step was a good one
             self.radius = min(max(self.radius, c.gamma_inc * float(np.linalg.norm(s))), c.radius_max)
         elif linear and not (taken and rho >= c.eta1):
-            self.radius *= reduction(float(model.g @ s), new.f - old.f, c.gamma_dec)
+            self.radius *= reduction(float(model.g @ s), new.f - old.f, max(2.0 / X.n, LEAST), c.gamma_dec)
         if t is None:
             X.remember(new)
         else:
@@ -265,10 +265,12 @@ class Algorithm:
             X.move(t)
 
 
-def reduction(slope: float, change: float, most: float) -> float:
+def reduction(slope: float, change: float, least: float, most: float) -> float:
     """The factor of Δ after a step that failed: as far as the parabola of f̃ along the step has its minimum.
 
-    That has the model's slope at θ^k and the change of f̃ at θ^k + s; the factor is within [LEAST, most].
+    That has the model's slope at θ^k and the change of f̃ at θ^k + s; the factor is within [least, most].  Before Δ is
+    reduced again the model has to be made fully linear, by up to n evaluations: with few variables that costs little,
+    and ``least`` is so large that ``most`` counts; with many it would be paid for every halving.
 
     References
     ----------
@@ -276,12 +278,12 @@ def reduction(slope: float, change: float, most: float) -> float:
 
     Examples
     --------
-    >>> reduction(-1.0, 1.0, 0.5), reduction(-1.0, 99.0, 0.5)
+    >>> reduction(-1.0, 1.0, 0.1, 0.5), reduction(-1.0, 99.0, 0.1, 0.5)
     (0.25, 0.1)
     """
     curvature = change - slope
     at = -slope / (2.0 * curvature) if curvature > 0.0 else most
-    return min(max(at, LEAST), most)
+    return min(max(at, least), most)
 
 
 def _size(p: Point) -> float:

@@ -123,8 +123,8 @@ class DFO(Settings, Minimiser):
     - With ``curvature`` r is interpolated by the quadratics of least curvature through the p + 1 points and past ones
       near by.
 
-    After a step that failed Δ is reduced by gamma_dec, or to where the parabola through what is known along the step
-    has its minimum, a tenth of Δ at least.
+    After a step that failed Δ is reduced by gamma_dec; where p > 4 to where the parabola through what is known along
+    the step has its minimum, if that is less, down to 2/p or a tenth of Δ.
 
     A point becomes the iterate where f̃(θ') < f̃(θ) - bound - bound', which implies f(θ') < f(θ); (33) with (32) implies
     that.

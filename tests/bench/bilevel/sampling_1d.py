@@ -89,6 +89,19 @@ def by_dfo(accuracy: str | int, evaluations: int) -> tuple[object, Evaluator, fl
     return method.minimise(evaluator, np.full(N, 0.5), BOUNDS), evaluator, time.perf_counter() - start
 
 
+def works_to(level: float, runs: int = 5) -> list[float]:
+    """Work of DFO until f is so low, from starts that differ by rounding alone: single runs vary."""
+    rng = np.random.default_rng(0)
+    works = []
+    for _ in range(runs):
+        start = np.full(N, 0.5) + 1e-9 * rng.standard_normal(N)
+        found = DFO(evaluations=1000).minimise(
+            problem().evaluator(), start, BOUNDS, callback=lambda row: row["f"] <= level
+        )
+        works.append(work_to(found.history, level))
+    return works
+
+
 # ---------------------------------------------------------------- what a sparse pattern is worth
 
 
@@ -186,9 +199,11 @@ def dfo_rows(evaluations: int, best: float, variants: tuple = ("dynamic", 200, 2
         f"to 1.05 of the best {work[a]:.3g}, {seconds:.0f} s"
         for a, (r, e, seconds) in runs.items()
     )
+    works = works_to(level)
+    each = f"{', '.join(f'{w:.3g}' for w in works)} from starts that differ by 1e-9"
     found = [
         ("sampling-1d-dfo-f-over-best-by-gradients", 1.05, "<=", finals["dynamic"] / best, note),
-        ("sampling-1d-dfo-work-to-1.05-of-best", WORK, "<=", work["dynamic"], note),
+        ("sampling-1d-dfo-work-to-1.05-of-best", WORK, "<=", float(np.median(works)), each),
     ]
     if 2000 in work:
         found.append(("sampling-1d-dfo-2000-over-dynamic-work", 3.0, ">=", work[2000] / work["dynamic"], note))

@@ -22,7 +22,7 @@ from ipbox.bilevel import (
     SmoothedTVRegulariser,
     dfo,
 )
-from ipbox.bilevel.dfo.algorithm import LEAST, Algorithm, reduction
+from ipbox.bilevel.dfo.algorithm import Algorithm, reduction
 from ipbox.bilevel.dfo.model import Point, objective_bound
 from ipbox.problems.simulated.pairs import interval_pairs
 from tests.bench.bilevel import mgh
@@ -408,27 +408,27 @@ def test_an_evaluator_tells_the_vectors_of_few_entries():
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), r, rtol=1e-6)
 
 
-def test_vectors_save_work():
-    """To 1.05 of what L-BFGS-B reaches, of 16 weights."""
-    start, bounds = np.full(16, 0.5), (np.full(16, 0.001), np.full(16, 0.99))
-    best = LBFGSB(accuracy=1e-5, tol=1e-5, ftol=1e-10).minimise(sampled().evaluator(), start, bounds).f
+def test_vectors_save_evaluations():
+    """To 1.05 of what L-BFGS-B reaches, of 32 weights."""
+    start, bounds = np.full(32, 0.5), (np.full(32, 0.001), np.full(32, 0.99))
+    best = LBFGSB(accuracy=1e-5, tol=1e-5, ftol=1e-10).minimise(sampled(32).evaluator(), start, bounds).f
     took = {}
     for told in (True, False):
-        evaluator = sampled().evaluator()
+        evaluator = sampled(32).evaluator()
         residuals = evaluator if told else lambda theta, accuracy, of=evaluator: of(theta, accuracy)[:2]
-        found = DFO(evaluations=300).minimise(
+        found = DFO(evaluations=500).minimise(
             residuals, start, bounds, work_done=evaluator.work, callback=lambda row: row["f"] <= 1.05 * best
         )
         assert found.stop == "callback"
-        took[told] = found.history[-1]["work"]
-    assert took[True] <= 0.8 * took[False], took
+        took[told] = np.array([found.evaluations, found.history[-1]["work"]])
+    assert (took[True] <= 0.7 * took[False]).all(), took
 
 
-@given(st.floats(-10, -0.1), st.floats(-5, 50))
-def test_a_failed_step_is_reduced_to_the_minimum_of_its_parabola(slope, change):
-    found = reduction(slope, change, 0.5)
-    assert LEAST <= found <= 0.5
-    t = np.linspace(LEAST, 0.5, 401)
+@given(st.floats(-10, -0.1), st.floats(-5, 50), st.floats(0.1, 0.6))
+def test_a_failed_step_is_reduced_to_the_minimum_of_its_parabola(slope, change, least):
+    found, most = reduction(slope, change, least, 0.5), 0.5
+    assert min(least, most) <= found <= most  # gamma_dec counts where both bounds do not agree
+    t = np.linspace(min(least, most), most, 401)
     parabola = slope * t + (change - slope) * t**2
     assert slope * found + (change - slope) * found**2 <= parabola.min() + 1e-12 * (1 + np.abs(parabola).max())
 
