@@ -57,8 +57,10 @@ def tensor(x: np.ndarray) -> torch.Tensor:
 def test_our_operator_is_a_physics_with_an_exact_adjoint(dinv: ModuleType, dtype: str) -> None:
     A = ip.RayTransform(DIMS, np.arange(12) * np.pi / 12, dtype=dtype)
     P = physics(dinv, A)
+    torch.manual_seed(0)
     u = torch.randn(3, 1, *DIMS, dtype=getattr(torch, dtype))
-    assert float(P.adjointness_test(u)) < 50 * np.finfo(dtype).eps
+    # relative to <v, Au> of random v, of which one may be next to 0
+    assert float(P.adjointness_test(u, num_samples=50)) < 20 * np.finfo(dtype).eps
     data = P.A(u)
     assert data.shape == (3, 1, *A.dimsd) and data.dtype == u.dtype
     for k in range(3):

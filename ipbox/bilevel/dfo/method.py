@@ -106,7 +106,7 @@ class DFO(Settings, Minimiser):
         ε of the criticality phase: the model is flat where ‖g‖ <= ε f.
     curvature : bool
         Let points that have left the interpolation set add the second-order terms of r to the model, where they are
-        enough to tell of half of them, as for up to eight parameters; without it the model is (26), that of the paper.
+        enough to tell of a third of them, as for up to 15 parameters; without it the model is (26), that of the paper.
     reach, poisedness : float
         The model counts as fully linear in B(θ, Δ) where the points are within reach·Δ and Λ <= poisedness.
     accuracy_floor : float

@@ -12,7 +12,7 @@ from ipbox.bilevel.problem.samples import objective_bound
 
 RIDGE = 1e-10  # keeps the system for the curvature regular where points nearly coincide
 APART = 0.1  # points nearer to each other than this part of Δ say more of errors than of curvature
-KNOWN = 0.5  # of the coefficients of a quadratic: with fewer points curvature is more error than help
+KNOWN = 1 / 3  # of the coefficients of a quadratic: with fewer points curvature is more error than help
 LEAST = 1e-3  # of |ℓ_t|, for a new point to take the place of the point t
 
 
@@ -234,7 +234,7 @@ class InterpolationSet:
         """The Gauss-Newton model, with the curvature that past points within ``reach`` tell of.
 
         Without such points it is m(s) = ‖M(s)‖²: g = 2 Jᵀr̃, H = 2 JᵀJ.  Where there are so many that all points fix
-        half of the n (n + 3)/2 coefficients, r̃_i is interpolated by the quadratics of `least_curvature`, and
+        a third of the n (n + 3)/2 coefficients, r̃_i is interpolated by the quadratics of `least_curvature`, and
         Σ_i r̃_i C_i comes to JᵀJ; H is its positive semidefinite part.
         """
         r, n = self.iterate.entries, self.n
