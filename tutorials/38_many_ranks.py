@@ -66,7 +66,7 @@ say(f"slices: PSNR {ip.psnr(x_slices, volume):.2f} dB after {run.niter} iteratio
 
 # %% Samples that are shared
 # In bilevel learning each rank solves for its own images, and they stay there: numbers and sums go over the ranks, so
-# that all of them learn the same.
+# that all of them learn the same.  (DFO is told of û - u where all images have at most 4096 entries together.)
 count = 4 if FAST else 8
 truths = np.kron(np.random.default_rng(0).random((count, 4, 4)), np.ones((8, 8)))
 noisy = truths + 0.1 * np.random.default_rng(1).standard_normal(truths.shape)

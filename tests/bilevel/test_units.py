@@ -46,7 +46,7 @@ METHODS = {
     "Unrolled": (Unrolled(100), 1e-5),
     "GridSearch": (GridSearch(points=9), 0.25),
     "ScalarSearch": (ScalarSearch(), 5e-3),
-    "DFO": (DFO(), 1e-4),
+    "DFO": (DFO(accuracy_floor=1e-10), 1e-4),  # with 1e-8 no decrease is certain from 2e-4 on
     "ISGD": (ISGD(eps0=1e-4, alpha_power=0.7), 2e-2),
     "plain ISGD": (ISGD(eps0=1e-4, rule="sgd", alpha0=10.0, alpha_power=0.1), 1e-3),
 }

@@ -51,20 +51,20 @@ def test_kills_fall_between_writes_and_inside_of_them(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_writes_can_be_cut_is_told(tmp_path: Path) -> None:
-    """That a kill inside of a write counts: a run that writes its file in its place."""
+    """That a kill inside of a write counts: a run that writes its file in its place, what it reads at the end of it."""
 
     def tears(path: Path) -> dict[str, np.ndarray]:
-        count = int(path.read_text().split()[0]) if path.exists() else 0
+        count = int(path.read_text().split()[1]) if path.exists() else 0
         while count < 20:
             count += 1
             with open(path, "w") as file:
-                file.write(f"{count} numbers were written\n")
+                file.write(f"{'written' * 100} {count}\n")
                 file.flush()
                 os.fsync(file.fileno())
         return {"x": np.array(count)}
 
     outcome = kill_and_resume("tears", tears, tmp_path / "runs", 30, np.random.default_rng(0))
-    assert any("IndexError" in fault or "differs in x" in fault for fault in outcome.faults)
+    assert any("IndexError" in fault for fault in outcome.faults)
 
 
 # ---------------------------------------------------------------- two runs on one file
