@@ -238,8 +238,9 @@ class InterpolationSet:
         Σ_i r̃_i C_i comes to JᵀJ; H is its positive semidefinite part.
         """
         r, n = self.iterate.entries, self.n
-        past = self.near(reach, APART * radius) if 3 * n >= KNOWN * n * (n + 3) / 2 else []  # most are 2 n
-        if not past or n + len(past) < KNOWN * n * (n + 3) / 2:
+        enough = KNOWN * n * (n + 3) / 2
+        past = self.near(reach, APART * radius) if 3 * n >= enough else []  # at most 2 n
+        if not past or n + len(past) < enough:
             J = self.jacobian()
             return Model(self.iterate, J, 2.0 * (J.T @ r), 2.0 * (J.T @ J))
         points = [p for t, p in enumerate(self.points) if t != self.k] + past

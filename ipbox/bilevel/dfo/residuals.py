@@ -85,9 +85,8 @@ class Residuals(Resumable):
         told = {} if vectors is None else {"vectors": _checked(vectors, r, theta)}
         shape = list(told["vectors"].shape) if told else []
         if self.shape not in (None, shape):
-            raise ValueError(
-                f"residuals gave vectors of shape {shape} at theta = {theta}; expected {self.shape}, as before"
-            )
+            told_of, before = (f"vectors of shape {s}" if s else "no vectors" for s in (shape, self.shape))
+            raise ValueError(f"residuals gave {told_of} at theta = {theta}; expected {before}, as before")
         self.size, self.shape, self.count = r.size, shape, self.count + 1
         return {"r": r, "delta": np.broadcast_to(delta, r.shape).copy(), **told}
 
@@ -99,7 +98,8 @@ class Residuals(Resumable):
         return {"function": kept, "begin": self.begin, "count": self.count, "size": self.size, "shape": self.shape}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self.begin, self.count, self.size, self.shape = (state[name] for name in ("begin", "count", "size", "shape"))
+        self.begin, self.count, self.size = state["begin"], state["count"], state["size"]
+        self.shape = state.get("shape", [])  # files that were written before vectors were told lack it
         if state["function"] is None:
             return
         if not isinstance(self.function, Restores):

@@ -309,7 +309,9 @@ class Evaluator(ProblemEvaluator):
         self.u, self.recent = found.u, [(theta, found.u)]
         return found
 
-    def __call__(self, theta: np.ndarray, accuracy: float | None = None) -> tuple[Any, ...]:
+    def __call__(
+        self, theta: np.ndarray, accuracy: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         known = self.recent if self.warm and self.iterations is None else []
         if known:
             self.u = min(known, key=lambda kept: float(np.linalg.norm(kept[0] - theta)))[1]

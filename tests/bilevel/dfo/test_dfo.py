@@ -25,6 +25,7 @@ from ipbox.bilevel import (
 from ipbox.bilevel.dfo.algorithm import Algorithm, reduction
 from ipbox.bilevel.dfo.model import Point, objective_bound
 from ipbox.problems.simulated.pairs import interval_pairs
+from ipbox.solvers.core.state import State
 from tests.bench.bilevel import mgh
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -422,6 +423,30 @@ def test_vectors_save_evaluations():
         assert found.stop == "callback"
         took[told] = np.array([found.evaluations, found.history[-1]["work"]])
     assert (took[True] <= 0.7 * took[False]).all(), took
+
+
+def curved_exactly(theta, accuracy):
+    return curved(theta)
+
+
+def test_a_checkpoint_from_before_vectors_goes_on_or_is_refused(tmp_path):
+    def older(path):
+        state = State.load(path, "numpy")
+        del state.source["shape"]
+        state.log = [{name: v for name, v in row.items() if name != "vectors"} for row in state.log]
+        state.save(path)
+
+    path, start, bounds = tmp_path / "run.npz", [-0.7, 0.9], ([-2, -2], [2, 2])
+    whole = dfo(curved_exactly, start, bounds, evaluations=20)
+    dfo(curved_exactly, start, bounds, evaluations=9, checkpoint=path)
+    older(path)
+    again = dfo(curved_exactly, start, bounds, evaluations=20, checkpoint=path)
+    assert np.array_equal(again.theta, whole.theta) and again.f == whole.f
+    path, start, bounds = tmp_path / "other.npz", np.full(16, 0.5), (np.full(16, 0.001), np.full(16, 0.99))
+    DFO(evaluations=9).minimise(sampled().evaluator(), start, bounds, checkpoint=path)
+    older(path)
+    with pytest.raises(ValueError, match=r"(?s)gave vectors of shape \[10, 32\] at .* expected no vectors, as before"):
+        DFO(evaluations=20).minimise(sampled().evaluator(), start, bounds, checkpoint=path)
 
 
 @given(st.floats(-10, -0.1), st.floats(-5, 50), st.floats(0.1, 0.6))
